@@ -1,0 +1,193 @@
+"""The configuration: frozen types with units in their names. YAML is decoded into these; unknown keys are errors.
+
+Every value has a default only where a safe one exists. ``README.md`` shows a complete file; ``etc/v2g`` ships one.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[float, Meta(gt=0)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+EvseId = Annotated[str, Meta(pattern=r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$")]
+"""ISO 15118 EVSEID form: country, operator, ``E``, id; for example ``US*V2G*E1``."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Site(_Section, frozen=True, kw_only=True):
+    id: str
+    name: str = ""
+
+
+class Paths(_Section, frozen=True, kw_only=True):
+    run_dir: str = "/run/v2g"
+    state_dir: str = "/var/lib/v2g"
+    log_dir: str = "/var/log/v2g"
+
+
+class Cooling(enum.StrEnum):
+    """Cooling classes of IEC 60076-7 with their thermal constants."""
+
+    DIST_ONAN = "DIST_ONAN"
+    ONAN_RESTRICTED = "ONAN_RESTRICTED"
+    ONAN = "ONAN"
+    ONAF_RESTRICTED = "ONAF_RESTRICTED"
+    ONAF = "ONAF"
+    OF_RESTRICTED = "OF_RESTRICTED"
+    OF = "OF"
+    OD = "OD"
+
+
+class Transformer(_Section, frozen=True, kw_only=True):
+    """Nameplate and limits; ``top_oil_rise_k``, ``hot_spot_gradient_k`` and ``loss_ratio_r`` at rated load."""
+
+    id: str
+    rated_kva: Positive
+    cooling: Cooling = Cooling.DIST_ONAN
+    top_oil_rise_k: Positive = 55.0
+    hot_spot_gradient_k: Positive = 23.0
+    loss_ratio_r: Positive = 5.0
+    hot_spot_limit_c: Positive = 120.0
+    top_oil_limit_c: Positive = 105.0
+    k_limit_pu: Positive = 1.5
+    """Limits: IEC 60076-7 normal cyclic loading of distribution transformers."""
+    ambient_fallback_c: float = 40.0
+    """Used, and said, when the ambient transducer is lost."""
+
+
+class Grid(_Section, frozen=True, kw_only=True):
+    """Nominal values at the bus and the abnormal-operation category (IEEE 1547-2018)."""
+
+    nominal_voltage_v: Positive
+    """Line to neutral, RMS."""
+    nominal_frequency_hz: Positive = 60.0
+    category: Annotated[str, Meta(pattern="^III$")] = "III"
+    enter_service_delay_s: Annotated[float, Meta(ge=0, le=600)] = 300.0
+    """IEEE 1547-2018 Table 4; default 300 s."""
+
+
+class Breaker(_Section, frozen=True, kw_only=True):
+    opening_time_s: Positive = 0.05
+    output_path: str = ""
+    """Memory-mapped output and feedback of the breaker driver; empty: ``<run_dir>/breaker``."""
+
+
+class Waveform(_Section, frozen=True, kw_only=True):
+    buffer_path: str = ""
+    """Memory-mapped ring; empty: ``<run_dir>/waveform``."""
+
+
+class TlsProfileName(enum.StrEnum):
+    STRICT = "strict"
+    COMPAT = "compat"
+    PLAIN = "plain"
+    """Test mode: no TLS. Refused unless ``pki.allow_plain`` is true."""
+
+
+class ModbusAddress(_Section, frozen=True, kw_only=True):
+    host: str
+    port: Port = 502
+    unit: Annotated[int, Meta(ge=0, le=255)] = 1
+
+
+class Inverter(_Section, frozen=True, kw_only=True):
+    driver: Annotated[str, Meta(pattern="^sunspec$")] = "sunspec"
+    modbus: ModbusAddress
+    max_charge_w: Positive | None = None
+    """Site limit below the device's own rating, magnitude."""
+    max_discharge_w: Positive | None = None
+    reversion_s: Annotated[int, Meta(ge=1, le=60)] = 3
+    """The inverter's own reversion to zero (SunSpec 704 WSetRvrtTms)."""
+
+
+class DcOutput(_Section, frozen=True, kw_only=True):
+    driver: Annotated[str, Meta(pattern="^register_map$")] = "register_map"
+    modbus: ModbusAddress
+    map: str = "v2g-dc-evse"
+    """Name of a built-in register map, or the path of a YAML file."""
+
+
+class EvseKind(enum.StrEnum):
+    DC = "DC"
+
+
+class Evse(_Section, frozen=True, kw_only=True):
+    """One EVSE: an id, a network interface or ports of its own, ratings and devices."""
+
+    id: EvseId
+    kind: EvseKind = EvseKind.DC
+    interface: str
+    sdp_port: Port = 15118
+    tcp_port: Port = 15118
+    tls: TlsProfileName = TlsProfileName.STRICT
+    negative_discharge_limits: bool = False
+    max_voltage_v: Positive = 920.0
+    min_voltage_v: Positive = 150.0
+    max_current_a: Positive = 80.0
+    max_charge_w: Positive = 22_000.0
+    max_discharge_w: Positive = 22_000.0
+    inverter: Inverter
+    dc: DcOutput
+
+
+class Pki(_Section, frozen=True, kw_only=True):
+    """Certificates of the SECC. Empty paths: ``<state_dir>/pki/...`` as ``v2g-cert-manager`` writes them."""
+
+    strict_chain: str = ""
+    strict_key: str = ""
+    strict_trust: str = ""
+    compat_chain: str = ""
+    compat_key: str = ""
+    compat_trust: str = ""
+    key_password_file: str = ""
+    allow_plain: bool = False
+
+
+class Dispatch(_Section, frozen=True, kw_only=True):
+    min_soc_pct: Percent = 30.0
+    """No discharge of a vehicle whose state of charge is at or below this."""
+    setpoint_lease_s: Annotated[float, Meta(gt=0.2, le=5)] = 1.0
+    thermal_horizon_s: Positive = 900.0
+
+
+class SeccTiming(_Section, frozen=True, kw_only=True):
+    """Timeouts of the SECC that may be raised; defaults are the standard's."""
+
+    charge_loop_timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 0.5
+
+
+class Roles(_Section, frozen=True, kw_only=True):
+    """Unix groups and what their members may do on the control socket; root and the daemon's own user are engineers."""
+
+    viewer: str = "v2g-viewer"
+    operator: str = "v2g-operator"
+    engineer: str = "v2g-engineer"
+    utility: str = "v2g-utility"
+
+
+class Control(_Section, frozen=True, kw_only=True):
+    roles: Roles = Roles()
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    site: Site
+    transformer: Transformer
+    grid: Grid
+    evses: Annotated[tuple[Evse, ...], Meta(min_length=1, max_length=500)]
+    paths: Paths = Paths()
+    breaker: Breaker = Breaker()
+    waveform: Waveform = Waveform()
+    pki: Pki = Pki()
+    dispatch: Dispatch = Dispatch()
+    secc: SeccTiming = SeccTiming()
+    control: Control = Control()
+    sensor_map: str = "sensor_map.conf"
+    """Relative to the configuration directory."""

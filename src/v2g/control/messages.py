@@ -1,0 +1,182 @@
+"""Parameters and results of the methods on ``<run_dir>/control.sock``: JSON-RPC 2.0, one message a line.
+
+Powers in W, positive charges a vehicle, negative discharges it; ``power_w`` of an order is a magnitude beside its
+mode. Ages and remaining times in seconds, so that no reader needs our clock. None is "unknown".
+
+Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (operator), ``cancel`` (operator),
+``trip.reset`` (operator), ``subscribe`` (viewer: a ``status`` notification each second on this connection).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parameter types: an unknown parameter is an error."""
+
+
+class NoParams(Params, frozen=True, kw_only=True):
+    pass
+
+
+class HelloParams(Params, frozen=True, kw_only=True):
+    client: str
+    protocol: int
+
+
+class HelloResult(msgspec.Struct, frozen=True, kw_only=True):
+    server: str
+    version: str
+    protocol: int
+    role: str
+    simulation: bool = False
+
+
+class DispatchParams(Params, frozen=True, kw_only=True):
+    mode: str
+    """``charge``, ``discharge`` or ``idle``."""
+    power_w: float = 0.0
+    """Magnitude; ignored for ``idle``."""
+    evse_id: str | None = None
+    duration_s: float = 900.0
+
+
+class VehicleGrant(msgspec.Struct, frozen=True, kw_only=True):
+    evse_id: str
+    vehicle: str
+    power_w: float
+    bound_by: str | None = None
+
+
+class ShortfallLine(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    source: str
+    missing_w: float
+    evse_id: str | None = None
+
+
+class DispatchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """``granted_w`` signed; 0 with shortfalls when nothing could be granted (the order stands until it expires)."""
+
+    order_id: int
+    mode: str
+    requested_w: float
+    granted_w: float
+    duration_s: float
+    grants: tuple[VehicleGrant, ...] = ()
+    shortfalls: tuple[ShortfallLine, ...] = ()
+
+
+class CancelParams(Params, frozen=True, kw_only=True):
+    order_id: int | None = None
+    """None cancels all orders."""
+
+
+class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
+    cancelled: tuple[int, ...]
+
+
+class TripResetResult(msgspec.Struct, frozen=True, kw_only=True):
+    element: str
+    """The element that was latched; empty when there was no trip."""
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: int
+    mode: str
+    power_w: float
+    granted_w: float
+    evse_id: str | None
+    remaining_s: float
+    by: str
+
+
+class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """``vehicle`` is the EVCCID the vehicle claims; ``identity`` what its certificate proves, or None."""
+
+    state: str
+    vehicle: str
+    identity: str | None
+    service: str | None
+    soc_pct: int | None
+    max_charge_w: float
+    max_discharge_w: float
+    since_s: float
+
+
+class EvseLine(msgspec.Struct, frozen=True, kw_only=True):
+    evse_id: str
+    interface: str
+    tcp_port: int
+    tls: str
+    session: SessionLine | None
+    power_w: float | None
+    """Measured at the inverter's AC terminals."""
+    setpoint_w: float
+    granted_w: float
+    bound_by: str | None
+    voltage_v: float | None
+    current_a: float | None
+    contactors_closed: bool | None
+    fault: str | None
+
+
+class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    address: str
+    online: bool
+    age_s: float | None
+    error: str | None
+
+
+class GuardLine(msgspec.Struct, frozen=True, kw_only=True):
+    permit: str
+    """Name of :class:`v2g.guard.status.Permit`, lower case: ``granted``, ``tripped`` ..."""
+    tick_alive: bool
+    wires_alive: bool
+    breaker_closed: bool | None
+    v_pu: tuple[float, float, float] | None
+    frequency_hz: float | None
+    trip: str
+    trip_value: float
+    enter_service_remaining_s: float
+    realtime: bool
+
+
+class TransformerLine(msgspec.Struct, frozen=True, kw_only=True):
+    top_oil_c: float | None
+    hot_spot_c: float | None
+    ambient_c: float | None
+    k_pu: float | None
+    load_w: float | None
+    base_load_w: float | None
+    discharge_limit_w: float
+    """Lower end of the permitted V2G interval for the thermal horizon (<= 0 discharge possible)."""
+    charge_limit_w: float
+    limit_source: str
+    notes: tuple[str, ...] = ()
+
+
+class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
+    site: str
+    version: str
+    ready: bool
+    uptime_s: float
+    simulation: bool
+    guard: GuardLine
+    transformer: TransformerLine
+    evses: tuple[EvseLine, ...]
+    orders: tuple[OrderLine, ...]
+    devices: tuple[DeviceLine, ...]
+    problems: tuple[str, ...] = ()
+    """What keeps the controller from its job now, in words, most severe first."""
+
+
+def to_builtins(result: Any) -> Any:
+    """A result as plain JSON types."""
+    return msgspec.to_builtins(result)

@@ -1,0 +1,1 @@
+"""The guard: two processes, ``tick`` (waveform to breaker) and ``wires`` (Modbus actuators)."""

@@ -1,0 +1,62 @@
+"""What ``tick`` tells the others: the permit word and its measurements, whole, every 10 ms.
+
+The file ``<run_dir>/guard-status`` is a memory-mapped block with one writer and any number of readers. A reader that
+finds it missing, torn, of another version or older than :data:`MAX_AGE_S` gets no permit.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+MAX_AGE_S = 0.2
+"""A status older than this is no permit."""
+
+
+class Permit(enum.IntEnum):
+    """Why energy may or may not flow. Only ``GRANTED`` permits."""
+
+    GRANTED = 0
+    STARTING = 1
+    WAVEFORM_STALE = 2
+    OUT_OF_WINDOW = 3
+    """Voltage or frequency outside the enter-service window while the breaker is open."""
+    ENTER_SERVICE_DELAY = 4
+    TRIPPED = 5
+    BREAKER_OPEN = 6
+    """The breaker is commanded closed and its feedback says open, or is unknown."""
+    GUARD_STALE = 7
+    """Said by readers: the block is missing, torn or old."""
+
+
+class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One published state. Times are CLOCK_MONOTONIC seconds. Power positive downstream, per phase sums."""
+
+    as_of_s: float
+    permit: Permit
+    breaker_commanded_closed: bool
+    breaker_closed: bool | None
+    v_pu: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """One-cycle RMS of the bus voltages, per unit of nominal."""
+    frequency_hz: float | None = None
+    """None while the voltage is below the validity floor."""
+    transformer_w: float = 0.0
+    transformer_var: float = 0.0
+    transformer_va: float = 0.0
+    """Apparent power: sum over phases of V_rms * I_rms."""
+    feeder_w: float = 0.0
+    """Active power of the V2G feeder, positive: the vehicles charge."""
+    feeder_var: float = 0.0
+    measured: bool = False
+    """The power and voltage figures are from fresh samples."""
+    enter_service_remaining_s: float = 0.0
+    trip_element: str = ""
+    """Latched trip: ``OV2``, ``UF1`` ...; empty when not tripped."""
+    trip_value: float = 0.0
+    trip_at_s: float = 0.0
+    ticks: int = 0
+    late_ticks: int = 0
+    worst_lateness_s: float = 0.0
+    realtime: bool = False
+    """SCHED_FIFO and locked memory were granted."""

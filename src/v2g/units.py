@@ -1,0 +1,74 @@
+"""Quantities as people write them, and the one sign convention.
+
+Power and current are positive from the grid into a vehicle (charge), negative out of it (discharge). Transformer
+flow is positive downstream. Limits of discharge are magnitudes. Names carry the unit: ``power_w``, ``top_oil_c``.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NUMBER = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([^\d\s.].*?)?\s*$")
+_POWER_FACTORS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
+_DURATION_FACTORS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+
+
+class QuantityError(ValueError):
+    """A quantity that cannot be read; the message names the text and the remedy."""
+
+
+def parse_power_w(text: str) -> float:
+    """``"10kW"`` -> 10000.0. A magnitude in W; W, kW and MW are known, a unit is required.
+
+    Raises :class:`QuantityError` for a missing or unknown unit, a negative value, or text that is no number.
+    """
+    value, unit = _split(text, "power", "10kW")
+    if not unit:
+        raise QuantityError(f"power {text!r} has no unit: {text}kW or {text}W?")
+    factor = _POWER_FACTORS.get(unit)
+    if factor is None:
+        raise QuantityError(f"power {text!r}: unknown unit {unit!r}; use W, kW or MW")
+    if value < 0:
+        raise QuantityError(f"power {text!r} is negative: give a magnitude, the mode says the direction")
+    return value * factor
+
+
+def parse_duration_s(text: str) -> float:
+    """``"15min"`` -> 900.0. Seconds; s, min and h are known, a unit is required, the value must be above zero.
+
+    Raises :class:`QuantityError`.
+    """
+    value, unit = _split(text, "duration", "15min")
+    if not unit:
+        raise QuantityError(f"duration {text!r} has no unit: {text}min or {text}s?")
+    factor = _DURATION_FACTORS.get(unit)
+    if factor is None:
+        raise QuantityError(f"duration {text!r}: unknown unit {unit!r}; use s, min or h")
+    if value <= 0:
+        raise QuantityError(f"duration {text!r} must be above zero")
+    return value * factor
+
+
+def format_power(power_w: float) -> str:
+    """-10000.0 -> ``"-10.00 kW"``; below 1 kW in whole W."""
+    if abs(power_w) >= 1e6:
+        return f"{power_w / 1e6:.3f} MW"
+    if abs(power_w) >= 1e3:
+        return f"{power_w / 1e3:.2f} kW"
+    return f"{power_w:.0f} W"
+
+
+def format_duration(duration_s: float) -> str:
+    """900.0 -> ``"15 min"``."""
+    if duration_s >= 3600 and duration_s % 3600 == 0:
+        return f"{duration_s / 3600:.0f} h"
+    if duration_s >= 60 and duration_s % 60 == 0:
+        return f"{duration_s / 60:.0f} min"
+    return f"{duration_s:g} s"
+
+
+def _split(text: str, what: str, example: str) -> tuple[float, str]:
+    match = _NUMBER.match(text)
+    if match is None:
+        raise QuantityError(f"{what} {text!r} is not a quantity; write it like {example}")
+    return float(match[1]), (match[2] or "").strip()

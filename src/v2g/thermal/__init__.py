@@ -1,0 +1,1 @@
+"""IEC 60076-7: hot-spot and top-oil of the transformer, and what it can carry next. Pure."""

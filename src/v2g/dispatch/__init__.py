@@ -1,0 +1,1 @@
+"""Constraints, orders and their allocation to vehicles. Pure."""

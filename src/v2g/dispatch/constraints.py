@@ -44,7 +44,7 @@ def intersect(bounds: Iterable[Bound], now_s: float) -> Intersection:
     lo: Bound | None = None
     hi: Bound | None = None
     for bound in bounds:
-        if now_s >= bound.expires_at_s:
+        if not now_s < bound.expires_at_s:  # also when either is no number
             return Intersection(0.0, 0.0, f"{bound.source} expired", f"{bound.source} expired")
         if lo is None or bound.lo_w > lo.lo_w:
             lo = bound

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from v2g.units import QuantityError, format_duration, format_power, parse_duration_s, parse_power_w
+
+
+@pytest.mark.parametrize(
+    ("text", "power_w"),
+    [("10kW", 10_000.0), ("10 kW", 10_000.0), ("0W", 0.0), ("1.5MW", 1.5e6), (".5kW", 500.0), ("+3W", 3.0)],
+)
+def test_power_is_read_in_its_unit(text: str, power_w: float) -> None:
+    assert parse_power_w(text) == pytest.approx(power_w)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("10", "10kW or 10W?"),
+        ("10kw", "unknown unit 'kw'"),
+        ("10 kVA", "unknown unit 'kVA'"),
+        ("-10kW", "the mode says the direction"),
+        ("ten kW", "is not a quantity"),
+        ("", "is not a quantity"),
+        ("nan kW", "is not a quantity"),
+        ("1e9 kW", "unknown unit"),
+    ],
+)
+def test_a_power_that_cannot_be_meant_is_refused(text: str, message: str) -> None:
+    with pytest.raises(QuantityError) as error:
+        parse_power_w(text)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("15min", 900.0), ("90 s", 90.0), ("2h", 7200.0), ("1.5 h", 5400.0), ("30sec", 30.0)]
+)
+def test_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
+    assert parse_duration_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("15", "15min or 15s?"), ("0s", "above zero"), ("-1min", "above zero"), ("3days", "use s, min or h")],
+)
+def test_a_duration_that_cannot_be_meant_is_refused(text: str, message: str) -> None:
+    with pytest.raises(QuantityError) as error:
+        parse_duration_s(text)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "text"),
+    [(-10_000.0, "-10.00 kW"), (999.0, "999 W"), (1000.0, "1.00 kW"), (-2.5e6, "-2.500 MW"), (0.0, "0 W")],
+)
+def test_power_is_written_for_people(power_w: float, text: str) -> None:
+    assert format_power(power_w) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(900.0, "15 min"), (7200.0, "2 h"), (90.0, "90 s"), (0.5, "0.5 s")])
+def test_duration_is_written_for_people(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@settings(deadline=None)
+@given(power_w=st.integers(0, 10**9))
+def test_written_power_reads_back_within_its_digits(power_w: int) -> None:
+    assert parse_power_w(format_power(power_w)) == pytest.approx(power_w, rel=0.006)
+
+
+@settings(deadline=None)
+@given(seconds=st.integers(1, 10**6 - 1))
+def test_written_duration_reads_back(seconds: int) -> None:
+    assert parse_duration_s(format_duration(float(seconds))) == pytest.approx(seconds, rel=1e-5)

@@ -14,6 +14,13 @@ class Clock(Protocol):
     def unix_s(self) -> float: ...
 
 
+class SleepingClock(Clock, Protocol):
+    """A clock that a blocking loop can wait on."""
+
+    def sleep_until(self, deadline_s: float) -> None:
+        """Return at ``deadline_s`` of ``monotonic_s``, at once when it has passed."""
+
+
 class SystemClock:
     """The host's clocks."""
 
@@ -22,6 +29,12 @@ class SystemClock:
 
     def unix_s(self) -> float:
         return time.time()
+
+    def sleep_until(self, deadline_s: float) -> None:
+        remaining_s = deadline_s - time.monotonic()
+        if remaining_s > 0.0:
+            # An absolute clock_nanosleep underneath, continued after signals.
+            time.sleep(remaining_s)
 
 
 class ManualClock:
@@ -40,3 +53,7 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         self._monotonic_s += seconds
         self._unix_s += seconds
+
+    def sleep_until(self, deadline_s: float) -> None:
+        """Move to ``deadline_s``; never back."""
+        self.advance(max(0.0, deadline_s - self._monotonic_s))

@@ -1,0 +1,140 @@
+"""The trip latch: once tripped, open until an operator resets it; neither a restart nor ``kill -9`` forgets it.
+
+``<state_dir>/trip-latch.json`` exists while the latch is set. A file that cannot be read counts as a trip.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+UNREADABLE = "LATCH_FILE"
+"""The element of a latch whose file could not be read."""
+
+_MAX_FILE_BYTES = 64 * 1024
+
+
+class LatchedTrip(msgspec.Struct, frozen=True, kw_only=True):
+    """A trip as it is kept. ``at_s`` is CLOCK_MONOTONIC of the boot named by ``boot_id``; ``unix_s`` is for people."""
+
+    element: str
+    quantity: str = ""
+    phase: str = ""
+    value: float = 0.0
+    threshold: float = 0.0
+    clearing_time_s: float = 0.0
+    at_s: float = 0.0
+    unix_s: float = 0.0
+    boot_id: str = ""
+
+
+class ResetRefused(Exception):
+    """The latch stays; the message says why and what to do."""
+
+
+class LatchStore:
+    """The file. Written whole and renamed into place, so that it is either the old one or the new one."""
+
+    def __init__(self, path: Path, boot_id: str) -> None:
+        self._path = path
+        self._boot_id = boot_id
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def boot_id(self) -> str:
+        return self._boot_id
+
+    def load(self, now_s: float, unix_s: float) -> LatchedTrip | None:
+        """The kept trip, or None where there is no file. A trip of an earlier boot gets a time on today's clock."""
+        try:
+            with self._path.open("rb") as file:
+                trip = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=LatchedTrip)
+            if not trip.element:
+                raise ValueError("no element")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return LatchedTrip(element=UNREADABLE, at_s=now_s, unix_s=unix_s, boot_id=self._boot_id)
+        if trip.boot_id != self._boot_id:
+            age_s = max(0.0, unix_s - trip.unix_s)
+            trip = msgspec.structs.replace(trip, at_s=now_s - age_s, boot_id=self._boot_id)
+        return trip
+
+    def save(self, trip: LatchedTrip) -> None:
+        """In the page cache when this returns, which survives the process; :meth:`sync` makes it survive the power.
+
+        Raises ``OSError``.
+        """
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        with os.fdopen(fd, "wb") as file:
+            file.write(msgspec.json.encode(trip) + b"\n")
+        temporary.replace(self._path)
+
+    def clear(self) -> None:
+        """Raises ``OSError``."""
+        self._path.unlink(missing_ok=True)
+
+    def sync(self) -> None:
+        """Put file and directory on the disk. May take long; never call it from the tick. Raises ``OSError``."""
+        for path in (self._path, self._path.parent):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+class TripLatch:
+    """Holds the one trip and keeps it in the store."""
+
+    def __init__(self, store: LatchStore, now_s: float, unix_s: float) -> None:
+        self._store = store
+        self._trip = store.load(now_s, unix_s)
+
+    @property
+    def trip(self) -> LatchedTrip | None:
+        return self._trip
+
+    @property
+    def store(self) -> LatchStore:
+        return self._store
+
+    def set(self, trip: LatchedTrip) -> None:
+        """Latch in memory. The first cause stays."""
+        if self._trip is None:
+            self._trip = msgspec.structs.replace(trip, boot_id=self._store.boot_id)
+
+    def keep(self) -> None:
+        """Write the latched trip to the store. Raises ``OSError``; the latch in memory holds all the same."""
+        if self._trip is not None:
+            self._store.save(self._trip)
+
+    def reset(self, in_window: bool) -> LatchedTrip | None:
+        """Release the latch; returns what it held, None when it held nothing.
+
+        Raises :class:`ResetRefused` while the grid is outside the enter-service window, and when the file cannot be
+        removed, since the trip would come back with the next start.
+        """
+        trip = self._trip
+        if trip is None:
+            return None
+        if not in_window:
+            raise ResetRefused(
+                "the grid is outside the enter-service window (voltage or frequency): wait until it is back, then "
+                "reset again"
+            )
+        try:
+            self._store.clear()
+        except OSError as error:
+            raise ResetRefused(f"{self._store.path} cannot be removed: {error.strerror}; make it writable") from error
+        self._trip = None
+        return trip

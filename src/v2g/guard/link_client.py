@@ -1,0 +1,88 @@
+"""The orchestrator's end of ``wires.sock``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from v2g.guard.framing import FrameError, FrameReader, frame
+from v2g.guard.link import Image, Setpoints
+
+_RETRY_FIRST_S = 0.05
+_RETRY_MAX_S = 1.0
+_MAX_UNSENT_BYTES = 1 << 18
+_READ_BYTES = 1 << 16
+
+
+class WiresClient:
+    """Keeps a connection to ``wires``; loses nothing but time when ``wires`` restarts.
+
+    ``image`` is the newest one of this connection, None without a connection: its ``as_of_s`` tells how old it is.
+    ``on_change(connected, reason)`` is called when the connection comes and goes.
+    """
+
+    def __init__(self, path: Path, on_change: Callable[[bool, str], None] = lambda connected, reason: None) -> None:
+        self._path = path
+        self._on_change = on_change
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Image)
+        self._writer: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.image: Image | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._writer is not None
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="wires-client")
+
+    def send(self, setpoints: Setpoints) -> bool:
+        """False when they could not be sent: no connection, or ``wires`` does not read. Leases then run out there."""
+        writer = self._writer
+        if writer is None or writer.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            return False
+        writer.write(frame(self._encoder.encode(setpoints)))
+        return True
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        delay_s = _RETRY_FIRST_S
+        while True:
+            reason = ""
+            try:
+                reader, writer = await asyncio.open_unix_connection(str(self._path))
+            except OSError as error:
+                reason = f"{self._path}: {error.strerror or error}; is v2g-guard-wires running?"
+            else:
+                delay_s = _RETRY_FIRST_S
+                reason = await self._serve(reader, writer)
+                self._on_change(False, reason)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, _RETRY_MAX_S)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        frames = FrameReader()
+        self._writer = writer
+        self._on_change(True, "")
+        try:
+            while data := await reader.read(_READ_BYTES):
+                for payload in frames.feed(data):
+                    self.image = self._decoder.decode(payload)
+            return "v2g-guard-wires closed the connection"
+        except (OSError, FrameError, msgspec.DecodeError) as error:
+            return f"v2g-guard-wires: {error}"
+        finally:
+            self._writer = None
+            self.image = None
+            writer.transport.abort()

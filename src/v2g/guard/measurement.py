@@ -1,0 +1,89 @@
+"""From the waveform buffer to an estimate, or to nothing: stale, frozen and impossible samples are no measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from v2g.grid.estimation import Estimate, EstimationError, Estimator, Validity
+from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWindow
+
+STALE_AFTER_S = 0.030
+"""Without new, valid samples for longer than this there is no measurement."""
+_REOPEN_S = 0.1
+_V = slice(CHANNELS.index("v_bus_a"), CHANNELS.index("v_bus_c") + 1)
+_I_TR = slice(CHANNELS.index("i_tr_a"), CHANNELS.index("i_tr_c") + 1)
+_I_V2G = slice(CHANNELS.index("i_v2g_a"), CHANNELS.index("i_v2g_c") + 1)
+
+
+class WaveformPort(Protocol):
+    """The waveform buffer; :class:`v2g.hardware.waveform.WaveformReader` is one. ``latest`` raises WaveformError."""
+
+    sample_rate_hz: int
+
+    def latest(self, n: int) -> WaveformWindow: ...
+
+
+class Measurement:
+    """Reads the buffer once a tick. ``open_waveform`` raises WaveformError until the buffer exists."""
+
+    def __init__(
+        self, open_waveform: Callable[[], WaveformPort], nominal_voltage_v: float, nominal_frequency_hz: float
+    ) -> None:
+        self._open_waveform = open_waveform
+        self._nominal_voltage_v = nominal_voltage_v
+        self._nominal_frequency_hz = nominal_frequency_hz
+        self._reader: WaveformPort | None = None
+        self._opened_at_s = float("-inf")
+        self._estimator: Estimator | None = None
+        self._last_index = -1
+        self._valid_at_s = float("-inf")
+        self._estimate: Estimate | None = None
+        self.reason = ""
+        """Why there is no measurement; empty while there is one."""
+
+    def take(self, now_s: float) -> Estimate | None:
+        """The estimate from the newest samples; the last one again for up to 30 ms; then None. Never raises."""
+        try:
+            self._update(now_s)
+        except (WaveformError, EstimationError) as error:
+            self.reason = str(error)
+        if now_s - self._valid_at_s > STALE_AFTER_S:
+            self._estimate = None
+            self.reason = self.reason or f"no new samples for {STALE_AFTER_S * 1e3:.0f} ms"
+        else:
+            self.reason = ""
+        return self._estimate
+
+    def _update(self, now_s: float) -> None:
+        if self._reader is None:
+            if now_s - self._opened_at_s < _REOPEN_S:
+                return
+            self._opened_at_s = now_s
+            self._reader = self._open_waveform()
+        window, estimator = self._window(self._reader)
+        # The writer's own time and its index must both move: a frozen index under a live clock is as dead.
+        fresh = abs(now_s - window.as_of_s) <= STALE_AFTER_S
+        if not fresh or window.last_index == self._last_index:
+            if now_s - self._valid_at_s > STALE_AFTER_S:
+                self.reason = f"the newest samples are {now_s - window.as_of_s:.3f} s old: the writer has stopped"
+            return
+        self._last_index = window.last_index
+        samples = window.samples
+        estimate = estimator.estimate(samples[:, _V], samples[:, _I_TR], samples[:, _I_V2G])
+        if estimate.validity is not Validity.VALID:
+            self.reason = f"samples are {estimate.validity}: check the converter of the bus voltages"
+            return
+        self._estimate = estimate
+        self._valid_at_s = now_s
+
+    def _window(self, reader: WaveformPort) -> tuple[WaveformWindow, Estimator]:
+        estimator = self._estimator
+        if estimator is not None and estimator.sample_rate_hz == reader.sample_rate_hz:
+            window = reader.latest(estimator.window_samples)
+            if estimator.sample_rate_hz == reader.sample_rate_hz:
+                return window, estimator
+        # First window, or the writer came back with another rate.
+        estimator = Estimator(reader.sample_rate_hz, self._nominal_frequency_hz, self._nominal_voltage_v)
+        self._estimator = estimator
+        return reader.latest(estimator.window_samples), estimator

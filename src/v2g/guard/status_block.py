@@ -1,0 +1,216 @@
+"""The file behind :class:`~v2g.guard.status.GuardStatus`: one writer, any number of readers, no lock between them.
+
+Layout (little-endian): an 8-byte magic, then two slots that are written in turn. A slot is a sequence number, the
+packed status and a CRC-32 over both. A reader takes the newest slot whose CRC holds, so a writer that stops in the
+middle of a write, on any processor's memory ordering, costs at most the newest status and never yields a mixed one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import mmap
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import msgspec
+
+from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
+
+_MAGIC = b"V2GST\x00\x00\x01"
+_BODY = struct.Struct("<QdiB3x3dd5dd16sddQQd")
+"""sequence, as_of_s, permit, flags, v_pu, frequency, powers, enter service, trip (element, value, at), tick counts."""
+_CRC = struct.Struct("<I")
+_SLOT_BYTES = (_BODY.size + _CRC.size + 63) // 64 * 64
+_SLOT_OFFSETS = (64, 64 + _SLOT_BYTES)
+_FILE_BYTES = 64 + 2 * _SLOT_BYTES
+
+_COMMANDED = 1
+_CLOSED_KNOWN = 2
+_CLOSED = 4
+_FREQUENCY_VALID = 8
+_MEASURED = 16
+_REALTIME = 32
+
+
+class StatusBlockError(Exception):
+    """The status file cannot be written; the message names the path and the remedy."""
+
+
+class StatusWriter:
+    """Publishes the state of ``tick``. Holds a lock on the file: a second writer is refused.
+
+    Raises :class:`StatusBlockError` when the file cannot be created or another process writes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise StatusBlockError(
+                f"cannot create the guard status {path}: {error.strerror}; the run directory must exist and be "
+                "writable by the guard's user"
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise StatusBlockError(
+                f"another process writes the guard status {path}: stop the other v2g-guard tick first"
+            ) from error
+        try:
+            if os.fstat(self._fd).st_size < _FILE_BYTES:
+                os.ftruncate(self._fd, _FILE_BYTES)
+            self._map = mmap.mmap(self._fd, _FILE_BYTES)
+        except (OSError, ValueError) as error:
+            os.close(self._fd)
+            raise StatusBlockError(f"cannot map the guard status {path}: {error}; is the file system full?") from error
+        found = [_unpack(self._map[offset : offset + _SLOT_BYTES]) for offset in _SLOT_OFFSETS]
+        self._sequence = max((entry[0] for entry in found if entry is not None), default=0)
+        self._map[: len(_MAGIC)] = _MAGIC
+
+    def publish(self, status: GuardStatus) -> None:
+        """Write one whole status. No system call, no allocation beyond one packed record."""
+        self._sequence += 1
+        body = _pack(self._sequence, status)
+        offset = _SLOT_OFFSETS[self._sequence & 1]
+        self._map[offset : offset + len(body) + _CRC.size] = body + _CRC.pack(zlib.crc32(body))
+
+    def close(self) -> None:
+        """Release the file; what was published stays and grows old."""
+        self._map.close()
+        os.close(self._fd)
+
+
+class StatusReader:
+    """Reads what ``tick`` published. Opens the file when it appears and again when it was replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def read(self, now_s: float) -> GuardStatus:
+        """The newest whole status. Never raises: missing, torn, foreign, old or from the future is ``GUARD_STALE``.
+
+        A stale status keeps its time, its counters and its trip; everything measured and the breaker are unknown.
+        """
+        status = self._newest()
+        if status is None or abs(now_s - status.as_of_s) > MAX_AGE_S:
+            self._close()
+            again = self._newest()
+            status = again if again is not None else status
+        if status is None:
+            return GuardStatus(
+                as_of_s=0.0, permit=Permit.GUARD_STALE, breaker_commanded_closed=False, breaker_closed=None
+            )
+        if abs(now_s - status.as_of_s) <= MAX_AGE_S:
+            return status
+        return GuardStatus(
+            as_of_s=status.as_of_s,
+            permit=Permit.GUARD_STALE,
+            breaker_commanded_closed=False,
+            breaker_closed=None,
+            trip_element=status.trip_element,
+            trip_value=status.trip_value,
+            trip_at_s=status.trip_at_s,
+            ticks=status.ticks,
+            late_ticks=status.late_ticks,
+            worst_lateness_s=status.worst_lateness_s,
+        )
+
+    def close(self) -> None:
+        """Let go of the file; a later read opens it again."""
+        self._close()
+
+    def _newest(self) -> GuardStatus | None:
+        # pread, not mmap: a file that was truncated under a mapping would kill the reader with SIGBUS.
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            content = os.pread(self._fd, _FILE_BYTES, 0)
+        except OSError:
+            self._close()
+            return None
+        if len(content) < _FILE_BYTES or not content.startswith(_MAGIC):
+            return None
+        newest: tuple[int, GuardStatus] | None = None
+        for offset in _SLOT_OFFSETS:
+            entry = _unpack(content[offset : offset + _SLOT_BYTES])
+            if entry is not None and (newest is None or entry[0] > newest[0]):
+                newest = entry
+        return None if newest is None else newest[1]
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _pack(sequence: int, status: GuardStatus) -> bytes:
+    flags = (
+        (_COMMANDED if status.breaker_commanded_closed else 0)
+        | (_CLOSED_KNOWN if status.breaker_closed is not None else 0)
+        | (_CLOSED if status.breaker_closed else 0)
+        | (_FREQUENCY_VALID if status.frequency_hz is not None else 0)
+        | (_MEASURED if status.measured else 0)
+        | (_REALTIME if status.realtime else 0)
+    )
+    return _BODY.pack(
+        sequence,
+        status.as_of_s,
+        int(status.permit),
+        flags,
+        *status.v_pu,
+        status.frequency_hz if status.frequency_hz is not None else math.nan,
+        status.transformer_w,
+        status.transformer_var,
+        status.transformer_va,
+        status.feeder_w,
+        status.feeder_var,
+        status.enter_service_remaining_s,
+        status.trip_element.encode("ascii", "replace")[:16],
+        status.trip_value,
+        status.trip_at_s,
+        status.ticks,
+        status.late_ticks,
+        status.worst_lateness_s,
+    )
+
+
+def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
+    body = slot[: _BODY.size]
+    if _CRC.unpack_from(slot, _BODY.size)[0] != zlib.crc32(body):
+        return None
+    fields = _BODY.unpack(body)
+    sequence, as_of_s, permit, flags = fields[:4]
+    if sequence == 0 or not math.isfinite(as_of_s):
+        return None
+    try:
+        status = GuardStatus(
+            as_of_s=as_of_s,
+            permit=Permit(permit),
+            breaker_commanded_closed=bool(flags & _COMMANDED),
+            breaker_closed=bool(flags & _CLOSED) if flags & _CLOSED_KNOWN else None,
+            v_pu=fields[4:7],
+            frequency_hz=fields[7] if flags & _FREQUENCY_VALID else None,
+            transformer_w=fields[8],
+            transformer_var=fields[9],
+            transformer_va=fields[10],
+            feeder_w=fields[11],
+            feeder_var=fields[12],
+            measured=bool(flags & _MEASURED),
+            enter_service_remaining_s=fields[13],
+            trip_element=fields[14].rstrip(b"\0").decode("ascii", "replace"),
+            trip_value=fields[15],
+            trip_at_s=fields[16],
+            ticks=fields[17],
+            late_ticks=fields[18],
+            worst_lateness_s=fields[19],
+            realtime=bool(flags & _REALTIME),
+        )
+    except (ValueError, msgspec.ValidationError):
+        return None
+    return sequence, status

@@ -1,0 +1,166 @@
+"""Composition root of ``v2g-guard tick``: configuration, ports, real time, and the loop until a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from v2g.clock import Clock, SystemClock
+from v2g.config.loader import ConfigError, load
+from v2g.config.paths import RunPaths, run_paths
+from v2g.config.schema import Config
+from v2g.grid.settings import SettingsError, default_enter_service_settings, default_trip_settings
+from v2g.guard import realtime
+from v2g.guard.background import Background
+from v2g.guard.latch import LatchStore, TripLatch
+from v2g.guard.status_block import StatusBlockError, StatusWriter
+from v2g.guard.tick import Ports, Tick, TickSettings, run
+from v2g.guard.tick_commands import CommandError, CommandSocket
+from v2g.hardware.breaker import MmapBreakerOutput
+from v2g.hardware.ports import DeviceError
+from v2g.hardware.waveform import WaveformReader
+from v2g.host.notify import Notifier
+from v2g.telemetry import logs
+
+EXIT_FAILURE = 1
+EXIT_CONFIG = 2
+LATCH_FILE = "trip-latch.json"
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BACKGROUND_STACK_BYTES = 512 * 1024
+
+
+class PowerQualityEvents:
+    """Events of the tick to power_quality.log, written by the background thread."""
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
+        log = logs.power_quality_log()
+        self._levels: dict[str, Callable[..., None]] = {"info": log.info, "warning": log.warning, "error": log.error}
+
+    def event(self, level: str, code: str, message: str, **fields: object) -> None:
+        self._background.post(partial(self._levels[level], code, message, **fields))
+
+    def later(self, job: Callable[[], None]) -> None:
+        self._background.post(job)
+
+
+def run_process(config_dir: Path) -> int:
+    """See :func:`v2g.guard.tick_main.main`."""
+    try:
+        config = load(config_dir).config
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    paths = run_paths(config)
+    logs.configure(paths.log_dir)
+    try:
+        _run(config, paths)
+    except SettingsError as error:
+        logs.daemon_log().error("GUARD_SETTINGS", str(error))
+        return EXIT_CONFIG
+    except (StatusBlockError, CommandError, DeviceError) as error:
+        logs.daemon_log().error("GUARD_TICK_FAILED", str(error))
+        return EXIT_FAILURE
+    return 0
+
+
+def tick_settings(config: Config) -> TickSettings:
+    """Raises :class:`~v2g.grid.settings.SettingsError` for a grid without verified settings."""
+    grid = config.grid
+    return TickSettings(
+        nominal_voltage_v=grid.nominal_voltage_v,
+        nominal_frequency_hz=grid.nominal_frequency_hz,
+        trips=default_trip_settings(grid.category, grid.nominal_frequency_hz),
+        enter_service=default_enter_service_settings(grid.nominal_frequency_hz, grid.enter_service_delay_s),
+        opening_time_s=config.breaker.opening_time_s,
+    )
+
+
+def _run(config: Config, paths: RunPaths) -> None:
+    settings = tick_settings(config)
+    clock = SystemClock()
+    log = logs.daemon_log()
+    signals: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: signals.append(received))
+    with ExitStack() as stack:
+        # First: its lock keeps a second tick away from the command socket and the breaker.
+        status = StatusWriter(paths.guard_status)
+        stack.callback(status.close)
+        commands = CommandSocket(paths.tick_sock)
+        stack.callback(commands.close)
+        breaker = MmapBreakerOutput(paths.breaker)
+        stack.callback(breaker.close)
+        breaker.hold(False, clock.monotonic_s())
+        background = _background(log)
+        stack.callback(background.close)
+        events = PowerQualityEvents(background)
+        notifier = Notifier()
+        stack.callback(notifier.close)
+        ports = Ports(
+            open_waveform=lambda: WaveformReader(paths.waveform),
+            breaker=breaker,
+            status=status,
+            commands=commands,
+            events=events,
+            unix_s=clock.unix_s,
+        )
+        tick = Tick(settings, ports, _latch(paths, clock, events))
+        granted = realtime.enter()
+        for warning in granted.warnings:
+            log.warning("GUARD_NOT_REALTIME", warning)
+        tick.realtime = granted.granted
+        realtime.quiet_collector()
+        try:
+            run(tick, clock, notifier, lambda: bool(signals))
+        finally:
+            notifier.stopping()
+            log.info(
+                "GUARD_TICK_ENDED",
+                "the breaker is commanded open",
+                ticks=tick.lateness.ticks,
+                late=tick.lateness.late_ticks,
+                p50_ms=round(tick.lateness.percentile_s(50) * 1e3, 3),
+                p99_ms=round(tick.lateness.percentile_s(99) * 1e3, 3),
+                worst_ms=round(tick.lateness.worst_s * 1e3, 3),
+            )
+
+
+def _background(log: logs.EventLog) -> Background:
+    def prepare() -> None:
+        # Just below the tick: ordinary work could preempt the thread while it holds the interpreter lock.
+        realtime.schedule_fifo(realtime.TICK_PRIORITY - 1, [])
+
+    def tell(error: Exception) -> None:
+        log.error("GUARD_BACKGROUND", f"{type(error).__name__}: {error}")
+
+    threading.stack_size(_BACKGROUND_STACK_BYTES)
+    return Background("tick-background", tell, prepare)
+
+
+def _latch(paths: RunPaths, clock: Clock, events: PowerQualityEvents) -> TripLatch:
+    # An unwritable place is told when a trip cannot be kept, with its reason.
+    with contextlib.suppress(OSError):
+        paths.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+    try:
+        boot_id = _BOOT_ID.read_text().strip()
+    except OSError:
+        boot_id = ""
+    latch = TripLatch(LatchStore(paths.state_dir / LATCH_FILE, boot_id), clock.monotonic_s(), clock.unix_s())
+    trip = latch.trip
+    if trip is not None:
+        events.event(
+            "warning",
+            "TRIP_LATCHED",
+            "still tripped from before; release it with v2g-control trip reset",
+            element=trip.element,
+            value=round(trip.value, 4),
+        )
+    return latch

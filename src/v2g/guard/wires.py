@@ -1,0 +1,274 @@
+"""``v2g-guard wires``: every Modbus device of the site, behind leases and the permit word."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from v2g.clock import Clock
+from v2g.config.paths import RunPaths
+from v2g.config.schema import Config, Evse, ModbusAddress
+from v2g.guard.link import Applied, Image, Setpoints
+from v2g.guard.status import GuardStatus, Permit
+from v2g.guard.wires_core import EvseLimits, Target, WiresCore
+from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace, Transducers
+from v2g.guard.wires_server import WiresServer
+from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
+from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
+from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
+from v2g.hardware.register_map import load_map
+from v2g.hardware.sensor_map import Sensor
+from v2g.hardware.sunspec.inverter import SunSpecInverter
+from v2g.hardware.transducers import ModbusTransducers, by_device
+from v2g.host.notify import Notifier
+from v2g.telemetry import logs
+
+PERMIT_PERIOD_S = 0.02
+IMAGE_PERIOD_S = 0.1
+STOP_WITHIN_S = 1.8
+"""The end of the process waits at most this long for zero power and open contactors."""
+
+_INVERTER_PACE = Pace(busy_s=0.2, idle_s=0.4)
+_OUTPUT_PACE = Pace(busy_s=0.1, idle_s=0.25)
+_STATUS_PERIOD_S = 1.0
+
+
+_AnyActuator = Actuator[float, InverterReading] | Actuator[DcEvseCommand, DcEvseReading]
+
+
+class PermitSource(Protocol):
+    """:class:`v2g.guard.status_block.StatusReader`: never raises."""
+
+    def read(self, now_s: float) -> GuardStatus: ...
+
+
+class Wires:
+    """All of it for one configuration. Raises :class:`v2g.hardware.ports.DeviceError` for a bad register map."""
+
+    def __init__(
+        self,
+        config: Config,
+        paths: RunPaths,
+        sensors: Sequence[Sensor],
+        permits: PermitSource,
+        *,
+        config_dir: Path,
+        clock: Clock,
+        notifier: Notifier,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._clock = clock
+        self._notifier = notifier
+        self._permits = permits
+        self._jitter = jitter
+        self._core = WiresCore(map(_limits, config.evses), clock.monotonic_s())
+        self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._core.new_peer)
+        self._links: list[ModbusLink] = []
+        self._watches: list[DeviceWatch] = []
+        self._inverters: dict[str, Actuator[float, InverterReading]] = {}
+        self._outputs: dict[str, Actuator[DcEvseCommand, DcEvseReading]] = {}
+        self._transducers: list[Transducers] = []
+        self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
+        self._temperatures: dict[Quantity, TransducerReading] = {}
+        self._applied: dict[str, Applied] = {}
+        self._permit = Permit.GUARD_STALE
+        self._next_change_s = 0.0
+        self._sequence = 0
+        for evse in config.evses:
+            self._add_evse(evse, config_dir)
+        for endpoint, group in by_device(sensors).items():
+            self._add_transducers(endpoint, group)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set; then zero power, open contactors, and the end."""
+        await self._server.start()
+        actuators: list[_AnyActuator] = [*self._inverters.values(), *self._outputs.values()]
+        self._look_at_permit()
+        self._decide_all()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(actuator.run()) for actuator in actuators]
+                tasks += [group.create_task(transducers.run()) for transducers in self._transducers]
+                self._notifier.ready(self._status_text())
+                await self._control(stop)
+                self._notifier.stopping()
+                await self._come_to_rest(actuators)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._server.close()
+            for link in self._links:
+                await link.close()
+
+    async def _control(self, stop: asyncio.Event) -> None:
+        image_at_s = status_at_s = alive_at_s = 0.0
+        while not stop.is_set():
+            now_s = self._clock.monotonic_s()
+            if self._look_at_permit() or now_s >= self._next_change_s:
+                self._decide_all()
+            if now_s >= image_at_s:
+                image_at_s = _next(image_at_s, now_s, IMAGE_PERIOD_S)
+                self._server.publish(self._image(now_s))
+            if now_s >= status_at_s:
+                status_at_s = _next(status_at_s, now_s, _STATUS_PERIOD_S)
+                self._notifier.status(self._status_text())
+            if self._notifier.interval_s is not None and now_s >= alive_at_s:
+                alive_at_s = now_s + self._notifier.interval_s / 2
+                self._notifier.watchdog()
+            try:
+                async with asyncio.timeout(PERMIT_PERIOD_S):
+                    await stop.wait()
+            except TimeoutError:
+                pass
+
+    async def _come_to_rest(self, actuators: Sequence[_AnyActuator]) -> None:
+        self._core.stop()
+        deadline_s = self._clock.monotonic_s() + STOP_WITHIN_S
+        while True:
+            self._decide_all()
+            at_rest = not self._core.opening() and all(actuator.settled for actuator in actuators)
+            if at_rest or self._clock.monotonic_s() >= deadline_s:
+                break
+            await asyncio.sleep(PERMIT_PERIOD_S)
+        if not at_rest:
+            logs.daemon_log().warning(
+                "WIRES_NOT_AT_REST", "ended before every device confirmed zero; their own reversion remains"
+            )
+
+    def _look_at_permit(self) -> bool:
+        permit = self._permits.read(self._clock.monotonic_s()).permit
+        changed = permit is not self._permit
+        self._permit = permit
+        return changed
+
+    def _on_setpoints(self, setpoints: Setpoints) -> None:
+        self._core.accept(setpoints, self._clock.monotonic_s())
+        # A permit that was lost since the last look must not serve a new set-point.
+        self._look_at_permit()
+        self._decide_all()
+
+    def _decide_all(self) -> None:
+        now_s = self._clock.monotonic_s()
+        for evse_id, target in self._core.decide(self._permit is Permit.GRANTED, now_s).items():
+            self._command(evse_id, target)
+        self._next_change_s = self._core.next_change_s(now_s)
+
+    def _decide_one(self, evse_id: str) -> None:
+        now_s = self._clock.monotonic_s()
+        self._command(evse_id, self._core.decide_one(evse_id, self._permit is Permit.GRANTED, now_s))
+
+    def _command(self, evse_id: str, target: Target) -> None:
+        busy = self._core.busy(evse_id)
+        inverter, output = self._inverters[evse_id], self._outputs[evse_id]
+        inverter.busy = output.busy = busy
+        inverter.want(target.applied.power_w)
+        if target.command is not None:
+            output.want(target.command)
+        before = self._applied.get(evse_id)
+        self._applied[evse_id] = target.applied
+        if before is None or before.bound_by != target.applied.bound_by:
+            _tell(target.applied, before)
+
+    def _on_inverter(self, reading: InverterReading) -> None:
+        self._core.observe_inverter(reading)
+        self._decide_one(reading.evse_id)
+
+    def _on_output(self, reading: DcEvseReading) -> None:
+        self._core.observe_output(reading)
+        self._decide_one(reading.evse_id)
+
+    def _on_temperatures(self, readings: tuple[TransducerReading, ...]) -> None:
+        self._temperatures |= {reading.quantity: reading for reading in readings}
+
+    def _image(self, now_s: float) -> Image:
+        self._sequence += 1
+        return Image(
+            sequence=self._sequence,
+            as_of_s=now_s,
+            permit=self._permit is Permit.GRANTED,
+            permit_reason=self._permit.name,
+            inverters=self._core.inverters(),
+            evses=self._core.outputs(),
+            transducers=tuple(
+                r for r in self._temperatures.values() if now_s - r.as_of_s <= self._max_age_s[r.quantity]
+            ),
+            applied=tuple(self._applied.values()),
+            devices=tuple(watch.health() for watch in self._watches),
+        )
+
+    def _status_text(self) -> str:
+        online = sum(link.state.online for link in self._links)
+        return (
+            f"{online} of {len(self._links)} Modbus devices answer; permit {self._permit.name}; "
+            f"orchestrator {'connected' if self._server.connected else 'not connected'}"
+        )
+
+    def _link(self, name: str, endpoint: ModbusEndpoint) -> ModbusLink:
+        link = ModbusLink(name, endpoint, self._clock, self._jitter)
+        self._links.append(link)
+        return link
+
+    def _add_evse(self, evse: Evse, config_dir: Path) -> None:
+        link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
+        inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s)
+        # A third of the reversion time: one lost refresh must not let the inverter revert.
+        pace = Pace(_INVERTER_PACE.busy_s, _INVERTER_PACE.idle_s, min(0.8, evse.inverter.reversion_s / 3))
+        self._inverters[evse.id] = Actuator(
+            link, self._clock, inverter.set_power, inverter.read, self._on_inverter, pace
+        )
+        link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
+        map_ = load_map(evse.dc.map, config_dir, ROLES)
+        output = RegisterMapEvse(evse.id, link, map_, self._clock)
+        pace = Pace(_OUTPUT_PACE.busy_s, _OUTPUT_PACE.idle_s, min(0.8, map_.watchdog_s / 3))
+        self._outputs[evse.id] = Actuator(link, self._clock, output.apply, output.read, self._on_output, pace)
+        self._watches += [self._inverters[evse.id].watch, self._outputs[evse.id].watch]
+
+    def _add_transducers(self, endpoint: ModbusEndpoint, sensors: Sequence[Sensor]) -> None:
+        link = self._link("transducers", endpoint)
+        device = ModbusTransducers(link, sensors, self._clock)
+        transducers = Transducers(
+            link,
+            device.read,
+            lambda: {str(quantity): reason for quantity, reason in device.dropped.items()},
+            self._on_temperatures,
+            self._clock,
+        )
+        self._transducers.append(transducers)
+        self._watches.append(transducers.watch)
+
+
+def _limits(evse: Evse) -> EvseLimits:
+    inverter = evse.inverter
+    return EvseLimits(
+        evse_id=evse.id,
+        max_charge_w=min(evse.max_charge_w, inverter.max_charge_w or evse.max_charge_w),
+        max_discharge_w=min(evse.max_discharge_w, inverter.max_discharge_w or evse.max_discharge_w),
+        max_voltage_v=evse.max_voltage_v,
+        max_current_a=evse.max_current_a,
+    )
+
+
+def _endpoint(address: ModbusAddress) -> ModbusEndpoint:
+    return ModbusEndpoint(address.host, address.port, address.unit)
+
+
+def _next(due_s: float, now_s: float, period_s: float) -> float:
+    """The next moment of a periodic duty, without catching up on missed ones."""
+    return due_s + period_s if now_s - due_s < period_s else now_s + period_s
+
+
+def _tell(applied: Applied, before: Applied | None) -> None:
+    log = logs.daemon_log()
+    if applied.bound_by is None:
+        if before is not None:
+            log.info("SETPOINT_FREE", f"{applied.evse_id}: set-points apply as they are", evse=applied.evse_id)
+        return
+    log.info(
+        "SETPOINT_BOUND",
+        f"{applied.evse_id}: bound by {applied.bound_by}",
+        evse=applied.evse_id,
+        power_w=round(applied.power_w),
+        source=applied.source or "none",
+    )

@@ -1,0 +1,258 @@
+"""The rules of ``wires``, without input or output: leases, readings and the permit become commands.
+
+Whatever is unknown, old or contradictory means zero power, and :class:`~v2g.guard.link.Applied` says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from v2g.guard.link import Applied, EvseSetpoint, PowerSetpoint, Setpoints
+from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
+
+STALE_S = 1.0
+"""A reading older than this is no reading."""
+MAX_LEASE_S = 5.0
+"""A lease never lasts longer from its arrival, whatever it says."""
+OPEN_BELOW_A = 1.0
+"""Contactors open once the current is below this ..."""
+OPEN_AFTER_S = 1.0
+"""... or this long after they should."""
+START_GRACE_S = 1.0
+"""After the start, DC outputs are left as they are for this long, so that a restart does not end a session."""
+
+_RATING_TOLERANCE_W = 0.5
+
+
+class SetpointsRefused(ValueError):
+    """A frame of set-points that is not used at all; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvseLimits:
+    """What the site allows an EVSE. Magnitudes."""
+
+    evse_id: str
+    max_charge_w: float
+    max_discharge_w: float
+    max_voltage_v: float
+    max_current_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the devices of one EVSE shall do now. ``command`` is None while the DC output is to be left alone."""
+
+    applied: Applied
+    command: DcEvseCommand | None
+
+
+@dataclass(slots=True)
+class _Evse:
+    limits: EvseLimits
+    inverter: InverterReading | None = None
+    output: DcEvseReading | None = None
+    power: PowerSetpoint | None = None
+    setpoint: EvseSetpoint | None = None
+    opening_since_s: float | None = None
+    last: DcEvseCommand = field(default_factory=DcEvseCommand)
+
+
+class WiresCore:
+    """State of all EVSEs. ``now_s`` is CLOCK_MONOTONIC everywhere."""
+
+    def __init__(self, limits: Iterable[EvseLimits], now_s: float) -> None:
+        self._evses = {item.evse_id: _Evse(item) for item in limits}
+        self._started_s = now_s
+        self._sequence = -1
+        self._stopping = False
+
+    @property
+    def evse_ids(self) -> tuple[str, ...]:
+        return tuple(self._evses)
+
+    def new_peer(self) -> None:
+        """Another orchestrator: its sequence starts anew; leases that run go on."""
+        self._sequence = -1
+
+    def stop(self) -> None:
+        """From now on every lease is over."""
+        self._stopping = True
+
+    def accept(self, setpoints: Setpoints, now_s: float) -> None:
+        """Take a frame: all of it or, with :class:`SetpointsRefused`, none."""
+        if setpoints.sequence <= self._sequence:
+            raise SetpointsRefused(f"sequence {setpoints.sequence} after {self._sequence}")
+        for items in (setpoints.inverters, setpoints.evses):
+            ids = [item.evse_id for item in items]
+            if len(set(ids)) != len(ids):
+                raise SetpointsRefused("an EVSE is named twice")
+            unknown = [evse_id for evse_id in ids if evse_id not in self._evses]
+            if unknown:
+                raise SetpointsRefused(f"no EVSE {unknown[0]} in this configuration; was it changed without a restart?")
+        for power in setpoints.inverters:
+            _require_finite(power.evse_id, power.power_w, power.expires_at_s)
+        for evse in setpoints.evses:
+            command = evse.command
+            _require_finite(evse.evse_id, command.target_voltage_v, command.current_limit_a, evse.expires_at_s)
+            if command.target_voltage_v < 0 or command.current_limit_a < 0:
+                raise SetpointsRefused(f"{evse.evse_id}: voltage and current limit are magnitudes")
+        latest_s = now_s + MAX_LEASE_S
+        for power in setpoints.inverters:
+            lease_s = min(power.expires_at_s, latest_s)
+            self._evses[power.evse_id].power = msgspec.structs.replace(power, expires_at_s=lease_s)
+        for evse in setpoints.evses:
+            lease_s = min(evse.expires_at_s, latest_s)
+            self._evses[evse.evse_id].setpoint = msgspec.structs.replace(evse, expires_at_s=lease_s)
+        self._sequence = setpoints.sequence
+
+    def observe_inverter(self, reading: InverterReading) -> None:
+        self._evses[reading.evse_id].inverter = reading
+
+    def observe_output(self, reading: DcEvseReading) -> None:
+        self._evses[reading.evse_id].output = reading
+
+    def inverters(self) -> tuple[InverterReading, ...]:
+        """The last reading of each, whatever its age."""
+        return tuple(e.inverter for e in self._evses.values() if e.inverter is not None)
+
+    def outputs(self) -> tuple[DcEvseReading, ...]:
+        return tuple(e.output for e in self._evses.values() if e.output is not None)
+
+    def decide(self, permit: bool, now_s: float) -> Mapping[str, Target]:
+        """Commands for every EVSE, by id."""
+        return {evse_id: self._decide(evse, permit, now_s) for evse_id, evse in self._evses.items()}
+
+    def decide_one(self, evse_id: str, permit: bool, now_s: float) -> Target:
+        return self._decide(self._evses[evse_id], permit, now_s)
+
+    def next_change_s(self, now_s: float) -> float:
+        """When a lease ends, a reading grows stale or contactors are to open; infinity when nothing is due."""
+        moments = [self._started_s + START_GRACE_S]
+        for evse in self._evses.values():
+            moments += [lease.expires_at_s for lease in (evse.power, evse.setpoint) if lease is not None]
+            moments += [reading.as_of_s + STALE_S for reading in (evse.inverter, evse.output) if reading is not None]
+            if evse.opening_since_s is not None:
+                moments.append(evse.opening_since_s + OPEN_AFTER_S)
+        return min((moment for moment in moments if moment >= now_s), default=math.inf)
+
+    def opening(self) -> bool:
+        """Contactors are on their way to open."""
+        return any(evse.opening_since_s is not None and evse.last.close_contactors for evse in self._evses.values())
+
+    def busy(self, evse_id: str) -> bool:
+        """A vehicle is plugged in, or somebody holds a lease: its devices are worth frequent readings."""
+        evse = self._evses[evse_id]
+        return evse.last.close_contactors or (evse.output is not None and evse.output.plugged)
+
+    def _decide(self, evse: _Evse, permit: bool, now_s: float) -> Target:
+        wants_closed = self._wants_closed(evse, now_s)
+        command = self._output_command(evse, wants_closed, permit, now_s)
+        power_w, bound_by = self._power(evse, wants_closed, permit, now_s)
+        source = evse.power.source if evse.power is not None else ""
+        return Target(Applied(evse_id=evse.limits.evse_id, power_w=power_w, source=source, bound_by=bound_by), command)
+
+    def _lives(self, lease: PowerSetpoint | EvseSetpoint | None, now_s: float) -> bool:
+        return lease is not None and not self._stopping and now_s < lease.expires_at_s
+
+    def _power(self, evse: _Evse, wants_closed: bool, permit: bool, now_s: float) -> tuple[float, str | None]:
+        if evse.power is None or not self._lives(evse.power, now_s) or not self._lives(evse.setpoint, now_s):
+            return 0.0, "lease_expired"
+        wanted_w = evse.power.power_w
+        if wanted_w == 0:
+            return 0.0, None
+        if not permit:
+            return 0.0, "no_permit"
+        inverter, output = evse.inverter, evse.output
+        if inverter is None or output is None or _stale(inverter, now_s) or _stale(output, now_s):
+            return 0.0, "stale_measurement"
+        if inverter.fault is not None or output.fault is not None or not inverter.connected:
+            return 0.0, "device_fault"
+        if output.insulation is not Insulation.VALID:
+            return 0.0, "insulation"
+        if not (wants_closed and output.contactors_closed and output.plugged):
+            return 0.0, "contactors_open"
+        if wanted_w < 0 and not inverter.reversion_armed:
+            return 0.0, "no_reversion"
+        if wanted_w > 0:
+            allowed_w = _magnitude(inverter.max_charge_w, evse.limits.max_charge_w, output.max_power_w)
+            power_w = min(wanted_w, allowed_w)
+        else:
+            allowed_w = _magnitude(inverter.max_discharge_w, evse.limits.max_discharge_w, output.max_power_w)
+            power_w = max(wanted_w, -allowed_w)
+        return power_w, "rating" if abs(power_w - wanted_w) > _RATING_TOLERANCE_W else None
+
+    def _wants_closed(self, evse: _Evse, now_s: float) -> bool:
+        output, setpoint = evse.output, evse.setpoint
+        return (
+            setpoint is not None
+            and self._lives(setpoint, now_s)
+            and setpoint.command.close_contactors
+            and output is not None
+            and not _stale(output, now_s)
+            and output.fault is None
+            and output.plugged
+            and output.insulation is not Insulation.FAULT
+        )
+
+    def _output_command(self, evse: _Evse, wants_closed: bool, permit: bool, now_s: float) -> DcEvseCommand | None:
+        if evse.setpoint is None and not self._stopping and now_s < self._started_s + START_GRACE_S:
+            return None
+        output = evse.output
+        alive = self._lives(evse.setpoint, now_s)
+        wanted = evse.setpoint.command if alive and evse.setpoint is not None else None
+        closed = output is None or output.contactors_closed or output.contactors_commanded
+        opening = not wants_closed and self._still_opening(evse, closed, now_s)
+        if wanted is not None:
+            max_voltage_v = _magnitude(evse.limits.max_voltage_v, output.max_voltage_v if output else 0.0)
+            max_current_a = _magnitude(evse.limits.max_current_a, output.max_current_a if output else 0.0)
+            # A contactor opens without load: whatever the command says, the current goes first.
+            current_a = 0.0 if opening or not permit else min(wanted.current_limit_a, max_current_a)
+            command = DcEvseCommand(
+                target_voltage_v=min(wanted.target_voltage_v, max_voltage_v),
+                current_limit_a=current_a,
+                close_contactors=wants_closed or opening,
+                test_insulation=wanted.test_insulation,
+                lock_connector=wanted.lock_connector or wants_closed or opening,
+            )
+        else:
+            locked = evse.last.lock_connector or output is None or output.connector_locked
+            command = DcEvseCommand(
+                target_voltage_v=evse.last.target_voltage_v if opening else 0.0,
+                close_contactors=opening,
+                lock_connector=locked,
+            )
+        if wants_closed:
+            evse.opening_since_s = None
+        evse.last = command
+        return command
+
+    def _still_opening(self, evse: _Evse, closed: bool, now_s: float) -> bool:
+        """Contactors are closed, should be open, and still carry current."""
+        output = evse.output
+        if not closed:
+            evse.opening_since_s = None
+            return False
+        if evse.opening_since_s is None:
+            evse.opening_since_s = now_s
+        unknown = output is None or _stale(output, now_s) or not math.isfinite(output.present_current_a)
+        loaded = unknown or (output is not None and abs(output.present_current_a) >= OPEN_BELOW_A)
+        return loaded and now_s - evse.opening_since_s < OPEN_AFTER_S
+
+
+def _stale(reading: InverterReading | DcEvseReading, now_s: float) -> bool:
+    return not -STALE_S <= now_s - reading.as_of_s <= STALE_S
+
+
+def _magnitude(*values: float) -> float:
+    """The lowest of several limits; one that is no number, or negative, allows nothing."""
+    return min((value if math.isfinite(value) and value > 0 else 0.0) for value in values)
+
+
+def _require_finite(evse_id: str, *values: float) -> None:
+    if not all(map(math.isfinite, values)):
+        raise SetpointsRefused(f"{evse_id}: a value is not a finite number")

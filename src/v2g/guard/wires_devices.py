@@ -1,0 +1,196 @@
+"""One task a device: what it shall do is written at once when it changes and again before it would be forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from v2g.clock import Clock
+from v2g.guard.link import DeviceHealth
+from v2g.hardware.modbus import ModbusLink
+from v2g.hardware.ports import DeviceError, TransducerReading
+from v2g.telemetry import logs
+
+_Wanted = TypeVar("_Wanted")
+_Reading = TypeVar("_Reading")
+
+_AFTER_ERROR_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between readings, with a vehicle and without, and after which a command is written again."""
+
+    busy_s: float
+    idle_s: float
+    refresh_s: float = 0.8
+
+
+class DeviceWatch:
+    """Tells comms.log when a device is lost and when it is back; gives its state for status."""
+
+    def __init__(self, link: ModbusLink) -> None:
+        self._link = link
+        self._failed = False
+
+    def failed(self, error: Exception) -> None:
+        """Any exception: whatever a device provokes in its driver must not take the other devices with it."""
+        if not self._failed:
+            text = str(error) if isinstance(error, DeviceError) else f"{self._link.name}: {error!r}"
+            logs.comms_log().error("DEVICE_LOST", text, device=self._link.name)
+        self._failed = True
+
+    def answered(self) -> None:
+        if self._failed:
+            logs.comms_log().info(
+                "DEVICE_BACK", f"{self._link.name} answers again", reconnects=self._link.state.reconnects
+            )
+        self._failed = False
+
+    def health(self) -> DeviceHealth:
+        state = self._link.state
+        return DeviceHealth(
+            name=self._link.name,
+            address=str(self._link.endpoint),
+            online=state.online,
+            last_answer_s=state.last_answer_s,
+            error=state.error,
+            timeouts=state.timeouts,
+            reconnects=state.reconnects,
+        )
+
+
+class Actuator(Generic[_Wanted, _Reading]):
+    """An inverter or a DC output. ``want`` says what it shall do; nothing is written before the first ``want``."""
+
+    def __init__(
+        self,
+        link: ModbusLink,
+        clock: Clock,
+        write: Callable[[_Wanted], Awaitable[None]],
+        read: Callable[[], Awaitable[_Reading]],
+        on_reading: Callable[[_Reading], None],
+        pace: Pace,
+    ) -> None:
+        self.watch = DeviceWatch(link)
+        self.busy = False
+        self._link = link
+        self._clock = clock
+        self._write = write
+        self._read = read
+        self._on_reading = on_reading
+        self._pace = pace
+        self._changed = asyncio.Event()
+        self._wanted: _Wanted | None = None
+        self._written: _Wanted | None = None
+        self._write_at_s = 0.0
+        self._read_at_s = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """The device has what it shall do, or cannot be reached."""
+        return self._wanted == self._written or not self._link.state.online
+
+    def want(self, wanted: _Wanted) -> None:
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._write_at_s = 0.0
+            self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            self._changed.clear()
+            await self._write_if_due()
+            if not self._changed.is_set():
+                await self._read_if_due()
+            await self._wait()
+
+    async def _write_if_due(self) -> None:
+        wanted = self._wanted
+        if wanted is None or self._clock.monotonic_s() < self._write_at_s:
+            return
+        try:
+            await self._write(wanted)
+        except Exception as error:
+            self.watch.failed(error)
+            self._written = None
+            self._write_at_s = self._later(_AFTER_ERROR_S)
+            return
+        self._written = wanted
+        # Changed meanwhile: `want` has made it due again, and that must stand.
+        if self._wanted is wanted:
+            self._write_at_s = self._clock.monotonic_s() + self._pace.refresh_s
+
+    async def _read_if_due(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s < self._read_at_s:
+            return
+        try:
+            reading = await self._read()
+        except Exception as error:
+            self.watch.failed(error)
+            self._read_at_s = self._later(_AFTER_ERROR_S)
+            return
+        self._read_at_s = now_s + (self._pace.busy_s if self.busy else self._pace.idle_s)
+        self.watch.answered()
+        self._on_reading(reading)
+
+    def _later(self, delay_s: float) -> float:
+        return max(self._clock.monotonic_s() + delay_s, self._link.retry_at_s)
+
+    async def _wait(self) -> None:
+        if self._changed.is_set():
+            # The first attempt after an error must not spin on a device that refuses at once.
+            await asyncio.sleep(0)
+            return
+        due_s = self._read_at_s if self._wanted is None else min(self._read_at_s, self._write_at_s)
+        delay_s = due_s - self._clock.monotonic_s()
+        if delay_s <= 0:
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+
+class Transducers:
+    """The transducers of one device, once a second."""
+
+    def __init__(
+        self,
+        link: ModbusLink,
+        read: Callable[[], Awaitable[tuple[TransducerReading, ...]]],
+        dropped: Callable[[], dict[str, str]],
+        on_readings: Callable[[tuple[TransducerReading, ...]], None],
+        clock: Clock,
+        period_s: float = 1.0,
+    ) -> None:
+        self.watch = DeviceWatch(link)
+        self._link = link
+        self._read = read
+        self._dropped = dropped
+        self._on_readings = on_readings
+        self._clock = clock
+        self._period_s = period_s
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                self._on_readings(await self._read())
+                self.watch.answered()
+                self._tell(self._dropped())
+            except Exception as error:
+                self.watch.failed(error)
+            await asyncio.sleep(max(self._period_s, self._link.retry_at_s - self._clock.monotonic_s()))
+
+    def _tell(self, dropped: dict[str, str]) -> None:
+        for quantity in dropped.keys() - self._told:
+            logs.comms_log().warning("SENSOR_DROPPED", dropped[quantity], quantity=quantity)
+        for quantity in self._told - dropped.keys():
+            logs.comms_log().info("SENSOR_BACK", f"{quantity} is plausible again", quantity=quantity)
+        self._told = set(dropped)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from v2g.grid.estimation import EstimationError, Estimator, Validity, system_frequency
+
+EVENTS = Path(__file__).resolve().parents[3] / "../shared/data/grid/events"
+NOMINAL_V = 277.0
+NO_CURRENT = np.zeros((20000, 3))
+
+
+def three_phase(
+    amplitude, n: int, sample_rate_hz: float = 3840, frequency_hz: float = 60.0, angle: float = 0.0, lag: float = 0.0
+):
+    time_s = np.arange(n) / sample_rate_hz
+    turn = 2 * np.pi * frequency_hz * time_s[:, None] + angle - lag - np.array([0, 2, 4]) * np.pi / 3
+    return np.sqrt(2) * np.asarray(amplitude) * np.sin(turn)
+
+
+def estimate(estimator: Estimator, volts):
+    return estimator.estimate(volts, NO_CURRENT[: len(volts)], NO_CURRENT[: len(volts)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    frequency_hz=st.floats(50, 66),
+    angle=st.floats(0, 6.3),
+    v_pu=st.floats(0.4, 1.3),
+    sample_rate_hz=st.sampled_from([3200, 3840, 4000, 9973, 20000]),
+)
+def test_a_clean_sine_is_measured_to_a_millihertz_and_half_a_per_mille(frequency_hz, angle, v_pu, sample_rate_hz):
+    estimator = Estimator(sample_rate_hz, 60.0, NOMINAL_V)
+    volts = three_phase(v_pu * NOMINAL_V, estimator.window_samples, sample_rate_hz, frequency_hz, angle)
+    estimate(estimator, volts)
+    found = estimate(estimator, volts)
+    assert found.validity is Validity.VALID
+    assert found.frequency_hz == pytest.approx(frequency_hz, abs=1e-3)
+    assert found.v_pu == pytest.approx((v_pu,) * 3, rel=5e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    current=st.tuples(*[st.floats(0, 400)] * 3),
+    lag=st.floats(-math.pi, math.pi),
+    frequency_hz=st.floats(57, 63),
+)
+def test_power_has_the_sign_of_the_flow_and_reactive_power_that_of_the_lag(current, lag, frequency_hz):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    n = estimator.window_samples
+    volts = three_phase(NOMINAL_V, n, frequency_hz=frequency_hz)
+    amperes = three_phase(current, n, frequency_hz=frequency_hz, lag=lag)
+    found = estimator.estimate(volts, amperes, -amperes)
+    for phase, ampere in enumerate(current):
+        va = NOMINAL_V * ampere
+        assert found.transformer.va[phase] == pytest.approx(va, rel=3e-3, abs=1e-3)
+        assert found.transformer.w[phase] == pytest.approx(va * math.cos(lag), abs=3e-3 * va + 1e-3)
+        assert found.transformer.var[phase] == pytest.approx(va * math.sin(lag), abs=3e-3 * va + 1e-3)
+        assert found.feeder.w[phase] == pytest.approx(-found.transformer.w[phase], abs=1e-6 * va + 1e-9)
+    assert found.feeder.total_var == pytest.approx(-found.transformer.total_var, abs=1e-3)
+
+
+def test_harmonics_count_in_the_rms_and_not_in_the_frequency():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    n = estimator.window_samples
+    volts = three_phase(NOMINAL_V, n)
+    for order, share in ((2, 0.02), (5, 0.06), (7, 0.05)):
+        volts = volts + share * three_phase(NOMINAL_V, n, frequency_hz=60.0 * order)
+    found = estimate(estimator, volts)
+    assert found.v_pu[0] == pytest.approx(math.sqrt(1 + 0.02**2 + 0.06**2 + 0.05**2), rel=1e-4)
+    assert found.frequency_hz == pytest.approx(60.0, abs=1e-3)
+
+
+def test_one_phase_far_off_does_not_move_the_system_frequency():
+    assert system_frequency((60.0, 68.0, 60.01), 60.0) == 60.01
+    assert system_frequency((60.0, 63.0, None), 60.0) == 60.0
+    assert system_frequency((None, 63.0, None), 60.0) == 63.0
+    assert system_frequency((None, None, None), 60.0) is None
+
+
+@pytest.mark.parametrize("v_pu", [0.0, 0.01, 0.1, 0.29])
+def test_below_the_floor_there_is_no_frequency_but_a_voltage(v_pu):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    found = estimate(estimator, three_phase(v_pu * NOMINAL_V, estimator.window_samples, frequency_hz=45.0))
+    assert found.validity is Validity.VALID
+    assert found.frequency_hz is None
+    assert found.v_pu == pytest.approx((v_pu,) * 3, rel=0.2, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), v_pu=st.floats(0.0, 1.5))
+def test_white_noise_is_never_a_frequency(seed, v_pu):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    noise = np.random.default_rng(seed).normal(0.0, v_pu * NOMINAL_V, (estimator.window_samples, 3))
+    assert estimate(estimator, noise).frequency_hz is None
+
+
+def test_the_noise_after_a_blackout_is_never_a_frequency():
+    path = EVENTS / "iberia_2025-04-28_toledo_2s.csv"
+    if not path.exists():
+        pytest.skip(f"reference data absent: {path}")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    collapse = next(i for i, row in enumerate(rows) if float(row["v_l1_pu"]) < 0.1)
+    recorded = [(float(r["freq_hz"]), [float(r[f"v_l{k}_pu"]) for k in (1, 2, 3)]) for r in rows if r["freq_hz"]]
+    after = [(f, v) for f, v in recorded[collapse:] if max(v) < 0.1]
+    before = [(f, v) for f, v in recorded[:collapse] if min(v) > 0.9]
+    assert len(after) > 500
+    assert min(f for f, _ in after) < 45.0, "the recorder went on printing frequencies"
+    estimator = Estimator(3200, 50.0, NOMINAL_V)
+    n, noise = estimator.window_samples, np.random.default_rng(7)
+    for f, v in after[::5]:
+        volts = three_phase(np.array(v) * NOMINAL_V, n, 3200, f) + noise.normal(0, 0.01 * NOMINAL_V, (n, 3))
+        found = estimate(estimator, volts)
+        assert found.frequency_hz is None
+        assert max(found.v_pu) < 0.2
+    for f, v in before[::100]:
+        found = estimate(estimator, three_phase(np.array(v) * NOMINAL_V, n, 3200, f))
+        assert found.frequency_hz == pytest.approx(f, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["pow_xtz_220kV_busI_seg0_3200Hz.csv", "pow_xtz_220kV_busI_seg2_3200Hz.csv"])
+def test_a_recorded_fault_on_one_phase_leaves_the_frequency_alone(name):
+    path = EVENTS / name
+    if not path.exists():
+        pytest.skip(f"reference data absent: {path}")
+    # Per unit of the peak or of the RMS: the record's own first cycle is the measure.
+    samples = np.loadtxt(path, delimiter=",", skiprows=1)[:, 1:4]
+    estimator = Estimator(3200, 50.0, float(np.sqrt((samples[:64] ** 2).mean())))
+    lowest = 9.9
+    for end in range(estimator.window_samples, len(samples), 16):
+        found = estimate(estimator, samples[:end])
+        lowest = min(lowest, *found.v_pu)
+        assert found.frequency_hz == pytest.approx(50.0, abs=0.5)
+    assert 0.6 < lowest < 0.75
+
+
+@pytest.mark.parametrize(("bad", "validity"), [(math.nan, "not finite"), (math.inf, "not finite"), (150.0, "stuck")])
+def test_impossible_samples_are_not_measured(bad, validity):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    volts = three_phase(NOMINAL_V, estimator.window_samples)
+    volts[-64:, 2] = bad
+    found = estimate(estimator, volts)
+    assert found.validity == validity
+    assert found.frequency_hz is None
+
+
+def test_a_dead_bus_is_a_voltage_of_zero_and_not_a_stuck_converter():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    found = estimate(estimator, np.full((estimator.window_samples, 3), 0.5))
+    assert found.validity is Validity.VALID
+    assert max(found.v_pu) < 0.01
+
+
+@pytest.mark.parametrize("sample_rate_hz", [3199, 20001, 0, math.nan])
+def test_rates_outside_the_range_are_refused(sample_rate_hz):
+    with pytest.raises(EstimationError, match="the guard needs 3200 to 20000 Hz"):
+        Estimator(sample_rate_hz, 60.0, NOMINAL_V)
+
+
+def test_too_few_samples_are_refused():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    with pytest.raises(EstimationError, match="191 samples: 192 are needed"):
+        estimate(estimator, np.zeros((191, 3)))
+
+
+@pytest.mark.parametrize("jump_deg", [20.0, -20.0])
+def test_a_jump_of_all_phases_leaves_the_trip_range_within_15_ms(jump_deg):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    time_s = np.arange(2000) / 3840
+    for start in np.linspace(0, np.pi, 5):
+        angle = 2 * np.pi * 60 * time_s + start + np.radians(jump_deg) * (time_s >= 0.25)
+        volts = NOMINAL_V * np.sqrt(2) * np.sin(angle[:, None] - np.array([0, 2, 4]) * np.pi / 3)
+        beyond = 0
+        for end in range(900, 1300):
+            frequency_hz = estimate(estimator, volts[:end]).frequency_hz
+            beyond += frequency_hz is not None and not 56.5 <= frequency_hz <= 62.0
+        assert beyond / 3840 <= 0.015

@@ -1,0 +1,179 @@
+"""A site in injected time: synthesised waveforms in, the production tick, a breaker that takes its time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from v2g.grid.settings import default_enter_service_settings, default_trip_settings
+from v2g.guard.latch import LatchStore, TripLatch
+from v2g.guard.status import GuardStatus
+from v2g.guard.tick import PERIOD_S, Ports, Tick, TickSettings
+from v2g.guard.tick_commands import CommandReply, TickCommand
+from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWindow
+
+NOMINAL_V = 277.0
+START_S = 1000.0
+
+
+def synthesise(segments: Sequence[dict[str, Any]], sample_rate_hz: int = 3840) -> np.ndarray:
+    """Segments as in the case file (d, v, f, r, ph, h) to samples of all channels; a 30 A load in phase on each."""
+    phase = np.array([0.0, -2 * math.pi / 3, 2 * math.pi / 3])
+    frequency = 60.0
+    blocks = []
+    for segment in segments:
+        n = round(segment["d"] * sample_rate_hz)
+        phase = phase + np.radians(segment.get("ph", [0, 0, 0]))
+        target, rate = segment["f"], segment.get("r")
+        if rate:
+            ramp = frequency + math.copysign(rate, target - frequency) * np.arange(n) / sample_rate_hz
+            hz = np.minimum(ramp, target) if target > frequency else np.maximum(ramp, target)
+        else:
+            hz = np.full(n, float(target))
+        turned = 2 * math.pi * np.cumsum(hz) / sample_rate_hz
+        angle = turned[:, None] + phase
+        wave = np.sin(angle)
+        for order, share in segment.get("h", {}).items():
+            wave = wave + share * np.sin(int(order) * angle)
+        volts = wave * np.array(segment["v"]) * NOMINAL_V * math.sqrt(2)
+        block = np.zeros((n, len(CHANNELS)))
+        block[:, 0:3] = block[:, 9:12] = volts
+        block[:, 3:6] = np.sin(angle) * 100 * math.sqrt(2)
+        block[:, 6:9] = -np.sin(angle) * 30 * math.sqrt(2)
+        blocks.append(block)
+        if n:
+            phase, frequency = phase + turned[-1], float(hz[-1])
+    return np.concatenate(blocks)
+
+
+@dataclass
+class PlayedWaveform:
+    """Samples that arrive in batches of 5 ms, the newest row taken at the batch's end."""
+
+    samples: np.ndarray
+    sample_rate_hz: int = 3840
+    batch_s: float = 0.005
+    now_s: float = START_S
+    frozen_at_s: float = math.inf
+    missing: bool = False
+
+    def latest(self, n: int) -> WaveformWindow:
+        if self.missing:
+            raise WaveformError("the buffer is not there")
+        elapsed_s = min(self.now_s, self.frozen_at_s) - START_S
+        written_s = math.floor(elapsed_s / self.batch_s + 1e-6) * self.batch_s
+        last = min(round(written_s * self.sample_rate_hz), len(self.samples))
+        if last < n:
+            raise WaveformError(f"{last} samples so far, {n} needed")
+        return WaveformWindow(self.samples[last - n : last], last, START_S + written_s)
+
+
+@dataclass
+class SlowBreaker:
+    """Hold-to-close with an opening time of 50 ms and a closing time of 60 ms."""
+
+    opening_s: float = 0.05
+    closing_s: float = 0.06
+    stuck: bool = False
+    held: bool = False
+    changed_at_s: float = -math.inf
+    opened_at_s: list[float] = field(default_factory=list)
+    holds: int = 0
+
+    def hold(self, close: bool, now_s: float) -> None:
+        self.holds += 1
+        if close != self.held:
+            if self.held:
+                self.opened_at_s.append(now_s + self.opening_s)
+            self.held, self.changed_at_s = close, now_s
+
+    def is_closed(self, now_s: float) -> bool | None:
+        if self.stuck:
+            return True
+        moving = now_s - self.changed_at_s < (self.closing_s if self.held else self.opening_s) - 1e-9
+        return self.held != moving
+
+
+@dataclass
+class Site:
+    """Everything around one tick; ``run_until`` steps it every 10 ms, offset 3 ms from the writer's batches."""
+
+    waveform: PlayedWaveform
+    breaker: SlowBreaker
+    latch_path: Path
+    delay_s: float = 0.5
+    now_s: float = START_S + 0.003
+    statuses: list[GuardStatus] = field(default_factory=list)
+    events: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
+    commands: list[TickCommand] = field(default_factory=list)
+    replies: list[CommandReply] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """A new process: nothing but the latch file is left of the old one."""
+        self.latch = TripLatch(LatchStore(self.latch_path, "boot"), self.now_s, 1.7e9 + self.now_s)
+        settings = TickSettings(
+            nominal_voltage_v=NOMINAL_V,
+            nominal_frequency_hz=60.0,
+            trips=default_trip_settings("III", 60.0),
+            enter_service=default_enter_service_settings(60.0, self.delay_s),
+            opening_time_s=self.breaker.opening_s,
+        )
+        ports = Ports(
+            open_waveform=lambda: self.waveform,
+            breaker=self.breaker,
+            status=self,
+            commands=self,
+            events=self,
+            unix_s=lambda: 1.7e9 + self.now_s,
+        )
+        self.tick = Tick(settings, ports, self.latch)
+
+    def publish(self, status: GuardStatus) -> None:
+        self.statuses.append(status)
+
+    def poll(self, handle: Callable[[TickCommand], CommandReply]) -> None:
+        while self.commands:
+            self.replies.append(handle(self.commands.pop(0)))
+
+    def event(self, level: str, code: str, message: str, **fields: object) -> None:
+        self.events.append((level, code, fields))
+
+    def later(self, job: Callable[[], None]) -> None:
+        job()
+
+    def run_until(self, elapsed_s: float) -> GuardStatus:
+        """Step until ``elapsed_s`` after the first sample; the last status."""
+        while self.now_s + PERIOD_S <= START_S + elapsed_s + 1e-9:
+            self.now_s += PERIOD_S
+            self.waveform.now_s = self.now_s
+            self.tick.step(self.now_s)
+        return self.statuses[-1]
+
+    @property
+    def codes(self) -> list[str]:
+        return [code for _, code, _ in self.events]
+
+    def opened_after_s(self, moment_s: float) -> float | None:
+        """From ``moment_s`` (since the first sample) to the first parting of the contacts."""
+        return self.breaker.opened_at_s[0] - START_S - moment_s if self.breaker.opened_at_s else None
+
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> MakeSite:
+    def make(segments: Sequence[dict[str, Any]], sample_rate_hz: int = 3840, **changes: Any) -> Site:
+        waveform = PlayedWaveform(synthesise(segments, sample_rate_hz), sample_rate_hz)
+        return Site(waveform, SlowBreaker(), tmp_path / "trip-latch.json", **changes)
+
+    return make

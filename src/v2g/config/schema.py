@@ -155,7 +155,9 @@ class Dispatch(_Section, frozen=True, kw_only=True):
     min_soc_pct: Percent = 30.0
     """No discharge of a vehicle whose state of charge is at or below this."""
     setpoint_lease_s: Annotated[float, Meta(gt=0.2, le=5)] = 1.0
-    thermal_horizon_s: Positive = 900.0
+    thermal_horizon_s: Annotated[float, Meta(ge=60, le=1680)] = 900.0
+    """How far ahead the transformer must stay inside its limits with a constant power; 28 min is what every cooling
+    class can be solved for."""
 
 
 class SeccTiming(_Section, frozen=True, kw_only=True):

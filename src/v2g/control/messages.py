@@ -3,8 +3,9 @@
 Powers in W, positive charges a vehicle, negative discharges it; ``power_w`` of an order is a magnitude beside its
 mode. Ages and remaining times in seconds, so that no reader needs our clock. None is "unknown".
 
-Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (operator), ``cancel`` (operator),
-``trip.reset`` (operator), ``subscribe`` (viewer: a ``status`` notification each second on this connection).
+Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (operator),
+``trip.reset`` (operator), ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server
+answers ``hello`` and ``subscribe`` itself; ``hello`` comes first on every connection.
 """
 
 from __future__ import annotations

@@ -1,0 +1,72 @@
+"""``--check-config``: everything that would keep a daemon from starting, found before a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from v2g.cli.daemons import problems
+from v2g.config.loader import ConfigError, Loaded, Problem, load
+from v2g.config.paths import sensor_map_path
+
+
+def check(name: str, config_dir: Path) -> int:
+    """Print a summary (0) or every problem (1)."""
+    try:
+        loaded = load(config_dir)
+        if found := [*_sensors(loaded), *_maps(loaded)]:
+            raise ConfigError(found)
+    except ConfigError as error:
+        problems(name, error)
+        return 1
+    click.echo(summary(loaded))
+    return 0
+
+
+def summary(loaded: Loaded) -> str:
+    config = loaded.config
+    transformer, grid = config.transformer, config.grid
+    lines = [
+        f"OK: {', '.join(str(file) for file in loaded.files)}",
+        f"  site         {config.site.id}" + (f" ({config.site.name})" if config.site.name else ""),
+        f"  transformer  {transformer.id}, {transformer.rated_kva:g} kVA {transformer.cooling}",
+        f"  grid         {grid.nominal_voltage_v:g} V line to neutral, {grid.nominal_frequency_hz:g} Hz, "
+        f"category {grid.category}, enter service after {grid.enter_service_delay_s:g} s",
+        f"  EVSEs        {len(config.evses)}",
+    ]
+    lines += [
+        f"    {evse.id}  {evse.kind} on {evse.interface} port {evse.tcp_port}, TLS {evse.tls}, inverter "
+        f"{evse.inverter.modbus.host}:{evse.inverter.modbus.port} unit {evse.inverter.modbus.unit}"
+        for evse in config.evses
+    ]
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in loaded.warnings)])
+
+
+def _sensors(loaded: Loaded) -> Iterator[Problem]:
+    from v2g.hardware.sensor_map import SensorMapError, load_sensor_map
+
+    try:
+        load_sensor_map(sensor_map_path(loaded.config, loaded.config_dir))
+    except SensorMapError as error:
+        for problem in error.problems:
+            place = f"[{problem.section}] {problem.key}".rstrip() if problem.section else problem.key
+            yield Problem(problem.file, place, "", problem.reason, "the head of etc/v2g/sensor_map.conf tells the form")
+
+
+def _maps(loaded: Loaded) -> Iterator[Problem]:
+    from v2g.hardware.dc_evse import ROLES
+    from v2g.hardware.ports import DeviceError
+    from v2g.hardware.register_map import load_map
+
+    for position, evse in enumerate(loaded.config.evses):
+        try:
+            load_map(evse.dc.map, loaded.config_dir, ROLES)
+        except DeviceError as error:
+            yield _problem(loaded, f"evses[{position}].dc.map", str(error), "correct the map or its name")
+
+
+def _problem(loaded: Loaded, path: str, reason: str, remedy: str) -> Problem:
+    file = loaded.origin.get(path, str(loaded.files[0]))
+    return Problem(file, path, "", reason, remedy, loaded.lines.get(path))

@@ -1,0 +1,64 @@
+"""What the client commands share: the connection, its errors, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from v2g.control.client import CallRefused, ControlClient, ControlError, find_socket
+from v2g.control.messages import StatusResult
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: the configuration cannot be used; systemd does not restart on it."""
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="The daemon's answer as JSON.")(command)
+
+
+def socket_option(command: F) -> F:
+    return click.option(
+        "--socket",
+        "socket_path",
+        type=click.Path(path_type=Path),
+        help="Control socket of the daemon. [default: $V2G_SOCKET, /run/v2g/control.sock, or your simulation's]",
+    )(command)
+
+
+@contextmanager
+def daemon(socket_path: Path | None, name: str, as_json: bool = False) -> Iterator[ControlClient]:
+    """A client of the daemon; its errors end the command with their text and exit code."""
+    try:
+        with ControlClient(socket_path or find_socket(), name=name) as client:
+            yield client
+    except ControlError as error:
+        if as_json:
+            code = error.code if isinstance(error, CallRefused) else "DAEMON_NOT_REACHABLE"
+            print_json({"error": {"code": code, "message": str(error)}})
+        fail(name, str(error), error.exit_code)
+
+
+def fetch_status(client: ControlClient, as_json: bool) -> StatusResult | None:
+    """The daemon's status; None when it was printed as JSON already."""
+    answer = client.call("status")
+    if as_json:
+        print_json(answer)
+        return None
+    return msgspec.convert(answer, StatusResult)
+
+
+def print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def fail(name: str, text: str, exit_code: int) -> NoReturn:
+    click.echo(f"{name}: {text}", err=True)
+    sys.exit(exit_code)

@@ -1,0 +1,177 @@
+"""``v2g-control``: the operator's command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from v2g import __version__
+from v2g.cli import render
+from v2g.cli.common import daemon, fetch_status, json_option, print_json, socket_option
+from v2g.cli.verbs import normalise
+from v2g.control.messages import (
+    CancelParams,
+    CancelResult,
+    DispatchParams,
+    DispatchResult,
+    StatusResult,
+    TripResetResult,
+)
+from v2g.units import QuantityError, parse_duration_s, parse_power_w
+
+_NAME = "v2g-control"
+_EXAMPLE = "v2g-control --dispatch --mode=discharge --power=10kW"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Dispatch the vehicles below this transformer, and see what they do.
+
+    \b
+    v2g-control --dispatch --mode=discharge --power=10kW
+    v2g-control --dispatch --mode=charge --power=5kW --evse 'US*V2G*E1' --duration 1h
+    v2g-control status
+
+    A verb may be written with or without its two dashes.
+    """
+
+
+@cli.command()
+@click.option("--mode", required=True, type=click.Choice(["discharge", "charge", "idle"], case_sensitive=False))
+@click.option("--power", help="Magnitude with its unit: 10kW, 800W. Not needed for idle.")
+@click.option("--evse", "evse_id", help="One EVSE by its id; without it the power is shared by all vehicles.")
+@click.option("--duration", default="15min", show_default=True, help="How long the order holds: 90s, 15min, 2h.")
+@json_option
+@socket_option
+def dispatch(
+    mode: str, power: str | None, evse_id: str | None, duration: str, as_json: bool, socket_path: Path | None
+) -> None:
+    """Order vehicles to charge, discharge or idle.
+
+    Exit code 0: some power is granted, and what is missing is named. 1: nothing is granted. 3: no daemon.
+    """
+    params = DispatchParams(
+        mode=mode.lower(), power_w=_power_w(mode.lower(), power), evse_id=evse_id, duration_s=_duration_s(duration)
+    )
+    with daemon(socket_path, _NAME, as_json) as client:
+        answer = client.call("dispatch", params)
+    result = msgspec.convert(answer, DispatchResult)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(render.dispatch_text(result))
+    sys.exit(0 if result.mode == "idle" or result.granted_w != 0 else 1)
+
+
+@cli.command()
+@json_option
+@socket_option
+def status(as_json: bool, socket_path: Path | None) -> None:
+    """The site at a glance: permit, limits, vehicles, orders, problems."""
+    with daemon(socket_path, _NAME, as_json) as client:
+        found = fetch_status(client, as_json)
+    if found is not None:
+        click.echo(render.status_text(found))
+
+
+@cli.command()
+@json_option
+@socket_option
+def vehicles(as_json: bool, socket_path: Path | None) -> None:
+    """The vehicles that are plugged in, and what they can do."""
+    with daemon(socket_path, _NAME, as_json) as client:
+        answer = client.call("status")
+    found = msgspec.convert(answer, StatusResult)
+    if as_json:
+        print_json([evse for evse in answer["evses"] if evse["session"] is not None])
+    else:
+        click.echo(render.vehicles_text(found.evses))
+
+
+@cli.command()
+@json_option
+@socket_option
+def orders(as_json: bool, socket_path: Path | None) -> None:
+    """The orders that stand."""
+    with daemon(socket_path, _NAME, as_json) as client:
+        answer = client.call("status")
+    found = msgspec.convert(answer, StatusResult)
+    if as_json:
+        print_json(answer["orders"])
+    else:
+        click.echo(render.orders_text(found.orders))
+
+
+@cli.command()
+@click.argument("order_id", metavar="[ID]", type=click.IntRange(min=1), required=False)
+@json_option
+@socket_option
+def cancel(order_id: int | None, as_json: bool, socket_path: Path | None) -> None:
+    """Cancel the order ID, or all orders."""
+    with daemon(socket_path, _NAME, as_json) as client:
+        answer = client.call("cancel", CancelParams(order_id=order_id))
+    result = msgspec.convert(answer, CancelResult)
+    if as_json:
+        print_json(answer)
+    elif result.cancelled:
+        numbers = ", ".join(str(number) for number in result.cancelled)
+        click.echo(f"cancelled order{'s' if len(result.cancelled) > 1 else ''} {numbers}")
+    else:
+        click.echo("there was no order to cancel" if order_id is None else f"there is no order {order_id}")
+    sys.exit(0 if result.cancelled or order_id is None else 1)
+
+
+@cli.group()
+def trip() -> None:
+    """The guard's trip latch."""
+
+
+@trip.command("reset")
+@json_option
+@socket_option
+def trip_reset(as_json: bool, socket_path: Path | None) -> None:
+    """Release the trip latch once the cause is gone; then the enter-service delay runs."""
+    with daemon(socket_path, _NAME, as_json) as client:
+        answer = client.call("trip.reset")
+    result = msgspec.convert(answer, TripResetResult)
+    if as_json:
+        print_json(answer)
+    elif result.element:
+        click.echo(f"trip {result.element} reset; energy may flow again after the enter-service delay")
+    else:
+        click.echo("there was no trip")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    words = sys.argv[1:] if argv is None else argv
+    cli.main(args=normalise(words, tuple(cli.commands)), prog_name=_NAME)
+
+
+def _power_w(mode: str, text: str | None) -> float:
+    if text is None:
+        if mode == "idle":
+            return 0.0
+        raise click.UsageError(f"--power is missing: how much should the vehicles {mode}? For example {_EXAMPLE}")
+    try:
+        power_w = parse_power_w(text)
+    except QuantityError as error:
+        raise click.UsageError(str(error)) from None
+    if power_w == 0 and mode != "idle":
+        raise click.UsageError("--power is zero: for no power write --mode=idle")
+    return power_w
+
+
+def _duration_s(text: str) -> float:
+    try:
+        return parse_duration_s(text)
+    except QuantityError as error:
+        raise click.UsageError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""``v2g-orchestrator``: the daemon, the check of its configuration, and the simulation around it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from v2g import __version__
+from v2g.cli.daemons import config_option, run_configured
+from v2g.cli.verbs import normalise
+
+_NAME = "v2g-orchestrator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateOptions:
+    """What ``--simulate`` was given."""
+
+    vehicles: int
+    demo: bool
+    scenario: Path | None
+    run_dir: Path | None
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@config_option
+@click.option("--check-config", is_flag=True, help="Check the configuration and end: 0 when it holds, else 1.")
+@click.option("--simulate", is_flag=True, help="Run this daemon and its guard against an embedded plant.")
+@click.option("--vehicles", type=click.IntRange(1, 64), help="With --simulate: how many vehicles.  [default: 1]")
+@click.option("--demo", is_flag=True, help="With --simulate: plug in, discharge 10 kW, print what was measured, end.")
+@click.option(
+    "--scenario",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="With --simulate: a file of faults and their times.",
+)
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path, file_okay=False), help="With --simulate: where its files go."
+)
+@click.pass_context
+def cli(
+    context: click.Context,
+    config_dir: Path,
+    check_config: bool,
+    simulate: bool,
+    vehicles: int | None,
+    demo: bool,
+    scenario: Path | None,
+    run_dir: Path | None,
+) -> None:
+    """Control vehicle-to-grid power below one distribution transformer.
+
+    \b
+    v2g-orchestrator --simulate              try it out: no root, no hardware
+    v2g-orchestrator --check-config          before a restart
+    systemctl start v2g-orchestrator         in production
+    """
+    if simulate:
+        if check_config:
+            raise click.UsageError("--check-config and --simulate exclude each other")
+        options = SimulateOptions(vehicles=vehicles or 1, demo=demo, scenario=scenario, run_dir=run_dir)
+        context.exit(_simulate(options))
+    for given, name in ((vehicles, "--vehicles"), (demo, "--demo"), (scenario, "--scenario"), (run_dir, "--run-dir")):
+        if given:
+            raise click.UsageError(f"{name} belongs to --simulate")
+    context.exit(_check(config_dir) if check_config else _run(config_dir))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    cli.main(args=normalise(sys.argv[1:] if argv is None else argv, ()), prog_name=_NAME)
+
+
+def _run(config_dir: Path) -> int:
+    _settle_openssl()
+    from v2g.orchestrator.main import run
+
+    return run_configured(_NAME, run, config_dir)
+
+
+def _settle_openssl() -> None:
+    """Name our OpenSSL settings, as long as libcrypto has not read any: it does when ``ssl`` or ``hashlib`` come in."""
+    import pyiso15118
+
+    settings = Path(pyiso15118.__file__).parent / "security" / "openssl.conf"
+    os.environ.setdefault("OPENSSL_CONF", str(settings))
+
+
+def _simulate(options: SimulateOptions) -> int:
+    from v2g.simulation import supervisor
+
+    return supervisor.main(options)
+
+
+def _check(config_dir: Path) -> int:
+    from v2g.cli.check_config import check
+
+    return check(_NAME, config_dir)
+
+
+if __name__ == "__main__":
+    main()

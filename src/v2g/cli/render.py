@@ -1,0 +1,280 @@
+"""The daemon's answers as text for people. No sign is ever shown: the words charge and discharge are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from v2g.control.messages import (
+    DeviceLine,
+    DispatchResult,
+    EvseLine,
+    GuardLine,
+    OrderLine,
+    StatusResult,
+    TransformerLine,
+)
+from v2g.units import format_duration, format_power
+
+_UNKNOWN = "?"
+_PERMITS = {
+    "granted": "energy may flow",
+    "starting": "no energy yet: the guard is starting",
+    "waveform_stale": "no energy: the waveform buffer is stale",
+    "out_of_window": "no energy: voltage or frequency is outside the enter-service window",
+    "enter_service_delay": "no energy yet: waiting out the enter-service delay",
+    "tripped": "no energy: TRIPPED",
+    "breaker_open": "no energy: the breaker is open, or its feedback is unknown",
+    "guard_stale": "no energy: the guard (v2g-guard-tick) does not answer",
+}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns aligned, the last one ragged."""
+    lines = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def flow(power_w: float | None) -> str:
+    """-5000.0 -> ``discharge 5.00 kW``."""
+    if power_w is None:
+        return _UNKNOWN
+    if abs(power_w) < 0.5:
+        return "0 W"
+    return f"{'charge' if power_w > 0 else 'discharge'} {format_power(abs(power_w))}"
+
+
+def span(seconds: float) -> str:
+    """7384.2 -> ``2 h 3 min``; below ten minutes with seconds."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    if minutes >= 10 or (minutes and not rest):
+        return f"{minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def dispatch_text(result: DispatchResult) -> str:
+    """What became of an order."""
+    duration = format_duration(result.duration_s)
+    lines = []
+    if result.mode == "idle":
+        lines.append(f"idle for {duration} (order {result.order_id})")
+    elif result.granted_w == 0:
+        wanted = f"{result.mode} {format_power(abs(result.requested_w))}"
+        lines.append(f"{wanted}: nothing granted (order {result.order_id} stands for {duration})")
+    else:
+        granted = [grant for grant in result.grants if grant.power_w != 0]
+        named = ", ".join(f"{g.evse_id} {format_power(abs(g.power_w))} ({g.vehicle})" for g in granted[:3])
+        more = f" and {len(granted) - 3} more" if len(granted) > 3 else ""
+        of = "" if _is_full(result) else f" of {format_power(abs(result.requested_w))}"
+        lines.append(f"{flow(result.granted_w)}{of} granted for {duration}: {named}{more} (order {result.order_id})")
+    for shortfall in result.shortfalls:
+        where = f" at {shortfall.evse_id}" if shortfall.evse_id else ""
+        lines.append(
+            f"{format_power(abs(shortfall.missing_w))} short{where}: {shortfall.code}, bound by {shortfall.source}"
+        )
+    if len(result.grants) > 1:
+        rows = ((g.evse_id, g.vehicle, flow(g.power_w), g.bound_by or "") for g in result.grants)
+        lines += ["", table(("EVSE", "VEHICLE", "GRANTED", "BOUND BY"), rows)]
+    return "\n".join(lines)
+
+
+def orders_text(orders: Sequence[OrderLine]) -> str:
+    if not orders:
+        return "no orders"
+    rows = (
+        (
+            str(order.order_id),
+            order.mode,
+            "" if order.mode == "idle" else format_power(abs(order.power_w)),
+            flow(order.granted_w),
+            order.evse_id or "all",
+            span(order.remaining_s),
+            order.by,
+        )
+        for order in orders
+    )
+    return table(("ORDER", "MODE", "POWER", "GRANTED", "EVSE", "LEFT", "BY"), rows)
+
+
+def vehicles_text(evses: Sequence[EvseLine]) -> str:
+    rows = [
+        (
+            evse.evse_id,
+            session.vehicle,
+            session.identity or "not authenticated",
+            session.state,
+            session.service or "",
+            _UNKNOWN if session.soc_pct is None else f"{session.soc_pct} %",
+            f"{format_power(session.max_charge_w)} / {format_power(session.max_discharge_w)}",
+            span(session.since_s),
+        )
+        for evse in evses
+        if (session := evse.session) is not None
+    ]
+    if not rows:
+        return "no vehicles"
+    head = ("EVSE", "VEHICLE", "IDENTITY", "STATE", "SERVICE", "SOC", "MAX CHARGE / DISCHARGE", "SINCE")
+    return table(head, rows)
+
+
+def evses_text(evses: Sequence[EvseLine]) -> str:
+    rows = (
+        (
+            evse.evse_id,
+            evse.session.vehicle if evse.session else "",
+            evse.session.state if evse.session else "free",
+            _UNKNOWN
+            if evse.session and evse.session.soc_pct is None
+            else f"{evse.session.soc_pct} %"
+            if evse.session
+            else "",
+            flow(evse.power_w),
+            flow(evse.granted_w),
+            evse.fault or evse.bound_by or "",
+        )
+        for evse in evses
+    )
+    return table(("EVSE", "VEHICLE", "STATE", "SOC", "MEASURED", "GRANTED", "BOUND BY / FAULT"), rows)
+
+
+def status_text(status: StatusResult) -> str:
+    """``v2g-control status``: what an operator needs to dispatch."""
+    parts = [
+        _headline(status),
+        f"grid         {guard_sentence(status.guard)}",
+        f"transformer  {_transformer_sentence(status.transformer)}",
+        "",
+        evses_text(status.evses),
+        "",
+        orders_text(status.orders),
+    ]
+    return "\n".join([*parts, *_problems(status)])
+
+
+def tool_status_text(status: StatusResult) -> str:
+    """``v2g-tool status``: the installation, its sensors and its devices."""
+    transformer, guard = status.transformer, status.guard
+    facts = [
+        (
+            "load",
+            _power(transformer.load_w) + (f" (K = {transformer.k_pu:.2f})" if transformer.k_pu is not None else ""),
+        ),
+        ("base load", _power(transformer.base_load_w)),
+        ("top oil", _degrees(transformer.top_oil_c)),
+        ("hot spot", _degrees(transformer.hot_spot_c)),
+        ("ambient", _degrees(transformer.ambient_c)),
+        ("V2G limits", _limits(transformer)),
+    ]
+    state = [
+        ("permit", guard_sentence(guard)),
+        ("voltage", _voltages(guard)),
+        ("frequency", _UNKNOWN if guard.frequency_hz is None else f"{guard.frequency_hz:.3f} Hz"),
+        ("breaker", {True: "closed", False: "open", None: "unknown: no feedback"}[guard.breaker_closed]),
+        ("tick", _alive(guard.tick_alive) + ("" if guard.realtime else ", without real-time priority")),
+        ("wires", _alive(guard.wires_alive)),
+    ]
+    parts = [_headline(status), "", "TRANSFORMER", _facts(facts)]
+    parts += [f"  note: {note}" for note in transformer.notes]
+    parts += ["", "GUARD", _facts(state), "", "DC OUTPUTS", _outputs(status.evses), "", _devices(status.devices)]
+    return "\n".join([*parts, *_problems(status)])
+
+
+def guard_sentence(guard: GuardLine) -> str:
+    text = _PERMITS.get(guard.permit, f"no energy: {guard.permit}")
+    if guard.permit == "tripped":
+        text += f" by {guard.trip} at {_trip_value(guard)}; when the cause is gone: v2g-control trip reset"
+    elif guard.enter_service_remaining_s > 0:
+        text += f", {span(guard.enter_service_remaining_s)} left"
+    if not guard.wires_alive:
+        text += "; v2g-guard-wires does not answer"
+    return text
+
+
+def _headline(status: StatusResult) -> str:
+    parts = [status.site, f"v2g-orchestrator {status.version}", f"up {span(status.uptime_s)}"]
+    if status.simulation:
+        parts.append("SIMULATION")
+    if not status.ready:
+        parts.append("NOT READY")
+    return " · ".join(parts)
+
+
+def _transformer_sentence(line: TransformerLine) -> str:
+    return f"load {_power(line.load_w)}, hot spot {_degrees(line.hot_spot_c)}; vehicles may {_limits(line)}"
+
+
+def _limits(line: TransformerLine) -> str:
+    discharge, charge = max(0.0, -line.discharge_limit_w), max(0.0, line.charge_limit_w)
+    return f"discharge {format_power(discharge)}, charge {format_power(charge)} ({line.limit_source})"
+
+
+def _problems(status: StatusResult) -> list[str]:
+    return ["", "PROBLEMS", *(f"  {problem}" for problem in status.problems)] if status.problems else []
+
+
+def _outputs(evses: Sequence[EvseLine]) -> str:
+    rows = (
+        (
+            evse.evse_id,
+            f"{evse.interface}:{evse.tcp_port}",
+            evse.tls,
+            _UNKNOWN if evse.voltage_v is None else f"{evse.voltage_v:.1f} V",
+            _UNKNOWN if evse.current_a is None else f"{abs(evse.current_a):.1f} A",
+            {True: "closed", False: "open", None: _UNKNOWN}[evse.contactors_closed],
+            flow(evse.power_w),
+            flow(evse.setpoint_w),
+            evse.fault or "",
+        )
+        for evse in evses
+    )
+    head = ("EVSE", "LISTENS ON", "TLS", "VOLTAGE", "CURRENT", "CONTACTORS", "MEASURED", "SET-POINT", "FAULT")
+    return table(head, rows)
+
+
+def _devices(devices: Sequence[DeviceLine]) -> str:
+    rows = (
+        (
+            device.name,
+            device.address,
+            "online" if device.online else "OFFLINE",
+            "never" if device.age_s is None else f"{device.age_s:.1f} s ago",
+            device.error or "",
+        )
+        for device in devices
+    )
+    return table(("DEVICE", "ADDRESS", "STATE", "LAST ANSWER", "ERROR"), rows)
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"  {name:<12} {value}" for name, value in facts)
+
+
+def _is_full(result: DispatchResult) -> bool:
+    return abs(result.granted_w) >= abs(result.requested_w) - 0.5
+
+
+def _power(power_w: float | None) -> str:
+    if power_w is None:
+        return _UNKNOWN
+    return format_power(abs(power_w)) + (" in reverse" if power_w < -0.5 else "")
+
+
+def _degrees(value_c: float | None) -> str:
+    return _UNKNOWN if value_c is None else f"{value_c:.1f} °C"
+
+
+def _voltages(guard: GuardLine) -> str:
+    return _UNKNOWN if guard.v_pu is None else " / ".join(f"{value:.3f}" for value in guard.v_pu) + " per unit"
+
+
+def _trip_value(guard: GuardLine) -> str:
+    return f"{guard.trip_value:.3f} Hz" if guard.trip[1:2] == "F" else f"{guard.trip_value:.3f} per unit"
+
+
+def _alive(alive: bool) -> str:
+    return "running" if alive else "NOT RUNNING"

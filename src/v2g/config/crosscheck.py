@@ -1,0 +1,182 @@
+"""What no single value can show: things given twice, settings that contradict each other, figures in the wrong unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from v2g.config.paths import run_paths, sensor_map_path
+from v2g.config.problems import Problem
+from v2g.config.schema import Config, Evse, ModbusAddress, TlsProfileName
+from v2g.thermal.headroom import ThermalLimits
+from v2g.thermal.parameters import ParameterError, from_nameplate
+
+Locate = Callable[[str], tuple[str, int | None]]
+"""Path of a value -> file and line."""
+
+_SUN_PATH_MAX = 107
+
+
+class _Report:
+    def __init__(self, locate: Locate) -> None:
+        self._locate = locate
+        self.problems: list[Problem] = []
+
+    def add(self, path: str, value: object, reason: str, remedy: str) -> None:
+        file, line = self._locate(path)
+        self.problems.append(Problem(file, path, str(value), reason, remedy, line))
+
+    def place(self, path: str) -> str:
+        file, line = self._locate(path)
+        return file if line is None else f"{file}:{line}"
+
+
+def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Problem]:
+    """Every contradiction between values that are each valid."""
+    report = _Report(locate)
+    _evse_ids(config, report)
+    _ports(config, report)
+    _modbus(config, report)
+    for position, evse in enumerate(config.evses):
+        _one_evse(evse, f"evses[{position}]", config, report)
+    _transformer(config, report)
+    _paths(config, config_dir, report)
+    return report.problems
+
+
+def suspicions(config: Config) -> Iterator[str]:
+    """Values that are allowed but look like a wrong unit; for people, never a reason to stop."""
+    if config.transformer.rated_kva >= 10_000:
+        yield (
+            f"transformer.rated_kva is {config.transformer.rated_kva:g} kVA, much for a distribution transformer; "
+            f"if {config.transformer.rated_kva:g} VA is meant, write {config.transformer.rated_kva / 1000:g}"
+        )
+    volts = config.grid.nominal_voltage_v
+    if volts in (208.0, 380.0, 400.0, 415.0, 480.0, 600.0):
+        yield f"grid.nominal_voltage_v is line to neutral; {volts:g} V looks like line to line: {volts / 3**0.5:.0f} V?"
+    share = config.dispatch.min_soc_pct
+    if 0 < share <= 1:
+        yield f"dispatch.min_soc_pct is {share:g} %; is {share * 100:g} % meant?"
+    for position, evse in enumerate(config.evses):
+        for name in ("max_charge_w", "max_discharge_w"):
+            for owner, where in ((evse, ""), (evse.inverter, "inverter.")):
+                watts = getattr(owner, name)
+                if watts is not None and watts < 500:
+                    yield f"evses[{position}].{where}{name} is {watts:g} W; for {watts:g} kW write {watts * 1000:g}"
+    if config.secc.charge_loop_timeout_s > 0.5:
+        yield (
+            f"secc.charge_loop_timeout_s is {config.secc.charge_loop_timeout_s:g} s; the standard's is 0.5 s, "
+            "and a silent vehicle is noticed that much later"
+        )
+    if config.pki.allow_plain:
+        yield "pki.allow_plain is on: test mode, ISO 15118-20 does not allow conversations without TLS"
+
+
+def _evse_ids(config: Config, report: _Report) -> None:
+    seen: dict[str, int] = {}
+    for position, evse in enumerate(config.evses):
+        bare = evse.id.replace("*", "")
+        if bare in seen:
+            first = f"evses[{seen[bare]}]"
+            reason = f"is the EVSE of {first} again ({report.place(f'{first}.id')})"
+            if evse.id != config.evses[seen[bare]].id:
+                reason += "; the asterisks of an EVSE id carry no meaning"
+            report.add(f"evses[{position}].id", repr(evse.id), reason, "give each EVSE its own id, or remove one")
+        seen.setdefault(bare, position)
+
+
+def _ports(config: Config, report: _Report) -> None:
+    for name in ("tcp_port", "sdp_port"):
+        seen: dict[tuple[str, int], int] = {}
+        for position, evse in enumerate(config.evses):
+            port: int = getattr(evse, name)
+            first = seen.setdefault((evse.interface, port), position)
+            if first != position:
+                report.add(
+                    f"evses[{position}].{name}",
+                    port,
+                    f"is taken on interface {evse.interface} by EVSE {config.evses[first].id} (evses[{first}])",
+                    "a session's EVSE is known by its socket alone: give this EVSE another interface or port",
+                )
+
+
+def _modbus(config: Config, report: _Report) -> None:
+    seen: dict[tuple[str, int, int], tuple[int, str]] = {}
+    for position, evse in enumerate(config.evses):
+        for part, address in (("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)):
+            first, first_part = seen.setdefault((address.host, address.port, address.unit), (position, part))
+            # One cabinet may answer for the inverter and the DC side of its own EVSE.
+            if first != position:
+                report.add(
+                    f"evses[{position}].{part}.modbus",
+                    _address(address),
+                    f"is already {first_part} of EVSE {config.evses[first].id} (evses[{first}])",
+                    "two EVSEs cannot command one device: correct host, port or unit",
+                )
+
+
+def _one_evse(evse: Evse, path: str, config: Config, report: _Report) -> None:
+    if evse.min_voltage_v >= evse.max_voltage_v:
+        report.add(
+            f"{path}.min_voltage_v",
+            f"{evse.min_voltage_v:g}",
+            f"is not below max_voltage_v ({evse.max_voltage_v:g} V)",
+            "write the lowest and highest DC voltage of the EVSE",
+        )
+    if evse.tls is TlsProfileName.PLAIN and not config.pki.allow_plain:
+        report.add(
+            f"{path}.tls",
+            "'plain'",
+            "is a test mode without TLS",
+            "write strict or compat, or allow the test mode with 'pki: {allow_plain: true}'",
+        )
+
+
+def _transformer(config: Config, report: _Report) -> None:
+    transformer = config.transformer
+    try:
+        from_nameplate(
+            cooling=transformer.cooling,
+            rated_kva=transformer.rated_kva,
+            top_oil_rise_k=transformer.top_oil_rise_k,
+            hot_spot_gradient_k=transformer.hot_spot_gradient_k,
+            loss_ratio_r=transformer.loss_ratio_r,
+        )
+        ThermalLimits(
+            hot_spot_c=transformer.hot_spot_limit_c, top_oil_c=transformer.top_oil_limit_c, k_pu=transformer.k_limit_pu
+        )
+    except ParameterError as error:
+        report.add("transformer", "", str(error), "compare with the nameplate and the heat-run test")
+
+
+def _paths(config: Config, config_dir: Path, report: _Report) -> None:
+    for name in ("run_dir", "state_dir", "log_dir"):
+        value: str = getattr(config.paths, name)
+        if not Path(value).is_absolute():
+            report.add(f"paths.{name}", repr(value), "is no absolute path", "begin it with /")
+    for path, value in (
+        ("waveform.buffer_path", config.waveform.buffer_path),
+        ("breaker.output_path", config.breaker.output_path),
+    ):
+        if value and not Path(value).is_absolute():
+            report.add(path, repr(value), "is no absolute path", "begin it with /, or leave it empty")
+    socket = str(run_paths(config).control_sock)
+    if len(socket.encode()) > _SUN_PATH_MAX:
+        report.add(
+            "paths.run_dir",
+            repr(config.paths.run_dir),
+            f"makes socket names longer than the {_SUN_PATH_MAX} bytes the kernel takes ({socket})",
+            "choose a shorter directory",
+        )
+    sensors = sensor_map_path(config, config_dir)
+    if not sensors.is_file():
+        report.add(
+            "sensor_map",
+            repr(config.sensor_map),
+            f"{sensors} does not exist" if not sensors.exists() else f"{sensors} is no file",
+            "without sensors no power is permitted: create the file (see etc/v2g/sensor_map.conf) or correct the name",
+        )
+
+
+def _address(address: ModbusAddress) -> str:
+    return f"{address.host}:{address.port} unit {address.unit}"

@@ -1,0 +1,166 @@
+"""``/etc/v2g``: ``v2g.yaml``, then the drop-ins ``conf.d/*.yaml`` in name order, into one :class:`Config`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from v2g.config.crosscheck import cross_check, suspicions
+from v2g.config.problems import ConfigError, Problem
+from v2g.config.schema import Config
+from v2g.config.tree import MAX_FILE_BYTES, Tree, overlay, parse
+from v2g.config.validate import validate
+
+__all__ = ["DEFAULT_DIR", "MAIN_FILE", "ConfigError", "Loaded", "Problem", "load"]
+
+DEFAULT_DIR = Path("/etc/v2g")
+MAIN_FILE = "v2g.yaml"
+DROPIN_DIR = "conf.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that holds, and where each value came from.
+
+    ``origin``: path of a value (``evses[0].inverter.modbus.port``) -> file; a default has no entry.
+    ``warnings``: allowed, but probably not meant.
+    """
+
+    config: Config
+    origin: dict[str, str]
+    config_dir: Path
+    warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    lines: dict[str, int] = field(default_factory=dict)
+
+
+def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded:
+    """Read, merge and check everything in ``config_dir``. ``replaced`` gives the text that a file is going to have.
+
+    Raises :class:`ConfigError` with every problem found: first those of reading, then those of single values, then
+    those between values.
+    """
+    replaced = replaced or {}
+    files, warnings = _files(config_dir, replaced)
+    problems: list[Problem] = []
+    merged: Tree | None = None
+    for file in files:
+        try:
+            tree = parse(replaced[file] if file in replaced else _read(file), str(file))
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        problems += _twice_in_one_file(tree)
+        merged = tree if merged is None else overlay(merged, tree)
+    if problems or merged is None:
+        raise ConfigError(problems)
+    problems = validate(merged, Config)
+    if problems:
+        raise ConfigError(problems)
+    try:
+        config = msgspec.convert(_without_nulls(merged.plain()), Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError([Problem(str(files[0]), "", "", str(error), "correct the value named there")]) from None
+    leaves = dict(merged.leaves())
+    problems = cross_check(config, config_dir, lambda path: _place(leaves, path, str(files[0])))
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(
+        config=config,
+        origin={path: leaf.file for path, leaf in leaves.items()},
+        config_dir=config_dir,
+        warnings=(*warnings, *suspicions(config)),
+        files=tuple(files),
+        lines={path: leaf.line for path, leaf in leaves.items()},
+    )
+
+
+def _files(config_dir: Path, replaced: Mapping[Path, str]) -> tuple[list[Path], list[str]]:
+    main = config_dir / MAIN_FILE
+    if not main.is_file() and main not in replaced:
+        remedy = f"create it (etc/v2g/{MAIN_FILE} is a complete example) or name the directory with --config"
+        raise ConfigError([Problem(str(main), "", "", "does not exist", remedy)])
+    dropins: set[Path] = {path for path in replaced if path.parent == config_dir / DROPIN_DIR}
+    warnings = []
+    try:
+        entries = sorted((config_dir / DROPIN_DIR).iterdir())
+    except FileNotFoundError:
+        entries = []
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise ConfigError(
+            [Problem(str(config_dir / DROPIN_DIR), "", "", reason, "it is a directory readable for the user v2g")]
+        ) from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.suffix == ".yaml":
+            dropins.add(entry)
+        else:
+            warnings.append(f"{entry} is ignored: only files that end with .yaml are read")
+    return [main, *sorted(dropins, key=lambda path: path.name)], warnings
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            [Problem(str(file), "", "", f"cannot be read: {error.strerror}", "make it readable for the user v2g")]
+        ) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError([Problem(str(file), "", "", f"is larger than {MAX_FILE_BYTES >> 20} MiB", "split it")])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            [Problem(str(file), "", "", f"is no UTF-8 (byte {error.start})", "save it as UTF-8", line)]
+        ) from None
+
+
+def _twice_in_one_file(tree: Tree, path: str = "") -> list[Problem]:
+    """Merging by id joins the entries of different files; within one file two of the same id are a mistake."""
+    problems: list[Problem] = []
+    if isinstance(tree.value, dict):
+        for key, child in tree.value.items():
+            problems += _twice_in_one_file(child, f"{path}.{key}" if path else key)
+    elif isinstance(tree.value, list):
+        first: dict[object, tuple[int, Tree]] = {}
+        for position, child in enumerate(tree.value):
+            problems += _twice_in_one_file(child, f"{path}[{position}]")
+            own = child.value.get("id") if isinstance(child.value, dict) else None
+            if own is None or not isinstance(own.value, str):
+                continue
+            if own.value in first:
+                reason = f"is there already: {path}[{first[own.value][0]}], line {first[own.value][1].line}"
+                remedy = "give each its own id, or remove one"
+                problems.append(Problem(own.file, f"{path}[{position}].id", repr(own.value), reason, remedy, own.line))
+            first.setdefault(own.value, (position, own))
+    return problems
+
+
+def _without_nulls(plain: object) -> object:
+    """``key:`` with nothing behind it leaves the default."""
+    if isinstance(plain, dict):
+        return {key: _without_nulls(value) for key, value in plain.items() if value is not None}
+    if isinstance(plain, list):
+        return [_without_nulls(value) for value in plain]
+    return plain
+
+
+def _place(leaves: Mapping[str, Tree], path: str, main: str) -> tuple[str, int | None]:
+    """Where a value stands: its own line, else the first line of what is inside it, else the line of its owner."""
+    if path in leaves:
+        return leaves[path].file, leaves[path].line
+    owner = path
+    while owner:
+        inside = [leaf for other, leaf in leaves.items() if other.startswith((f"{owner}.", f"{owner}["))]
+        if inside:
+            return inside[0].file, inside[0].line
+        owner = owner.rpartition(".")[0]
+    return main, None

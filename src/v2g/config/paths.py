@@ -1,0 +1,80 @@
+"""Where things of this installation are: resolved from the configuration, never looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from v2g.config.schema import Config
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Absolute paths; nothing is created here. Logs are in ``log_dir``, the rest but ``state_dir`` in ``run_dir``."""
+
+    run_dir: Path
+    state_dir: Path
+    log_dir: Path
+    waveform: Path
+    breaker: Path
+    guard_status: Path
+    tick_sock: Path
+    wires_sock: Path
+    control_sock: Path
+    comms_log: Path
+    power_quality_log: Path
+    audit_log: Path
+    daemon_log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PkiPaths:
+    """PEM files of the SECC: chain (leaf first), private key, trust anchors; for each TLS profile."""
+
+    strict_chain: Path
+    strict_key: Path
+    strict_trust: Path
+    compat_chain: Path
+    compat_key: Path
+    compat_trust: Path
+    key_password_file: Path | None
+
+
+def run_paths(config: Config) -> RunPaths:
+    run_dir = Path(config.paths.run_dir)
+    log_dir = Path(config.paths.log_dir)
+    return RunPaths(
+        run_dir=run_dir,
+        state_dir=Path(config.paths.state_dir),
+        log_dir=log_dir,
+        waveform=Path(config.waveform.buffer_path or run_dir / "waveform"),
+        breaker=Path(config.breaker.output_path or run_dir / "breaker"),
+        guard_status=run_dir / "guard-status",
+        tick_sock=run_dir / "tick.sock",
+        wires_sock=run_dir / "wires.sock",
+        control_sock=run_dir / "control.sock",
+        comms_log=log_dir / "comms.log",
+        power_quality_log=log_dir / "power_quality.log",
+        audit_log=log_dir / "audit.log",
+        daemon_log=log_dir / "daemon.log",
+    )
+
+
+def pki_paths(config: Config) -> PkiPaths:
+    """An empty path means ``<state_dir>/pki/<profile>/{chain,key,trust}.pem``."""
+    pki = config.pki
+    base = Path(config.paths.state_dir) / "pki"
+    return PkiPaths(
+        strict_chain=Path(pki.strict_chain or base / "strict" / "chain.pem"),
+        strict_key=Path(pki.strict_key or base / "strict" / "key.pem"),
+        strict_trust=Path(pki.strict_trust or base / "strict" / "trust.pem"),
+        compat_chain=Path(pki.compat_chain or base / "compat" / "chain.pem"),
+        compat_key=Path(pki.compat_key or base / "compat" / "key.pem"),
+        compat_trust=Path(pki.compat_trust or base / "compat" / "trust.pem"),
+        key_password_file=Path(pki.key_password_file) if pki.key_password_file else None,
+    )
+
+
+def sensor_map_path(config: Config, config_dir: Path) -> Path:
+    """``sensor_map`` is relative to the configuration directory."""
+    return config_dir / config.sensor_map

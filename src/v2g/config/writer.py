@@ -1,0 +1,158 @@
+"""The one writer of drop-ins: ``conf.d/90-operator.yaml`` and its like. People's own files are never touched."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from v2g.config.loader import DROPIN_DIR, Loaded, load
+from v2g.config.problems import ConfigError, Problem
+from v2g.config.tree import parse
+
+OPERATOR_DROPIN = "90-operator.yaml"
+CALIBRATION_DROPIN = "80-calibration.yaml"
+
+_HEADER = """\
+# Written by v2g-orchestrator's commands, which rewrite it whole: comments are lost, values are kept.
+# It wins over v2g.yaml and over the files of this directory that come before it by name.
+"""
+_NAME = re.compile(r"[0-9]{2}-[a-z0-9-]+\.yaml")
+_STEP = re.compile(r"([A-Za-z0-9_]+)|\[([^\]]+)\]")
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = _Unset()
+"""As a value: take the setting out of the drop-in, so that the files below it count again."""
+
+
+def write_dropin(config_dir: Path, changes: Mapping[str, Any], name: str = OPERATOR_DROPIN) -> Loaded:
+    """Set ``changes`` in the drop-in ``name`` and return the configuration that now holds.
+
+    Keys are paths: ``dispatch.min_soc_pct``, ``evses[US*V2G*E1].max_charge_w`` (by id) or ``evses[0].max_charge_w``
+    (by position in the merged list); values are plain YAML types, or :data:`UNSET`. The merged result is checked
+    before anything is replaced; the file is replaced whole and durably, one writer at a time.
+
+    Raises :class:`ConfigError` (nothing is changed), :class:`OSError` where the directory cannot be written.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a drop-in: two digits, a dash, a word, .yaml")
+    directory = config_dir / DROPIN_DIR
+    directory.mkdir(mode=0o755, exist_ok=True)
+    file = directory / name
+    with _locked(directory):
+        content = parse(file.read_text(encoding="utf-8"), str(file)).plain() if file.exists() else {}
+        assert isinstance(content, dict)  # noqa: S101 (parse() saw to it)
+        ids = _ids(config_dir)
+        for path, value in changes.items():
+            _change(content, _steps(path, ids, file), value)
+        text = _HEADER + (yaml.safe_dump(content, sort_keys=False, allow_unicode=True) if content else "{}\n")
+        loaded = load(config_dir, {file: text})
+        _replace(file, text)
+    return loaded
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    fd = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _ids(config_dir: Path) -> list[str]:
+    """The ids of the EVSEs by position, for paths by position; none while the configuration has mistakes."""
+    try:
+        return [evse.id for evse in load(config_dir).config.evses]
+    except ConfigError:
+        return []
+
+
+def _steps(path: str, ids: list[str], file: Path) -> list[str | tuple[str]]:
+    """``evses[0].dc`` -> ``["evses", ("US*V2G*E1",), "dc"]``; a tuple is the id of an entry of a list."""
+    steps: list[str | tuple[str]] = []
+    rest = path
+    while rest:
+        match = _STEP.match(rest)
+        if match is None or (match[2] is not None and not (steps and isinstance(steps[-1], str))):
+            raise ConfigError(
+                [Problem(str(file), path, "", "is no path", "write it like evses[US*V2G*E1].max_charge_w")]
+            )
+        if match[1] is not None:
+            steps.append(match[1])
+        elif not match[2].isdecimal():
+            steps.append((match[2],))
+        elif int(match[2]) < len(ids):
+            steps.append((ids[int(match[2])],))
+        else:
+            reason = f"there is no entry {match[2]}"
+            raise ConfigError(
+                [Problem(str(file), path, "", reason, f"there are {len(ids)}, counted from 0; or name the id")]
+            )
+        rest = rest[match.end() :].removeprefix(".")
+    if not steps or isinstance(steps[-1], tuple):
+        raise ConfigError([Problem(str(file), path, "", "names no setting", "end it with the name of a value")])
+    return steps
+
+
+def _change(content: dict[str, Any], steps: list[str | tuple[str]], value: Any) -> None:
+    holders: list[tuple[Any, Any]] = []
+    place: Any = content
+    for position, step in enumerate(steps[:-1]):
+        if isinstance(step, tuple):
+            entry = next((item for item in place if item.get("id") == step[0]), None)
+            if entry is None:
+                entry = {"id": step[0]}
+                place.append(entry)
+            holders.append((place, entry))
+            place = entry
+        else:
+            empty: Any = [] if isinstance(steps[position + 1], tuple) else {}
+            if not isinstance(place.get(step), type(empty)):
+                place[step] = empty
+            holders.append((place, step))
+            place = place[step]
+    if value is not UNSET:
+        place[steps[-1]] = value
+        return
+    place.pop(steps[-1], None)
+    # An entry that holds nothing but its id, a section that holds nothing: gone, or they would still override.
+    for holder, key in reversed(holders):
+        if isinstance(holder, list):
+            if set(key) <= {"id"}:
+                holder.remove(key)
+        elif not holder[key]:
+            del holder[key]
+
+
+def _replace(file: Path, text: str) -> None:
+    fd, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fchmod(stream.fileno(), 0o644)
+            os.fsync(stream.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,278 @@
+"""The control plane's server: JSON-RPC 2.0 on a Unix socket, roles by Unix group, one audit line a call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from v2g import __version__
+from v2g.clock import Clock
+from v2g.control import messages
+from v2g.control.connection import Connection, Pace
+from v2g.control.endpoint import Endpoint, EndpointError
+from v2g.control.roles import Caller, Lookup, Role, RoleGroups, group_names, peer, role_of, system_lookup
+from v2g.control.rpc import (
+    ErrorCode,
+    Request,
+    RpcError,
+    encode_error,
+    encode_notification,
+    encode_result,
+    parse_request,
+)
+
+__all__ = ["Caller", "ControlServer", "EndpointError", "Method", "Refused", "Role"]
+
+MAX_CLIENTS = 32
+MAX_CLIENTS_OF_ONE_USER = 16
+HELLO_TIMEOUT_S = 10.0
+HANDLER_TIMEOUT_S = 30.0
+LOOKUP_TIMEOUT_S = 5.0
+_MAX_AUDITED = 500
+
+P = TypeVar("P", bound=messages.Params)
+
+
+class Refused(Exception):
+    """Raised by a handler that will not do what was asked; the text is for the caller, ``code`` a literal for grep."""
+
+    def __init__(self, message: str, code: str = "REFUSED") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[P]):
+    """A method, the least role that may call it, its parameters, and who answers."""
+
+    name: str
+    role: Role
+    params: type[P]
+    handler: Callable[[P, Caller], Awaitable[Any]]
+
+
+class ControlServer:
+    """Serves ``methods`` on ``path``; ``hello`` and ``subscribe`` are its own.
+
+    ``audit`` is called as ``audit(code, message, **fields)`` once a call: ``CALL``, ``REFUSED`` or ``FAILED``.
+    A connection has one call under way at a time; further lines wait in the socket. ``lookup`` and ``own_uid`` tell
+    whose groups count.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        methods: Sequence[Method[Any]],
+        roles: RoleGroups,
+        audit: Callable[..., None],
+        clock: Clock,
+        *,
+        simulation: bool = False,
+        lookup: Lookup = system_lookup,
+        own_uid: int | None = None,
+    ) -> None:
+        own: tuple[Method[Any], ...] = (
+            Method("hello", Role.VIEWER, messages.HelloParams, self._hello),
+            Method("subscribe", Role.VIEWER, messages.NoParams, self._subscribe),
+        )
+        self._methods: dict[str, Method[Any]] = {method.name: method for method in (*own, *methods)}
+        if len(self._methods) != len(own) + len(methods):
+            raise ValueError("two methods of the control server have the same name")
+        self.path = path
+        self.remarks: tuple[str, ...] = ()
+        """After :meth:`start`: what does not hold the server up, but somebody should know."""
+        self._roles = roles
+        self._audit = audit
+        self._clock = clock
+        self._simulation = simulation
+        self._lookup = lookup
+        self._own_uid = os.getuid() if own_uid is None else own_uid
+        self._endpoint = Endpoint(path)
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.Task[None], tuple[int, Connection]] = {}
+
+    async def start(self) -> None:
+        """Open the socket. Raises :class:`EndpointError` where another orchestrator has it."""
+        listener, remarks = self._endpoint.open(group_names(self._roles).values())
+        self.remarks = tuple(remarks)
+        self._server = await asyncio.start_unix_server(self._connected, sock=listener, limit=Connection.READ_LIMIT)
+
+    async def close(self) -> None:
+        """Stop listening, end all connections, remove the socket file."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._endpoint.close()
+
+    @property
+    def subscribers(self) -> int:
+        """Connections that asked for notifications; with none, building a payload is vain."""
+        return sum(connection.subscribed for _, connection in self._connections.values())
+
+    def broadcast(self, topic: str, payload: Any) -> None:
+        """Send a notification to every subscriber; one that does not read is dropped."""
+        if self.subscribers == 0:
+            return
+        line = encode_notification(topic, payload)
+        for _, connection in self._connections.values():
+            if connection.subscribed:
+                connection.notify(line)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader, writer, Pace(self._clock))
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (asyncio runs this as a task)
+        try:
+            pid, uid, gid = peer(writer.get_extra_info("socket"))
+            of_user = sum(other == uid for other, _ in self._connections.values())
+            if len(self._connections) >= MAX_CLIENTS or (of_user >= MAX_CLIENTS_OF_ONE_USER and uid != 0):
+                reason = f"too many clients (at most {MAX_CLIENTS}, {MAX_CLIENTS_OF_ONE_USER} of one user); close some"
+                connection.notify(encode_error(RpcError(ErrorCode.TOO_MANY_CLIENTS, reason)))
+                await connection.finish()
+                return
+            self._connections[task] = (uid, connection)
+            await self._converse(connection, await self._identify(pid, uid, gid))
+            await connection.finish()
+        except (OSError, TimeoutError):
+            pass  # the peer has gone or does not read; there is nobody to tell
+        finally:
+            self._connections.pop(task, None)
+            connection.abort()
+
+    async def _identify(self, pid: int, uid: int, gid: int) -> Caller:
+        try:
+            # A user database on the network may take its time; the control cycle must not wait for it.
+            user, member_of = await asyncio.wait_for(asyncio.to_thread(self._lookup, uid), LOOKUP_TIMEOUT_S)
+        except (TimeoutError, OSError):
+            user, member_of = f"uid {uid}", frozenset()
+        return Caller(uid, gid, pid, user, role_of(uid, member_of, self._roles, self._own_uid))
+
+    async def _converse(self, connection: Connection, caller: Caller) -> None:
+        while True:
+            try:
+                line = await connection.read_line(None if connection.greeted else HELLO_TIMEOUT_S)
+                if line is None:
+                    return
+                answer = await self._answer(line, connection, caller)
+            except RpcError as error:
+                self._note(caller, None, 0.0, error=error)
+                await connection.send(encode_error(error))
+                return
+            await connection.send(answer)
+            if connection.rejected:
+                return
+
+    async def _answer(self, line: bytes, connection: Connection, caller: Caller) -> bytes:
+        began_s = self._clock.monotonic_s()
+        request: Request | None = None
+        try:
+            request = parse_request(line)
+            result = await self._call(request, connection, caller)
+            answer = encode_result(request.id, result)
+        except RpcError as error:
+            self._note(caller, request, self._clock.monotonic_s() - began_s, error=error)
+            return encode_error(error, None if request is None else request.id)
+        self._note(caller, request, self._clock.monotonic_s() - began_s, result=result)
+        return answer
+
+    async def _call(self, request: Request, connection: Connection, caller: Caller) -> Any:
+        if not connection.greeted and request.method != "hello":
+            raise RpcError(ErrorCode.HELLO_FIRST, "begin with 'hello': {client, protocol}")
+        method = self._methods.get(request.method)
+        if method is None:
+            known = ", ".join(sorted(self._methods))
+            raise RpcError(ErrorCode.METHOD_NOT_FOUND, f"there is no method {request.method[:64]!r}; there are {known}")
+        self._permit(method, caller)
+        try:
+            params = msgspec.convert(request.params, method.params)
+        except msgspec.ValidationError as error:
+            raise RpcError(ErrorCode.INVALID_PARAMS, f"{method.name}: {error}") from None
+        if isinstance(params, messages.HelloParams):
+            self._greet(params, connection)
+        try:
+            result = await asyncio.wait_for(method.handler(params, caller), HANDLER_TIMEOUT_S)
+        except Refused as refused:
+            raise RpcError(ErrorCode.REFUSED, refused.message, refused.code) from None
+        except TimeoutError:
+            raise RpcError(ErrorCode.TOO_SLOW, f"{method.name} took longer than {HANDLER_TIMEOUT_S:g} s") from None
+        except Exception as error:
+            context = {"message": f"control method {method.name} failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            text = f"{method.name} failed inside the daemon ({type(error).__name__}); its log tells more"
+            raise RpcError(ErrorCode.INTERNAL_ERROR, text) from error
+        if method.name == "subscribe":
+            connection.subscribed = True
+        return result
+
+    def _permit(self, method: Method[Any], caller: Caller) -> None:
+        if caller.role >= method.role:
+            return
+        names = [name for role, name in group_names(self._roles).items() if role >= method.role]
+        has = caller.role.name.lower()
+        text = f"{method.name} needs the role {method.role.name.lower()} or a higher one; {caller.user} has {has}"
+        raise RpcError(ErrorCode.FORBIDDEN, f"{text}: become a member of {' or '.join(names) or 'a role group'}")
+
+    def _greet(self, params: messages.HelloParams, connection: Connection) -> None:
+        if params.protocol != messages.PROTOCOL_VERSION:
+            connection.rejected = True
+            raise RpcError(
+                ErrorCode.WRONG_PROTOCOL,
+                f"this daemon (version {__version__}) speaks control protocol {messages.PROTOCOL_VERSION}, the client "
+                f"{params.protocol}: use the commands of the daemon's version, or restart the daemon after an update",
+            )
+        connection.greeted = True
+
+    async def _hello(self, params: messages.HelloParams, caller: Caller) -> messages.HelloResult:
+        return messages.HelloResult(
+            server="v2g-orchestrator",
+            version=__version__,
+            protocol=messages.PROTOCOL_VERSION,
+            role=caller.role.name.lower(),
+            simulation=self._simulation,
+        )
+
+    async def _subscribe(self, params: messages.NoParams, caller: Caller) -> dict[str, Any]:
+        return {}
+
+    def _note(
+        self,
+        caller: Caller,
+        request: Request | None,
+        duration_s: float,
+        *,
+        result: Any = None,
+        error: RpcError | None = None,
+    ) -> None:
+        method = self._methods.get(request.method) if request is not None else None
+        fields: dict[str, object] = {
+            "uid": caller.uid,
+            "user": caller.user,
+            "pid": caller.pid,
+            "role": caller.role.name.lower(),
+            "method": request.method if request is not None else "",
+            "params": _compact(request.params) if request is not None else "",
+        }
+        if error is not None:
+            fields |= {"error": error.word, "reason": error.message}
+        else:
+            # What viewers read is long and changes nothing.
+            fields["result"] = "ok" if method is None or method.role <= Role.VIEWER else _compact(result)
+        fields["duration_ms"] = round(duration_s * 1e3, 1)
+        code = "CALL" if error is None else "FAILED" if error.code is ErrorCode.INTERNAL_ERROR else "REFUSED"
+        self._audit(code, "", **fields)
+
+
+def _compact(value: Any) -> str:
+    text = msgspec.json.encode(value).decode("utf-8", "replace")
+    return text if len(text) <= _MAX_AUDITED else f"{text[:_MAX_AUDITED]}…"

@@ -1,0 +1,82 @@
+"""A log file that survives rotation, a full disk and missing permissions without ever raising."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+_RETRY_S = 1.0
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class LogFile:
+    """Appends whole lines. Reopens when the path names another file; one ``write`` a line, so processes may share it.
+
+    When it cannot be written, ``alarm`` is told the reason once, and writing is tried again each second.
+    """
+
+    def __init__(self, path: Path, alarm: Callable[[str], None]) -> None:
+        self.path = path
+        self._alarm = alarm
+        self._fd = -1
+        self._identity: tuple[int, int] | None = None
+        self._failing = False
+        self._torn = False
+        self._retry_at_s = 0.0
+        self._lost = 0
+
+    def write(self, line: str, now_s: float) -> bool:
+        """Append one line (without its end); ``now_s`` monotonic. False: it is not in the file."""
+        if self._failing and now_s < self._retry_at_s:
+            self._lost += 1
+            return False
+        head = b"\n" if self._torn else b""
+        if self._failing:
+            head += f"… {self._lost} lines could not be written here and went to stderr\n".encode()
+        data = head + (line + "\n").encode("utf-8", "backslashreplace")
+        try:
+            self._open_if_moved()
+            written = os.write(self._fd, data)
+            self._torn = 0 < written < len(data)
+            if self._torn:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self._fail(error, now_s)
+            return False
+        self._failing = False
+        self._lost = 0
+        return True
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        self._identity = None
+
+    def _open_if_moved(self) -> None:
+        try:
+            there = self.path.stat()
+            if self._fd >= 0 and (there.st_dev, there.st_ino) == self._identity:
+                return
+        except FileNotFoundError:
+            pass
+        self.close()
+        self._fd = os.open(self.path, _FLAGS, 0o640)
+        here = os.fstat(self._fd)
+        if not stat.S_ISREG(here.st_mode) and not stat.S_ISCHR(here.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "not a regular file")
+        self._identity = (here.st_dev, here.st_ino)
+        self._torn = False
+
+    def _fail(self, error: OSError, now_s: float) -> None:
+        if not self._failing:
+            self._alarm(
+                f"{self.path}: cannot be written ({error.strerror or error}); its lines go to stderr until it can"
+            )
+        self._failing = True
+        self._retry_at_s = now_s + _RETRY_S
+        self._lost += 1

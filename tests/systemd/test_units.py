@@ -1,0 +1,169 @@
+"""The unit files by themselves: what can be read without systemd, and what systemd's own tools say of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from v2g.config.schema import Paths, Roles
+
+ROOT = Path(__file__).parents[2]
+UNITS = sorted((ROOT / "systemd").glob("*.service"))
+NAMES = ["v2g-guard-tick.service", "v2g-guard-wires.service", "v2g-orchestrator.service"]
+
+
+def settings(unit: Path) -> dict[str, list[str]]:
+    """``Section.Key`` -> its values in order."""
+    found: dict[str, list[str]] = {}
+    section = ""
+    for line in unit.read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(f"{section}.{key}", []).append(value)
+    return found
+
+
+def of(name: str) -> dict[str, list[str]]:
+    return settings(ROOT / "systemd" / name)
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("ms")) / 1000 if text.endswith("ms") else float(text.removesuffix("s"))
+
+
+def test_there_are_the_orchestrator_and_its_two_guards() -> None:
+    assert [unit.name for unit in UNITS] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_unit_starts_a_command_of_this_project(name: str) -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    program, *words = of(name)["Service.ExecStart"][0].split()
+    assert Path(program).parent == Path("/usr/bin")
+    assert Path(program).name in scripts
+    assert words[-2:] == ["--config", "/etc/v2g"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_unit_is_watched_restarted_and_unprivileged(name: str) -> None:
+    service = of(name)
+    assert service["Service.Type"] == ["notify"]
+    assert seconds(service["Service.WatchdogSec"][0]) == (1 if "tick" in name else 2)
+    assert seconds(service["Service.RestartSec"][0]) == 0.2
+    assert service["Service.Restart"][0] in ("on-failure", "always")
+    assert "78" in service["Service.RestartPreventExitStatus"][0].split()
+    assert service["Service.User"] == ["v2g"]
+    assert set(service["Service.CapabilityBoundingSet"][0].split()) <= {"CAP_SYS_NICE", "CAP_IPC_LOCK"}
+    assert "tick" in name or service["Service.CapabilityBoundingSet"] == [""]
+    assert service["Service.NoNewPrivileges"] == ["yes"]
+    assert service["Service.ProtectSystem"] == ["strict"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_end_of_one_unit_leaves_the_shared_directories(name: str) -> None:
+    service = of(name)
+    directories = Paths()
+    assert f"/run/{service['Service.RuntimeDirectory'][0]}" == directories.run_dir
+    assert service["Service.RuntimeDirectoryPreserve"] == ["yes"]
+    assert f"/var/lib/{service['Service.StateDirectory'][0]}" == directories.state_dir
+    assert f"/var/log/{service['Service.LogsDirectory'][0]}" == directories.log_dir
+
+
+def test_the_orchestrator_brings_the_guard_and_its_restart_does_not_open_the_breaker() -> None:
+    unit = of("v2g-orchestrator.service")
+    for guard in NAMES[:2]:
+        assert guard in unit["Unit.Wants"][0].split()
+        assert guard in unit["Unit.After"][0].split()
+        assert not {"Unit.PartOf", "Unit.BindsTo", "Unit.Requires"} & set(of(guard))
+        assert of(guard)["Unit.StartLimitIntervalSec"] == ["0"]
+
+
+@pytest.mark.parametrize("name", ["v2g-orchestrator.service", "v2g-guard-tick.service"])
+def test_what_is_read_under_proc_is_not_hidden(name: str) -> None:
+    assert "Service.ProcSubset" not in of(name)
+
+
+def test_tick_may_have_real_time_priority_and_locked_memory_and_no_network() -> None:
+    tick = of("v2g-guard-tick.service")
+    assert int(tick["Service.LimitRTPRIO"][0]) >= 60
+    assert tick["Service.LimitMEMLOCK"] == ["infinity"]
+    assert "Service.RestrictRealtime" not in tick
+    assert "@resources" not in " ".join(tick["Service.SystemCallFilter"])
+    assert tick["Service.RestrictAddressFamilies"] == ["AF_UNIX"]
+
+
+def test_the_groups_are_those_of_the_roles() -> None:
+    lines = [line.split() for line in (ROOT / "systemd/sysusers.d/v2g.conf").read_text().splitlines()]
+    roles = Roles()
+    assert {line[1] for line in lines if line[0] == "g"} == {
+        roles.viewer,
+        roles.operator,
+        roles.engineer,
+        roles.utility,
+    }
+    assert [line[1] for line in lines if line[0] == "u"] == ["v2g"]
+
+
+def test_the_directories_are_those_of_the_configuration() -> None:
+    lines = [line.split() for line in (ROOT / "systemd/tmpfiles.d/v2g.conf").read_text().splitlines()]
+    modes = {line[1]: line[2] for line in lines if line[0] == "d"}
+    directories = Paths()
+    assert modes[directories.run_dir] == "0755"
+    assert modes[directories.state_dir] == modes[directories.log_dir] == "0750"
+    assert modes[f"{directories.state_dir}/pki"] == "0700"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """Copies of the units whose commands exist on this machine."""
+    stand_in = shutil.which("true")
+    for unit in UNITS:
+        lines = unit.read_text().splitlines()
+        lines = [f"ExecStart={stand_in}" if line.startswith("ExecStart=") else line for line in lines]
+        (tmp_path / unit.name).write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def tool(*words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, input=text)
+
+
+@pytest.mark.systemd
+def test_systemd_finds_nothing_wrong(installed: Path) -> None:
+    done = tool("systemd-analyze", "verify", "--man=no", *(str(installed / name) for name in NAMES))
+    ours = [line for line in done.stderr.splitlines() if "v2g" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+@pytest.mark.systemd
+@pytest.mark.parametrize("name", NAMES)
+def test_systemd_calls_the_exposure_low(installed: Path, name: str) -> None:
+    done = tool("systemd-analyze", "security", "--offline=yes", "--threshold=20", str(installed / name))
+    assert done.returncode == 0, done.stdout[-300:]
+
+
+@pytest.mark.systemd
+def test_users_groups_and_directories_are_made(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    users = tool("systemd-sysusers", f"--root={tmp_path}", "-", text=(ROOT / "systemd/sysusers.d/v2g.conf").read_text())
+    assert users.returncode == 0, users.stderr
+    groups = {line.split(":")[0] for line in (tmp_path / "etc/group").read_text().splitlines()}
+    assert {"v2g", "v2g-viewer", "v2g-operator", "v2g-engineer", "v2g-utility"} <= groups
+    made = tool(
+        "systemd-tmpfiles",
+        f"--root={tmp_path}",
+        "--create",
+        "-",
+        text=(ROOT / "systemd/tmpfiles.d/v2g.conf").read_text(),
+    )
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "run/v2g").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "var/lib/v2g/pki").stat().st_mode & 0o777 == 0o700

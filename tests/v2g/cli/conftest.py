@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from v2g.cli import control, tool
+from v2g.cli.verbs import normalise
+from v2g.clock import ManualClock
+from v2g.config.schema import Roles
+from v2g.control import messages
+from v2g.control.messages import (
+    DeviceLine,
+    DispatchResult,
+    EvseLine,
+    GuardLine,
+    OrderLine,
+    SessionLine,
+    StatusResult,
+    TransformerLine,
+)
+from v2g.control.server import ControlServer, Method, Refused, Role
+
+
+def example_status() -> StatusResult:
+    """One vehicle discharging at E1, nothing at E2, whose inverter is lost."""
+    session = SessionLine(
+        state="charge loop",
+        vehicle="WMIV2G0001",
+        identity=None,
+        service="DC_BPT",
+        soc_pct=64,
+        max_charge_w=50_000.0,
+        max_discharge_w=22_000.0,
+        since_s=754.0,
+    )
+    common = {"tcp_port": 15118, "tls": "strict", "bound_by": None}
+    evses = (
+        EvseLine(
+            evse_id="US*V2G*E1", interface="evse1", session=session, power_w=-9980.0, setpoint_w=-10_000.0,
+            granted_w=-10_000.0, voltage_v=402.1, current_a=-24.9, contactors_closed=True, fault=None, **common,
+        ),
+        EvseLine(
+            evse_id="US*V2G*E2", interface="evse2", session=None, power_w=None, setpoint_w=0.0, granted_w=0.0,
+            voltage_v=None, current_a=None, contactors_closed=None, fault="inverter lost", **common,
+        ),
+    )  # fmt: skip
+    return StatusResult(
+        site="maple-street-12",
+        version="0.1.0",
+        ready=True,
+        uptime_s=7384.0,
+        simulation=True,
+        guard=GuardLine(
+            permit="granted", tick_alive=True, wires_alive=True, breaker_closed=True, v_pu=(1.001, 0.999, 1.0),
+            frequency_hz=60.002, trip="", trip_value=0.0, enter_service_remaining_s=0.0, realtime=False,
+        ),
+        transformer=TransformerLine(
+            top_oil_c=54.2, hot_spot_c=71.3, ambient_c=None, k_pu=0.281, load_w=70_200.0, base_load_w=80_180.0,
+            discharge_limit_w=-120_000.0, charge_limit_w=90_000.0, limit_source="thermal hot-spot",
+            notes=("ambient sensor lost: 40 °C assumed",),
+        ),
+        evses=evses,
+        orders=(
+            OrderLine(order_id=3, mode="discharge", power_w=10_000.0, granted_w=-10_000.0, evse_id=None,
+                      remaining_s=871.0, by="alice"),
+        ),
+        devices=(
+            DeviceLine(name="inverter US*V2G*E1", address="192.0.2.1:502", online=True, age_s=0.08, error=None),
+            DeviceLine(name="inverter US*V2G*E2", address="192.0.2.2:502", online=False, age_s=None, error="refused"),
+        ),
+        problems=("inverter US*V2G*E2 does not answer",),
+    )  # fmt: skip
+
+
+class Daemon:
+    """A real control server with canned answers, and the commands run against it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.status = example_status()
+        self.received: list[Any] = []
+        self.answers: dict[str, Any] = {}
+        methods: list[Method[Any]] = [
+            Method("status", Role.VIEWER, messages.NoParams, self._status),
+            Method("dispatch", Role.UTILITY, messages.DispatchParams, self._answer("dispatch")),
+            Method("cancel", Role.OPERATOR, messages.CancelParams, self._answer("cancel")),
+            Method("trip.reset", Role.OPERATOR, messages.NoParams, self._answer("trip.reset")),
+        ]
+        self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())
+
+    async def _status(self, params: messages.NoParams, caller: Any) -> StatusResult:
+        return self.status
+
+    def _answer(self, name: str) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def handler(params: Any, caller: Any) -> Any:
+            self.received.append(params)
+            answer = self.answers[name]
+            if isinstance(answer, Refused):
+                raise answer
+            return answer
+
+        return handler
+
+    def grants(self, *powers_w: float, requested_w: float = -10_000.0, mode: str = "discharge", **more: Any) -> None:
+        """Let the next dispatch grant each EVSE in turn its power."""
+        self.answers["dispatch"] = DispatchResult(
+            order_id=3,
+            mode=mode,
+            requested_w=requested_w,
+            granted_w=sum(powers_w),
+            duration_s=900.0,
+            grants=tuple(
+                messages.VehicleGrant(evse_id=f"US*V2G*E{n}", vehicle=f"WMIV2G000{n}", power_w=power_w)
+                for n, power_w in enumerate(powers_w, 1)
+            ),
+            **more,
+        )
+
+    async def run(self, command: str, tool_too: bool = False) -> Result:
+        """A command line, as a shell would split it, in a thread of its own."""
+        program = tool.cli if tool_too else control.cli
+        words = normalise(command.split(), tuple(program.commands))
+        environ = {"V2G_SOCKET": str(self.path)}
+        return await asyncio.to_thread(CliRunner().invoke, program, words, env=environ)
+
+
+@pytest.fixture
+async def site_daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
+    running = Daemon(tmp_path / "control.sock")
+    await running.server.start()
+    yield running
+    await running.server.close()

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import shutil
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from v2g import __version__
+from v2g.cli import guard, orchestrator
+from v2g.config.problems import ConfigError, Problem
+from v2g.control.endpoint import EndpointError
+
+SHIPPED = Path(__file__).parents[3] / "etc" / "v2g"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(orchestrator.cli, words)
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED, tmp_path / "v2g"))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, name: str, answer: Any) -> list[Any]:
+    """Replaces the entry of a process; what it was given is in the list."""
+    given: list[Any] = []
+
+    def entry(argument: Any) -> Any:
+        given.append(argument)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    replacement = types.ModuleType(module)
+    setattr(replacement, name, entry)
+    package, _, last = module.rpartition(".")
+    monkeypatch.setenv("OPENSSL_CONF", "/dev/null")  # the command names ours where none is named
+    monkeypatch.setitem(sys.modules, module, replacement)
+    monkeypatch.setattr(f"{package}.{last}", replacement, raising=False)
+    return given
+
+
+def test_the_shipped_configuration_holds() -> None:
+    result = run("--check-config", "--config", str(SHIPPED))
+    assert result.exit_code == 0
+    assert result.output.startswith(f"OK: {SHIPPED / 'v2g.yaml'}\n")
+    for part in (
+        "TR-0412, 250 kVA DIST_ONAN",
+        "277 V line to neutral, 60 Hz",
+        "US*V2G*E2  DC on evse2 port 15118, TLS compat",
+    ):
+        assert part in result.output
+    assert "warning" not in result.output
+
+
+def test_a_configuration_with_mistakes_is_told_whole_and_exit_code_1(config_dir: Path) -> None:
+    (config_dir / "conf.d").mkdir(exist_ok=True)
+    (config_dir / "conf.d" / "50-x.yaml").write_text(
+        "dispatch: {min_soc: 40}\nevses:\n- {id: US*V2G*E1, max_charge_w: 10kW}\n"
+    )
+    result = run("--check-config", "--config", str(config_dir))
+    assert result.exit_code == 1
+    assert "the configuration has 2 problems:" in result.stderr
+    assert (
+        "50-x.yaml:1: dispatch.min_soc: 40: is no known key\n    did you mean min_soc_pct? It is in %" in result.stderr
+    )
+    assert "50-x.yaml:3: evses[0].max_charge_w: '10kW'" in result.stderr
+
+
+def test_the_check_also_reads_sensor_map_and_register_maps(config_dir: Path) -> None:
+    (config_dir / "sensor_map.conf").write_text("[top_oil_c]\nsource = modbus\n")
+    (config_dir / "conf.d").mkdir(exist_ok=True)
+    (config_dir / "conf.d" / "50-x.yaml").write_text("evses:\n- {id: US*V2G*E1, dc: {map: no-such-map}}\n")
+    result = run("--check-config", "--config", str(config_dir))
+    assert result.exit_code == 1
+    assert "sensor_map.conf: [top_oil_c] host" in result.stderr
+    assert "50-x.yaml:2: evses[0].dc.map" in result.stderr
+    assert "'no-such-map' is not built in" in result.stderr
+
+
+def test_a_directory_without_configuration_is_told(tmp_path: Path) -> None:
+    result = run("--check-config", "--config", str(tmp_path))
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'v2g.yaml'}: does not exist" in result.stderr
+
+
+def test_warnings_are_shown_and_no_reason_to_fail(config_dir: Path) -> None:
+    (config_dir / "conf.d").mkdir(exist_ok=True)
+    (config_dir / "conf.d" / "50-x.yaml").write_text("grid: {nominal_voltage_v: 480}")
+    result = run("--check-config", "--config", str(config_dir))
+    assert result.exit_code == 0
+    assert "warning: grid.nominal_voltage_v is line to neutral" in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--vehicles", "2"), ("--demo",), ("--simulate", "--check-config"), ("--simulate", "--vehicles", "0"), ("x",)],
+)
+def test_options_that_do_not_fit_together_are_exit_code_2(words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+
+
+def test_the_daemon_gets_its_directory_and_gives_its_exit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = stand_in(monkeypatch, "v2g.orchestrator.main", "run", 5)
+    assert run("--config", str(tmp_path)).exit_code == 5
+    assert run().exit_code == 5
+    assert given == [tmp_path, Path("/etc/v2g")]
+
+
+def test_the_simulation_gets_its_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = stand_in(monkeypatch, "v2g.simulation.supervisor", "main", 0)
+    (tmp_path / "s.yaml").touch()
+    words = ("--vehicles", "4", "--demo", "--scenario", str(tmp_path / "s.yaml"), "--run-dir", str(tmp_path))
+    assert run("--simulate", *words).exit_code == 0
+    assert run("--simulate").exit_code == 0
+    assert [(o.vehicles, o.demo, o.scenario, o.run_dir) for o in given] == [
+        (4, True, tmp_path / "s.yaml", tmp_path),
+        (1, False, None, None),
+    ]
+
+
+def test_a_wrong_configuration_ends_the_daemon_with_ex_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ConfigError([Problem("/etc/v2g/v2g.yaml", "grid", "", "is missing", "add it", 3)])
+    stand_in(monkeypatch, "v2g.orchestrator.main", "run", error)
+    result = run()
+    assert result.exit_code == 78
+    assert "/etc/v2g/v2g.yaml:3: grid: is missing" in result.stderr
+
+
+def test_a_second_daemon_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "v2g.orchestrator.main", "run", EndpointError("another orchestrator (pid 7) serves it"))
+    result = run()
+    assert (result.exit_code, result.stderr) == (1, "v2g-orchestrator: another orchestrator (pid 7) serves it\n")
+
+
+@pytest.mark.parametrize("process", ["tick", "wires"])
+def test_the_guard_starts_its_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, process: str) -> None:
+    given = stand_in(monkeypatch, f"v2g.guard.{process}_main", "main", 4)
+    result = CliRunner().invoke(guard.cli, [process, "--config", str(tmp_path)])
+    assert (result.exit_code, given) == (4, [tmp_path])
+
+
+def test_every_command_tells_its_version() -> None:
+    assert run("--version").output == f"cli {__version__}\n"

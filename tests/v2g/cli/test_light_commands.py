@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "_hashlib", "_ssl", "asyncio", "cryptography", "hypothesis", "logging", "numpy", "pymodbus", "pyiso15118",
+    "structlog",
+    "sunspec2", "v2g.config.schema", "v2g.hardware", "v2g.orchestrator", "v2g.simulation", "v2g.telemetry.logs", "yaml",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", ["control", "tool", "guard", "orchestrator"])
+def test_help_imports_nothing_heavy(module: str) -> None:
+    code = (
+        "import json, sys\n"
+        f"from v2g.cli import {module}\n"
+        "try:\n"
+        f"    {module}.main(['--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("Usage: v2g-")
+    assert not HEAVY & set(json.loads(done.stderr))
+
+
+def test_the_daemon_runs_with_our_openssl_settings() -> None:
+    code = (
+        "import sys, types\n"
+        "from v2g.cli import orchestrator\n"
+        "stand_in = types.ModuleType('v2g.orchestrator.main')\n"
+        "def run(config_dir):\n"
+        "    from pyiso15118.security import openssl_conf_active\n"
+        "    return 42 if openssl_conf_active() else 1\n"
+        "stand_in.run = run\n"
+        "sys.modules['v2g.orchestrator.main'] = stand_in\n"
+        "orchestrator.main([])\n"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
+    assert subprocess.run([sys.executable, "-c", code], env=environ, timeout=60, check=False).returncode == 42
+
+
+@pytest.mark.parametrize("module", ["control", "tool", "guard", "orchestrator"])
+def test_each_command_runs_as_a_module(module: str) -> None:
+    command = [sys.executable, "-m", f"v2g.cli.{module}", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith(f"v2g-{module} ")

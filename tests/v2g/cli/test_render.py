@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from v2g.cli import render
+from v2g.control.messages import GuardLine
+
+GUARD = GuardLine(
+    permit="granted", tick_alive=True, wires_alive=True, breaker_closed=True, v_pu=None, frequency_hz=None, trip="",
+    trip_value=0.0, enter_service_remaining_s=0.0, realtime=True,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "energy may flow"),
+        ({"permit": "tripped", "trip": "OV2", "trip_value": 1.213}, "TRIPPED by OV2 at 1.213 per unit"),
+        ({"permit": "tripped", "trip": "OF1", "trip_value": 62.5}, "OF1 at 62.500 Hz; when the cause is gone: v2g-"),
+        ({"permit": "enter_service_delay", "enter_service_remaining_s": 185.0}, "enter-service delay, 3 min 5 s left"),
+        ({"permit": "guard_stale", "wires_alive": False}, "v2g-guard-tick) does not answer; v2g-guard-wires"),
+        ({"permit": "something_new"}, "no energy: something_new"),
+    ],
+)  # fmt: skip
+def test_the_permit_is_a_sentence(changes: dict[str, object], text: str) -> None:
+    assert text in render.guard_sentence(msgspec.structs.replace(GUARD, **changes))
+
+
+@pytest.mark.parametrize(
+    ("power_w", "text"),
+    [(None, "?"), (0.0, "0 W"), (-0.4, "0 W"), (500.0, "charge 500 W"), (-10_000.0, "discharge 10.00 kW")],
+)
+def test_the_direction_is_a_word(power_w: float | None, text: str) -> None:
+    assert render.flow(power_w) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.6, "1 min"), (61, "1 min 1 s"), (871, "14 min"), (7384, "2 h 3 min"), (-1, "0 s")],
+)
+def test_a_span_of_time_is_short(seconds: float, text: str) -> None:
+    assert render.span(seconds) == text
+
+
+def test_tables_are_aligned_and_empty_ones_said() -> None:
+    assert render.table(("A", "LONG"), [("1234", "x"), ("1", "")]) == "A     LONG\n1234  x\n1"
+    assert render.orders_text(()) == "no orders"
+    assert render.vehicles_text(()) == "no vehicles"

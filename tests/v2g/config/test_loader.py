@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from v2g.config.loader import ConfigError, Problem, load
+from v2g.config.schema import TlsProfileName
+
+Configure = Callable[..., Path]
+
+
+def problems(config_dir: Path) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(config_dir)
+    return caught.value.problems
+
+
+def test_a_small_file_gets_the_defaults(configure: Configure) -> None:
+    loaded = load(configure())
+    assert loaded.config.evses[0].tcp_port == 15118
+    assert loaded.config.evses[0].tls is TlsProfileName.STRICT
+    assert loaded.config.dispatch.min_soc_pct == 30.0
+    assert loaded.warnings == ()
+
+
+def test_drop_ins_win_in_the_order_of_their_names(configure: Configure) -> None:
+    config_dir = configure(
+        **{"90-b": "dispatch: {min_soc_pct: 40}", "10-a": "dispatch: {min_soc_pct: 20, setpoint_lease_s: 2}"}
+    )
+    loaded = load(config_dir)
+    assert loaded.config.dispatch.min_soc_pct == 40
+    assert loaded.config.dispatch.setpoint_lease_s == 2
+    assert loaded.files == tuple(config_dir / name for name in ("v2g.yaml", "conf.d/10-a.yaml", "conf.d/90-b.yaml"))
+
+
+def test_entries_with_an_id_merge_by_id_and_new_ones_are_added(configure: Configure) -> None:
+    added = "{id: US*V2G*E3, interface: evse3, inverter: {modbus: {host: a}}, dc: {modbus: {host: b}}}"
+    loaded = load(configure(**{"50-x": f"evses: [{{id: US*V2G*E2, inverter: {{modbus: {{unit: 7}}}}}}, {added}]"}))
+    assert [evse.id for evse in loaded.config.evses] == ["US*V2G*E1", "US*V2G*E2", "US*V2G*E3"]
+    second = loaded.config.evses[1]
+    assert (second.max_charge_w, second.inverter.modbus.host, second.inverter.modbus.unit) == (11000, "10.0.0.2", 7)
+
+
+def test_each_value_says_which_file_and_line_it_came_from(configure: Configure) -> None:
+    config_dir = configure(**{"50-x": "evses:\n- id: US*V2G*E2\n  inverter:\n    modbus: {unit: 7}\n"})
+    loaded = load(config_dir)
+    assert loaded.origin["evses[1].inverter.modbus.unit"] == str(config_dir / "conf.d" / "50-x.yaml")
+    assert loaded.lines["evses[1].inverter.modbus.unit"] == 4
+    assert loaded.origin["evses[1].inverter.modbus.host"] == str(config_dir / "v2g.yaml")
+    assert "evses[1].tcp_port" not in loaded.origin
+
+
+def test_an_empty_section_keeps_what_was_there(configure: Configure) -> None:
+    loaded = load(configure(**{"50-x": "transformer:\ndispatch:\n", "60-y": ""}))
+    assert loaded.config.transformer.rated_kva == 250
+
+
+def test_a_null_takes_an_optional_limit_away(configure: Configure) -> None:
+    limited = "evses: [{id: US*V2G*E1, inverter: {max_charge_w: 9000}}]"
+    lifted = "evses: [{id: US*V2G*E1, inverter: {max_charge_w: null}}]"
+    assert load(configure(**{"50-x": limited})).config.evses[0].inverter.max_charge_w == 9000
+    assert load(configure(**{"50-x": limited, "60-y": lifted})).config.evses[0].inverter.max_charge_w is None
+
+
+def test_anchors_and_merge_keys_spare_repetition(configure: Configure) -> None:
+    text = """\
+site: {id: s1}
+transformer: {id: T1, rated_kva: 250}
+grid: {nominal_voltage_v: 277}
+evses:
+  - &first
+    id: US*V2G*E1
+    interface: evse1
+    max_charge_w: 7000
+    inverter: {modbus: {host: 10.0.0.1}}
+    dc: {modbus: {host: 10.0.1.1}}
+  - <<: *first
+    id: US*V2G*E2
+    interface: evse2
+    inverter: {modbus: {host: 10.0.0.2}}
+    dc: {modbus: {host: 10.0.1.2}}
+"""
+    assert [evse.max_charge_w for evse in load(configure(text)).config.evses] == [7000, 7000]
+
+
+E1, E2 = "evses: [{id: US*V2G*E1, ", "evses: [{id: US*V2G*E2, "
+
+SINGLE = [
+    ("transformer: {rated_kva: 250kVA}", "transformer.rated_kva", "'250kVA'", "number in kVA", "a number in kVA: 250"),
+    (E2 + "max_charge_w: 10kW}]", "evses[1].max_charge_w", "'10kW'", "a number in W is expected", "in W: 10000"),
+    (E2 + "max_charge_kw: 22}]", "evses[1].max_charge_kw", "22", "is no known key", "write max_charge_w: 22000"),
+    (E2 + "max_charge: 22}]", "evses[1].max_charge", "22", "is no known key", "did you mean max_charge_w? It is in W"),
+    ("dispatch: {setpoint_lease_s: 800ms}", "dispatch.setpoint_lease_s", "'800ms'", "in s", "in s: 0.8"),
+    ("dispatch: {min_soc_pct: 1e1}", "dispatch.min_soc_pct", "'1e1'", "in %", "write 10, without quotes"),
+    ("dispatch: {min_soc_pct: '30'}", "dispatch.min_soc_pct", "'30'", "is text", "write 30, without quotes"),
+    ("dispatch: {min_soc_pct: 130}", "dispatch.min_soc_pct", "130", "at most 100 %", "from 0 to 100"),
+    ("dispatch: {min_soc_pct: .nan}", "dispatch.min_soc_pct", "nan", "no finite number", "a number in %"),
+    ("grid: {nominal_voltage_v: .inf}", "grid.nominal_voltage_v", "inf", "no finite number", "a number in V"),
+    ("transformer: {coling: ONAN}", "transformer.coling", "'ONAN'", "is no known key", "did you mean cooling?"),
+    ("transformer: {cooling: onan}", "transformer.cooling", "'onan'", "is not supported", "did you mean ONAN?"),
+    ("grid: {category: II}", "grid.category", "'II'", "is not supported", "only III is supported"),
+    ("gird: {}", "gird", "", "is no known key", "did you mean grid?"),
+    ("zzz: 1", "zzz", "1", "is no known key", "the keys here are site, transformer"),
+    (
+        E2 + "inverter: {modbus: {port: 70000}}}]",
+        "evses[1].inverter.modbus.port",
+        "70000",
+        "at most 65535",
+        "1 to 65535",
+    ),
+    (
+        E2 + "inverter: {modbus: {port: web}}}]",
+        "evses[1].inverter.modbus.port",
+        "'web'",
+        "whole number",
+        "whole number",
+    ),
+    (E2 + "inverter: {modbus: {port: 5.5}}}]", "evses[1].inverter.modbus.port", "5.5", "whole number", "whole number"),
+    (E1 + "inverter: {modbus: {port: 0502}}}]", "evses[0].inverter.modbus.port", "0502", "number 322", "leading zero"),
+    (E2 + "inverter: {modbus: {host: 5}}}]", "evses[1].inverter.modbus.host", "5", "text is expected", "in quotes"),
+    (E2 + "inverter: {reversion_s: 0}}]", "evses[1].inverter.reversion_s", "0", "at least 1 s", "from 1 to 60"),
+    (E2 + "tls: strct}]", "evses[1].tls", "'strct'", "is not supported", "did you mean strict?"),
+    (
+        E2 + "negative_discharge_limits: 1}]",
+        "evses[1].negative_discharge_limits",
+        "1",
+        "true or false",
+        "true or false",
+    ),
+    (E2 + "kind: AC}]", "evses[1].kind", "'AC'", "is not supported", "only DC is supported"),
+    ("evses: [{id: E7}]", "evses[2].id", "'E7'", "is no EVSE id", "such as 'US*V2G*E1'"),
+    ("evses: []", "evses", "", "has 0 entries", "at least 1"),
+    ("evses: {id: x}", "evses", "", "is no list", "one '- ' an entry"),
+    ("pki: [1]", "pki", "", "is no section", "write a map with the keys strict_chain"),
+    ("site: {id: no}", "site.id", "false", "is true or false, text is expected", "in quotes"),
+    ("site: {id: null, id: x}", "site.id", "", "is written twice (first on line 1)", "keep one"),
+    ("site: {id: !!python/name:os.system x}", "site.id", "x", "tag:yaml.org,2002:python/name", "remove the tag"),
+    ("secc: {charge_loop_timeout_s: 100ms}", "secc.charge_loop_timeout_s", "'100ms'", "in s", "in s: 0.1"),
+]
+
+
+@pytest.mark.parametrize(("text", "path", "value", "reason", "remedy"), SINGLE)
+def test_a_mistake_is_told_with_file_line_path_value_reason_and_remedy(
+    configure: Configure, text: str, path: str, value: str, reason: str, remedy: str
+) -> None:
+    config_dir = configure(**{"50-x": text})
+    found = [problem for problem in problems(config_dir) if problem.path == path]
+    assert len(found) == 1
+    assert found[0].file == str(config_dir / "conf.d" / "50-x.yaml")
+    assert found[0].line == 1
+    assert found[0].value == value
+    assert reason in found[0].reason
+    assert remedy in found[0].remedy
+
+
+BETWEEN = [
+    ("evses: [{id: USV2GE1, interface: e9, inverter: {modbus: {host: x}}, dc: {modbus: {host: y}}}]",
+     "evses[2].id", "'USV2GE1'", "is the EVSE of evses[0] again"),
+    (E2 + "interface: evse1, sdp_port: 15119}]", "evses[1].tcp_port", "15118", "taken on interface evse1"),
+    (E2 + "interface: evse1, tcp_port: 15119}]", "evses[1].sdp_port", "15118", "taken on interface evse1"),
+    (E2 + "inverter: {modbus: {host: 10.0.0.1}}}]", "evses[1].inverter.modbus", "10.0.0.1:502 unit 1", "is already"),
+    (E2 + "dc: {modbus: {host: 10.0.0.1}}}]", "evses[1].dc.modbus", "10.0.0.1:502 unit 1", "is already"),
+    (E2 + "tls: plain}]", "evses[1].tls", "'plain'", "test mode"),
+    (E2 + "min_voltage_v: 920}]", "evses[1].min_voltage_v", "920", "is not below max_voltage_v (920 V)"),
+    ("paths: {run_dir: run/v2g}", "paths.run_dir", "'run/v2g'", "no absolute path"),
+    ("paths: {run_dir: /" + "r" * 100 + "}", "paths.run_dir", repr("/" + "r" * 100), "longer than the 107 bytes"),
+    ("waveform: {buffer_path: x}", "waveform.buffer_path", "'x'", "no absolute path"),
+    ("transformer: {hot_spot_limit_c: 400}", "transformer", "", "hot-spot limit of 400 °C"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "path", "value", "reason"), BETWEEN)
+def test_values_that_contradict_each_other_are_told(
+    configure: Configure, text: str, path: str, value: str, reason: str
+) -> None:
+    config_dir = configure(**{"50-x": text})
+    (found,) = problems(config_dir)
+    assert (found.path, found.value) == (path, value)
+    if path != "transformer":
+        assert (found.file, found.line) == (str(config_dir / "conf.d" / "50-x.yaml"), 1)
+    assert reason in found.reason
+    assert found.remedy
+
+
+def test_one_cabinet_may_be_inverter_and_dc_side_of_its_own_evse(configure: Configure) -> None:
+    loaded = load(configure(**{"50-x": E2 + "dc: {modbus: {host: 10.0.0.2}}}]"}))
+    assert loaded.config.evses[1].dc.modbus == loaded.config.evses[1].inverter.modbus
+
+
+def test_an_evse_twice_in_one_file_is_no_merge(configure: Configure) -> None:
+    (found,) = problems(configure(**{"50-x": "evses:\n- id: US*V2G*E1\n- id: US*V2G*E1\n"}))
+    assert (found.path, found.line) == ("evses[1].id", 3)
+    assert "is there already: evses[0], line 2" in found.reason
+
+
+def test_every_mistake_is_told_at_once(configure: Configure) -> None:
+    config_dir = configure("site: {}\ntransformer: {id: T1, rated_kva: -1}\nevses: []\n")
+    assert {problem.path for problem in problems(config_dir)} == {"site.id", "transformer.rated_kva", "evses", "grid"}
+
+
+def test_a_missing_key_names_its_section_line_and_form(configure: Configure) -> None:
+    found = {p.path: p for p in problems(configure("site:\n  name: x\ntransformer: {id: T1}\nevses: []\n"))}
+    assert (found["site.id"].line, found["site.id"].reason) == (2, "is missing")
+    assert found["transformer.rated_kva"].remedy == "add 'rated_kva: ' with a number in kVA"
+    assert found["grid"].remedy == "add the section 'grid:' with at least nominal_voltage_v"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("site: [1\nx: 2", "is not YAML"),
+        ("- 1", "is no map of sections"),
+        ("just words", "is no map of sections"),
+        ("a: *b", "undefined alias"),
+        ("? [1, 2]\n: x", "has a key that is no word"),
+        ("site: {<<: 5}", "merges something that is no map"),
+        ("a: \x07", "is not YAML"),
+        ("a: &a [*a, *a]", "nested too deeply or too large"),
+        ("---\na: 1\n---\nb: 2", "is not YAML"),
+    ],
+)
+def test_text_that_is_no_configuration_is_refused(configure: Configure, text: str, reason: str) -> None:
+    (found,) = problems(configure(text))
+    assert reason in found.reason
+
+
+def test_aliases_cannot_blow_up(configure: Configure) -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
+    (found,) = problems(configure(bomb))
+    assert "too large" in found.reason
+
+
+def test_text_that_is_no_utf8_names_the_line(configure: Configure) -> None:
+    config_dir = configure()
+    (config_dir / "v2g.yaml").write_bytes(b"site:\n  id: \xff\n")
+    (found,) = problems(config_dir)
+    assert (found.line, "no UTF-8" in found.reason) == (2, True)
+
+
+def test_a_missing_file_or_sensor_map_is_told(configure: Configure, tmp_path: Path) -> None:
+    config_dir = configure()
+    (config_dir / "sensor_map.conf").unlink()
+    (found,) = problems(config_dir)
+    assert found.path == "sensor_map"
+    assert "sensor_map.conf does not exist" in found.reason
+    (found,) = problems(tmp_path / "nowhere")
+    assert found.reason == "does not exist"
+
+
+def test_a_file_that_cannot_be_read_is_told(configure: Configure) -> None:
+    config_dir = configure()
+    (config_dir / "conf.d" / "50-x.yaml").mkdir()
+    (found,) = problems(config_dir)
+    assert (found.file, found.reason) == (str(config_dir / "conf.d" / "50-x.yaml"), "cannot be read: Is a directory")
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("transformer: {rated_kva: 250000}", "if 250000 VA is meant, write 250"),
+        ("grid: {nominal_voltage_v: 480}", "looks like line to line: 277 V?"),
+        ("dispatch: {min_soc_pct: 0.3}", "30 % meant?"),
+        (E1 + "max_charge_w: 22}]", "for 22 kW write 22000"),
+        (E1 + "inverter: {max_discharge_w: 10}}]", "evses[0].inverter.max_discharge_w is 10 W"),
+        ("secc: {charge_loop_timeout_s: 1.0}", "the standard's is 0.5 s"),
+        ("pki: {allow_plain: true}", "test mode"),
+    ],
+)
+def test_figures_that_look_like_another_unit_are_remarked(configure: Configure, text: str, warning: str) -> None:
+    (found,) = load(configure(**{"50-x": text})).warnings
+    assert warning in found
+
+
+def test_files_that_are_no_drop_ins_are_remarked(configure: Configure) -> None:
+    config_dir = configure()
+    (config_dir / "conf.d" / "50-x.yml").write_text("nonsense: 1")
+    (config_dir / "conf.d" / ".50-x.yaml.swp").write_text("nonsense: 1")
+    (found,) = load(config_dir).warnings
+    assert "50-x.yml is ignored" in found
+
+
+def test_a_problem_reads_as_two_lines() -> None:
+    problem = Problem("/etc/v2g/v2g.yaml", "evses[1].tcp_port", "70000", "must be at most 65535", "write less", 12)
+    assert str(problem) == "/etc/v2g/v2g.yaml:12: evses[1].tcp_port: 70000: must be at most 65535\n    write less"
+
+
+def test_five_hundred_evses_load(configure: Configure) -> None:
+    devices = "inverter: {modbus: {host: i%d}}, dc: {modbus: {host: d%d}}"
+    entries = "".join(f"  - {{id: US*V2G*E{n}, interface: e{n}, {devices % (n, n)}}}\n" for n in range(500))
+    text = (
+        f"site: {{id: s}}\ntransformer: {{id: T, rated_kva: 2500}}\ngrid: {{nominal_voltage_v: 277}}\nevses:\n{entries}"
+    )
+    assert len(load(configure(text)).config.evses) == 500

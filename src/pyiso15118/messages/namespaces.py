@@ -1,0 +1,13 @@
+"""The XML namespaces whose messages this package knows."""
+
+from enum import StrEnum
+
+
+class Namespace(StrEnum):
+    """Target namespace of a schema; what a V2GTP payload type selects."""
+
+    APP_PROTOCOL = "urn:iso:15118:2:2010:AppProtocol"
+    COMMON_MESSAGES = "urn:iso:std:iso:15118:-20:CommonMessages"
+    COMMON_TYPES = "urn:iso:std:iso:15118:-20:CommonTypes"
+    DC = "urn:iso:std:iso:15118:-20:DC"
+    XMLDSIG = "http://www.w3.org/2000/09/xmldsig#"

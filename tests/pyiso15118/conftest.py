@@ -1,0 +1,394 @@
+"""Benches: a SECC machine with an owner and a hand-fed vehicle, and a SECC and an EVCC machine joined in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pyiso15118 import exi
+from pyiso15118.commands import (
+    Authorize,
+    CableCheckFinished,
+    Command,
+    ContactorsClosed,
+    StopCharging,
+    UpdateEvse,
+    UpdateVehicle,
+)
+from pyiso15118.evcc import EvccConfig, EvccMachine
+from pyiso15118.events import (
+    AuthorizationRequested,
+    CableCheckRequested,
+    ChargeLoopAnswered,
+    ChargeLoopReceived,
+    ChargingStopped,
+    DcLimits,
+    EnergyNeeds,
+    Event,
+    MessageReceived,
+    MessageSent,
+    PowerDeliveryStopped,
+    PreChargeReached,
+    PreChargeRequested,
+    SessionEnded,
+)
+from pyiso15118.machine import Machine
+from pyiso15118.messages import app_protocol, dc
+from pyiso15118.messages import common_messages as cm
+from pyiso15118.messages import common_types as ct
+from pyiso15118.secc import SeccConfig, SeccMachine, State
+from pyiso15118.v2gtp import FrameReader, encode_frame, namespace_of, payload_type_of
+
+EVSE_LIMITS = DcLimits(
+    max_charge_power_w=22_000.0,
+    max_charge_current_a=80.0,
+    max_voltage_v=920.0,
+    min_voltage_v=150.0,
+    max_discharge_power_w=20_000.0,
+    max_discharge_current_a=70.0,
+)
+VEHICLE_LIMITS = DcLimits(
+    max_charge_power_w=11_000.0,
+    min_charge_power_w=100.0,
+    max_charge_current_a=32.0,
+    max_voltage_v=450.0,
+    min_voltage_v=300.0,
+    max_discharge_power_w=10_000.0,
+    max_discharge_current_a=30.0,
+)
+VEHICLE = UpdateVehicle(
+    present_voltage_v=395.0,
+    target_voltage_v=400.0,
+    limits=VEHICLE_LIMITS,
+    needs=EnergyNeeds(
+        departure_time_s=3600, target_energy_wh=20_000.0, max_energy_wh=40_000.0, min_energy_wh=-20_000.0
+    ),
+    present_soc_pct=50,
+    battery_capacity_wh=60_000.0,
+)
+EVSE = UpdateEvse(present_voltage_v=0.0, present_current_a=0.0, limits=EVSE_LIMITS, contactors_closed=False)
+START = 1000.0
+UNIX_OFFSET = 1_700_000_000.0
+
+
+def counted_bytes(n: int) -> bytes:
+    return bytes(range(1, n + 1))
+
+
+def rational(value: float) -> ct.RationalNumberType:
+    return ct.RationalNumberType.of(value)
+
+
+def is_quiet(event: Event) -> bool:
+    return isinstance(event, MessageReceived | MessageSent)
+
+
+class SeccBench:
+    """A SECC machine. ``answers`` says what its owner does at an event; by default it plays a perfect EVSE."""
+
+    def __init__(self, **config: Any) -> None:
+        self.config = SeccConfig(**({"evse_id": "US*V2G*E1", "limits": EVSE_LIMITS} | config))
+        self.machine = SeccMachine(self.config, random=counted_bytes, unix_offset_s=UNIX_OFFSET)
+        self.now = START
+        self.evse = EVSE
+        self.events: list[Event] = []
+        self.answers: dict[type[Event], Callable[[Any], None]] = {
+            AuthorizationRequested: lambda _: self.command(Authorize(granted=True)),
+            CableCheckRequested: lambda _: self.finish_cable_check(),
+            PreChargeRequested: lambda e: self.update(present_voltage_v=e.target_voltage_v),
+            PowerDeliveryStopped: lambda _: self.update(present_current_a=0.0),
+        }
+        self._reader = FrameReader()
+        self.machine.start(self.now)
+
+    # ---- owner ----
+
+    def command(self, command: Command) -> None:
+        self.machine.command(command, self.now)
+        self._take_events()
+
+    def update(self, **changes: Any) -> None:
+        self.evse = replace(self.evse, **changes)
+        self.command(self.evse)
+
+    def finish_cable_check(self) -> None:
+        self.update(contactors_closed=True)
+        self.command(CableCheckFinished(passed=True))
+
+    def _take_events(self) -> None:
+        while (event := self.machine.next_event()) is not None:
+            self.events.append(event)
+            answer = self.answers.get(type(event))
+            if answer is not None:
+                answer(event)
+
+    @property
+    def told(self) -> list[Event]:
+        """Events without the messages themselves."""
+        return [e for e in self.events if not is_quiet(e)]
+
+    @property
+    def end(self) -> SessionEnded:
+        last = self.events[-1]
+        assert isinstance(last, SessionEnded)
+        return last
+
+    # ---- time ----
+
+    def advance(self, seconds: float) -> list[Any]:
+        """Let time pass, every deadline on the way handled, and give what was sent meanwhile."""
+        until = self.now + seconds
+        while (deadline := self.machine.next_deadline()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.machine.handle_timer(self.now)
+            self._take_events()
+        self.now = until
+        return self.sent()
+
+    # ---- vehicle ----
+
+    def header(self, session_id: bytes | None = None) -> ct.MessageHeaderType:
+        own = self.machine.session.session_id
+        return ct.MessageHeaderType(SessionID=own if session_id is None else session_id, TimeStamp=1_700_000_000)
+
+    def sent(self) -> list[Any]:
+        messages = []
+        while data := self.machine.data_to_send():
+            self._reader.feed(data)
+            frames = list(self._reader)
+            assert len(frames) == 1
+            messages.append(exi.decode(namespace_of(frames[0].payload_type), frames[0].payload))
+        return messages
+
+    def feed(self, data: bytes) -> list[Any]:
+        self.machine.receive_data(data, self.now)
+        self._take_events()
+        return self.sent()
+
+    def frame(self, message: Any) -> bytes:
+        namespace = next(
+            ns for ns, module in MODULES.items() if getattr(module, type(message).__name__, None) is type(message)
+        )
+        return encode_frame(payload_type_of(namespace), exi.encode(message))
+
+    def ask(self, message: Any) -> Any:
+        """Send a request and wait for its one response, as long as the SECC may take."""
+        responses = self.feed(self.frame(message))
+        latest = self.now + 1.5
+        while not responses and (deadline := self.machine.next_deadline()) is not None and deadline <= latest:
+            responses = self.advance(deadline - self.now)
+        assert len(responses) <= 1
+        return responses[0] if responses else None
+
+    def request(self, state: State, **changes: Any) -> Any:
+        """A good request for a state."""
+        cls, fields = REQUESTS[state]
+        fields = fields | changes
+        if cls is app_protocol.supportedAppProtocolReq:
+            return cls(**fields)
+        return cls(**({"Header": self.header()} | fields))
+
+    def reach(self, state: State) -> SeccBench:
+        """Bring the session to ``state`` by good requests."""
+        while self.machine.state is not state:
+            response = self.ask(self.request(self.machine.state))
+            assert not str(response.ResponseCode).upper().startswith("FAILED"), response
+        return self
+
+
+MODULES = {
+    "urn:iso:15118:2:2010:AppProtocol": app_protocol,
+    "urn:iso:std:iso:15118:-20:CommonMessages": cm,
+    "urn:iso:std:iso:15118:-20:DC": dc,
+}
+
+_CPD = dc.BPT_DC_CPDReqEnergyTransferMode(
+    EVMaximumChargePower=rational(11_000),
+    EVMinimumChargePower=rational(100),
+    EVMaximumChargeCurrent=rational(32),
+    EVMinimumChargeCurrent=rational(0),
+    EVMaximumVoltage=rational(450),
+    EVMinimumVoltage=rational(300),
+    EVMaximumDischargePower=rational(10_000),
+    EVMinimumDischargePower=rational(0),
+    EVMaximumDischargeCurrent=rational(30),
+    EVMinimumDischargeCurrent=rational(0),
+)
+LOOP_MODE = dc.BPT_Dynamic_DC_CLReqControlMode(
+    EVTargetEnergyRequest=rational(20_000),
+    EVMaximumEnergyRequest=rational(40_000),
+    EVMinimumEnergyRequest=rational(-20_000),
+    EVMaximumChargePower=rational(11_000),
+    EVMinimumChargePower=rational(0),
+    EVMaximumChargeCurrent=rational(32),
+    EVMaximumVoltage=rational(450),
+    EVMinimumVoltage=rational(300),
+    EVMaximumDischargePower=rational(10_000),
+    EVMinimumDischargePower=rational(0),
+    EVMaximumDischargeCurrent=rational(30),
+)
+_FINISHED = ct.processingType.Finished
+
+REQUESTS: dict[State, tuple[type[Any], dict[str, Any]]] = {
+    State.APP_PROTOCOL: (
+        app_protocol.supportedAppProtocolReq,
+        {
+            "AppProtocol": [
+                app_protocol.AppProtocolType(
+                    ProtocolNamespace="urn:iso:std:iso:15118:-20:DC",
+                    VersionNumberMajor=1,
+                    VersionNumberMinor=0,
+                    SchemaID=7,
+                    Priority=1,
+                )
+            ]
+        },
+    ),
+    State.SESSION_SETUP: (cm.SessionSetupReq, {"EVCCID": "WMIV1234567890ABCDEX"}),
+    State.AUTHORIZATION_SETUP: (cm.AuthorizationSetupReq, {}),
+    State.AUTHORIZATION: (
+        cm.AuthorizationReq,
+        {
+            "SelectedAuthorizationService": cm.authorizationType.EIM,
+            "EIM_AReqAuthorizationMode": cm.EIM_AReqAuthorizationModeType(),
+        },
+    ),
+    State.SERVICE_DISCOVERY: (cm.ServiceDiscoveryReq, {}),
+    State.SERVICE_DETAIL: (cm.ServiceDetailReq, {"ServiceID": 6}),
+    State.SERVICE_SELECTION: (
+        cm.ServiceSelectionReq,
+        {"SelectedEnergyTransferService": cm.SelectedServiceType(ServiceID=6, ParameterSetID=1)},
+    ),
+    State.CHARGE_PARAMETER_DISCOVERY: (
+        dc.DC_ChargeParameterDiscoveryReq,
+        {"DC_CPDReqEnergyTransferMode": _CPD},
+    ),
+    State.SCHEDULE_EXCHANGE: (
+        cm.ScheduleExchangeReq,
+        {
+            "MaximumSupportingPoints": 12,
+            "Dynamic_SEReqControlMode": cm.Dynamic_SEReqControlModeType(
+                DepartureTime=7200,
+                MinimumSOC=30,
+                TargetSOC=80,
+                EVTargetEnergyRequest=rational(40_000),
+                EVMaximumEnergyRequest=rational(60_000),
+                EVMinimumEnergyRequest=rational(-20_000),
+            ),
+        },
+    ),
+    State.CABLE_CHECK: (dc.DC_CableCheckReq, {}),
+    State.PRE_CHARGE: (
+        dc.DC_PreChargeReq,
+        {"EVProcessing": _FINISHED, "EVPresentVoltage": rational(395), "EVTargetVoltage": rational(400)},
+    ),
+    State.POWER_DELIVERY: (
+        cm.PowerDeliveryReq,
+        {"EVProcessing": _FINISHED, "ChargeProgress": cm.chargeProgressType.Start},
+    ),
+    State.CHARGE_LOOP: (
+        dc.DC_ChargeLoopReq,
+        {"MeterInfoRequested": False, "EVPresentVoltage": rational(400), "CLReqControlMode": LOOP_MODE},
+    ),
+    State.WELDING_DETECTION: (dc.DC_WeldingDetectionReq, {"EVProcessing": _FINISHED}),
+}
+
+
+class Pair:
+    """Our EVCC against our SECC, with owners that play a perfect vehicle and a perfect EVSE."""
+
+    def __init__(self, loops: int = 3, secc: dict[str, Any] | None = None, evcc: dict[str, Any] | None = None) -> None:
+        self.secc = SeccBench(**(secc or {}))
+        self.evcc = EvccMachine(
+            EvccConfig(**({"evccid": "WMIV1234567890ABCDEX"} | (evcc or {}))),
+            random=counted_bytes,
+            unix_offset_s=UNIX_OFFSET,
+        )
+        self.now = START
+        self.loops_left = loops
+        self.evcc_events: list[Event] = []
+        self.secc.answers |= {
+            ChargeLoopReceived: lambda _: self.secc.update(present_current_a=-25.0),
+        }
+        self.evcc_answers: dict[type[Event], Callable[[Any], None]] = {
+            PreChargeReached: lambda _: self.evcc.command(ContactorsClosed(), self.now),
+            ChargeLoopAnswered: lambda _: self._count_loop(),
+            ChargingStopped: lambda _: self.secc.update(present_voltage_v=0.0),
+        }
+
+    def _count_loop(self) -> None:
+        self.loops_left -= 1
+        if self.loops_left == 0:
+            self.evcc.command(StopCharging(), self.now)
+
+    def run(self, max_s: float = 300.0, stop: Callable[[], bool] = lambda: False) -> Pair:
+        """Until both machines are closed, ``stop()`` is true, or ``max_s`` seconds have passed in the session."""
+        if self.evcc.state.value == "":
+            self.evcc.command(VEHICLE, self.now)
+            self.evcc.start(self.now)
+        until = self.now + max_s
+        while not (self.secc.machine.closed and self.evcc.closed) and not stop():
+            if not self._exchange() and not self._pass_time(until):
+                break
+        if not stop():
+            self._exchange()
+        return self
+
+    def _exchange(self) -> bool:
+        self.secc.now = self.now
+        moved = self._move(self.evcc, self.secc.machine)
+        self.secc._take_events()
+        moved = self._move(self.secc.machine, self.evcc) or moved
+        while (event := self.evcc.next_event()) is not None:
+            self.evcc_events.append(event)
+            answer = self.evcc_answers.get(type(event))
+            if answer is not None:
+                answer(event)
+        return moved
+
+    def _move(self, source: Machine, sink: Machine) -> bool:
+        moved = False
+        while data := source.data_to_send():
+            sink.receive_data(data, self.now)
+            moved = True
+        if source.closed and not sink.closed:
+            sink.receive_eof(self.now)
+        return moved
+
+    def _pass_time(self, until: float) -> bool:
+        deadlines = [d for m in (self.secc.machine, self.evcc) if (d := m.next_deadline()) is not None]
+        if not deadlines or min(deadlines) > until:
+            return False
+        self.now = self.secc.now = max(self.now, min(deadlines))
+        if not self.evcc.closed:
+            self.secc.command(self.secc.evse)
+        self.evcc.handle_timer(self.now)
+        self.secc.machine.handle_timer(self.now)
+        return True
+
+    @property
+    def evcc_told(self) -> list[Event]:
+        return [e for e in self.evcc_events if not is_quiet(e)]
+
+
+@pytest.fixture
+def secc_bench() -> type[SeccBench]:
+    return SeccBench
+
+
+@pytest.fixture
+def pair() -> type[Pair]:
+    return Pair
+
+
+@pytest.fixture
+def evse_limits() -> DcLimits:
+    return EVSE_LIMITS
+
+
+@pytest.fixture
+def vehicle() -> UpdateVehicle:
+    return VEHICLE

@@ -110,6 +110,14 @@ class MessageSent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameIgnored(Event):
+    """A V2GTP frame whose payload type nobody here speaks was skipped, as the standard asks; timers ran on."""
+
+    payload_type: int
+    payload_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolAgreed(Event):
     """supportedAppProtocol ended with this namespace, e.g. ``urn:iso:std:iso:15118:-20:DC``."""
 

@@ -1,0 +1,77 @@
+"""The vehicle: connects to a SECC that was discovered and runs an EVCC machine on the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+import time
+
+from pyiso15118 import exi
+from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, bound_tls_buffers
+from pyiso15118.aio.network import Address, NetworkError
+from pyiso15118.commands import UpdateVehicle
+from pyiso15118.evcc import EvccConfig, EvccMachine
+from pyiso15118.messages import Namespace
+from pyiso15118.security.tls import TlsProfile
+
+EvccConnection = Connection[EvccMachine]
+
+
+async def connect(
+    address: Address,
+    config: EvccConfig,
+    *,
+    tls: ssl.SSLContext | None,
+    profile: TlsProfile = TlsProfile.STRICT,
+    vehicle: UpdateVehicle | None = None,
+) -> EvccConnection:
+    """Connect and begin the session. ``tls`` None: plain TCP, a test mode. ``vehicle``: its first state, may follow.
+
+    Raises :class:`NetworkError` if the SECC cannot be reached, and :class:`TlsError` if its certificate or cipher is
+    outside the profile.
+    """
+    bound_tls_buffers()
+    exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.DC)
+    started_at = time.monotonic()
+    protocol = StreamProtocol()
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(config.timers.setup_s):
+            transport = await _open(sock, address, protocol, tls)
+    except TimeoutError:
+        sock.close()
+        raise NetworkError(f"no connection to {address} within {config.timers.setup_s:g} s") from None
+    except (OSError, ssl.SSLError) as error:
+        sock.close()
+        raise NetworkError(f"no connection to {address}: {error}") from error
+    except BaseException:
+        sock.close()
+        raise
+    machine = EvccMachine(config, random=secrets.token_bytes, unix_offset_s=time.time() - time.monotonic())
+    try:
+        connection = Connection(machine, protocol, transport, profile=profile if tls is not None else None)
+    except BaseException:
+        transport.abort()
+        raise
+    if vehicle is not None:
+        machine.command(vehicle, started_at)
+    machine.start(started_at)
+    connection.begin()
+    return connection
+
+
+async def _open(
+    sock: socket.socket, address: Address, protocol: StreamProtocol, tls: ssl.SSLContext | None
+) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(sock, address.sockaddr())
+    if tls is None:
+        transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+        return transport
+    transport, _ = await loop.create_connection(
+        lambda: protocol, sock=sock, ssl=tls, server_hostname="", ssl_shutdown_timeout=TLS_SHUTDOWN_S
+    )
+    return transport

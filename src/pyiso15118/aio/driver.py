@@ -1,0 +1,243 @@
+"""Moves bytes between a stream and a machine, and keeps the machine's one timer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from asyncio.sslproto import SSLProtocol
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar, cast
+
+from pyiso15118.aio.network import Address, address_of
+from pyiso15118.commands import Abort, Command
+from pyiso15118.errors import LocalProtocolError
+from pyiso15118.events import Event, SessionEnded
+from pyiso15118.machine import Machine
+from pyiso15118.security.tls import PeerIdentity, TlsProfile, check_connection, peer_identity
+
+log = logging.getLogger("pyiso15118")
+
+MachineT = TypeVar("MachineT", bound=Machine)
+
+MAX_EARLY_BYTES = 65_536
+MAX_WAITING_EVENTS = 4096
+MAX_WRITE_BUFFER_BYTES = 65_536
+TLS_SHUTDOWN_S = 2.0
+LINGER_S = 3.0
+"""A closed stream that does not drain in this time is cut, so that a dead peer cannot keep an EVSE busy."""
+TLS_READ_BYTES = 16_384
+"""Of asyncio's TLS read buffer: 58 kB a connection instead of 296 kB."""
+
+
+def bound_tls_buffers() -> None:
+    """Make asyncio's TLS connections small. A setting of the process; harmless to repeat."""
+    SSLProtocol.max_size = TLS_READ_BYTES
+
+
+class StreamProtocol(asyncio.Protocol):
+    """What asyncio calls. Keeps early data until a connection takes over: the first request may end the handshake."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._connection: Connection[Machine] | None = None
+        self._early = bytearray()
+        self._lost = False
+
+    def attach(self, connection: Connection[Machine]) -> None:
+        self._connection = connection
+        if self._early:
+            connection.data_received(bytes(self._early))
+            self._early.clear()
+        if self._lost:
+            connection.stream_lost()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._connection is not None:
+            self._connection.data_received(data)
+        elif len(self._early) + len(data) <= MAX_EARLY_BYTES:
+            self._early += data
+        elif self.transport is not None:
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        if self._connection is not None:
+            self._connection.stream_lost()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        if self._connection is not None:
+            self._connection.stream_lost()
+            self._connection.stream_closed()
+
+    @property
+    def lost(self) -> bool:
+        """The stream is gone, attached or not."""
+        return self._lost
+
+    def pause_writing(self) -> None:
+        if self._connection is not None:
+            self._connection.write_buffer_full()
+
+
+class Connection(Generic[MachineT]):
+    """A machine on a live stream. Commands act at once; events wait in a bounded queue.
+
+    ``peer_identity`` is None without TLS, and where the peer showed no certificate.
+    """
+
+    def __init__(
+        self,
+        machine: MachineT,
+        protocol: StreamProtocol,
+        transport: asyncio.Transport,
+        *,
+        profile: TlsProfile | None = None,
+    ) -> None:
+        """``profile`` None: no TLS. Raises :class:`TlsError` if the handshake's result is outside the profile."""
+        self.machine = machine
+        self.peer_identity: PeerIdentity | None = None
+        self.cipher: str | None = None
+        self.peer_address: Address = address_of(transport.get_extra_info("peername") or ("::", 0))
+        self.local_address: Address = address_of(transport.get_extra_info("sockname") or ("::", 0))
+        self._protocol = protocol
+        self._transport = transport
+        self._events: deque[Event] = deque()
+        self._wakeup = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._overflowed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._linger: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        tls = transport.get_extra_info("ssl_object")
+        if profile is not None:
+            if not isinstance(tls, ssl.SSLObject | ssl.SSLSocket):
+                raise LocalProtocolError("a TLS profile was given for a stream without TLS")
+            check_connection(profile, tls)
+            self.peer_identity = peer_identity(tls)
+            cipher = tls.cipher()
+            self.cipher = cipher[0] if cipher else None
+
+    # ---- for the owner ----
+
+    @property
+    def secured(self) -> bool:
+        """The stream is TLS."""
+        return self.cipher is not None
+
+    def command(self, command: Command) -> None:
+        """Hand a command to the machine now. Raises :class:`LocalProtocolError`; ignored once the session is over."""
+        self.machine.command(command, time.monotonic())
+        self._flush()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Events in order, the last one being ``SessionEnded``. For one reader."""
+        while True:
+            while self._events:
+                event = self._events.popleft()
+                yield event
+                if isinstance(event, SessionEnded):
+                    return
+            self._wakeup.clear()
+            await self._wakeup.wait()
+
+    async def closed(self) -> None:
+        """Wait until the stream is closed, which is some time after ``SessionEnded``."""
+        await self._closed.wait()
+
+    def abort(self, reason: str) -> None:
+        """End the session without SessionStop and close the stream."""
+        self.command(Abort(reason=reason))
+
+    # ---- for the protocol ----
+
+    def begin(self) -> None:
+        """Start moving bytes; what arrived early comes first."""
+        self._transport.set_write_buffer_limits(high=MAX_WRITE_BUFFER_BYTES)
+        self._protocol.attach(self)  # type: ignore[arg-type]
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        self.machine.receive_data(data, time.monotonic())
+        self._flush()
+
+    def stream_lost(self) -> None:
+        self.machine.receive_eof(time.monotonic())
+        self._flush()
+
+    def stream_closed(self) -> None:
+        for handle in (self._timer, self._linger):
+            if handle is not None:
+                handle.cancel()
+        self._timer = None
+        self._closed.set()
+
+    def write_buffer_full(self) -> None:
+        self.machine.command(Abort(reason="the peer does not read what it is sent"), time.monotonic())
+        self._take_events()
+        self._transport.abort()
+
+    # ---- within ----
+
+    def _flush(self) -> None:
+        machine = self.machine
+        while data := machine.data_to_send():
+            self._transport.write(data)
+        self._take_events()
+        if machine.closed:
+            self._close_stream()
+        self._arm()
+
+    def _close_stream(self) -> None:
+        self._transport.close()
+        if self._protocol.lost:
+            self.stream_closed()
+        elif self._linger is None:
+            self._linger = self._loop.call_later(LINGER_S, self._transport.abort)
+
+    def _take_events(self) -> None:
+        while (event := self.machine.next_event()) is not None:
+            self._events.append(event)
+        if len(self._events) > MAX_WAITING_EVENTS and not self._overflowed:
+            self._overflowed = True
+            log.error(
+                "%s: the session's owner left %d events unread, session aborted", self.peer_address, len(self._events)
+            )
+            self.machine.command(Abort(reason="the session's owner does not read its events"), time.monotonic())
+            self._take_events()
+        if self._events:
+            self._wakeup.set()
+
+    def _arm(self) -> None:
+        """One timer at most; one that fires before the deadline arms the next, so moving a deadline away is free."""
+        deadline = self.machine.next_deadline()
+        if self._timer is not None:
+            if deadline is not None and self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer_at = deadline
+            self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        """Let the loop read the sockets once more first: data that waited while the host stalled is not late."""
+        self._timer = None
+        deadline = self.machine.next_deadline()
+        if deadline is None or deadline > time.monotonic():
+            self._arm()
+            return
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(0, self._timer_confirmed)
+
+    def _timer_confirmed(self) -> None:
+        self._timer = None
+        self.machine.handle_timer(time.monotonic())
+        self._flush()

@@ -1,0 +1,319 @@
+"""The charging station: EVSEs on their interfaces, one vehicle session at a time on each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from typing import cast
+
+from pyiso15118 import exi, sdp
+from pyiso15118.aio.discovery import SdpServer
+from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, bound_tls_buffers
+from pyiso15118.aio.network import Address, NetworkError, address_of, local_address, tcp_listener
+from pyiso15118.errors import Iso15118Error, LocalProtocolError
+from pyiso15118.messages import Namespace
+from pyiso15118.sdp import SdpRequest, SdpResponse, Security
+from pyiso15118.secc import SeccConfig, SeccMachine
+from pyiso15118.security.tls import TlsProfile
+
+log = logging.getLogger("pyiso15118")
+
+SHUTDOWN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where one EVSE is reached.
+
+    A session belongs to the EVSE whose socket it arrived on, never to what the vehicle claims. ``sdp_port`` None: no
+    discovery. TCP port 0: a free one of 49152..65535, as the standard has it; some vehicles refuse others. ``host``
+    overrides the interface's link-local address (``::1`` on the loopback).
+    ``tls`` None needs ``allow_plain``, a test mode; with both, vehicles that ask for no TLS are sent to ``plain_port``.
+    ``max_connections`` counts handshakes and the session together.
+    """
+
+    config: SeccConfig
+    interface: str
+    sdp_port: int | None = sdp.PORT
+    tcp_port: int = 0
+    plain_port: int = 0
+    host: str | None = None
+    tls: ssl.SSLContext | None = None
+    profile: TlsProfile = TlsProfile.STRICT
+    allow_plain: bool = False
+    max_connections: int = 4
+
+    def __post_init__(self) -> None:
+        if self.tls is None and not self.allow_plain:
+            raise LocalProtocolError(f"{self.evse_id}: no TLS context given and plain TCP, a test mode, is not allowed")
+
+    @property
+    def evse_id(self) -> str:
+        return self.config.evse_id
+
+
+class SeccConnection(Connection[SeccMachine]):
+    """A vehicle's session at one EVSE."""
+
+    endpoint: Endpoint
+
+
+OnSession = Callable[[SeccConnection], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Evse:
+    """An endpoint at work. ``active`` until both the stream is closed and its owner has finished."""
+
+    endpoint: Endpoint
+    servers: list[asyncio.Server] = field(default_factory=list)
+    sdp_server: SdpServer | None = None
+    tls_address: Address | None = None
+    plain_address: Address | None = None
+    connections: int = 0
+    active: SeccConnection | None = None
+
+
+class SeccServer:
+    """All EVSEs of a station in one process. ``on_session`` is awaited once per session, each in a task of its own.
+
+    When it returns before the session is over, or raises, the session is aborted. ``async with`` opens and closes.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], on_session: OnSession) -> None:
+        ids = [e.evse_id for e in endpoints]
+        if doubled := {i for i in ids if ids.count(i) > 1}:
+            raise LocalProtocolError(f"EVSE given twice: {', '.join(sorted(doubled))}")
+        self._on_session = on_session
+        self._evses = {e.evse_id: _Evse(e) for e in endpoints}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._establishing: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def __aenter__(self) -> SeccServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Open every socket, or none: raises :class:`NetworkError` naming the one that failed."""
+        bound_tls_buffers()
+        exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.DC)
+        try:
+            for evse in self._evses.values():
+                await self._open(evse)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the sockets, abort the sessions and wait for their owners, at most ``SHUTDOWN_S`` seconds."""
+        self._closing = True
+        for evse in self._evses.values():
+            if evse.sdp_server is not None:
+                evse.sdp_server.close()
+            for server in evse.servers:
+                server.close()
+            if evse.active is not None:
+                evse.active.abort("the charging station shuts down")
+        for task in self._establishing:
+            task.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=SHUTDOWN_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def address(self, evse_id: str) -> Address:
+        """Where the EVSE takes TLS connections, or plain ones if it has no TLS. Raises :class:`NetworkError`."""
+        evse = self._evses[evse_id]
+        address = evse.tls_address or evse.plain_address
+        if address is None:
+            raise NetworkError(f"{evse_id}: not listening")
+        return address
+
+    def sdp_port(self, evse_id: str) -> int:
+        """The UDP port of the EVSE's discovery. Raises :class:`NetworkError` if it has none."""
+        server = self._evses[evse_id].sdp_server
+        if server is None:
+            raise NetworkError(f"{evse_id}: no SDP server is open")
+        return server.port
+
+    def session(self, evse_id: str) -> SeccConnection | None:
+        """The session under way at an EVSE."""
+        return self._evses[evse_id].active
+
+    # ---- sockets ----
+
+    async def _open(self, evse: _Evse) -> None:
+        endpoint = evse.endpoint
+        if endpoint.tls is not None:
+            evse.tls_address = await self._listen(evse, endpoint.tcp_port, endpoint.tls)
+        if endpoint.allow_plain:
+            port = endpoint.tcp_port if endpoint.tls is None else endpoint.plain_port
+            evse.plain_address = await self._listen(evse, port, None)
+        if endpoint.sdp_port is not None:
+            evse.sdp_server = await SdpServer.listen(
+                endpoint.evse_id,
+                endpoint.interface,
+                endpoint.host,
+                endpoint.sdp_port,
+                lambda request: self._sdp_answer(evse, request),
+            )
+        log.info(
+            "%s: listening on %s (interface %s, %s)",
+            endpoint.evse_id,
+            evse.tls_address or evse.plain_address,
+            endpoint.interface,
+            f"TLS profile {endpoint.profile}" if endpoint.tls else "no TLS: test mode",
+        )
+
+    async def _listen(self, evse: _Evse, port: int, tls: ssl.SSLContext | None) -> Address:
+        endpoint = evse.endpoint
+        sock = tcp_listener(local_address(endpoint.interface, endpoint.host, port))
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(lambda: _Acceptor(self, evse, tls), sock=sock, backlog=16)
+        except BaseException:
+            sock.close()
+            raise
+        evse.servers.append(server)
+        return address_of(sock.getsockname())
+
+    def _sdp_answer(self, evse: _Evse, request: SdpRequest) -> SdpResponse:
+        plain, tls = evse.plain_address, evse.tls_address
+        if plain is not None and (tls is None or request.security is Security.NONE):
+            return SdpResponse(host=IPv6Address(plain.host), port=plain.port, security=Security.NONE)
+        if tls is None:
+            raise NetworkError(f"{evse.endpoint.evse_id}: not listening")
+        return SdpResponse(host=IPv6Address(tls.host), port=tls.port, security=Security.TLS)
+
+    # ---- connections ----
+
+    def accept(
+        self, evse: _Evse, protocol: StreamProtocol, transport: asyncio.Transport, tls: ssl.SSLContext | None
+    ) -> None:
+        """Called for every TCP connection: refuse it, or see it through in a task."""
+        transport.pause_reading()
+        reason = None
+        if self._closing:
+            reason = "the charging station shuts down"
+        elif evse.active is not None:
+            reason = f"the EVSE is busy with {evse.active.peer_address}"
+        elif evse.connections >= evse.endpoint.max_connections:
+            reason = f"{evse.connections} connections are open already"
+        if reason is not None:
+            peer = address_of(transport.get_extra_info("peername") or ("::", 0))
+            log.warning("%s: connection of %s closed: %s", evse.endpoint.evse_id, peer, reason)
+            transport.abort()
+            return
+        evse.connections += 1
+        task = asyncio.get_running_loop().create_task(self._serve(evse, protocol, transport, tls, time.monotonic()))
+        self._tasks.add(task)
+        self._establishing.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._establishing.discard)
+
+    async def _serve(
+        self,
+        evse: _Evse,
+        protocol: StreamProtocol,
+        transport: asyncio.Transport,
+        tls: ssl.SSLContext | None,
+        accepted_at: float,
+    ) -> None:
+        endpoint = evse.endpoint
+        peer = address_of(transport.get_extra_info("peername") or ("::", 0))
+        try:
+            connection = await self._establish(evse, protocol, transport, tls, accepted_at)
+            self._establishing.difference_update({asyncio.current_task()})
+            if connection is None:
+                return
+            evse.active = connection
+            try:
+                await self._run_owner(connection)
+            finally:
+                await connection.closed()
+                evse.active = None
+        except (OSError, ssl.SSLError, Iso15118Error) as error:
+            log.warning("%s: connection of %s failed: %s", endpoint.evse_id, peer, error or type(error).__name__)
+            transport.abort()
+        except asyncio.CancelledError:
+            transport.abort()
+            raise
+        finally:
+            evse.connections -= 1
+
+    async def _establish(
+        self,
+        evse: _Evse,
+        protocol: StreamProtocol,
+        transport: asyncio.Transport,
+        tls: ssl.SSLContext | None,
+        accepted_at: float,
+    ) -> SeccConnection | None:
+        endpoint = evse.endpoint
+        if tls is not None:
+            secured = await asyncio.get_running_loop().start_tls(
+                transport,
+                protocol,
+                tls,
+                server_side=True,
+                ssl_handshake_timeout=endpoint.config.timers.setup_s,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_S,
+            )
+            if secured is None:
+                raise NetworkError("the stream was closed during the TLS handshake")
+            transport = protocol.transport = secured
+        if evse.active is not None:
+            log.warning("%s: connection closed: another vehicle was quicker", endpoint.evse_id)
+            transport.abort()
+            return None
+        machine = SeccMachine(endpoint.config, random=secrets.token_bytes, unix_offset_s=time.time() - time.monotonic())
+        try:
+            connection = SeccConnection(
+                machine, protocol, transport, profile=endpoint.profile if tls is not None else None
+            )
+        except Iso15118Error:
+            transport.abort()
+            raise
+        connection.endpoint = endpoint
+        machine.start(accepted_at)
+        connection.begin()
+        if tls is None:
+            transport.resume_reading()
+        return connection
+
+    async def _run_owner(self, connection: SeccConnection) -> None:
+        name = f"{connection.endpoint.evse_id} / {connection.peer_address}"
+        try:
+            await self._on_session(connection)
+            connection.abort("the session's owner left")
+        except asyncio.CancelledError:
+            connection.abort("the charging station shuts down")
+            raise
+        except Exception as error:
+            log.exception("%s: the session's owner failed", name)
+            connection.abort(f"the session's owner failed: {error}")
+
+
+class _Acceptor(StreamProtocol):
+    """The protocol of one accepted connection; hands itself to the server, which may refuse it."""
+
+    def __init__(self, server: SeccServer, evse: _Evse, tls: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._server = server
+        self._evse = evse
+        self._tls = tls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server.accept(self._evse, self, cast(asyncio.Transport, transport), self._tls)

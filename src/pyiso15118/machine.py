@@ -1,0 +1,203 @@
+"""What both state machines share: frames in and out, the event queue, the end of a session."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any
+
+from pyiso15118 import exi
+from pyiso15118.commands import Abort, Command
+from pyiso15118.errors import ExiError, LocalProtocolError, RemoteProtocolError
+from pyiso15118.events import (
+    DcLimits,
+    EndReason,
+    EnergyNeeds,
+    Event,
+    FrameIgnored,
+    MessageReceived,
+    MessageSent,
+    SessionEnded,
+)
+from pyiso15118.messages import Namespace
+from pyiso15118.messages import common_types as ct
+from pyiso15118.v2gtp import Frame, FrameReader, encode_frame, namespace_of, payload_type_of
+
+SESSION_ID_BYTES = 8
+
+
+class Machine(ABC):
+    """A session without sockets, clock or chance.
+
+    The owner feeds what it received and the time, sends what :meth:`data_to_send` gives, acts on :meth:`next_event`
+    and calls :meth:`handle_timer` when :meth:`next_deadline` has passed. When data and a deadline are due at once,
+    data goes first. ``now`` is in monotonic seconds and never runs backwards; ``unix_offset_s`` added to it gives Unix
+    time. Once :attr:`closed` is true the owner sends what is left and closes the stream; later calls do nothing.
+    """
+
+    def __init__(self, *, max_payload_bytes: int, unix_offset_s: float) -> None:
+        self._reader = FrameReader(max_payload_bytes)
+        self._unix_offset_s = unix_offset_s
+        self._out: deque[bytes] = deque()
+        self._events: deque[Event] = deque()
+        self._ended = False
+
+    # ---- what the owner calls ----
+
+    @property
+    def closed(self) -> bool:
+        """The session is over: send what is left, then close the stream."""
+        return self._ended
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Bytes of the stream, cut anywhere. Never raises for what a peer may send."""
+        if self._ended:
+            return
+        try:
+            self._reader.feed(data)
+        except RemoteProtocolError as error:
+            self._end(EndReason.PROTOCOL_ERROR, str(error))
+            return
+        self._read_frames(now)
+
+    def receive_eof(self, now: float) -> None:
+        """The stream has ended, cleanly or not."""
+        self._end(EndReason.PEER_CLOSED, "the peer closed the stream without SessionStop")
+
+    def command(self, command: Command, now: float) -> None:
+        """What the owner wants. Raises :class:`LocalProtocolError` for nonsense; ignored after the end."""
+        if self._ended:
+            return
+        if isinstance(command, Abort):
+            self._end(EndReason.ABORTED, command.reason)
+        else:
+            self._command(command, now)
+            self._read_frames(now)
+
+    def handle_timer(self, now: float) -> None:
+        """Act on every deadline that has passed; calling too early is harmless."""
+        if self._ended:
+            return
+        deadline = self.next_deadline()
+        if deadline is not None and deadline <= now:
+            self._timeout(now)
+            self._read_frames(now)
+
+    @abstractmethod
+    def next_deadline(self) -> float | None:
+        """When :meth:`handle_timer` must be called at the latest; None: no timer runs."""
+
+    def data_to_send(self) -> bytes:
+        """One whole frame, or nothing. Call until empty and write each by itself: some peers read no split frames."""
+        return self._out.popleft() if self._out else b""
+
+    def next_event(self) -> Event | None:
+        """The oldest event not yet taken, or None."""
+        return self._events.popleft() if self._events else None
+
+    # ---- what the two machines fill in ----
+
+    @abstractmethod
+    def _receive_message(self, message: Any, now: float) -> None: ...
+
+    @abstractmethod
+    def _command(self, command: Command, now: float) -> None: ...
+
+    @abstractmethod
+    def _timeout(self, now: float) -> None: ...
+
+    @abstractmethod
+    def _stop_energy(self, reason: str) -> None:
+        """Emit the event that ends energy flow, if energy may flow."""
+
+    def _may_read(self) -> bool:
+        return True
+
+    # ---- shared ----
+
+    def _read_frames(self, now: float) -> None:
+        while not self._ended and self._may_read():
+            try:
+                frame = self._reader.next_frame()
+                if frame is None:
+                    return
+                self._receive_frame(frame, now)
+            except (RemoteProtocolError, ExiError) as error:
+                self._end(EndReason.PROTOCOL_ERROR, str(error))
+
+    def _receive_frame(self, frame: Frame, now: float) -> None:
+        namespace = namespace_of(frame.payload_type)
+        if namespace is None:
+            self._emit(FrameIgnored(payload_type=frame.payload_type, payload_bytes=len(frame.payload)))
+            return
+        message = exi.decode(namespace, frame.payload)
+        self._emit(MessageReceived(name=type(message).__name__, message=message, payload=frame.payload))
+        self._receive_message(message, now)
+
+    def _send(self, namespace: Namespace, message: Any) -> bool:
+        """Queue one message. False, and the session is over, if it cannot be encoded."""
+        try:
+            payload = exi.encode(message)
+        except ExiError as error:
+            self._end(EndReason.FAILED_BY_US, f"{type(message).__name__} cannot be encoded: {error}")
+            return False
+        self._out.append(encode_frame(payload_type_of(namespace), payload))
+        self._emit(MessageSent(name=type(message).__name__, message=message, payload=payload))
+        return True
+
+    def _emit(self, event: Event) -> None:
+        self._events.append(event)
+
+    def _timestamp(self, now: float) -> int:
+        return max(0, int(now + self._unix_offset_s))
+
+    def _end(self, reason: EndReason, detail: str, response_code: str | None = None) -> None:
+        if self._ended:
+            return
+        self._stop_energy(detail)
+        self._ended = True
+        self._reader.clear()
+        self._emit(SessionEnded(reason=reason, detail=detail, response_code=response_code))
+
+
+def rational(value: float) -> ct.RationalNumberType:
+    """``value`` as RationalNumber with as many digits as fit."""
+    return ct.RationalNumberType.of(value)
+
+
+def check_limits(limits: DcLimits, what: str) -> None:
+    """Raises :class:`LocalProtocolError` unless every limit is finite, >= 0 and at most 1e9."""
+    for name in limits.__dataclass_fields__:
+        value = getattr(limits, name)
+        if not (math.isfinite(value) and 0 <= value <= 1e9):
+            raise LocalProtocolError(f"{what}: {name} is {value}, must be a number within 0..1e9")
+
+
+def check_finite(what: str, **values: float | None) -> None:
+    """Raises :class:`LocalProtocolError` unless every value is None or finite and below 1e9 in magnitude."""
+    for name, value in values.items():
+        if value is not None and not (math.isfinite(value) and abs(value) <= 1e9):
+            raise LocalProtocolError(f"{what}: {name} is {value}, must be a number within ±1e9")
+
+
+def check_needs(needs: EnergyNeeds, what: str) -> None:
+    """Raises :class:`LocalProtocolError` for energies that are no numbers, and for SOC or times out of range."""
+    check_finite(
+        what,
+        target_energy_wh=needs.target_energy_wh,
+        max_energy_wh=needs.max_energy_wh,
+        min_energy_wh=needs.min_energy_wh,
+        max_v2x_energy_wh=needs.max_v2x_energy_wh,
+        min_v2x_energy_wh=needs.min_v2x_energy_wh,
+    )
+    check_percent(what, min_soc_pct=needs.min_soc_pct, target_soc_pct=needs.target_soc_pct)
+    if needs.departure_time_s is not None and not 0 <= needs.departure_time_s < 2**32:
+        raise LocalProtocolError(f"{what}: departure_time_s is {needs.departure_time_s}, must be within 0..4294967295")
+
+
+def check_percent(what: str, **values: int | None) -> None:
+    """Raises :class:`LocalProtocolError` unless every value is None or an integer within 0..100."""
+    for name, value in values.items():
+        if value is not None and not (isinstance(value, int) and 0 <= value <= 100):
+            raise LocalProtocolError(f"{what}: {name} is {value}, must be an integer within 0..100")

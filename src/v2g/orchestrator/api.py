@@ -1,0 +1,130 @@
+"""The methods of the control socket, on the site. Everything else of the control plane is ``v2g.control``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from v2g.clock import Clock
+from v2g.control import messages
+from v2g.control.server import Caller, Method, Refused, Role
+from v2g.dispatch.book import OrderError
+from v2g.dispatch.orders import Mode, Order
+from v2g.guard.tick_commands import CommandError, send_reset_trip
+from v2g.orchestrator import status
+from v2g.orchestrator.site import Site
+from v2g.sessions.supervisor import SessionInfo
+
+
+class Api:
+    """Handlers of ``status``, ``dispatch``, ``cancel`` and ``trip.reset``. What is refused raises :class:`Refused`."""
+
+    def __init__(
+        self,
+        site: Site,
+        session: Callable[[str], SessionInfo | None],
+        daemon: Callable[[], status.Daemon],
+        tick_sock: Path,
+        clock: Clock,
+    ) -> None:
+        self._site = site
+        self._session = session
+        self._daemon = daemon
+        self._tick_sock = tick_sock
+        self._clock = clock
+
+    def methods(self) -> tuple[Method[Any], ...]:
+        return (
+            Method("status", Role.VIEWER, messages.NoParams, self.status),
+            Method("dispatch", Role.UTILITY, messages.DispatchParams, self.dispatch),
+            Method("cancel", Role.UTILITY, messages.CancelParams, self.cancel),
+            Method("trip.reset", Role.OPERATOR, messages.NoParams, self.reset_trip),
+        )
+
+    def snapshot(self) -> messages.StatusResult:
+        """The status as it is now; also what subscribers get."""
+        return status.build(self._site, self._session, self._daemon(), self._clock.monotonic_s())
+
+    async def status(self, params: messages.NoParams, caller: Caller) -> messages.StatusResult:
+        return self.snapshot()
+
+    async def dispatch(self, params: messages.DispatchParams, caller: Caller) -> messages.DispatchResult:
+        """Takes an order and says at once what it gets by the last image; the next cycle carries it out."""
+        site = self._site
+        if site.stopping:
+            raise Refused("the controller is stopping: no orders are taken", code="STOPPING")
+        if site.image is None:
+            raise Refused("the controller is starting: nothing is measured yet; try again in a second", code="STARTING")
+        try:
+            mode = Mode(params.mode)
+        except ValueError:
+            raise Refused(f"mode {params.mode!r} is unknown; use charge, discharge or idle", code="BAD_ORDER") from None
+        if params.evse_id is not None and params.evse_id not in site.bays:
+            known = ", ".join(site.bays)
+            raise Refused(f"there is no EVSE {params.evse_id!r}; there are {known}", code="UNKNOWN_EVSE")
+        now_s = self._clock.monotonic_s()
+        try:
+            order = site.book.add(
+                mode=mode,
+                power_w=params.power_w,
+                evse_id=params.evse_id,
+                duration_s=params.duration_s,
+                by=caller.user,
+                now_s=now_s,
+            ).order
+        except OrderError as error:
+            raise Refused(str(error), code="BAD_ORDER") from None
+        return self._result(order, params.duration_s, now_s)
+
+    async def cancel(self, params: messages.CancelParams, caller: Caller) -> messages.CancelResult:
+        gone = self._site.book.cancel(params.order_id)
+        if params.order_id is not None and not gone:
+            raise Refused(f"there is no order {params.order_id}; see v2g-control orders", code="UNKNOWN_ORDER")
+        return messages.CancelResult(cancelled=tuple(order.id for order in gone))
+
+    async def reset_trip(self, params: messages.NoParams, caller: Caller) -> messages.TripResetResult:
+        image = self._site.image
+        element = image.guard.trip_element if image is not None else ""
+        try:
+            reply = await asyncio.to_thread(send_reset_trip, self._tick_sock, caller.user)
+        except CommandError as error:
+            raise Refused(str(error), code="GUARD_UNREACHABLE") from None
+        if not reply.accepted:
+            raise Refused(reply.message, code="TRIP_NOT_RESET")
+        return messages.TripResetResult(element=element)
+
+    def _result(self, order: Order, duration_s: float, now_s: float) -> messages.DispatchResult:
+        allocation = self._site.decide(now_s).allocation
+        grants = [grant for grant in allocation.grants if grant.order_id == order.id]
+        return messages.DispatchResult(
+            order_id=order.id,
+            mode=order.mode.value,
+            requested_w=order.signed_w,
+            granted_w=sum(grant.power_w for grant in grants),
+            duration_s=duration_s,
+            grants=tuple(
+                messages.VehicleGrant(
+                    evse_id=grant.evse_id,
+                    vehicle=self._vehicle(grant.evse_id),
+                    power_w=grant.power_w,
+                    bound_by=grant.bound_by,
+                )
+                for grant in grants
+            ),
+            shortfalls=tuple(
+                messages.ShortfallLine(
+                    code=shortfall.code,
+                    source=shortfall.source,
+                    missing_w=shortfall.missing_w,
+                    evse_id=shortfall.evse_id,
+                )
+                for shortfall in allocation.shortfalls
+                if shortfall.order_id == order.id
+            ),
+        )
+
+    def _vehicle(self, evse_id: str) -> str:
+        info = self._session(evse_id)
+        return info.evccid if info is not None else ""

@@ -1,0 +1,146 @@
+"""The control cycle: every 100 ms read all, decide, write all; then say what changed.
+
+A cycle that fails writes nothing: leases end within a second and everything goes to zero. The watchdog is fed by
+cycles that succeed, so a controller that cannot decide is restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Protocol
+
+from v2g.clock import Clock
+from v2g.dispatch.orders import Shortfall
+from v2g.guard.link import Image, Setpoints
+from v2g.guard.status import GuardStatus
+from v2g.orchestrator.site import Site
+from v2g.sessions.supervisor import Log, Sessions
+
+PERIOD_S = 0.1
+DENIAL_OVER_AFTER_S = 60.0
+"""A denial that comes back sooner is the same one, so that a limit at its edge does not fill the log."""
+REVERSE_FLOW_DENIED = "REVERSE_FLOW_DENIED"
+
+
+class WiresLink(Protocol):
+    """The link to ``v2g-guard wires``."""
+
+    @property
+    def image(self) -> Image | None: ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    def send(self, setpoints: Setpoints) -> bool: ...
+
+
+class GuardReader(Protocol):
+    """The status block of ``v2g-guard tick``."""
+
+    def read(self, now_s: float) -> GuardStatus: ...
+
+
+class ControlCycle:
+    """Runs :class:`Site` against the world. ``on_cycle`` is called after every cycle that succeeded."""
+
+    def __init__(
+        self,
+        site: Site,
+        sessions: Sessions,
+        wires: WiresLink,
+        guard: GuardReader,
+        clock: Clock,
+        *,
+        daemon: Log,
+        power_quality: Log,
+        on_cycle: Callable[[float], None],
+    ) -> None:
+        self._site = site
+        self._sessions = sessions
+        self._wires = wires
+        self._guard = guard
+        self._clock = clock
+        self._log = daemon
+        self._power_quality = power_quality
+        self._on_cycle = on_cycle
+        self._permit_reason: str | None = "starting"
+        self._notes: frozenset[str] = frozenset()
+        self._denied: dict[int, float] = {}
+
+    async def run(self) -> None:
+        """For ever, until cancelled. A cycle that was missed is left out, never caught up."""
+        due_s = self._clock.monotonic_s()
+        while True:
+            self.run_once()
+            now_s = self._clock.monotonic_s()
+            due_s += PERIOD_S
+            if due_s < now_s:
+                due_s = now_s + PERIOD_S if now_s - due_s > PERIOD_S else now_s
+            await asyncio.sleep(due_s - now_s)
+
+    def run_once(self) -> bool:
+        """One cycle. False, and nothing written, if it failed."""
+        now_s = self._clock.monotonic_s()
+        site = self._site
+        try:
+            image = site.observe(self._wires.image, self._wires.connected, self._guard.read(now_s), now_s)
+            decision = site.decide(now_s)
+            setpoints, steps = site.step(now_s)
+            self._wires.send(setpoints)
+            for evse_id, step in steps.items():
+                self._sessions.command(evse_id, step.commands)
+        except Exception as error:
+            self._log.error("CYCLE_FAILED", f"{type(error).__name__}: {error}", traceback=traceback_tail())
+            return False
+        self._tell_permit(decision.permit_reason if not decision.permitted else None)
+        self._tell_notes(image.transformer.notes)
+        self._tell_denials(decision.allocation.shortfalls, now_s)
+        self._on_cycle(now_s)
+        return True
+
+    def _tell_permit(self, reason: str | None) -> None:
+        words = None if reason is None else _without_figures(reason)
+        if words == self._permit_reason:
+            return
+        self._permit_reason = words
+        if reason is None:
+            self._log.info("PERMIT_GRANTED", "energy may flow")
+        else:
+            self._log.warning("NO_PERMIT", f"no energy: {reason}")
+
+    def _tell_notes(self, notes: tuple[str, ...]) -> None:
+        keys = {_without_figures(note): note for note in notes}
+        for key, note in keys.items():
+            if key not in self._notes:
+                self._log.warning("THERMAL", note)
+        self._notes = frozenset(keys)
+
+    def _tell_denials(self, shortfalls: tuple[Shortfall, ...], now_s: float) -> None:
+        for shortfall in shortfalls:
+            if shortfall.code != REVERSE_FLOW_DENIED:
+                continue
+            if shortfall.order_id not in self._denied:
+                self._power_quality.warning(
+                    REVERSE_FLOW_DENIED,
+                    f"discharge of order {shortfall.order_id} cut by {shortfall.source}",
+                    order=shortfall.order_id,
+                    missing_w=round(shortfall.missing_w),
+                    source=shortfall.source,
+                    evse=shortfall.evse_id or "all",
+                )
+            self._denied[shortfall.order_id] = now_s
+        self._denied = {
+            order_id: seen_s for order_id, seen_s in self._denied.items() if now_s - seen_s < DENIAL_OVER_AFTER_S
+        }
+
+
+def traceback_tail() -> str:
+    """The innermost part of the current exception's traceback, short enough for a log field."""
+    return traceback.format_exc()[-900:]
+
+
+def _without_figures(text: str) -> str:
+    """Figures within a text change with every cycle; the words say whether it is a new one."""
+    return "".join(character for character in text if not character.isdigit())

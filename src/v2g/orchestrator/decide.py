@@ -1,0 +1,85 @@
+"""One cycle's decision: image and orders in, grants and site limits out. Pure.
+
+Nothing is carried over from the cycle before: a limit that is not stated now does not hold, and what is unknown,
+stale or contradictory permits no power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from v2g.dispatch.allocate import allocate
+from v2g.dispatch.constraints import Bound, intersect
+from v2g.dispatch.orders import Allocation, Candidate, Grant, Order
+from v2g.dispatch.site import interval_bounds, permit_bounds
+from v2g.guard.link import Image
+from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
+from v2g.orchestrator.image import SiteImage
+
+IMAGE_MAX_AGE_S = 0.5
+"""An image of the wires process older than this is no image."""
+PERMIT_VALID_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What holds until the next cycle. ``site_lo_w..site_hi_w``: what the site permits now, 0 within."""
+
+    allocation: Allocation
+    permitted: bool
+    permit_reason: str
+    site_lo_w: float
+    site_hi_w: float
+    lo_source: str
+    hi_source: str
+
+    grants: Mapping[str, Grant]
+    """The allocation's grants by EVSE."""
+
+
+def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
+    """Share the standing orders among the vehicles in their charge loops, within all limits of this moment."""
+    reason = permit_problem(image.wires, image.wires_connected, image.guard, now_s)
+    bounds: list[Bound] = list(permit_bounds(reason is None, reason or "", now_s + PERMIT_VALID_S))
+    view = image.transformer
+    bounds += interval_bounds(
+        min(0.0, view.lo_w), max(0.0, view.hi_w), view.lo_source, view.hi_source, view.expires_at_s
+    )
+    site = intersect(bounds, now_s)
+    candidates = [Candidate(evse_id=bay.evse_id, bounds=bay.bounds) for bay in image.bays if bay.bounds is not None]
+    allocation = allocate(orders, candidates, bounds, now_s)
+    return Decision(
+        allocation=allocation,
+        grants={grant.evse_id: grant for grant in allocation.grants},
+        permitted=reason is None,
+        permit_reason=reason or "",
+        site_lo_w=site.lo_w if site.lo_w > -inf else 0.0,
+        site_hi_w=site.hi_w if site.hi_w < inf else 0.0,
+        lo_source=site.lo_source,
+        hi_source=site.hi_source,
+    )
+
+
+def permit_problem(wires: Image | None, connected: bool, guard: GuardStatus, now_s: float) -> str | None:
+    """Why no energy may flow at all, in words; None where it may. ``connected``: the link to ``wires``."""
+    if guard.permit is not Permit.GRANTED:
+        return permit_words(guard.permit)
+    if not abs(now_s - guard.as_of_s) <= MAX_AGE_S:
+        return permit_words(Permit.GUARD_STALE)
+    if not connected:
+        return "the link to v2g-guard wires is down"
+    if wires is None:
+        return "nothing was heard of v2g-guard wires yet"
+    age_s = now_s - wires.as_of_s
+    if not abs(age_s) <= IMAGE_MAX_AGE_S:
+        return f"the last image of v2g-guard wires is {age_s:.1f} s old"
+    if not wires.permit:
+        return f"v2g-guard wires sees no permit ({wires.permit_reason})"
+    return None
+
+
+def permit_words(permit: Permit) -> str:
+    """``Permit.ENTER_SERVICE_DELAY`` -> ``enter service delay``."""
+    return permit.name.lower().replace("_", " ")

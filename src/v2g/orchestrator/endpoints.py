@@ -1,0 +1,77 @@
+"""From the configuration to what the SECC listens on: limits, timers and TLS of each EVSE."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from pyiso15118.aio import Endpoint
+from pyiso15118.secc import SeccConfig
+from pyiso15118.security import TlsError, TlsProfile, server_context
+from pyiso15118.timers import SeccTimers
+from v2g.config.paths import PkiPaths, pki_paths
+from v2g.config.schema import Config, Evse, TlsProfileName
+from v2g.orchestrator.site import profile_of
+
+METER_ID_CHARS = 32
+
+
+def build_endpoints(config: Config) -> tuple[Endpoint, ...]:
+    """One endpoint for each EVSE. Raises :class:`TlsError` naming the file that is missing, open to others or wrong."""
+    paths = pki_paths(config)
+    contexts: dict[TlsProfileName, ssl.SSLContext] = {}
+    for evse in config.evses:
+        if evse.tls is not TlsProfileName.PLAIN and evse.tls not in contexts:
+            contexts[evse.tls] = _context(evse.tls, paths)
+    return tuple(_endpoint(evse, config, contexts.get(evse.tls)) for evse in config.evses)
+
+
+def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> Endpoint:
+    if context is None and not config.pki.allow_plain:
+        raise TlsError(f"{evse.id}: tls is plain, a test mode, and pki.allow_plain is not true")
+    secc = SeccConfig(
+        evse_id=evse.id,
+        limits=profile_of(evse, config.dispatch.min_soc_pct).rated,
+        timers=SeccTimers(sequence_charge_loop_s=config.secc.charge_loop_timeout_s),
+        negative_discharge_limits=evse.negative_discharge_limits,
+        meter_id=evse.id[:METER_ID_CHARS],
+    )
+    return Endpoint(
+        config=secc,
+        interface=evse.interface,
+        sdp_port=evse.sdp_port,
+        tcp_port=evse.tcp_port,
+        tls=context,
+        profile=TlsProfile.COMPAT if evse.tls is TlsProfileName.COMPAT else TlsProfile.STRICT,
+        allow_plain=context is None,
+    )
+
+
+def _context(profile: TlsProfileName, paths: PkiPaths) -> ssl.SSLContext:
+    password = _password(paths.key_password_file)
+    if profile is TlsProfileName.COMPAT:
+        # EcoG's vehicle presents its provisioning certificate, others none at all.
+        return server_context(
+            TlsProfile.COMPAT,
+            paths.compat_chain,
+            paths.compat_key,
+            (paths.compat_trust,),
+            password=password,
+            require_client_certificate=False,
+        )
+    return server_context(
+        TlsProfile.STRICT, paths.strict_chain, paths.strict_key, (paths.strict_trust,), password=password
+    )
+
+
+def _password(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TlsError(f"key password file {path} cannot be read: {error}") from error
+    if mode & 0o077:
+        raise TlsError(f"key password file {path} is open to others: chmod 600 {path}")
+    return text

@@ -1,0 +1,252 @@
+"""The composition root of the orchestrator: everything is made, joined, run and taken down here."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from pyiso15118.aio import NetworkError, SeccConnection, SeccServer
+from pyiso15118.security import TlsError, TlsProfile, describe_gaps
+from v2g import __version__
+from v2g.clock import Clock, SystemClock
+from v2g.config.loader import Loaded, load
+from v2g.config.paths import RunPaths, run_paths
+from v2g.config.schema import Config, TlsProfileName
+from v2g.control.server import ControlServer
+from v2g.guard.link_client import WiresClient
+from v2g.guard.status_block import StatusReader
+from v2g.host.notify import Notifier
+from v2g.orchestrator.api import Api
+from v2g.orchestrator.cycle import ControlCycle, traceback_tail
+from v2g.orchestrator.endpoints import build_endpoints
+from v2g.orchestrator.site import Site
+from v2g.orchestrator.status import Daemon, summary
+from v2g.sessions.supervisor import Sessions
+from v2g.telemetry import logs
+from v2g.thermal.parameters import ParameterError
+
+STATUS_PERIOD_S = 1.0
+STOP_SESSIONS_S = 5.0
+"""Vehicles get this long to end their sessions in order."""
+RELEASE_S = 3.0
+"""Contactors and locks get this long to open after the last session."""
+POLL_S = 0.05
+SHOWN_ADDRESSES = 4
+
+
+def run(config_dir: Path) -> int:
+    """The daemon, until SIGTERM or SIGINT. Exit code 0 after a clean stop, 1 for what keeps it from starting.
+
+    Raises :class:`v2g.config.problems.ConfigError`, and :class:`v2g.control.endpoint.EndpointError` where another
+    orchestrator runs.
+    """
+    loaded = load(config_dir)
+    paths = run_paths(loaded.config)
+    logs.configure(paths.log_dir)
+    _bridge_library_logs()
+    log = logs.daemon_log()
+    for warning in loaded.warnings:
+        log.warning("CONFIG", str(warning))
+    try:
+        return asyncio.run(Orchestrator(loaded, paths, SystemClock()).main())
+    except (NetworkError, TlsError, ParameterError) as error:
+        log.error("START_FAILED", str(error))
+        return 1
+    finally:
+        logs.close()
+
+
+class Orchestrator:
+    """One run of the daemon."""
+
+    def __init__(self, loaded: Loaded, paths: RunPaths, clock: Clock, notifier: Notifier | None = None) -> None:
+        self._config: Config = loaded.config
+        self._paths = paths
+        self._clock = clock
+        self._notifier = notifier or Notifier()
+        self._log = logs.daemon_log()
+        self._stop = asyncio.Event()
+        self._ready = False
+        self._started_at_s = clock.monotonic_s()
+        self._fed_at_s = self._told_at_s = -1e9
+        self._bound = ""
+        self._simulation = os.environ.get("V2G_SIMULATION") == "1"
+        self.site = Site(self._config, self._on_error)
+        self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
+        self.secc: SeccServer | None = None
+        self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
+        self._control = ControlServer(
+            paths.control_sock,
+            self._api.methods(),
+            self._config.control.roles,
+            logs.audit_log().info,
+            clock,
+            simulation=self._simulation,
+        )
+
+    def stop(self) -> None:
+        """Begin a clean stop."""
+        self._stop.set()
+
+    async def main(self) -> int:
+        """Start, serve, stop. Raises what keeps it from starting, with everything taken down again."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_loop_error)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reopen_logs)
+        endpoints = build_endpoints(self._config)
+        async with AsyncExitStack() as stack:
+            # The lock on the control socket comes first: a second orchestrator must not take wires or ports away.
+            await self._control.start()
+            stack.push_async_callback(self._control.close)
+            remark_on = self._log.info if self._simulation else self._log.warning
+            for remark in self._control.remarks:
+                remark_on("CONTROL", remark)
+            wires = WiresClient(self._paths.wires_sock, self._on_wires)
+            await wires.start()
+            stack.push_async_callback(wires.close)
+            guard = StatusReader(self._paths.guard_status)
+            stack.callback(guard.close)
+            cycle = ControlCycle(
+                self.site,
+                self.sessions,
+                wires,
+                guard,
+                self._clock,
+                daemon=self._log,
+                power_quality=logs.power_quality_log(),
+                on_cycle=self._on_cycle,
+            )
+            self.secc = SeccServer(endpoints, self._on_session)
+            await self.secc.start()
+            stack.push_async_callback(self.secc.close)
+            running = loop.create_task(cycle.run(), name="control cycle")
+            stack.push_async_callback(_cancel, running)
+            self._announce()
+            stopped = loop.create_task(self._stop.wait())
+            await asyncio.wait((stopped, running), return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                stopped.cancel()
+                running.result()
+            await self._wind_down()
+        self._log.info("STOPPED", "v2g-orchestrator ended cleanly")
+        return 0
+
+    def _announce(self) -> None:
+        assert self.secc is not None  # noqa: S101 (set by main just before)
+        addresses = [f"{evse.interface} {self.secc.address(evse.id)}" for evse in self._config.evses]
+        more = len(addresses) - SHOWN_ADDRESSES
+        self._bound = ", ".join(addresses[:SHOWN_ADDRESSES]) + (f" and {more} more" if more > 0 else "")
+        for gap in _tls_gaps(self._config):
+            self._log.warning("TLS", gap)
+        self._ready = True
+        # What start-up made lives as long as the process; collections need not walk it again.
+        gc.collect()
+        gc.freeze()
+        self._log.info("READY", f"v2g-orchestrator {__version__}: ISO 15118 ready on {self._bound}")
+        self._notifier.ready(f"ISO 15118 ready on {self._bound}")
+
+    async def _wind_down(self) -> None:
+        """Zero at once, vehicles asked to stop, contactors opened; the cycle goes on meanwhile."""
+        self._notifier.stopping()
+        self._log.info("STOPPING", f"asking {self.sessions.count} vehicles to end their sessions")
+        self.site.stopping = True
+        await self._wait_until(lambda: self.sessions.count == 0, STOP_SESSIONS_S)
+        for evse_id in self.site.bays:
+            self.sessions.abort(evse_id, "the controller stops")
+        await self._wait_until(
+            lambda: not any(bay.releasing or bay.procedure for bay in self.site.bays.values()), RELEASE_S
+        )
+
+    @staticmethod
+    async def _wait_until(done: Callable[[], bool], limit_s: float) -> None:
+        for _ in range(round(limit_s / POLL_S)):
+            if done():
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _on_session(self, connection: SeccConnection) -> None:
+        await self.sessions.serve(connection.endpoint.evse_id, connection)
+
+    def _on_cycle(self, now_s: float) -> None:
+        interval_s = self._notifier.interval_s
+        if interval_s is not None and now_s - self._fed_at_s >= min(interval_s, STATUS_PERIOD_S) / 2:
+            self._fed_at_s = now_s
+            self._notifier.watchdog()
+        if now_s - self._told_at_s >= STATUS_PERIOD_S:
+            self._told_at_s = now_s
+            if self._ready:
+                self._notifier.status(summary(self.site, self._bound, self.sessions.count))
+            if self._control.subscribers:
+                self._control.broadcast("status", self._api.snapshot())
+
+    def _on_wires(self, connected: bool, reason: str) -> None:
+        if connected:
+            self._log.info("WIRES_UP", "connected to v2g-guard wires")
+        else:
+            self._log.warning("WIRES_DOWN", reason or "connection lost; trying again")
+
+    def _daemon(self) -> Daemon:
+        return Daemon(started_at_s=self._started_at_s, ready=self._ready, simulation=self._simulation)
+
+    def _on_error(self, evse_id: str, error: Exception) -> None:
+        text = f"{evse_id}: {type(error).__name__}: {error}; this session ends, the others go on"
+        self._log.error("SESSION_ERROR", text, traceback=traceback_tail())
+        self.sessions.abort(evse_id, f"internal error: {error}")
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        what = f": {type(error).__name__}: {error}" if error is not None else ""
+        self._log.error("INTERNAL_ERROR", f"{context.get('message')}{what}")
+
+    def _reopen_logs(self) -> None:
+        logs.configure(self._paths.log_dir)
+        self._log.info("LOGS_REOPENED", "SIGHUP")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _tls_gaps(config: Config) -> Sequence[str]:
+    profiles = {
+        TlsProfileName.STRICT: TlsProfile.STRICT,
+        TlsProfileName.COMPAT: TlsProfile.COMPAT,
+    }
+    used = {evse.tls for evse in config.evses}
+    gaps = [gap for name, profile in profiles.items() if name in used for gap in describe_gaps(profile)]
+    if TlsProfileName.PLAIN in used:
+        gaps.append("an EVSE is set to plain: no TLS, a test mode that ISO 15118-20 does not allow")
+    return tuple(dict.fromkeys(gaps))
+
+
+class _LibraryHandler(logging.Handler):
+    """Records of the standard library's logging into our logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = logs.comms_log() if record.name.startswith(("pyiso15118", "pymodbus")) else logs.daemon_log()
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        code = record.name.split(".")[0].upper()
+        if record.levelno >= logging.ERROR:
+            log.error(code, text)
+        elif record.levelno >= logging.WARNING:
+            log.warning(code, text)
+        else:
+            log.info(code, text)
+
+
+def _bridge_library_logs() -> None:
+    root = logging.getLogger()
+    root.handlers = [_LibraryHandler()]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("pyiso15118").setLevel(logging.INFO)

@@ -1,0 +1,142 @@
+"""The site between two cycles: its EVSEs, its orders, its transformer, the last image and decision. No input or output.
+
+Read all, decide, write all: :meth:`Site.observe`, :meth:`Site.decide`, :meth:`Site.step`, in this order, each cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from v2g.config.schema import Config, Evse
+from v2g.dispatch.book import OrderBook
+from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
+from v2g.guard.status import GuardStatus
+from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
+from v2g.orchestrator.decide import Decision, decide, permit_problem
+from v2g.orchestrator.image import BayImage, SiteImage
+from v2g.orchestrator.transformer import TransformerModel
+from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
+from v2g.sessions.bay import BayStep, EvseBay
+from v2g.sessions.limits import EvseProfile
+
+VEHICLE_MARGIN_S = 0.5
+"""A vehicle's limits hold this much longer than its loop timeout, so that the timeout speaks first."""
+
+OnError = Callable[[str, Exception], None]
+"""``(evse_id, error)``: a fault of ours in the handling of one EVSE."""
+
+
+def profile_of(evse: Evse, min_soc_pct: float) -> EvseProfile:
+    """The ratings of a configured EVSE."""
+    return EvseProfile(
+        evse_id=evse.id,
+        max_voltage_v=evse.max_voltage_v,
+        min_voltage_v=evse.min_voltage_v,
+        max_current_a=evse.max_current_a,
+        max_charge_w=evse.max_charge_w,
+        max_discharge_w=evse.max_discharge_w,
+        inverter_max_charge_w=evse.inverter.max_charge_w,
+        inverter_max_discharge_w=evse.inverter.max_discharge_w,
+        min_soc_pct=min_soc_pct,
+    )
+
+
+class Site:
+    """Everything that the control cycle decides on, and the decision."""
+
+    def __init__(self, config: Config, on_error: OnError, policy: AuthorizationPolicy | None = None) -> None:
+        """Raises :class:`v2g.thermal.parameters.ParameterError` for a nameplate that no transformer has."""
+        self.config = config
+        self.book = OrderBook()
+        self.stopping = False
+        self.image: SiteImage | None = None
+        self.decision: Decision | None = None
+        self.model = TransformerModel(config.transformer, config.dispatch.thermal_horizon_s)
+        vehicle_max_age_s = config.secc.charge_loop_timeout_s + VEHICLE_MARGIN_S
+        self.bays = {
+            evse.id: EvseBay(
+                profile_of(evse, config.dispatch.min_soc_pct), policy or GrantUnlessFaulted(), vehicle_max_age_s
+            )
+            for evse in config.evses
+        }
+        self.steps: dict[str, BayStep] = {}
+        self._on_error = on_error
+        self._sequence = 0
+        self._evses: dict[str, DcEvseReading] = {}
+        self._inverters: dict[str, InverterReading] = {}
+        self._transducers: dict[Quantity, TransducerReading] = {}
+
+    def observe(self, wires: Image | None, connected: bool, guard: GuardStatus, now_s: float) -> SiteImage:
+        """Freeze what is known at ``now_s``."""
+        if wires is not None:
+            # A reading that is missing once is no fault yet: the last one speaks until it is too old.
+            self._evses.update((reading.evse_id, reading) for reading in wires.evses if reading.evse_id in self.bays)
+            self._inverters.update((r.evse_id, r) for r in wires.inverters if r.evse_id in self.bays)
+            self._transducers.update((reading.quantity, reading) for reading in wires.transducers)
+        permitted = permit_problem(wires, connected, guard, now_s) is None
+        bays = []
+        for evse_id, bay in self.bays.items():
+            try:
+                bay.observe(self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s)
+                bays.append(BayImage(evse_id=evse_id, bounds=bay.bounds(now_s), fault=bay.fault))
+            except Exception as error:
+                bays.append(BayImage(evse_id=evse_id, bounds=None, fault=f"internal error: {error}"))
+                self._on_error(evse_id, error)
+        self.image = SiteImage(
+            now_s=now_s,
+            wires=wires,
+            wires_connected=connected,
+            guard=guard,
+            transformer=self.model.update(guard, self._transducers.values(), now_s),
+            bays=tuple(bays),
+        )
+        return self.image
+
+    def decide(self, now_s: float) -> Decision:
+        """Decide on the last image. Raises RuntimeError before the first."""
+        if self.image is None:
+            raise RuntimeError("nothing observed yet")
+        self.book.expire(now_s)
+        orders = () if self.stopping else self.book.standing(now_s)
+        self.decision = decide(self.image, orders, now_s)
+        return self.decision
+
+    def step(self, now_s: float) -> tuple[Setpoints, dict[str, BayStep]]:
+        """What to write: the set-points of all EVSEs, each with its source and lease, and the commands of sessions."""
+        decision = self.decision
+        if decision is None:
+            raise RuntimeError("nothing decided yet")
+        until_s = now_s + self.config.dispatch.setpoint_lease_s
+        self._sequence += 1
+        orders = {order.id: order.by for order in self.book.standing(now_s)}
+        powers, commands = [], []
+        steps: dict[str, BayStep] = {}
+        for evse_id, bay in self.bays.items():
+            grant = decision.grants.get(evse_id)
+            try:
+                steps[evse_id] = bay.step(
+                    grant.power_w if grant is not None else 0.0,
+                    decision.site_lo_w,
+                    decision.site_hi_w,
+                    self.stopping,
+                    now_s,
+                )
+            except Exception as error:
+                steps[evse_id] = BayStep(evse_id=evse_id, evse=DcEvseCommand(), power_w=0.0, commands=())
+                self._on_error(evse_id, error)
+            step = steps[evse_id]
+            source = _source(grant.order_id if grant is not None else None, orders, decision)
+            powers.append(PowerSetpoint(evse_id=evse_id, power_w=step.power_w, source=source, expires_at_s=until_s))
+            commands.append(
+                EvseSetpoint(evse_id=evse_id, command=step.evse, source=bay.phase or "no session", expires_at_s=until_s)
+            )
+        self.steps = steps
+        setpoints = Setpoints(sequence=self._sequence, sent_at_s=now_s, inverters=tuple(powers), evses=tuple(commands))
+        return setpoints, steps
+
+
+def _source(order_id: int | None, orders: Mapping[int, str], decision: Decision) -> str:
+    if order_id is None:
+        return "no order" if decision.permitted else f"no permit: {decision.permit_reason}"
+    by = orders.get(order_id)
+    return f"order {order_id} by {by}" if by is not None else f"order {order_id}"

@@ -1,0 +1,278 @@
+"""What the controller says of itself: :class:`StatusResult` from the site's last image and decision. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+
+from v2g import __version__
+from v2g.config.schema import Evse
+from v2g.control import messages
+from v2g.guard.link import DeviceHealth, Image
+from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
+from v2g.hardware.ports import DcEvseReading, InverterReading
+from v2g.orchestrator.decide import Decision, permit_words
+from v2g.orchestrator.image import SiteImage
+from v2g.orchestrator.site import Site
+from v2g.sessions.bay import EvseBay
+from v2g.sessions.procedure import Phase
+from v2g.sessions.supervisor import SessionInfo
+from v2g.sessions.watch import is_fresh
+
+FLOWING_W = 100.0
+"""A vehicle in its charge loop that gives more than this is said to discharge; the loop's own name is charging."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """What the status tells of the process itself."""
+
+    started_at_s: float
+    ready: bool
+    simulation: bool
+
+
+def build(
+    site: Site, session: Callable[[str], SessionInfo | None], daemon: Daemon, now_s: float
+) -> messages.StatusResult:
+    """The status at ``now_s``. Before the first cycle everything is unknown."""
+    image, decision = site.image, site.decision
+    wires = image.wires if image is not None else None
+    return messages.StatusResult(
+        site=site.config.site.name or site.config.site.id,
+        version=__version__,
+        ready=daemon.ready,
+        uptime_s=now_s - daemon.started_at_s,
+        simulation=daemon.simulation,
+        guard=_guard(image, now_s),
+        transformer=_transformer(image, decision),
+        evses=tuple(_evse(evse, site, session(evse.id), now_s) for evse in site.config.evses),
+        orders=_orders(site, decision, now_s),
+        devices=tuple(_device(device, now_s) for device in wires.devices) if wires is not None else (),
+        problems=problems(site, now_s),
+    )
+
+
+def problems(site: Site, now_s: float) -> tuple[str, ...]:
+    """What keeps the controller from its job, most severe first."""
+    image, decision = site.image, site.decision
+    if image is None or decision is None:
+        return ("starting: nothing measured yet",)
+    found: list[str] = []
+    if site.stopping:
+        found.append("stopping: vehicles are asked to end their sessions")
+    if not decision.permitted:
+        found.append(_permit_problem(image.guard, decision.permit_reason))
+    elif decision.site_lo_w == 0.0 and decision.site_hi_w == 0.0:
+        found.append(f"no V2G power: {decision.lo_source}")
+    found += [f"{bay.evse_id}: {bay.fault}" for bay in image.bays if bay.fault is not None]
+    if decision.permitted:
+        holds = ((evse_id, bay.view.hold) for evse_id, bay in site.bays.items() if bay.fault is None)
+        found += [f"{evse_id}: no power: {hold}" for evse_id, hold in holds if hold is not None]
+    if image.wires is not None:
+        found += [
+            f"{device.name} at {device.address} is offline: {device.error or 'no answer'}"
+            for device in image.wires.devices
+            if not device.online
+        ]
+        found += [
+            f"{applied.evse_id}: set-point held at {applied.power_w:.0f} W by v2g-guard wires: {applied.bound_by}"
+            for applied in image.wires.applied
+            if applied.bound_by not in (None, "rating", "no_permit", "lease_expired") and decision.permitted
+        ]
+    found += image.transformer.notes
+    found += [
+        f"order {shortfall.order_id}: {shortfall.missing_w:.0f} W not granted ({shortfall.code}: {shortfall.source})"
+        for shortfall in decision.allocation.shortfalls
+    ]
+    if decision.permitted and not image.guard.realtime:
+        found.append("v2g-guard tick runs without real-time priority: see its journal")
+    return tuple(dict.fromkeys(found))
+
+
+def _permit_problem(guard: GuardStatus, reason: str) -> str:
+    match guard.permit:
+        case Permit.GUARD_STALE:
+            return "no energy: v2g-guard tick is silent; see systemctl status v2g-guard-tick"
+        case Permit.TRIPPED:
+            return (
+                f"no energy: grid protection tripped by {guard.trip_element} at {guard.trip_value:g}; "
+                "once the grid is back: v2g-control trip reset"
+            )
+        case Permit.ENTER_SERVICE_DELAY:
+            return f"no energy: grid is back, service is entered in {guard.enter_service_remaining_s:.0f} s"
+        case Permit.OUT_OF_WINDOW:
+            return "no energy: grid voltage or frequency is outside the enter-service window"
+        case Permit.WAVEFORM_STALE:
+            return "no energy: v2g-guard tick gets no fresh waveform samples; check the measurement front-end"
+        case Permit.BREAKER_OPEN:
+            return (
+                "no energy: the V2G breaker is commanded closed and does not report closed; check breaker and feedback"
+            )
+        case _:
+            return f"no energy: {reason}"
+
+
+def _guard(image: SiteImage | None, now_s: float) -> messages.GuardLine:
+    guard = image.guard if image is not None else None
+    alive = guard is not None and guard.permit is not Permit.GUARD_STALE and abs(now_s - guard.as_of_s) <= 2 * MAX_AGE_S
+    wires = image.wires if image is not None else None
+    wires_alive = (
+        image is not None and image.wires_connected and wires is not None and abs(now_s - wires.as_of_s) <= 1.0
+    )
+    if guard is None or not alive:
+        return messages.GuardLine(
+            permit="guard_stale",
+            tick_alive=False,
+            wires_alive=wires_alive,
+            breaker_closed=None,
+            v_pu=None,
+            frequency_hz=None,
+            trip="",
+            trip_value=0.0,
+            enter_service_remaining_s=0.0,
+            realtime=False,
+        )
+    return messages.GuardLine(
+        permit=guard.permit.name.lower(),
+        tick_alive=True,
+        wires_alive=wires_alive,
+        breaker_closed=guard.breaker_closed,
+        v_pu=guard.v_pu if guard.measured else None,
+        frequency_hz=guard.frequency_hz if guard.measured else None,
+        trip=guard.trip_element,
+        trip_value=guard.trip_value,
+        enter_service_remaining_s=guard.enter_service_remaining_s,
+        realtime=guard.realtime,
+    )
+
+
+def _transformer(image: SiteImage | None, decision: Decision | None) -> messages.TransformerLine:
+    if image is None or decision is None:
+        return messages.TransformerLine(
+            top_oil_c=None,
+            hot_spot_c=None,
+            ambient_c=None,
+            k_pu=None,
+            load_w=None,
+            base_load_w=None,
+            discharge_limit_w=0.0,
+            charge_limit_w=0.0,
+            limit_source="starting",
+        )
+    view = image.transformer
+    source = view.lo_source if view.lo_source == view.hi_source else f"{view.lo_source} / {view.hi_source}"
+    return messages.TransformerLine(
+        top_oil_c=view.top_oil_c,
+        hot_spot_c=view.hot_spot_c,
+        ambient_c=view.ambient_c,
+        k_pu=view.k_pu,
+        load_w=view.load_w,
+        base_load_w=view.base_load_w,
+        discharge_limit_w=_finite(view.lo_w),
+        charge_limit_w=_finite(view.hi_w),
+        limit_source=source,
+        notes=view.notes,
+    )
+
+
+def _evse(evse: Evse, site: Site, session: SessionInfo | None, now_s: float) -> messages.EvseLine:
+    bay = site.bays[evse.id]
+    reading, inverter = bay.view.evse, bay.view.inverter
+    stage: DcEvseReading | None = reading if is_fresh(reading, now_s) else None
+    power: InverterReading | None = inverter if is_fresh(inverter, now_s) else None
+    power_w = power.power_w if power is not None and isfinite(power.power_w) else None
+    step = site.steps.get(evse.id)
+    grant = site.decision.grants.get(evse.id) if site.decision is not None else None
+    return messages.EvseLine(
+        evse_id=evse.id,
+        interface=evse.interface,
+        tcp_port=evse.tcp_port,
+        tls=evse.tls.value,
+        session=_session(bay, session, power_w, now_s),
+        power_w=power_w,
+        setpoint_w=step.power_w if step is not None else 0.0,
+        granted_w=grant.power_w if grant is not None else 0.0,
+        bound_by=_bound_by(evse.id, site.image.wires if site.image is not None else None)
+        or (grant.bound_by if grant is not None else None),
+        voltage_v=_known(stage.present_voltage_v) if stage is not None else None,
+        current_a=_known(stage.present_current_a) if stage is not None else None,
+        contactors_closed=stage.contactors_closed if stage is not None else None,
+        fault=bay.fault,
+    )
+
+
+def _bound_by(evse_id: str, wires: Image | None) -> str | None:
+    if wires is None:
+        return None
+    return next((applied.bound_by for applied in wires.applied if applied.evse_id == evse_id), None)
+
+
+def _session(
+    bay: EvseBay, info: SessionInfo | None, power_w: float | None, now_s: float
+) -> messages.SessionLine | None:
+    procedure = bay.procedure
+    if procedure is None or info is None:
+        return None
+    limits = procedure.vehicle_limits
+    return messages.SessionLine(
+        state=_state(procedure.phase, power_w),
+        vehicle=info.evccid,
+        identity=info.identity,
+        service=procedure.service.name if procedure.service is not None else None,
+        soc_pct=procedure.soc_pct,
+        max_charge_w=_finite(limits.max_charge_power_w) if limits is not None else 0.0,
+        max_discharge_w=_finite(limits.max_discharge_power_w) if limits is not None else 0.0,
+        since_s=now_s - info.started_at_s,
+    )
+
+
+def _state(phase: Phase, power_w: float | None) -> str:
+    if phase is not Phase.CHARGING:
+        return phase.value
+    return "discharging" if power_w is not None and power_w < -FLOWING_W else phase.value
+
+
+def _orders(site: Site, decision: Decision | None, now_s: float) -> tuple[messages.OrderLine, ...]:
+    grants = decision.allocation.grants if decision is not None else ()
+    return tuple(
+        messages.OrderLine(
+            order_id=order.id,
+            mode=order.mode.value,
+            power_w=order.power_w,
+            granted_w=sum(grant.power_w for grant in grants if grant.order_id == order.id),
+            evse_id=order.evse_id,
+            remaining_s=order.expires_at_s - now_s,
+            by=order.by,
+        )
+        for order in site.book.standing(now_s)
+    )
+
+
+def _device(device: DeviceHealth, now_s: float) -> messages.DeviceLine:
+    return messages.DeviceLine(
+        name=device.name,
+        address=device.address,
+        online=device.online,
+        age_s=now_s - device.last_answer_s if device.last_answer_s is not None else None,
+        error=device.error,
+    )
+
+
+def summary(site: Site, bound: str, vehicles: int) -> str:
+    """The line of ``systemctl status``."""
+    if site.image is None or site.decision is None:
+        return f"starting; {bound}"
+    permit = "permitted" if site.decision.permitted else f"no energy: {site.decision.permit_reason}"
+    tick = permit_words(site.image.guard.permit)
+    return f"ISO 15118 ready on {bound}; {vehicles} vehicle{'s' if vehicles != 1 else ''}; guard: {tick}; {permit}"
+
+
+def _finite(value: float) -> float:
+    """Infinite limits, which JSON cannot say, are told as the largest power there is."""
+    return max(-1e9, min(1e9, value)) if value == value else 0.0
+
+
+def _known(value: float) -> float | None:
+    return value if isfinite(value) else None

@@ -1,0 +1,219 @@
+"""The transformer as the control cycle follows it: load in, permitted V2G interval out, once a second. Pure.
+
+Top-oil is re-anchored: at each step the modelled value moves towards a fresh measurement with a time constant of five
+minutes, long against the sensor's noise and short against the oil (hours). A measurement far below the model is not
+believed; one far above it is taken at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from v2g.config.schema import Transformer
+from v2g.guard.status import GuardStatus, Permit
+from v2g.hardware.ports import Quantity, TransducerReading
+from v2g.orchestrator.image import TransformerView
+from v2g.thermal.headroom import PermittedInterval, ThermalLimits, permitted_interval
+from v2g.thermal.model import MAX_K_PU, ThermalState, steady_state, step
+from v2g.thermal.parameters import from_nameplate
+
+STEP_S = 1.0
+INTERVAL_VALID_S = 3.0
+LOAD_MAX_AGE_S = 1.0
+TRANSDUCER_MAX_AGE_S = 10.0
+ANCHOR_TIME_S = 300.0
+DISBELIEF_K = 25.0
+"""A top-oil reading this far from the model is a broken sensor or a wrong model."""
+PLAUSIBLE_C = (-50.0, 150.0)
+START_WAIT_S = 3.0
+"""So long the start of the model waits for the transducers to be read, then it begins without."""
+UNKNOWN_LOAD_K_PU = 1.0
+"""Assumed at least while the load is not measured, so that the model errs on the warm side."""
+
+
+@dataclass(slots=True)
+class _Load:
+    """Means over one step; K as root mean square, since losses go with its square."""
+
+    count: int = 0
+    k_squared: float = 0.0
+    transformer_w: float = 0.0
+    base_w: float = 0.0
+    base_var: float = 0.0
+
+    def add(self, guard: GuardStatus, rated_va: float) -> None:
+        self.count += 1
+        self.k_squared += (guard.transformer_va / rated_va) ** 2
+        self.transformer_w += guard.transformer_w
+        self.base_w += guard.transformer_w - guard.feeder_w
+        self.base_var += guard.transformer_var - guard.feeder_var
+
+    @property
+    def k_pu(self) -> float:
+        return math.sqrt(self.k_squared / self.count)
+
+
+class TransformerModel:
+    """Follows one transformer. :meth:`update` every cycle; the state moves once a second."""
+
+    def __init__(self, config: Transformer, horizon_s: float) -> None:
+        """Raises :class:`v2g.thermal.parameters.ParameterError` for a nameplate that no transformer has."""
+        self._config = config
+        self._params = from_nameplate(
+            cooling=config.cooling,
+            rated_kva=config.rated_kva,
+            top_oil_rise_k=config.top_oil_rise_k,
+            hot_spot_gradient_k=config.hot_spot_gradient_k,
+            loss_ratio_r=config.loss_ratio_r,
+        )
+        self._limits = ThermalLimits(
+            hot_spot_c=config.hot_spot_limit_c, top_oil_c=config.top_oil_limit_c, k_pu=config.k_limit_pu
+        )
+        self._horizon_s = horizon_s
+        self._state: ThermalState | None = None
+        self._stepped_at_s: float | None = None
+        self._waiting_since_s: float | None = None
+        self._last_k_pu = 0.0
+        self._load = _Load()
+        self._view = TransformerView()
+
+    def update(self, guard: GuardStatus, transducers: Iterable[TransducerReading], now_s: float) -> TransformerView:
+        """This cycle's measurements. Returns the view, renewed once a second."""
+        if _load_known(guard, now_s):
+            self._load.add(guard, self._params.rated_va)
+        elif self._state is None:
+            return self._view
+        readings = tuple(transducers)
+        if self._state is None and not self._may_start(readings, now_s):
+            return self._view
+        elapsed_s = STEP_S if self._stepped_at_s is None else now_s - self._stepped_at_s
+        if elapsed_s < STEP_S - 1e-6:
+            return self._view
+        load, self._load = self._load, _Load()
+        self._stepped_at_s = now_s
+        self._view = self._advance(load, readings, elapsed_s, now_s)
+        return self._view
+
+    def _may_start(self, transducers: tuple[TransducerReading, ...], now_s: float) -> bool:
+        if self._waiting_since_s is None:
+            self._waiting_since_s = now_s
+        quantities = (Quantity.TOP_OIL_C, Quantity.AMBIENT_C)
+        known = all(_fresh(transducers, quantity, now_s) is not None for quantity in quantities)
+        return known or now_s - self._waiting_since_s >= START_WAIT_S
+
+    def _advance(
+        self, load: _Load, transducers: tuple[TransducerReading, ...], elapsed_s: float, now_s: float
+    ) -> TransformerView:
+        notes: list[str] = []
+        ambient_c = _fresh(transducers, Quantity.AMBIENT_C, now_s)
+        if ambient_c is None:
+            ambient_c = self._config.ambient_fallback_c
+            notes.append(f"no ambient temperature: {ambient_c:g} °C assumed; check the ambient transducer")
+        measured_c = _fresh(transducers, Quantity.TOP_OIL_C, now_s)
+        if load.count:
+            self._last_k_pu = min(load.k_pu, MAX_K_PU)
+        k_pu = self._last_k_pu if load.count else max(self._last_k_pu, UNKNOWN_LOAD_K_PU)
+        if self._state is None:
+            state = steady_state(self._params, k_pu, ambient_c)
+            if measured_c is not None:
+                state = state.with_top_oil(measured_c)
+        else:
+            state = step(self._state, self._params, k_pu, ambient_c, elapsed_s)
+            state = _anchored(state, measured_c, elapsed_s, notes)
+        if measured_c is None:
+            notes.append("no top-oil temperature: the thermal model runs on load and ambient alone")
+        self._state = state
+        if not load.count:
+            notes.append("transformer load is not measured: no V2G power")
+            return self._without_load(state, ambient_c, tuple(notes), now_s)
+        interval = permitted_interval(
+            state,
+            self._params,
+            self._limits,
+            base_w=load.base_w / load.count,
+            base_var=load.base_var / load.count,
+            ambient_c=ambient_c,
+            horizon_s=self._horizon_s,
+        )
+        notes += _words(interval)
+        return TransformerView(
+            lo_w=interval.lo_w,
+            hi_w=interval.hi_w,
+            lo_source=interval.lo_source,
+            hi_source=interval.hi_source,
+            expires_at_s=now_s + INTERVAL_VALID_S,
+            top_oil_c=state.theta_o_c,
+            hot_spot_c=state.hot_spot_c,
+            ambient_c=ambient_c,
+            k_pu=k_pu,
+            load_w=load.transformer_w / load.count,
+            base_load_w=load.base_w / load.count,
+            notes=tuple(notes),
+        )
+
+    def _without_load(
+        self, state: ThermalState, ambient_c: float, notes: tuple[str, ...], now_s: float
+    ) -> TransformerView:
+        return TransformerView(
+            lo_source="thermal: transformer load unknown",
+            hi_source="thermal: transformer load unknown",
+            expires_at_s=now_s + INTERVAL_VALID_S,
+            top_oil_c=state.theta_o_c,
+            hot_spot_c=state.hot_spot_c,
+            ambient_c=ambient_c,
+            notes=notes,
+        )
+
+
+def _anchored(state: ThermalState, measured_c: float | None, elapsed_s: float, notes: list[str]) -> ThermalState:
+    if measured_c is None:
+        return state
+    error_k = measured_c - state.theta_o_c
+    if error_k < -DISBELIEF_K:
+        notes.append(
+            f"top-oil transducer reads {measured_c:.1f} °C, {state.theta_o_c:.1f} °C is expected: not used; check it"
+        )
+        return state
+    if error_k > DISBELIEF_K:
+        notes.append(
+            f"top oil is {error_k:.0f} K hotter than load and ambient explain: measurement taken; check cooling"
+        )
+        return state.with_top_oil(measured_c)
+    return state.with_top_oil(state.theta_o_c - error_k * math.expm1(-elapsed_s / ANCHOR_TIME_S))
+
+
+def _words(interval: PermittedInterval) -> list[str]:
+    if interval.base_source is None:
+        return []
+    if interval.feasible:
+        return [f"base load alone reaches the {interval.base_source} limit within the horizon; V2G can relieve it"]
+    return [f"base load alone breaks the {interval.base_source} limit and V2G cannot prevent it"]
+
+
+def _load_known(guard: GuardStatus, now_s: float) -> bool:
+    return (
+        guard.permit is not Permit.GUARD_STALE
+        and guard.measured
+        and abs(now_s - guard.as_of_s) <= LOAD_MAX_AGE_S
+        and all(
+            math.isfinite(value)
+            for value in (
+                guard.transformer_va,
+                guard.transformer_w,
+                guard.transformer_var,
+                guard.feeder_w,
+                guard.feeder_var,
+            )
+        )
+    )
+
+
+def _fresh(transducers: tuple[TransducerReading, ...], quantity: Quantity, now_s: float) -> float | None:
+    low_c, high_c = PLAUSIBLE_C
+    for reading in transducers:
+        age_s = now_s - reading.as_of_s
+        if reading.quantity is quantity and abs(age_s) <= TRANSDUCER_MAX_AGE_S and low_c <= reading.value <= high_c:
+            return reading.value
+    return None

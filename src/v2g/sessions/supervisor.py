@@ -1,0 +1,220 @@
+"""One supervisor per vehicle: events of its connection to its EVSE's procedure, the cycle's commands back to it.
+
+A session belongs to the EVSE whose socket it came in on. What goes wrong in one session ends that session and nothing
+else: our own errors abort it, with a traceback for the daemon log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pyiso15118 import events as ev
+from pyiso15118.commands import Command
+from pyiso15118.errors import LocalProtocolError
+from v2g.clock import Clock
+from v2g.sessions.bay import EvseBay
+from v2g.sessions.procedure import Phase, Procedure
+
+OnError = Callable[[str, Exception], None]
+"""``(evse_id, error)``."""
+
+
+class Log(Protocol):
+    """A log of events: a code for grep, a message for people, fields."""
+
+    def info(self, code: str, message: str = "", /, **fields: object) -> None: ...
+
+    def warning(self, code: str, message: str = "", /, **fields: object) -> None: ...
+
+    def error(self, code: str, message: str = "", /, **fields: object) -> None: ...
+
+
+class VehicleConnection(Protocol):
+    """What a supervisor needs of :class:`pyiso15118.aio.SeccConnection`."""
+
+    @property
+    def peer_identity(self) -> Any: ...
+
+    @property
+    def peer_address(self) -> Any: ...
+
+    def command(self, command: Command) -> None: ...
+
+    def events(self) -> AsyncIterator[ev.Event]: ...
+
+    def abort(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo:
+    """``evccid`` is claimed by the vehicle; ``identity`` is proven by its certificate, or None."""
+
+    evse_id: str
+    evccid: str
+    identity: str | None
+    peer: str
+    started_at_s: float
+
+    def __str__(self) -> str:
+        identity = f"{self.identity} (authenticated)" if self.identity else "not authenticated"
+        return f"{self.evse_id} / {self.evccid or 'EVCCID unknown'} / {identity}"
+
+
+class SessionSupervisor:
+    """Sees one connection through. :meth:`run` reads its events, :meth:`command` passes the cycle's commands on."""
+
+    def __init__(self, bay: EvseBay, connection: VehicleConnection, log: Log, on_error: OnError, clock: Clock) -> None:
+        identity = connection.peer_identity
+        self.info = SessionInfo(
+            evse_id=bay.profile.evse_id,
+            evccid="",
+            identity=identity.subject if identity is not None else None,
+            peer=str(connection.peer_address),
+            started_at_s=clock.monotonic_s(),
+        )
+        self._bay = bay
+        self._connection = connection
+        self._log = log
+        self._on_error = on_error
+        self._clock = clock
+        self._procedure: Procedure | None = None
+        self._phase: Phase | None = None
+        self._fault: str | None = None
+        self._refusal: str | None = None
+        self._meters: tuple[float, float] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """SessionSetup is done: there is a vehicle."""
+        return self._procedure is not None
+
+    async def run(self) -> None:
+        """Until the session has ended. Never raises for what happens in it."""
+        self._log.info("CONNECTED", str(self.info), peer=self.info.peer)
+        try:
+            async for event in self._connection.events():
+                self._take(event)
+        except Exception as error:
+            self._fail(error)
+        finally:
+            if self._procedure is not None:
+                self._bay.end(self._procedure, self._clock.monotonic_s())
+
+    def command(self, commands: Iterable[Command]) -> None:
+        """The control cycle's commands. One that the protocol refuses is an error of ours and ends the session."""
+        if self._procedure is None:
+            return
+        try:
+            for command in commands:
+                self._connection.command(command)
+        except LocalProtocolError as error:
+            self._fail(error)
+        self._tell_changes()
+
+    def abort(self, reason: str) -> None:
+        self._connection.abort(reason)
+
+    def _take(self, event: ev.Event) -> None:
+        now_s = self._clock.monotonic_s()
+        if isinstance(event, ev.SessionStarted):
+            self._procedure = self._bay.begin(now_s)
+            self.info = SessionInfo(
+                evse_id=self.info.evse_id,
+                evccid=event.evccid,
+                identity=self.info.identity,
+                peer=self.info.peer,
+                started_at_s=now_s,
+            )
+            self._meters = self._read_meters()
+            self._log.info("SESSION_START", str(self.info), session=event.session_id.hex().upper(), peer=self.info.peer)
+        elif isinstance(event, ev.EnergyServiceSelected):
+            self._log.info("SERVICE", str(self.info), service=event.service.name, mode=event.control_mode.name)
+        if self._procedure is not None:
+            for command in self._procedure.handle(event, now_s):
+                self._connection.command(command)
+            self._tell_changes()
+        if isinstance(event, ev.SessionEnded):
+            self._tell_end(event, now_s)
+
+    def _fail(self, error: Exception) -> None:
+        self._log.error(ev.EndReason.FAILED_BY_US.value, f"{self.info}: internal error, see daemon.log")
+        self._on_error(self.info.evse_id, error)
+        self._connection.abort(f"internal error: {error}")
+
+    def _read_meters(self) -> tuple[float, float] | None:
+        reading = self._bay.view.evse
+        return (reading.charged_energy_wh, reading.discharged_energy_wh) if reading is not None else None
+
+    def _tell_changes(self) -> None:
+        procedure = self._procedure
+        if procedure is None:
+            return
+        if procedure.phase is not self._phase:
+            self._phase = procedure.phase
+            self._log.info("SESSION_PHASE", str(self.info), phase=procedure.phase.value)
+        if procedure.refusal is not None and procedure.refusal != self._refusal:
+            self._log.error("AUTHORIZATION_REFUSED", f"{self.info}: {procedure.refusal}")
+        self._refusal = procedure.refusal
+        if procedure.fault is not None and procedure.fault != self._fault:
+            self._fault = procedure.fault
+            self._log.error("EVSE_FAULT", f"{self.info}: {procedure.fault}")
+
+    def _tell_end(self, event: ev.SessionEnded, now_s: float) -> None:
+        fields: dict[str, object] = {"lasted_s": round(now_s - self.info.started_at_s, 1)}
+        if event.response_code is not None:
+            fields["response_code"] = event.response_code
+        before, after = self._meters, self._read_meters()
+        if before is not None and after is not None:
+            fields["charged_wh"] = round(after[0] - before[0], 1)
+            fields["discharged_wh"] = round(after[1] - before[1], 1)
+        text = f"{self.info}: {event.detail}" if event.detail else str(self.info)
+        if event.reason in (ev.EndReason.STOPPED, ev.EndReason.PAUSED):
+            self._log.info(event.reason.value, text, **fields)
+        elif event.reason is ev.EndReason.ABORTED or (event.reason is ev.EndReason.PEER_CLOSED and not self.begun):
+            self._log.warning(event.reason.value, text, **fields)
+        else:
+            self._log.error(event.reason.value, text, **fields)
+
+
+class Sessions:
+    """All connections of the station, one at most for each EVSE."""
+
+    def __init__(self, bays: Mapping[str, EvseBay], log: Log, on_error: OnError, clock: Clock) -> None:
+        self._bays = bays
+        self._log = log
+        self._on_error = on_error
+        self._clock = clock
+        self._active: dict[str, SessionSupervisor] = {}
+
+    async def serve(self, evse_id: str, connection: VehicleConnection) -> None:
+        """See a new connection at ``evse_id`` through."""
+        supervisor = SessionSupervisor(self._bays[evse_id], connection, self._log, self._on_error, self._clock)
+        self._active[evse_id] = supervisor
+        try:
+            await supervisor.run()
+        finally:
+            if self._active.get(evse_id) is supervisor:
+                del self._active[evse_id]
+
+    def command(self, evse_id: str, commands: Iterable[Command]) -> None:
+        """This cycle's commands for whoever is at ``evse_id``."""
+        supervisor = self._active.get(evse_id)
+        if supervisor is not None:
+            supervisor.command(commands)
+
+    def abort(self, evse_id: str, reason: str) -> None:
+        """End the session at ``evse_id`` at once, if there is one."""
+        supervisor = self._active.get(evse_id)
+        if supervisor is not None:
+            supervisor.abort(reason)
+
+    def info(self, evse_id: str) -> SessionInfo | None:
+        """Who is at ``evse_id``: None before SessionSetup and without a vehicle."""
+        supervisor = self._active.get(evse_id)
+        return supervisor.info if supervisor is not None and supervisor.begun else None
+
+    @property
+    def count(self) -> int:
+        return len(self._active)

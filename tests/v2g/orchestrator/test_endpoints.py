@@ -1,0 +1,73 @@
+"""What the SECC listens on, from the configuration and its key files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pyiso15118.security import Pki, TlsError, TlsProfile, write_credential, write_trust_anchor
+from v2g.config.schema import Config, Paths
+from v2g.config.schema import Pki as PkiConfig
+from v2g.orchestrator.endpoints import build_endpoints
+
+
+@pytest.fixture(scope="module")
+def pki() -> Pki:
+    return Pki(not_before=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def strict(config_of: Callable[..., Config], pki: Pki, tmp_path: Path) -> Config:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    files = write_credential(pki.secc("SECC1"), folder, "secc")
+    trust = write_trust_anchor(pki.oem_root, folder, "oem")
+    section = PkiConfig(strict_chain=str(files.chain), strict_key=str(files.key), strict_trust=str(trust))
+    return msgspec.structs.replace(config_of(2), pki=section, paths=Paths(state_dir=str(tmp_path)))
+
+
+def test_strict_evses_get_one_context_and_their_own_ratings(strict: Config) -> None:
+    first, second = build_endpoints(strict)
+    assert first.tls is second.tls is not None
+    assert first.profile is TlsProfile.STRICT
+    assert not first.allow_plain
+    assert (first.evse_id, first.tcp_port, second.tcp_port) == ("US*V2G*E1", 15118, 15119)
+    assert first.config.limits.max_discharge_power_w == 22_000.0
+    assert first.config.timers.sequence_charge_loop_s == 0.5
+
+
+def test_raised_loop_timeout_reaches_the_machine(strict: Config) -> None:
+    config = msgspec.structs.replace(strict, secc=msgspec.structs.replace(strict.secc, charge_loop_timeout_s=2.0))
+    assert build_endpoints(config)[0].config.timers.sequence_charge_loop_s == 2.0
+
+
+def test_key_open_to_others_is_refused_with_the_remedy(strict: Config) -> None:
+    Path(strict.pki.strict_key).chmod(0o644)
+    with pytest.raises(TlsError, match="chmod 600"):
+        build_endpoints(strict)
+
+
+def test_missing_key_is_named(strict: Config) -> None:
+    Path(strict.pki.strict_key).unlink()
+    with pytest.raises(TlsError, match=r"secc.*cannot be read"):
+        build_endpoints(strict)
+
+
+def test_password_file_open_to_others_is_refused(strict: Config, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o640)
+    section = msgspec.structs.replace(strict.pki, key_password_file=str(password))
+    with pytest.raises(TlsError, match="open to others"):
+        build_endpoints(msgspec.structs.replace(strict, pki=section))
+
+
+def test_plain_is_refused_unless_it_is_allowed(config_of: Callable[..., Config]) -> None:
+    config = config_of(1, tls="plain")
+    assert build_endpoints(config)[0].allow_plain
+    with pytest.raises(TlsError, match="test mode"):
+        build_endpoints(msgspec.structs.replace(config, pki=PkiConfig()))

@@ -57,7 +57,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What ``wires`` really commanded an inverter, and what bound it: the name of a clamp, or None.
 
     ``bound_by`` is one of ``lease_expired``, ``no_permit``, ``stale_measurement``, ``rating``, ``no_reversion``,
-    ``contactors_open``, ``device_fault``.
+    ``contactors_open``, ``device_fault``, ``insulation`` (not proved valid).
     """
 
     evse_id: str

@@ -12,7 +12,7 @@ from v2g.guard.framing import FrameError, FrameReader, frame
 from v2g.guard.link import Image, Setpoints
 
 _RETRY_FIRST_S = 0.05
-_RETRY_MAX_S = 1.0
+_RETRY_MAX_S = 0.25
 _MAX_UNSENT_BYTES = 1 << 18
 _READ_BYTES = 1 << 16
 

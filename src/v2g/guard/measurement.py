@@ -8,8 +8,6 @@ from typing import Protocol
 from v2g.grid.estimation import Estimate, EstimationError, Estimator, Validity
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWindow
 
-STALE_AFTER_S = 0.030
-"""Without new, valid samples for longer than this there is no measurement."""
 _REOPEN_S = 0.1
 _V = slice(CHANNELS.index("v_bus_a"), CHANNELS.index("v_bus_c") + 1)
 _I_TR = slice(CHANNELS.index("i_tr_a"), CHANNELS.index("i_tr_c") + 1)
@@ -25,12 +23,20 @@ class WaveformPort(Protocol):
 
 
 class Measurement:
-    """Reads the buffer once a tick. ``open_waveform`` raises WaveformError until the buffer exists."""
+    """Reads the buffer once a tick. ``open_waveform`` raises WaveformError until the buffer exists.
+
+    Without new, valid samples for longer than ``max_age_s`` there is no measurement.
+    """
 
     def __init__(
-        self, open_waveform: Callable[[], WaveformPort], nominal_voltage_v: float, nominal_frequency_hz: float
+        self,
+        open_waveform: Callable[[], WaveformPort],
+        nominal_voltage_v: float,
+        nominal_frequency_hz: float,
+        max_age_s: float,
     ) -> None:
         self._open_waveform = open_waveform
+        self._max_age_s = max_age_s
         self._nominal_voltage_v = nominal_voltage_v
         self._nominal_frequency_hz = nominal_frequency_hz
         self._reader: WaveformPort | None = None
@@ -43,14 +49,14 @@ class Measurement:
         """Why there is no measurement; empty while there is one."""
 
     def take(self, now_s: float) -> Estimate | None:
-        """The estimate from the newest samples; the last one again for up to 30 ms; then None. Never raises."""
+        """The estimate from the newest samples; the last one again for up to ``max_age_s``; then None. Never raises."""
         try:
             self._update(now_s)
         except (WaveformError, EstimationError) as error:
             self.reason = str(error)
-        if now_s - self._valid_at_s > STALE_AFTER_S:
+        if now_s - self._valid_at_s > self._max_age_s:
             self._estimate = None
-            self.reason = self.reason or f"no new samples for {STALE_AFTER_S * 1e3:.0f} ms"
+            self.reason = self.reason or f"no new samples for {self._max_age_s * 1e3:.0f} ms"
         else:
             self.reason = ""
         return self._estimate
@@ -63,9 +69,9 @@ class Measurement:
             self._reader = self._open_waveform()
         window, estimator = self._window(self._reader)
         # The writer's own time and its index must both move: a frozen index under a live clock is as dead.
-        fresh = abs(now_s - window.as_of_s) <= STALE_AFTER_S
+        fresh = abs(now_s - window.as_of_s) <= self._max_age_s
         if not fresh or window.last_index == self._last_index:
-            if now_s - self._valid_at_s > STALE_AFTER_S:
+            if now_s - self._valid_at_s > self._max_age_s:
                 self.reason = f"the newest samples are {now_s - window.as_of_s:.3f} s old: the writer has stopped"
             return
         self._last_index = window.last_index

@@ -85,6 +85,8 @@ class TickSettings:
     trips: TripSettings
     enter_service: EnterServiceSettings
     opening_time_s: float
+    waveform_max_age_s: float
+    """Samples older than this are no measurement: the breaker opens."""
 
 
 class Tick:
@@ -98,7 +100,12 @@ class Tick:
         self._latch = latch
         self._logic = TripLogic(settings.trips, trip_timing(settings.opening_time_s, settings.nominal_frequency_hz))
         self._enter_service = EnterService(settings.enter_service)
-        self._measurement = Measurement(ports.open_waveform, settings.nominal_voltage_v, settings.nominal_frequency_hz)
+        self._measurement = Measurement(
+            ports.open_waveform,
+            settings.nominal_voltage_v,
+            settings.nominal_frequency_hz,
+            settings.waveform_max_age_s,
+        )
         self._open_within_s = settings.opening_time_s + BREAKER_SLACK_S
         self._in_service = False
         self._started_at_s: float | None = None

@@ -80,6 +80,7 @@ def tick_settings(config: Config) -> TickSettings:
         trips=default_trip_settings(grid.category, grid.nominal_frequency_hz),
         enter_service=default_enter_service_settings(grid.nominal_frequency_hz, grid.enter_service_delay_s),
         opening_time_s=config.breaker.opening_time_s,
+        waveform_max_age_s=config.waveform.max_age_s,
     )
 
 
@@ -90,6 +91,8 @@ def _run(config: Config, paths: RunPaths) -> None:
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: signals.append(received))
+    # Logs reopen by themselves; a rotation that asks for it must not open the breaker.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with ExitStack() as stack:
         # First: its lock keeps a second tick away from the command socket and the breaker.
         status = StatusWriter(paths.guard_status)

@@ -18,7 +18,7 @@ from v2g.guard.wires_server import WiresServer
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
-from v2g.hardware.register_map import load_map
+from v2g.hardware.register_map import RegisterMap, load_map
 from v2g.hardware.sensor_map import Sensor
 from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.hardware.transducers import ModbusTransducers, by_device
@@ -31,7 +31,7 @@ STOP_WITHIN_S = 1.8
 """The end of the process waits at most this long for zero power and open contactors."""
 
 _INVERTER_PACE = Pace(busy_s=0.2, idle_s=0.4)
-_OUTPUT_PACE = Pace(busy_s=0.1, idle_s=0.25)
+_OUTPUT_PACE = Pace(busy_s=0.15, idle_s=0.25)
 _STATUS_PERIOD_S = 1.0
 
 
@@ -68,8 +68,11 @@ class Wires:
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
         self._inverters: dict[str, Actuator[float, InverterReading]] = {}
+        self._drivers: dict[str, SunSpecInverter] = {}
+        self._reversion_problems: dict[str, str | None] = {}
         self._outputs: dict[str, Actuator[DcEvseCommand, DcEvseReading]] = {}
         self._transducers: list[Transducers] = []
+        self._maps: dict[str, RegisterMap] = {}
         self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
         self._temperatures: dict[Quantity, TransducerReading] = {}
         self._applied: dict[str, Applied] = {}
@@ -172,8 +175,18 @@ class Wires:
             _tell(target.applied, before)
 
     def _on_inverter(self, reading: InverterReading) -> None:
+        self._tell_reversion(reading.evse_id)
         self._core.observe_inverter(reading)
         self._decide_one(reading.evse_id)
+
+    def _tell_reversion(self, evse_id: str) -> None:
+        problem = self._drivers[evse_id].reversion_problem
+        if problem != self._reversion_problems.get(evse_id):
+            self._reversion_problems[evse_id] = problem
+            if problem is None:
+                logs.comms_log().info("REVERSION_ARMED", "reversion to zero is armed again", evse=evse_id)
+            else:
+                logs.comms_log().warning("NO_REVERSION", f"inverter {evse_id} may not discharge: {problem}")
 
     def _on_output(self, reading: DcEvseReading) -> None:
         self._core.observe_output(reading)
@@ -215,11 +228,13 @@ class Wires:
         inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s)
         # A third of the reversion time: one lost refresh must not let the inverter revert.
         pace = Pace(_INVERTER_PACE.busy_s, _INVERTER_PACE.idle_s, min(0.8, evse.inverter.reversion_s / 3))
+        self._drivers[evse.id] = inverter
         self._inverters[evse.id] = Actuator(
             link, self._clock, inverter.set_power, inverter.read, self._on_inverter, pace
         )
         link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
-        map_ = load_map(evse.dc.map, config_dir, ROLES)
+        map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
+        self._maps[evse.dc.map] = map_
         output = RegisterMapEvse(evse.id, link, map_, self._clock)
         pace = Pace(_OUTPUT_PACE.busy_s, _OUTPUT_PACE.idle_s, min(0.8, map_.watchdog_s / 3))
         self._outputs[evse.id] = Actuator(link, self._clock, output.apply, output.read, self._on_output, pace)

@@ -26,6 +26,8 @@ START_GRACE_S = 1.0
 """After the start, DC outputs are left as they are for this long, so that a restart does not end a session."""
 
 _RATING_TOLERANCE_W = 0.5
+# What also takes the current of the DC output to zero: the inverter may not hear us.
+_BARRING = frozenset({"no_permit", "stale_measurement", "device_fault", "insulation"})
 
 
 class SetpointsRefused(ValueError):
@@ -151,8 +153,8 @@ class WiresCore:
 
     def _decide(self, evse: _Evse, permit: bool, now_s: float) -> Target:
         wants_closed = self._wants_closed(evse, now_s)
-        command = self._output_command(evse, wants_closed, permit, now_s)
         power_w, bound_by = self._power(evse, wants_closed, permit, now_s)
+        command = self._output_command(evse, wants_closed, permit and bound_by not in _BARRING, now_s)
         source = evse.power.source if evse.power is not None else ""
         return Target(Applied(evse_id=evse.limits.evse_id, power_w=power_w, source=source, bound_by=bound_by), command)
 
@@ -199,7 +201,7 @@ class WiresCore:
             and output.insulation is not Insulation.FAULT
         )
 
-    def _output_command(self, evse: _Evse, wants_closed: bool, permit: bool, now_s: float) -> DcEvseCommand | None:
+    def _output_command(self, evse: _Evse, wants_closed: bool, current: bool, now_s: float) -> DcEvseCommand | None:
         if evse.setpoint is None and not self._stopping and now_s < self._started_s + START_GRACE_S:
             return None
         output = evse.output
@@ -211,7 +213,7 @@ class WiresCore:
             max_voltage_v = _magnitude(evse.limits.max_voltage_v, output.max_voltage_v if output else 0.0)
             max_current_a = _magnitude(evse.limits.max_current_a, output.max_current_a if output else 0.0)
             # A contactor opens without load: whatever the command says, the current goes first.
-            current_a = 0.0 if opening or not permit else min(wanted.current_limit_a, max_current_a)
+            current_a = 0.0 if opening or not current else min(wanted.current_limit_a, max_current_a)
             command = DcEvseCommand(
                 target_voltage_v=min(wanted.target_voltage_v, max_voltage_v),
                 current_limit_a=current_a,

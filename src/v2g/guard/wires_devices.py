@@ -29,25 +29,25 @@ class Pace:
 
 
 class DeviceWatch:
-    """Tells comms.log when a device is lost and when it is back; gives its state for status."""
+    """Tells comms.log when a device is lost or refuses, and when it is back; gives its state for status."""
 
     def __init__(self, link: ModbusLink) -> None:
         self._link = link
-        self._failed = False
+        self._failing: set[str] = set()
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, what: str, error: Exception) -> None:
         """Any exception: whatever a device provokes in its driver must not take the other devices with it."""
-        if not self._failed:
+        if what not in self._failing:
             text = str(error) if isinstance(error, DeviceError) else f"{self._link.name}: {error!r}"
-            logs.comms_log().error("DEVICE_LOST", text, device=self._link.name)
-        self._failed = True
+            code = "DEVICE_REFUSES" if self._link.state.online else "DEVICE_LOST"
+            logs.comms_log().error(code, text, device=self._link.name)
+        self._failing.add(what)
 
-    def answered(self) -> None:
-        if self._failed:
-            logs.comms_log().info(
-                "DEVICE_BACK", f"{self._link.name} answers again", reconnects=self._link.state.reconnects
-            )
-        self._failed = False
+    def succeeded(self, what: str) -> None:
+        if what in self._failing:
+            self._failing.discard(what)
+            if not self._failing:
+                logs.comms_log().info("DEVICE_BACK", "works again", device=self._link.name)
 
     def health(self) -> DeviceHealth:
         state = self._link.state
@@ -114,10 +114,11 @@ class Actuator(Generic[_Wanted, _Reading]):
         try:
             await self._write(wanted)
         except Exception as error:
-            self.watch.failed(error)
+            self.watch.failed("write", error)
             self._written = None
             self._write_at_s = self._later(_AFTER_ERROR_S)
             return
+        self.watch.succeeded("write")
         self._written = wanted
         # Changed meanwhile: `want` has made it due again, and that must stand.
         if self._wanted is wanted:
@@ -130,11 +131,11 @@ class Actuator(Generic[_Wanted, _Reading]):
         try:
             reading = await self._read()
         except Exception as error:
-            self.watch.failed(error)
+            self.watch.failed("read", error)
             self._read_at_s = self._later(_AFTER_ERROR_S)
             return
         self._read_at_s = now_s + (self._pace.busy_s if self.busy else self._pace.idle_s)
-        self.watch.answered()
+        self.watch.succeeded("read")
         self._on_reading(reading)
 
     def _later(self, delay_s: float) -> float:
@@ -182,10 +183,10 @@ class Transducers:
         while True:
             try:
                 self._on_readings(await self._read())
-                self.watch.answered()
+                self.watch.succeeded("read")
                 self._tell(self._dropped())
             except Exception as error:
-                self.watch.failed(error)
+                self.watch.failed("read", error)
             await asyncio.sleep(max(self._period_s, self._link.retry_at_s - self._clock.monotonic_s()))
 
     def _tell(self, dropped: dict[str, str]) -> None:

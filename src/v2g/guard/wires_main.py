@@ -56,6 +56,8 @@ async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # Logs reopen by themselves; a rotation that asks for it must not take the inverters to zero.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     notifier = Notifier()
     permits = StatusReader(paths.guard_status)
     try:

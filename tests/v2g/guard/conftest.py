@@ -108,6 +108,7 @@ class Site:
     breaker: SlowBreaker
     latch_path: Path
     delay_s: float = 0.5
+    waveform_max_age_s: float = 0.03
     now_s: float = START_S + 0.003
     statuses: list[GuardStatus] = field(default_factory=list)
     events: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
@@ -126,6 +127,7 @@ class Site:
             trips=default_trip_settings("III", 60.0),
             enter_service=default_enter_service_settings(60.0, self.delay_s),
             opening_time_s=self.breaker.opening_s,
+            waveform_max_age_s=self.waveform_max_age_s,
         )
         ports = Ports(
             open_waveform=lambda: self.waveform,

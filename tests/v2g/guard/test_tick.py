@@ -129,6 +129,14 @@ def test_a_frozen_buffer_opens_the_breaker_without_latching_and_enters_service_a
     assert site.codes == ["ENTER_SERVICE", "WAVEFORM_STALE", "WAVEFORM_BACK", "ENTER_SERVICE"]
 
 
+def test_a_site_may_allow_older_samples(make_site) -> None:
+    site = make_site([then(8.0)], waveform_max_age_s=0.15)
+    site.run_until(IN_SERVICE_S)
+    site.waveform.frozen_at_s = 1000.0 + IN_SERVICE_S
+    assert site.run_until(IN_SERVICE_S + 0.14).permit is Permit.GRANTED
+    assert site.run_until(IN_SERVICE_S + 0.19).permit is Permit.WAVEFORM_STALE
+
+
 def test_a_live_clock_over_a_frozen_index_is_stale(make_site) -> None:
     site = make_site([then(IN_SERVICE_S)])
     site.run_until(IN_SERVICE_S)
@@ -251,6 +259,7 @@ def test_a_breaker_too_slow_for_the_clearing_time_is_refused(tmp_path) -> None:
         trips=default_trip_settings("III", 60.0),
         enter_service=default_enter_service_settings(60.0, 1.0),
         opening_time_s=0.1,
+        waveform_max_age_s=0.03,
     )
     latch = TripLatch(LatchStore(tmp_path / "latch.json", ""), 0.0, 0.0)
     with pytest.raises(SettingsError, match=r"breaker.opening_time_s 0.1: OF2 .* must open within 0.065 s"):
@@ -316,7 +325,7 @@ def test_through_the_real_files_a_frequency_step_opens_the_breaker(tmp_path, mak
     site = make_site([then(0.1)])
     latch = TripLatch(LatchStore(tmp_path / "latch.json", "boot"), 1000.0, 1.7e9)
     settings = TickSettings(
-        277.0, 60.0, default_trip_settings("III", 60.0), default_enter_service_settings(60.0, 0.3), 0.05
+        277.0, 60.0, default_trip_settings("III", 60.0), default_enter_service_settings(60.0, 0.3), 0.05, 0.03
     )
     ports = Ports(
         open_waveform=lambda: WaveformReader(tmp_path / "waveform"),

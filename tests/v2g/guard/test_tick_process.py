@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,15 +23,20 @@ evses:
 """
 
 
-def run_tick(tmp_path: Path, hz: float = 60.0, opening: float = 0.05) -> subprocess.CompletedProcess[str]:
+CODE = "import sys, pathlib; from v2g.guard.tick_main import main; sys.exit(main(pathlib.Path(sys.argv[1])))"
+
+
+def configure(tmp_path: Path, hz: float = 60.0, opening: float = 0.05) -> Path:
     config_dir = tmp_path / "etc"
     config_dir.mkdir()
     (config_dir / "v2g.yaml").write_text(CONFIG.format(hz=hz, opening=opening, dir=tmp_path))
     (config_dir / "sensor_map.conf").write_text("")
-    code = "import sys, pathlib; from v2g.guard.tick_main import main; sys.exit(main(pathlib.Path(sys.argv[1])))"
-    return subprocess.run(
-        [sys.executable, "-c", code, str(config_dir)], capture_output=True, text=True, timeout=20, check=False
-    )
+    return config_dir
+
+
+def run_tick(tmp_path: Path, hz: float = 60.0, opening: float = 0.05) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CODE, str(configure(tmp_path, hz, opening))]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
 
 def test_a_50_hz_grid_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
@@ -52,3 +60,20 @@ def test_a_second_tick_leaves_the_first_ones_breaker_alone(tmp_path: Path) -> No
     assert "stop the other v2g-guard tick first" in done.stderr
     assert not (tmp_path / "breaker").exists()
     assert not (tmp_path / "tick.sock").exists()
+
+
+def test_a_hang_up_signal_leaves_it_running(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(20)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with subprocess.Popen([sys.executable, "-c", CODE, str(configure(tmp_path))], env=environment) as process:
+            try:
+                assert notify.recv(4096).startswith(b"READY=1")
+                process.send_signal(signal.SIGHUP)
+                assert notify.recv(4096).startswith(b"STATUS=")
+                assert process.poll() is None
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(10) == 0
+            finally:
+                process.kill()

@@ -1,0 +1,1 @@
+"""Register maps as package data: one YAML file a device type."""

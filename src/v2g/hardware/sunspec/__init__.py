@@ -1,0 +1,1 @@
+"""SunSpec Modbus: model definitions, codec and the inverter driver."""

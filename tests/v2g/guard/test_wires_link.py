@@ -1,0 +1,207 @@
+"""wires.sock: frames in any split, one orchestrator at a time, peers that send garbage or do not read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from v2g.guard.framing import FrameError, FrameReader, frame
+from v2g.guard.link import MAX_FRAME_BYTES, DeviceHealth, Image, Setpoints
+from v2g.guard.link_client import WiresClient
+from v2g.guard.wires_core import SetpointsRefused
+from v2g.guard.wires_server import WiresServer, WiresSocketError
+
+
+@given(payloads=st.lists(st.binary(min_size=1, max_size=300), max_size=8), data=st.data())
+def test_frames_come_out_of_any_split(payloads: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(map(frame, payloads))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    reader = FrameReader()
+    got: list[bytes] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        got += reader.feed(stream[start:end])
+    assert got == payloads
+
+
+@pytest.mark.parametrize("length", [0, MAX_FRAME_BYTES + 1, 0xFFFFFFFF])
+def test_impossible_lengths_are_refused_before_their_bytes_arrive(length: int) -> None:
+    with pytest.raises(FrameError, match=f"a frame of {length} bytes"):
+        list(FrameReader().feed(length.to_bytes(4, "big")))
+
+
+def test_nothing_too_long_is_sent() -> None:
+    with pytest.raises(FrameError):
+        frame(b"x" * (MAX_FRAME_BYTES + 1))
+
+
+class Site:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frames: list[Setpoints] = []
+        self.peers = 0
+        self.refuse = False
+        self.server = WiresServer(path, self.take, self.count)
+        self.changes: list[tuple[bool, str]] = []
+
+    def take(self, setpoints: Setpoints) -> None:
+        if self.refuse:
+            raise SetpointsRefused("no")
+        self.frames.append(setpoints)
+
+    def count(self) -> None:
+        self.peers += 1
+
+    def client(self) -> WiresClient:
+        return WiresClient(self.path, lambda connected, reason: self.changes.append((connected, reason)))
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    site = Site(tmp_path / "wires.sock")
+    await site.server.start()
+    yield site
+    await site.server.close()
+
+
+async def until(condition: Callable[[], object], within_s: float = 2.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def image(sequence: int, padding: int = 0) -> Image:
+    devices = tuple(DeviceHealth(name="x" * 1000, address="y", online=True) for _ in range(padding))
+    return Image(sequence=sequence, as_of_s=1.0, permit=True, permit_reason="GRANTED", devices=devices)
+
+
+async def test_setpoints_go_in_and_images_come_out(site: Site) -> None:
+    client = site.client()
+    assert not client.send(Setpoints(sequence=0, sent_at_s=0.0))
+    await client.start()
+    await until(lambda: client.connected)
+    assert client.image is None
+    assert client.send(Setpoints(sequence=1, sent_at_s=5.0))
+    await until(lambda: site.frames)
+    assert site.frames == [Setpoints(sequence=1, sent_at_s=5.0)]
+    site.server.publish(image(7))
+    await until(lambda: client.image)
+    assert client.image == image(7)
+    assert stat.S_IMODE(site.path.stat().st_mode) == 0o660
+    await client.close()
+    await until(lambda: not site.server.connected)
+
+
+async def test_the_client_comes_back_when_wires_does(site: Site, tmp_path: Path) -> None:
+    client = site.client()
+    await client.start()
+    await until(lambda: client.connected)
+    site.server.publish(image(1))
+    await until(lambda: client.image)
+    await site.server.close()
+    await until(lambda: not client.connected)
+    assert client.image is None
+    again = Site(site.path)
+    await again.server.start()
+    await until(lambda: client.connected)
+    assert [connected for connected, _ in site.changes] == [True, False, True]
+    await client.close()
+    await again.server.close()
+
+
+async def test_a_newer_orchestrator_replaces_the_older(site: Site) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(site.path))
+    await until(lambda: site.server.connected)
+    client = site.client()
+    await client.start()
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    await until(lambda: client.connected)
+    client.send(Setpoints(sequence=1, sent_at_s=0.0))
+    await until(lambda: site.frames)
+    assert site.peers == 2
+    writer.close()
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        frame(b"\xc1"),
+        frame(msgspec.msgpack.encode({"type": "Setpoints", "sequence": "one", "sent_at_s": 1.0})),
+        frame(msgspec.msgpack.encode(image(1))),
+    ],
+)
+async def test_garbage_ends_its_connection_and_the_next_is_served(site: Site, garbage: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(site.path))
+    writer.write(garbage)
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 2.0) == b""
+    writer.close()
+    assert site.frames == []
+    client = site.client()
+    await client.start()
+    await until(lambda: client.connected)
+    client.send(Setpoints(sequence=1, sent_at_s=0.0))
+    await until(lambda: site.frames)
+    await client.close()
+
+
+async def test_a_refused_frame_keeps_the_connection(site: Site) -> None:
+    client = site.client()
+    await client.start()
+    await until(lambda: client.connected)
+    site.refuse = True
+    client.send(Setpoints(sequence=1, sent_at_s=0.0))
+    await asyncio.sleep(0.02)
+    site.refuse = False
+    client.send(Setpoints(sequence=2, sent_at_s=0.0))
+    await until(lambda: site.frames)
+    assert site.frames[0].sequence == 2
+    assert client.connected
+    await client.close()
+
+
+async def test_a_peer_that_does_not_read_is_given_up_without_piling_up(site: Site) -> None:
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(str(site.path))
+    await until(lambda: site.server.connected)
+    for sequence in range(60):
+        site.server.publish(image(sequence, padding=50))
+        await asyncio.sleep(0)
+    assert not site.server.connected
+    peer.close()
+
+
+async def test_a_second_wires_is_refused_while_the_first_runs(site: Site) -> None:
+    second = Site(site.path)
+    with pytest.raises(WiresSocketError, match="another v2g-guard wires serves"):
+        await second.server.start()
+    client = site.client()
+    await client.start()
+    await until(lambda: client.connected)
+    await client.close()
+
+
+async def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(tmp_path / "wires.sock"))
+    dead.close()
+    site = Site(tmp_path / "wires.sock")
+    await site.server.start()
+    await site.server.close()
+
+
+async def test_a_missing_run_directory_is_told(tmp_path: Path) -> None:
+    site = Site(tmp_path / "none" / "wires.sock")
+    with pytest.raises(WiresSocketError, match="the run directory must exist"):
+        await site.server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import secrets
@@ -124,6 +125,9 @@ def sdp_listener(interface: str, host: str | None, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if interface == LOOPBACK:
+            # Else the loopback's port would be taken for every other interface's as well; an old kernel may refuse.
+            with contextlib.suppress(NetworkError):
+                _bind_to_device(sock, interface)
             _bind(sock, local_address(interface, host, port), "SDP (UDP)")
         else:
             _bind_to_device(sock, interface)

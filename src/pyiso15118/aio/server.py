@@ -244,7 +244,7 @@ class SeccServer:
                 await connection.closed()
                 evse.active = None
         except (OSError, ssl.SSLError, Iso15118Error) as error:
-            log.warning("%s: connection of %s failed: %s", endpoint.evse_id, peer, error or type(error).__name__)
+            log.warning("%s: connection of %s failed: %s", endpoint.evse_id, peer, str(error) or type(error).__name__)
             transport.abort()
         except asyncio.CancelledError:
             transport.abort()

@@ -25,6 +25,8 @@ class SimulateOptions:
     demo: bool
     scenario: Path | None
     run_dir: Path | None
+    foreign: tuple[str, ...] = ()
+    overlays: tuple[Path, ...] = ()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +34,7 @@ class SimulateOptions:
 @config_option
 @click.option("--check-config", is_flag=True, help="Check the configuration and end: 0 when it holds, else 1.")
 @click.option("--simulate", is_flag=True, help="Run this daemon and its guard against an embedded plant.")
-@click.option("--vehicles", type=click.IntRange(1, 64), help="With --simulate: how many vehicles.  [default: 1]")
+@click.option("--vehicles", type=click.IntRange(0, 64), help="With --simulate: how many vehicles.  [default: 2]")
 @click.option("--demo", is_flag=True, help="With --simulate: plug in, discharge 10 kW, print what was measured, end.")
 @click.option(
     "--scenario",
@@ -41,6 +43,19 @@ class SimulateOptions:
 )
 @click.option(
     "--run-dir", type=click.Path(path_type=Path, file_okay=False), help="With --simulate: where its files go."
+)
+@click.option(
+    "--foreign",
+    multiple=True,
+    metavar="INTERFACE:PROFILE",
+    help="With --simulate: one more EVSE for a vehicle of your own; profile strict, compat or plain.",
+)
+@click.option(
+    "--overlay",
+    "overlays",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="With --simulate: a YAML file laid over the simulation's configuration.",
 )
 @click.pass_context
 def cli(
@@ -52,6 +67,8 @@ def cli(
     demo: bool,
     scenario: Path | None,
     run_dir: Path | None,
+    foreign: tuple[str, ...],
+    overlays: tuple[Path, ...],
 ) -> None:
     """Control vehicle-to-grid power below one distribution transformer.
 
@@ -63,9 +80,22 @@ def cli(
     if simulate:
         if check_config:
             raise click.UsageError("--check-config and --simulate exclude each other")
-        options = SimulateOptions(vehicles=vehicles or 1, demo=demo, scenario=scenario, run_dir=run_dir)
+        count = 2 if vehicles is None else vehicles
+        if count == 0 and (demo or not foreign):
+            raise click.UsageError("--vehicles 0 needs --foreign, and no --demo")
+        options = SimulateOptions(
+            vehicles=count, demo=demo, scenario=scenario, run_dir=run_dir, foreign=foreign, overlays=overlays
+        )
         context.exit(_simulate(options))
-    for given, name in ((vehicles, "--vehicles"), (demo, "--demo"), (scenario, "--scenario"), (run_dir, "--run-dir")):
+    simulation_only = {
+        "--vehicles": vehicles is not None,
+        "--demo": demo,
+        "--scenario": scenario,
+        "--run-dir": run_dir,
+        "--foreign": foreign,
+        "--overlay": overlays,
+    }
+    for name, given in simulation_only.items():
         if given:
             raise click.UsageError(f"{name} belongs to --simulate")
     context.exit(_check(config_dir) if check_config else _run(config_dir))

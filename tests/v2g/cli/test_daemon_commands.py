@@ -99,7 +99,14 @@ def test_warnings_are_shown_and_no_reason_to_fail(config_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--vehicles", "2"), ("--demo",), ("--simulate", "--check-config"), ("--simulate", "--vehicles", "0"), ("x",)],
+    [
+        ("--vehicles", "2"),
+        ("--demo",),
+        ("--simulate", "--check-config"),
+        ("--simulate", "--vehicles", "0"),
+        ("--foreign", "lo:plain"),
+        ("x",),
+    ],
 )
 def test_options_that_do_not_fit_together_are_exit_code_2(words: tuple[str, ...]) -> None:
     assert run(*words).exit_code == 2
@@ -116,11 +123,21 @@ def test_the_simulation_gets_its_options(monkeypatch: pytest.MonkeyPatch, tmp_pa
     given = stand_in(monkeypatch, "v2g.simulation.supervisor", "main", 0)
     (tmp_path / "s.yaml").touch()
     words = ("--vehicles", "4", "--demo", "--scenario", str(tmp_path / "s.yaml"), "--run-dir", str(tmp_path))
+    foreign = ("--vehicles", "0", "--foreign", "eth1:compat", "--overlay", str(tmp_path / "s.yaml"))
     assert run("--simulate", *words).exit_code == 0
     assert run("--simulate").exit_code == 0
-    assert [(o.vehicles, o.demo, o.scenario, o.run_dir) for o in given] == [
-        (4, True, tmp_path / "s.yaml", tmp_path),
-        (1, False, None, None),
+    assert run("--simulate", *foreign).exit_code == 0
+    assert given == [
+        orchestrator.SimulateOptions(vehicles=4, demo=True, scenario=tmp_path / "s.yaml", run_dir=tmp_path),
+        orchestrator.SimulateOptions(vehicles=2, demo=False, scenario=None, run_dir=None),
+        orchestrator.SimulateOptions(
+            vehicles=0,
+            demo=False,
+            scenario=None,
+            run_dir=None,
+            foreign=("eth1:compat",),
+            overlays=(tmp_path / "s.yaml",),
+        ),
     ]
 
 

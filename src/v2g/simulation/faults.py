@@ -1,0 +1,215 @@
+"""What can be made to go wrong in the plant, as data: from the plant socket or a scenario file.
+
+``{"fault": "frequency", "hz": 62.5}``. A fault may carry ``for_s``: it clears itself after that time. Devices are
+named ``inverter <EVSE id>``, ``dc <EVSE id>`` and ``transducers``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from v2g.simulation.switchgear import Stuck
+
+
+class FaultError(ValueError):
+    """A fault that cannot be applied; the message says why and what is known."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="fault"):
+    """Base. ``for_s``: seconds until the fault clears itself; None: until ``clear``."""
+
+    for_s: float | None = None
+
+
+class Stall(Fault, frozen=True, kw_only=True, tag="stall"):
+    """The device accepts connections and requests and never answers."""
+
+    device: str
+
+
+class Late(Fault, frozen=True, kw_only=True, tag="late"):
+    """The device answers after ``delay_s``."""
+
+    device: str
+    delay_s: float = 2.0
+
+
+class Garbage(Fault, frozen=True, kw_only=True, tag="garbage"):
+    """The device answers with bytes that are not Modbus."""
+
+    device: str
+
+
+class Disconnect(Fault, frozen=True, kw_only=True, tag="disconnect"):
+    """The device is gone from the network."""
+
+    device: str
+
+
+class Lie(Fault, frozen=True, kw_only=True, tag="lie"):
+    """The device shows these values instead of the truth, in the point's own unit and sign."""
+
+    device: str
+    values: dict[str, float]
+
+
+class Deaf(Fault, frozen=True, kw_only=True, tag="deaf"):
+    """The inverter accepts and shows set-points and does not act on them."""
+
+    evse_id: str
+
+
+class NoReversion(Fault, frozen=True, kw_only=True, tag="no_reversion"):
+    """The inverter's reversion timer does not count."""
+
+    evse_id: str
+
+
+class InverterTrip(Fault, frozen=True, kw_only=True, tag="inverter_trip"):
+    """The inverter stops with a fault of its own."""
+
+    evse_id: str
+    text: str = "OVER_TEMP"
+
+
+class EvseTrip(Fault, frozen=True, kw_only=True, tag="evse_trip"):
+    """The DC EVSE stops with a fault of its own, in the words of its register map."""
+
+    evse_id: str
+    text: str = "emergency stop pressed"
+
+
+class SensorLoss(Fault, frozen=True, kw_only=True, tag="sensor_loss"):
+    """``top_oil_c``, ``ambient_c``, ``winding_c``, a waveform channel such as ``v_bus_a``, or all: ``waveform``."""
+
+    sensor: str
+
+
+class BreakerStuck(Fault, frozen=True, kw_only=True, tag="breaker_stuck"):
+    """The V2G breaker does not follow: ``closed`` does not open, ``open`` does not close (and opens)."""
+
+    state: Stuck = Stuck.CLOSED
+
+
+class Frequency(Fault, frozen=True, kw_only=True, tag="frequency"):
+    """Step to ``hz``, or a ramp of ``ramp_hz_s``."""
+
+    hz: float
+    ramp_hz_s: float | None = None
+
+
+class Voltage(Fault, frozen=True, kw_only=True, tag="voltage"):
+    """Step to ``pu`` of nominal: one value, or one for each of the phases a, b, c."""
+
+    pu: float | list[float]
+
+
+class PhaseJump(Fault, frozen=True, kw_only=True, tag="phase_jump"):
+    """A jump of the phase angle, one value or three."""
+
+    degrees: float | list[float]
+
+
+class InsulationLoss(Fault, frozen=True, kw_only=True, tag="insulation"):
+    """The resistance between the DC conductors and earth."""
+
+    evse_id: str
+    ohm: float = 20_000.0
+
+
+class ContactorStuck(Fault, frozen=True, kw_only=True, tag="contactor"):
+    """The EVSE's DC contactors: ``open`` do not close, ``closed`` are welded."""
+
+    evse_id: str
+    state: Stuck
+
+
+class PreCharge(Fault, frozen=True, kw_only=True, tag="precharge"):
+    """The output settles at ``gain`` times its target."""
+
+    evse_id: str
+    gain: float = 0.85
+
+
+class Ambience(Fault, frozen=True, kw_only=True, tag="set"):
+    """No fault, but conditions: what is given is set."""
+
+    base_load_w: float | None = None
+    ambient_c: float | None = None
+    top_oil_c: float | None = None
+    winding_c: float | None = None
+
+
+class Clear(Fault, frozen=True, kw_only=True, tag="clear"):
+    """End every fault (conditions stay)."""
+
+
+AnyFault = (
+    Stall
+    | Late
+    | Garbage
+    | Disconnect
+    | Lie
+    | Deaf
+    | NoReversion
+    | InverterTrip
+    | EvseTrip
+    | SensorLoss
+    | BreakerStuck
+    | Frequency
+    | Voltage
+    | PhaseJump
+    | InsulationLoss
+    | ContactorStuck
+    | PreCharge
+    | Ambience
+    | Clear
+)
+
+
+def parse_fault(data: Any) -> AnyFault:
+    """A fault from plain JSON or YAML values. Raises :class:`FaultError`."""
+    try:
+        fault: AnyFault = msgspec.convert(data, AnyFault)
+    except msgspec.ValidationError as error:
+        raise FaultError(f"{data!r}: {error}") from error
+    return fault
+
+
+class ScenarioStep(msgspec.Struct, frozen=True, kw_only=True):
+    """``at_s`` seconds after the plant's start."""
+
+    at_s: float
+    fault: AnyFault
+
+
+def load_scenario(path: Path) -> tuple[ScenarioStep, ...]:
+    """A YAML list of ``- {at: 12.0, fault: frequency, hz: 62.5}``, in order of time.
+
+    Raises :class:`FaultError` naming file, entry and reason.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise FaultError(f"scenario {path}: {error}") from error
+    if data is None:
+        return ()
+    if not isinstance(data, list):
+        raise FaultError(f"scenario {path}: must be a list of entries '- {{at: 12.0, fault: ...}}'")
+    steps = []
+    for number, entry in enumerate(data, start=1):
+        if not isinstance(entry, dict) or "at" not in entry:
+            raise FaultError(f"scenario {path}, entry {number}: needs 'at' (seconds from the start) and 'fault'")
+        fields = {str(key): value for key, value in entry.items()}
+        at_s = fields.pop("at")
+        if isinstance(at_s, bool) or not isinstance(at_s, int | float) or at_s < 0:
+            raise FaultError(f"scenario {path}, entry {number}: 'at' must be a number of seconds >= 0, not {at_s!r}")
+        try:
+            steps.append(ScenarioStep(at_s=float(at_s), fault=parse_fault(fields)))
+        except FaultError as error:
+            raise FaultError(f"scenario {path}, entry {number}: {error}") from error
+    return tuple(sorted(steps, key=lambda step: step.at_s))

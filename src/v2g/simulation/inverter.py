@@ -1,0 +1,159 @@
+"""A simulated bidirectional inverter with the behaviour of SunSpec models 702, 703 and 704.
+
+Power positive: charges. The register image turns the sign; this model knows no registers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+EFFICIENCY = 0.97
+
+
+@dataclass(slots=True, kw_only=True)
+class SimInverter:
+    """Set-point, reversion timer, ride through the loss of its terminals' voltage, and ramps."""
+
+    rated_w: float
+    nominal_voltage_v: float
+    nominal_frequency_hz: float
+    efficiency: float = EFFICIENCY
+
+    # 704: WSet and its reversion
+    enabled: bool = False
+    setpoint_w: float = 0.0
+    revert_enabled: bool = False
+    revert_setpoint_w: float = 0.0
+    reversion_s: int = 0
+    limit_enabled: bool = False
+    limit_pct: float = 100.0
+    ramp_pct_s: float = 100.0
+    # 702 settings
+    max_charge_w: float = 0.0
+    max_discharge_w: float = 0.0
+    # 703
+    permit_service: bool = True
+    enter_service_delay_s: float = 1.0
+    enter_service_high_pu: float = 1.05
+    enter_service_low_pu: float = 0.917
+    enter_service_high_hz: float = 60.1
+    enter_service_low_hz: float = 59.0
+
+    # faults
+    tripped: str | None = None
+    deaf: bool = False
+    """Accepts set-points and reports them, and does nothing of the kind (stays where it is)."""
+    reversion_dead: bool = False
+    """The reversion timer never counts."""
+
+    power_w: float = 0.0
+    voltage_v: float = 0.0
+    frequency_hz: float = 0.0
+    connected: bool = False
+    imported_wh: float = 0.0
+    exported_wh: float = 0.0
+    reversions: int = 0
+    _reverts_at_s: float | None = None
+    _healthy_since_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.max_charge_w = self.max_charge_w or self.rated_w
+        self.max_discharge_w = self.max_discharge_w or self.rated_w
+
+    def enable(self, enabled: bool, now_s: float) -> None:
+        """WSetEna was written; 1 starts the reversion timer anew."""
+        self.enabled = enabled
+        self._start_timer(now_s)
+
+    def arm_reversion(self, seconds: int, now_s: float) -> None:
+        """WSetRvrtTms was written: the timer starts anew; 0 stops it."""
+        self.reversion_s = seconds
+        self._start_timer(now_s)
+
+    def _start_timer(self, now_s: float) -> None:
+        runs = self.enabled and self.reversion_s > 0 and not self.reversion_dead
+        self._reverts_at_s = now_s + self.reversion_s if runs else None
+
+    def reversion_remaining_s(self, now_s: float) -> int:
+        """WSetRvrtRem: whole seconds, rounded up; 0 when the timer does not run (the set-point is not enabled)."""
+        if self.reversion_dead:
+            return self.reversion_s
+        if self._reverts_at_s is None:
+            return 0
+        return max(0, math.ceil(self._reverts_at_s - now_s))
+
+    def enter_service_remaining_s(self, now_s: float) -> float:
+        """ESDlyRemTms: 0 when connected or when the delay has not begun."""
+        if self.connected or self._healthy_since_s is None:
+            return 0.0
+        return max(0.0, self._healthy_since_s + self.enter_service_delay_s - now_s)
+
+    def check_timer(self, now_s: float) -> None:
+        """Revert when the time has come."""
+        if self._reverts_at_s is not None and now_s >= self._reverts_at_s:
+            self._reverts_at_s = None
+            self.setpoint_w = self.revert_setpoint_w
+            self.enabled = self.revert_enabled
+            self.reversions += 1
+
+    def wanted_w(self, now_s: float, dt_s: float, voltages_v: tuple[float, float, float], frequency_hz: float) -> float:
+        """What the inverter drives at this step given the voltages at its terminals; 0 while it is not in service.
+
+        Loss of voltage at the terminals (below half of nominal) stops it at once, as the switching bridge has
+        nothing to follow; it comes back after the enter-service criteria held for the delay.
+        """
+        self.check_timer(now_s)
+        self.voltage_v = sum(voltages_v) / 3.0
+        self.frequency_hz = frequency_hz if max(voltages_v) > 0.1 * self.nominal_voltage_v else 0.0
+        self._judge_service(now_s, voltages_v, frequency_hz)
+        if not self.connected:
+            return 0.0
+        if self.deaf:
+            return self.power_w
+        target_w = self.setpoint_w if self.enabled else 0.0
+        up_w, down_w = min(self.rated_w, self.max_charge_w), min(self.rated_w, self.max_discharge_w)
+        if self.limit_enabled:
+            ceiling_w = self.rated_w * self.limit_pct / 100.0
+            up_w, down_w = min(up_w, ceiling_w), min(down_w, ceiling_w)
+        target_w = min(up_w, max(-down_w, target_w))
+        step_w = self.rated_w * self.ramp_pct_s / 100.0 * dt_s
+        return self.power_w + min(step_w, max(-step_w, target_w - self.power_w))
+
+    def dc_power_w(self, ac_power_w: float) -> float:
+        """Power at the DC side for a power at the AC terminals."""
+        return ac_power_w * self.efficiency if ac_power_w >= 0.0 else ac_power_w / self.efficiency
+
+    def ac_power_w(self, dc_power_w: float) -> float:
+        """Power at the AC terminals for a power at the DC side."""
+        return dc_power_w / self.efficiency if dc_power_w >= 0.0 else dc_power_w * self.efficiency
+
+    def deliver(self, ac_power_w: float, dt_s: float) -> None:
+        """What really flowed, after the DC side had its say."""
+        self.power_w = ac_power_w
+        if ac_power_w >= 0.0:
+            self.imported_wh += ac_power_w * dt_s / 3600.0
+        else:
+            self.exported_wh -= ac_power_w * dt_s / 3600.0
+
+    def _judge_service(self, now_s: float, voltages_v: tuple[float, float, float], frequency_hz: float) -> None:
+        lost = min(voltages_v) < 0.5 * self.nominal_voltage_v
+        if lost or self.tripped or not self.permit_service:
+            self.connected = False
+            self._healthy_since_s = None
+            return
+        if self.connected:
+            return
+        low_v = self.enter_service_low_pu * self.nominal_voltage_v
+        high_v = self.enter_service_high_pu * self.nominal_voltage_v
+        healthy = (
+            low_v <= min(voltages_v)
+            and max(voltages_v) <= high_v
+            and self.enter_service_low_hz <= frequency_hz <= self.enter_service_high_hz
+        )
+        if not healthy:
+            self._healthy_since_s = None
+        elif self._healthy_since_s is None:
+            self._healthy_since_s = now_s
+        elif now_s - self._healthy_since_s >= self.enter_service_delay_s:
+            self.connected = True

@@ -1,0 +1,317 @@
+"""Everything a simulation needs on disk before its processes start: ports, certificates, configurations."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from pyiso15118.security import Pki, write_credential, write_trust_anchor
+from v2g.clock import Clock
+from v2g.config.schema import TlsProfileName
+from v2g.simulation.plant_config import PlantConfig, PlantEvse, write_config
+from v2g.simulation.transducer_image import ORDER, SCALE
+from v2g.simulation.vehicle_config import VehicleConfig
+
+INTERFACE = "lo"
+HOST = "127.0.0.1"
+FIRST_SECC_PORT = 15118
+FIRST_DYNAMIC_PORT = 49152
+"""A foreign vehicle may refuse a TCP port below this."""
+RATED_KVA = 250.0
+NOMINAL_VOLTAGE_V = 277.0
+EVSE_RATED_W = 22_000.0
+MAX_CURRENT_A = 80.0
+ENTER_SERVICE_DELAY_S = 1.0
+_SOC_SPREAD = (0.72, 0.64, 0.78, 0.68)
+
+
+class LayoutError(Exception):
+    """The machine lacks something; the message says what to enable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignEvse:
+    """An EVSE for a vehicle from outside: a network interface, and the TLS profile it is served with."""
+
+    interface: str
+    tls: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedVehicle:
+    """A vehicle process and its files."""
+
+    evccid: str
+    config: Path
+    state: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedEvse:
+    """One EVSE with the ports of everything around it. ``vehicle``: None where one from outside is expected."""
+
+    evse_id: str
+    interface: str
+    tls: str
+    sdp_port: int
+    tcp_port: int
+    inverter_port: int
+    dc_port: int
+    vehicle: SimulatedVehicle | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where things are. ``config_dir`` is what the daemons get as ``--config``."""
+
+    run_dir: Path
+    config_dir: Path
+    log_dir: Path
+    notify_dir: Path
+    plant_config: Path
+    plant_socket: Path
+    control_socket: Path
+    evses: tuple[SimulatedEvse, ...]
+    transducers_port: int
+
+    @property
+    def vehicles(self) -> tuple[tuple[SimulatedEvse, SimulatedVehicle], ...]:
+        """Our own vehicles, each with the EVSE it plugs into."""
+        return tuple((evse, evse.vehicle) for evse in self.evses if evse.vehicle is not None)
+
+
+def require_ipv6_loopback() -> None:
+    """Raises :class:`LayoutError` with the remedy."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        raise LayoutError(
+            f"the loopback has no IPv6 ({error.strerror or error}), and ISO 15118 speaks nothing else. Enable it: "
+            "sudo ip link set lo up; sudo sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.lo.disable_ipv6=0 "
+            "(in a container: start it with --sysctl net.ipv6.conf.all.disable_ipv6=0)"
+        ) from None
+
+
+def parse_foreign(text: str) -> ForeignEvse:
+    """``eth1:compat`` -> an EVSE on eth1. Raises :class:`LayoutError` for an unknown interface or profile."""
+    interface, _, tls = text.rpartition(":")
+    if tls not in {profile.value for profile in TlsProfileName}:
+        raise LayoutError(f"{text!r}: give INTERFACE:PROFILE with profile strict, compat or plain, like eth1:compat")
+    try:
+        socket.if_nametoindex(interface)
+    except OSError:
+        raise LayoutError(f"{text!r}: there is no network interface {interface!r}; see: ip -6 address") from None
+    return ForeignEvse(interface=interface, tls=tls)
+
+
+def build(
+    run_dir: Path,
+    vehicles: int,
+    scenario: Path | None,
+    clock: Clock,
+    *,
+    foreign: Sequence[ForeignEvse] = (),
+    overlays: Sequence[Path] = (),
+) -> Layout:
+    """Write it all: an EVSE for each of our vehicles, then the foreign ones. ``overlays`` become drop-ins.
+
+    Raises :class:`LayoutError`.
+    """
+    require_ipv6_loopback()
+    for name in ("etc", "etc/conf.d", "log", "state", "notify", "vehicles", "pki"):
+        (run_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    base = free_secc_base(vehicles)
+    ports = iter(free_tcp_ports(2 * (vehicles + len(foreign)) + 1))
+    evses = [
+        SimulatedEvse(
+            evse_id=f"US*V2G*E{number}",
+            interface=INTERFACE,
+            tls=TlsProfileName.STRICT.value,
+            sdp_port=base + number - 1,
+            tcp_port=base + number - 1,
+            inverter_port=next(ports),
+            dc_port=next(ports),
+            vehicle=SimulatedVehicle(
+                evccid=f"SIMEV{number:07d}",
+                config=run_dir / "vehicles" / f"SIMEV{number:07d}.config.json",
+                state=run_dir / "vehicles" / f"SIMEV{number:07d}.json",
+            ),
+        )
+        for number in range(1, vehicles + 1)
+    ]
+    evses += [
+        SimulatedEvse(
+            evse_id=f"US*V2G*EF{number}",
+            interface=evse.interface,
+            tls=evse.tls,
+            sdp_port=FIRST_SECC_PORT,
+            tcp_port=FIRST_DYNAMIC_PORT + number,
+            inverter_port=next(ports),
+            dc_port=next(ports),
+            vehicle=None,
+        )
+        for number, evse in enumerate(foreign, start=1)
+    ]
+    layout = Layout(
+        run_dir=run_dir,
+        config_dir=run_dir / "etc",
+        log_dir=run_dir / "log",
+        notify_dir=run_dir / "notify",
+        plant_config=run_dir / "plant.json",
+        plant_socket=run_dir / "plant.sock",
+        control_socket=run_dir / "control.sock",
+        evses=tuple(evses),
+        transducers_port=next(ports),
+    )
+    _write_pki(layout, clock)
+    _write_controller_config(layout)
+    for number, overlay in enumerate(overlays, start=1):
+        try:
+            (layout.config_dir / "conf.d" / f"50-overlay-{number}.yaml").write_bytes(overlay.read_bytes())
+        except OSError as error:
+            raise LayoutError(f"overlay {overlay} cannot be read: {error.strerror or error}") from None
+    _write_plant_config(layout, scenario)
+    return layout
+
+
+def free_tcp_ports(count: int) -> list[int]:
+    """Ports of the IPv4 loopback that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def free_secc_base(count: int) -> int:
+    """The first of ``count`` consecutive ports free for TCP and UDP on ::1, 15118 if possible."""
+    for base in _candidate_bases(count):
+        if all(_is_free(port) for port in range(base, base + count)):
+            return base
+    raise LayoutError(f"no {count} consecutive free ports from {FIRST_SECC_PORT} up on ::1; end what holds them")
+
+
+def _candidate_bases(count: int) -> Iterator[int]:
+    base = FIRST_SECC_PORT
+    while base + count <= 32_000:
+        yield base
+        base += max(100, count)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_INET6, kind) as probe:
+                if kind is socket.SOCK_STREAM:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("::1", port))
+    except OSError:
+        return False
+    return True
+
+
+def _write_pki(layout: Layout, clock: Clock) -> None:
+    yesterday = datetime.datetime.fromtimestamp(clock.unix_s(), datetime.UTC) - datetime.timedelta(days=1)
+    pki, folder = Pki(not_before=yesterday), layout.run_dir / "pki"
+    write_credential(pki.secc("US*V2G*SIMULATION"), folder, "secc")
+    v2g_root = write_trust_anchor(pki.v2g_root, folder, "v2g-root")
+    write_trust_anchor(pki.oem_root, folder, "oem-root")
+    for number, (evse, vehicle) in enumerate(layout.vehicles):
+        files = write_credential(pki.vehicle(vehicle.evccid), folder, vehicle.evccid)
+        config = VehicleConfig(
+            evccid=vehicle.evccid,
+            evse_id=evse.evse_id,
+            interface=evse.interface,
+            sdp_port=evse.sdp_port,
+            plant_socket=str(layout.plant_socket),
+            cert_chain=str(files.chain),
+            cert_key=str(files.key),
+            trust=str(v2g_root),
+            state_file=str(vehicle.state),
+            soc=_SOC_SPREAD[number % len(_SOC_SPREAD)],
+        )
+        vehicle.config.write_bytes(msgspec.json.encode(config))
+
+
+def _write_controller_config(layout: Layout) -> None:
+    pki = layout.run_dir / "pki"
+    config = {
+        "site": {"id": "simulation", "name": "Simulated site"},
+        "transformer": {"id": "TR-SIM", "rated_kva": RATED_KVA, "cooling": "DIST_ONAN"},
+        "grid": {
+            "nominal_voltage_v": NOMINAL_VOLTAGE_V,
+            "nominal_frequency_hz": 60.0,
+            "category": "III",
+            "enter_service_delay_s": ENTER_SERVICE_DELAY_S,
+        },
+        # An ordinary user's machine gives no real-time scheduling: the plant may write its samples late.
+        "waveform": {"max_age_s": 0.15},
+        "paths": {
+            "run_dir": str(layout.run_dir),
+            "state_dir": str(layout.run_dir / "state"),
+            "log_dir": str(layout.log_dir),
+        },
+        "pki": {
+            "strict_chain": str(pki / "secc.pem"),
+            "strict_key": str(pki / "secc.key"),
+            "strict_trust": str(pki / "oem-root.pem"),
+            "allow_plain": any(evse.tls == TlsProfileName.PLAIN.value for evse in layout.evses),
+        },
+        "evses": [
+            {
+                "id": evse.evse_id,
+                "kind": "DC",
+                "interface": evse.interface,
+                "sdp_port": evse.sdp_port,
+                "tcp_port": evse.tcp_port,
+                "tls": evse.tls,
+                "max_current_a": MAX_CURRENT_A,
+                "max_charge_w": EVSE_RATED_W,
+                "max_discharge_w": EVSE_RATED_W,
+                "inverter": {"driver": "sunspec", "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1}},
+                "dc": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.dc_port, "unit": 1}},
+            }
+            for evse in layout.evses
+        ],
+        "sensor_map": "sensor_map.conf",
+    }
+    text = "# Written by v2g-orchestrator --simulate; the next run writes it anew.\n"
+    (layout.config_dir / "v2g.yaml").write_text(text + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    sections = [
+        f"[{quantity.value}]\nsource = modbus\nhost = {HOST}\nport = {layout.transducers_port}\nunit = 1\n"
+        f"table = input\nregister = {register}\ntype = int16\nscale = {SCALE}\nmin = -40\nmax = 200\nmax_age_s = 5\n"
+        for register, quantity in enumerate(ORDER)
+    ]
+    (layout.config_dir / "sensor_map.conf").write_text("\n".join(sections), encoding="utf-8")
+
+
+def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
+    config = PlantConfig(
+        run_dir=str(layout.run_dir),
+        evses=tuple(
+            PlantEvse(
+                evse_id=evse.evse_id,
+                inverter_port=evse.inverter_port,
+                dc_port=evse.dc_port,
+                rated_w=EVSE_RATED_W,
+                max_current_a=MAX_CURRENT_A,
+                plugged=evse.vehicle is None,
+            )
+            for evse in layout.evses
+        ),
+        transducers_port=layout.transducers_port,
+        host=HOST,
+        nominal_voltage_v=NOMINAL_VOLTAGE_V,
+        rated_va=RATED_KVA * 1000.0,
+        enter_service_delay_s=ENTER_SERVICE_DELAY_S,
+        scenario=str(scenario.absolute()) if scenario is not None else "",
+    )
+    write_config(layout.plant_config, config)

@@ -1,0 +1,190 @@
+"""Applies faults to a plant and takes them back."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from v2g.hardware.ports import Quantity
+from v2g.hardware.waveform import CHANNELS
+from v2g.simulation import faults
+from v2g.simulation.engine import Engine
+from v2g.simulation.faults import AnyFault, FaultError
+from v2g.simulation.modbus_device import ModbusDevice
+from v2g.simulation.site import Charger
+from v2g.simulation.switchgear import Stuck
+
+MAX_ACTIVE = 200
+
+
+class Misfortune:
+    """All faults now active in one plant. Runs in the event loop; touches the site under the engine's lock."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        devices: Mapping[str, ModbusDevice],
+        lost_sensors: set[Quantity],
+        say: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._devices = devices
+        self._lost_sensors = lost_sensors
+        self._say = say
+        self._active: dict[int, AnyFault] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._pending: set[asyncio.Task[None]] = set()
+        self._last_id = 0
+
+    @property
+    def active(self) -> list[dict[str, object]]:
+        return [{"id": number, **msgspec.to_builtins(fault)} for number, fault in self._active.items()]
+
+    async def apply(self, fault: AnyFault) -> int:
+        """Make it happen; returns the fault's number for :meth:`clear`. Raises :class:`FaultError`."""
+        if isinstance(fault, faults.Clear):
+            await self.clear()
+            return 0
+        if len(self._active) >= MAX_ACTIVE:
+            raise FaultError(f"{MAX_ACTIVE} faults are active already; clear some")
+        await self._switch(fault, True)
+        self._say(f"fault: {_describe(fault)}")
+        if isinstance(fault, faults.Ambience):
+            return 0
+        self._last_id += 1
+        number = self._last_id
+        self._active[number] = fault
+        if fault.for_s is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[number] = loop.call_later(max(0.0, fault.for_s), self._expire, number)
+        return number
+
+    async def clear(self, number: int | None = None) -> None:
+        """End one fault, or all. Raises :class:`FaultError` for an unknown number."""
+        if number is not None and number not in self._active:
+            raise FaultError(f"no fault {number} is active; active are {sorted(self._active) or 'none'}")
+        for each in [number] if number is not None else list(self._active):
+            if timer := self._timers.pop(each, None):
+                timer.cancel()
+            fault = self._active.pop(each)
+            await self._switch(fault, False)
+            self._say(f"cleared: {_describe(fault)}")
+
+    def _expire(self, number: int) -> None:
+        self._timers.pop(number, None)
+        if number in self._active:
+            task = asyncio.get_running_loop().create_task(self.clear(number))
+            self._pending.add(task)
+            task.add_done_callback(self._pending.discard)
+
+    async def _switch(self, fault: AnyFault, on: bool) -> None:
+        match fault:
+            case faults.Stall(device=name):
+                self._device(name).stalled = on
+            case faults.Late(device=name, delay_s=delay_s):
+                self._device(name).delay_s = delay_s if on else 0.0
+            case faults.Garbage(device=name):
+                self._device(name).garbage = on
+            case faults.Disconnect(device=name):
+                device = self._device(name)
+                await (device.stop() if on else device.start())
+            case faults.Lie(device=name, values=values):
+                self._lie(self._device(name), values, on)
+            case faults.SensorLoss(sensor=sensor):
+                self._lose_sensor(sensor, on)
+            case _:
+                with self._engine.lock:
+                    self._touch_site(fault, on)
+
+    def _touch_site(self, fault: AnyFault, on: bool) -> None:
+        site = self._engine.site
+        grid, now_s = site.grid, self._engine.sample_time_s
+        try:
+            match fault:
+                case faults.Frequency(hz=hz, ramp_hz_s=ramp):
+                    grid.set_frequency(hz if on else grid.nominal_frequency_hz, now_s, ramp_hz_s=ramp or math.inf)
+                case faults.Voltage(pu=pu):
+                    per_phase = list(pu) if isinstance(pu, list) else [pu] * 3
+                    grid.set_voltage(per_phase if on else [1.0] * 3, now_s)
+                case faults.PhaseJump(degrees=degrees):
+                    if on:
+                        grid.jump_phase(degrees if isinstance(degrees, list) else [degrees] * 3, now_s)
+                case faults.BreakerStuck(state=state):
+                    site.breaker.stuck = state if on else Stuck.NO
+                case faults.Deaf(evse_id=evse_id):
+                    self._charger(evse_id).inverter.deaf = on
+                case faults.NoReversion(evse_id=evse_id):
+                    self._charger(evse_id).inverter.reversion_dead = on
+                case faults.InverterTrip(evse_id=evse_id, text=text):
+                    self._charger(evse_id).inverter.tripped = text if on else None
+                case faults.EvseTrip(evse_id=evse_id, text=text):
+                    self._charger(evse_id).stage.tripped = text if on else None
+                case faults.InsulationLoss(evse_id=evse_id, ohm=ohm):
+                    self._charger(evse_id).stage.lose_insulation(ohm if on else None)
+                case faults.ContactorStuck(evse_id=evse_id, state=state):
+                    self._charger(evse_id).stage.contactors.stuck = state if on else Stuck.NO
+                case faults.PreCharge(evse_id=evse_id, gain=gain):
+                    self._charger(evse_id).stage.output_gain = gain if on else 1.0
+                case faults.Ambience():
+                    self._set_conditions(fault)
+        except ValueError as error:
+            raise FaultError(str(error)) from error
+
+    def _set_conditions(self, wanted: faults.Ambience) -> None:
+        site = self._engine.site
+        if wanted.base_load_w is not None:
+            if not 0.0 <= wanted.base_load_w <= 4.0 * site.rated_va:
+                raise FaultError(f"base_load_w {wanted.base_load_w:g} is outside 0..{4 * site.rated_va:g}")
+            site.base_load_w = wanted.base_load_w
+        if wanted.ambient_c is not None:
+            site.set_ambient(wanted.ambient_c)
+        if wanted.top_oil_c is not None:
+            gradient_k = site.transformer.winding_c - site.transformer.top_oil_c
+            site.transformer.top_oil_c = wanted.top_oil_c
+            site.transformer.winding_c = wanted.top_oil_c + gradient_k
+        if wanted.winding_c is not None:
+            site.transformer.winding_c = wanted.winding_c
+
+    def _lose_sensor(self, sensor: str, on: bool) -> None:
+        if sensor == "waveform":
+            self._engine.waveform_stopped = on
+        elif sensor in CHANNELS:
+            lost = self._engine.recorder.lost_channels
+            (lost.add if on else lost.discard)(CHANNELS.index(sensor))
+        elif sensor in set(Quantity):
+            (self._lost_sensors.add if on else self._lost_sensors.discard)(Quantity(sensor))
+        else:
+            known = ", ".join(["waveform", *CHANNELS, *Quantity])
+            raise FaultError(f"unknown sensor {sensor!r}; known are {known}")
+
+    def _lie(self, device: ModbusDevice, values: Mapping[str, float], on: bool) -> None:
+        unknown = [name for name in values if name not in device.image.point_names()]
+        if unknown:
+            known = ", ".join(device.image.point_names())
+            raise FaultError(f"{device.name} has no point {', '.join(unknown)}; it has {known}")
+        for name, value in values.items():
+            if on:
+                device.lies[name] = value
+            else:
+                device.lies.pop(name, None)
+
+    def _device(self, name: str) -> ModbusDevice:
+        device = self._devices.get(name)
+        if device is None:
+            raise FaultError(f"unknown device {name!r}; known are {', '.join(self._devices)}")
+        return device
+
+    def _charger(self, evse_id: str) -> Charger:
+        charger = self._engine.site.chargers.get(evse_id)
+        if charger is None:
+            raise FaultError(f"unknown EVSE {evse_id!r}; known are {', '.join(self._engine.site.chargers)}")
+        return charger
+
+
+def _describe(fault: AnyFault) -> str:
+    fields = {key: value for key, value in msgspec.to_builtins(fault).items() if value is not None}
+    name = fields.pop("fault")
+    return " ".join([name, *(f"{key}={value}" for key, value in fields.items())])

@@ -1,0 +1,145 @@
+"""Clients of ``plant.sock``: a blocking one for measurements and faults, and a vehicle's cable."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from v2g.simulation.battery import BatteryModel
+from v2g.simulation.plant_protocol import MAX_LINE_BYTES, Measurement, Tick
+
+
+class PlantNotReachable(Exception):
+    """The plant does not answer; the message names its socket."""
+
+
+class PlantRefused(Exception):
+    """The plant answered with an error."""
+
+
+class PlantClient:
+    """Blocking; one request at a time. A context manager."""
+
+    def __init__(self, path: Path, timeout_s: float = 5.0) -> None:
+        """Raises :class:`PlantNotReachable`."""
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_s)
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            raise PlantNotReachable(f"no plant at {path}: {error.strerror or error}") from None
+        self._buffer = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def measure(self) -> Measurement:
+        return msgspec.convert(self.ask(do="measure")["measurement"], Measurement)
+
+    def fault(self, fault: str, **fields: Any) -> int:
+        """Returns the fault's number. ``fields`` as in :mod:`v2g.simulation.faults`."""
+        return int(self.ask(do="fault", fault=fault, **fields)["id"])
+
+    def clear(self, number: int | None = None) -> None:
+        self.ask(do="clear", id=number)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Raises :class:`PlantNotReachable`, :class:`PlantRefused`."""
+        try:
+            self._socket.sendall(msgspec.json.encode(request) + b"\n")
+            while b"\n" not in self._buffer:
+                piece = self._socket.recv(65_536)
+                if not piece:
+                    raise PlantNotReachable(f"the plant at {self._path} ended the connection")
+                self._buffer += piece
+        except OSError as error:
+            raise PlantNotReachable(f"the plant at {self._path} does not answer: {error}") from None
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
+        answer: dict[str, Any] = msgspec.json.decode(line)
+        if not answer.pop("ok"):
+            raise PlantRefused(str(answer.get("error")))
+        return answer
+
+
+class Cable:
+    """A vehicle's plug in an EVSE: its own sensors, its own contactor. ``tick`` is the newest reading."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tick: Tick | None = None
+        self.fresh = asyncio.Event()
+        """Set with every reading; the reader clears it."""
+        self._reader = reader
+        self._writer = writer
+        self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue(8)
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
+
+    @classmethod
+    async def plug(cls, path: Path, evse_id: str, name: str, soc: float, battery: BatteryModel) -> Cable:
+        """Raises :class:`PlantNotReachable`, :class:`PlantRefused` (something is plugged in already)."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE_BYTES)
+        except OSError as error:
+            raise PlantNotReachable(f"no plant at {path}: {error.strerror or error}") from None
+        cable = cls(reader, writer)
+        try:
+            await cable._ask(do="plug", evse_id=evse_id, name=name, soc=soc, battery=battery)
+        except BaseException:
+            await cable.close()
+            raise
+        return cable
+
+    @property
+    def alive(self) -> bool:
+        return not self._listening.done()
+
+    async def contactor(self, closed: bool) -> None:
+        """Move the vehicle's contactor. Raises :class:`PlantNotReachable`."""
+        await self._ask(do="contactor", closed=closed)
+
+    async def close(self) -> None:
+        """Pull the plug."""
+        self._listening.cancel()
+        self._writer.close()
+        await asyncio.gather(self._listening, return_exceptions=True)
+
+    async def _ask(self, **request: Any) -> None:
+        if not self.alive:
+            raise PlantNotReachable("the plant is gone")
+        try:
+            self._writer.write(msgspec.json.encode(request) + b"\n")
+            async with asyncio.timeout(2.0):
+                await self._writer.drain()
+                answer = await self._answers.get()
+        except (OSError, TimeoutError) as error:
+            raise PlantNotReachable(f"the plant does not answer: {error!r}") from None
+        if not answer["ok"]:
+            raise PlantRefused(str(answer.get("error")))
+
+    async def _listen(self) -> None:
+        try:
+            while line := await self._reader.readline():
+                message = msgspec.json.decode(line)
+                if "tick" in message:
+                    self.tick = msgspec.convert(message["tick"], Tick)
+                    self.fresh.set()
+                else:
+                    self._answers.put_nowait(message)
+        except (OSError, ValueError, asyncio.QueueFull, msgspec.MsgspecError):
+            pass
+        finally:
+            self.fresh.set()
+            if self._answers.empty():
+                self._answers.put_nowait({"ok": False, "error": "the plant is gone"})

@@ -1,0 +1,141 @@
+"""What is said on ``<run_dir>/plant.sock``: JSON, one message a line, each request answered in order.
+
+Request: ``{"do": "<what>", ...}``; answer ``{"ok": true, ...}`` or ``{"ok": false, "error": "..."}``.
+
+- ``{"do": "measure"}``: the truth of the plant, past any Modbus; times are CLOCK_MONOTONIC seconds.
+- ``{"do": "fault", "fault": "frequency", "hz": 62.5, "for_s": 2}``: see :mod:`v2g.simulation.faults`; answers ``id``.
+- ``{"do": "clear"}`` or ``{"do": "clear", "id": 3}``.
+- ``{"do": "plug", "evse_id": ..., "name": ..., "soc": 0.7, "battery": {...}}``: this connection is the cable. A
+  :class:`Tick` line ``{"tick": {...}}`` follows every 50 ms; on it ``{"do": "contactor", "closed": true}`` moves the
+  vehicle's contactor and ``{"do": "unplug"}`` (or closing the connection) pulls the plug. With ``"auto": true``
+  nobody commands the contactor: it closes when the EVSE's voltage matches; with ``"keep": true`` the plug stays in when
+  the connection closes, without ticks, until ``{"do": "unplug", "evse_id": ...}``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from v2g.simulation.battery import BatteryModel
+
+MAX_LINE_BYTES = 65_536
+TICK_PERIOD_S = 0.05
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do"):
+    pass
+
+
+class Measure(_Request, frozen=True, kw_only=True, tag="measure"):
+    pass
+
+
+class ClearFaults(_Request, frozen=True, kw_only=True, tag="clear"):
+    id: int | None = None
+
+
+class Plug(_Request, frozen=True, kw_only=True, tag="plug"):
+    """``soc`` 0..1."""
+
+    evse_id: str
+    name: str = "vehicle"
+    soc: float = 0.7
+    battery: BatteryModel = BatteryModel()
+    auto: bool = False
+    keep: bool = False
+
+
+class Unplug(_Request, frozen=True, kw_only=True, tag="unplug"):
+    """``evse_id`` is needed on a connection that is not the cable itself."""
+
+    evse_id: str | None = None
+
+
+class Contactor(_Request, frozen=True, kw_only=True, tag="contactor"):
+    closed: bool
+
+
+Request = Measure | ClearFaults | Plug | Unplug | Contactor
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """What the vehicle's own sensors say. Counters only grow, so a lost line loses no energy."""
+
+    at_s: float
+    inlet_v: float
+    """At the vehicle's inlet: what the EVSE brings while its contactors are closed."""
+    battery_v: float
+    current_a: float
+    """Positive: charges."""
+    charge_ah: float
+    """Net through the terminals since the plug went in."""
+    energy_in_wh: float
+    energy_out_wh: float
+    soc: float
+    contactor_closed: bool
+
+
+class ChargerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    """``ac_w`` at the inverter's AC terminals, positive: charges."""
+
+    ac_w: float
+    setpoint_w: float
+    setpoint_enabled: bool
+    reversion_remaining_s: int
+    reversions: int
+    connected: bool
+    exported_wh: float
+    imported_wh: float
+    last_power_at_s: float | None
+    """The last moment with more than 100 W either way."""
+    dc_v: float
+    dc_a: float
+    contactors_closed: bool
+    vehicle_contactor_closed: bool
+    plugged: bool
+    locked: bool
+    insulation: str
+    watchdog_expired: bool
+    inrush_events: int
+    opened_under_load: int
+    """How often a contactor of either side broke more than 5 A."""
+    vehicle: str | None
+    soc: float | None
+
+
+class BreakerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    closed: bool
+    commanded: bool
+    changed_at_s: float | None
+    """When the contact last moved."""
+
+
+class GridMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    frequency_hz: float
+    v_pu: tuple[float, float, float]
+    last_event_at_s: float | None
+    """When the last change by a fault began."""
+
+
+class TransformerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    top_oil_c: float
+    hot_spot_c: float
+    ambient_c: float
+    load_va: float
+    base_load_w: float
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to ``measure``."""
+
+    at_s: float
+    ac_w: float
+    """All inverters' AC terminals."""
+    chargers: dict[str, ChargerMeasurement]
+    breaker: BreakerMeasurement
+    grid: GridMeasurement
+    transformer: TransformerMeasurement
+    faults: list[dict[str, object]]
+    batches: int
+    late_batches: int
+    worst_lateness_s: float

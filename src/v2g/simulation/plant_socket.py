@@ -1,0 +1,248 @@
+"""The server of ``plant.sock``: measurements, faults and the cables of vehicles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from v2g.simulation import plant_protocol as protocol
+from v2g.simulation.battery import Battery
+from v2g.simulation.engine import Engine
+from v2g.simulation.faults import FaultError, parse_fault
+from v2g.simulation.misfortune import Misfortune
+from v2g.simulation.site import Charger, PluggedVehicle
+
+MAX_CONNECTIONS = 200
+
+
+class PlantSocket:
+    """Serves until :meth:`close`. A bad line costs its sender an error line, nobody else anything."""
+
+    def __init__(self, path: Path, engine: Engine, misfortune: Misfortune, say: Callable[[str], None]) -> None:
+        self._path = path
+        self._engine = engine
+        self._misfortune = misfortune
+        self._say = say
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=protocol.MAX_LINE_BYTES)
+        self._path.chmod(0o600)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._connections):
+            writer.close()
+        self._path.unlink(missing_ok=True)
+
+    def measure(self) -> protocol.Measurement:
+        """The site as it is at this moment."""
+        engine = self._engine
+        with engine.lock:
+            site, now_s = engine.site, engine.sample_time_s
+            return protocol.Measurement(
+                at_s=now_s,
+                ac_w=site.feeder_w,
+                chargers={name: _measure_charger(charger, now_s) for name, charger in site.chargers.items()},
+                breaker=protocol.BreakerMeasurement(
+                    closed=site.breaker.closed,
+                    commanded=site.breaker_commanded,
+                    changed_at_s=site.breaker.changed_at_s,
+                ),
+                grid=protocol.GridMeasurement(
+                    frequency_hz=site.grid.frequency_hz,
+                    v_pu=(site.grid.v_pu[0], site.grid.v_pu[1], site.grid.v_pu[2]),
+                    last_event_at_s=site.grid.last_event_at_s,
+                ),
+                transformer=protocol.TransformerMeasurement(
+                    top_oil_c=site.transformer.top_oil_c,
+                    hot_spot_c=site.transformer.hot_spot_c,
+                    ambient_c=site.transformer.ambient_c,
+                    load_va=site.transformer_va(),
+                    base_load_w=site.base_load_now_w(now_s),
+                ),
+                faults=self._misfortune.active,
+                batches=engine.batches,
+                late_batches=engine.late_batches,
+                worst_lateness_s=engine.worst_lateness_s,
+            )
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            writer.close()
+            return
+        self._connections.add(writer)
+        cable = _Cable(self._engine, writer)
+        try:
+            while line := await reader.readline():
+                try:
+                    answer = {"ok": True, **await self._handle(line, cable)}
+                except (FaultError, ValueError, msgspec.MsgspecError) as error:
+                    answer = {"ok": False, "error": str(error)}
+                writer.write(msgspec.json.encode(answer) + b"\n")
+                await writer.drain()
+                cable.stream()
+        except (ConnectionError, ValueError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            self._connections.discard(writer)
+            if cable.pull():
+                self._say(f"{cable.evse_id}: plug pulled")
+            writer.close()
+
+    async def _handle(self, line: bytes, cable: _Cable) -> dict[str, Any]:
+        data = msgspec.json.decode(line)
+        if isinstance(data, dict) and data.get("do") == "fault":
+            del data["do"]
+            return {"id": await self._misfortune.apply(parse_fault(data))}
+        request: protocol.Request = msgspec.convert(data, protocol.Request)
+        match request:
+            case protocol.Measure():
+                return {"measurement": self.measure()}
+            case protocol.ClearFaults(id=number):
+                await self._misfortune.clear(number)
+            case protocol.Plug():
+                cable.plug(request)
+                self._say(f"{request.evse_id}: {request.name} plugged in, {request.soc:.0%}")
+            case protocol.Unplug(evse_id=evse_id):
+                cable.unplug(evse_id)
+            case protocol.Contactor(closed=closed):
+                cable.contactor(closed)
+        return {}
+
+
+class _Cable:
+    """What one connection holds: at most one plug."""
+
+    def __init__(self, engine: Engine, writer: asyncio.StreamWriter) -> None:
+        self.evse_id: str | None = None
+        self._engine = engine
+        self._writer = writer
+        self._vehicle: PluggedVehicle | None = None
+        self._streaming: asyncio.Task[None] | None = None
+
+    def plug(self, request: protocol.Plug) -> None:
+        if self.evse_id is not None:
+            raise ValueError(f"this connection is plugged into {self.evse_id} already")
+        vehicle = PluggedVehicle(name=request.name, battery=Battery(request.battery, request.soc), auto=request.auto)
+        with self._engine.lock:
+            self._charger(request.evse_id).plug(vehicle)
+        if not request.keep:
+            self.evse_id, self._vehicle = request.evse_id, vehicle
+
+    def unplug(self, evse_id: str | None) -> None:
+        wanted = evse_id or self.evse_id
+        if wanted is None:
+            raise ValueError("unplug needs evse_id here: this connection is no cable")
+        with self._engine.lock:
+            charger = self._charger(wanted)
+            if charger.vehicle is None:
+                raise ValueError(f"nothing is plugged into {wanted}")
+            charger.unplug()
+        if wanted == self.evse_id:
+            self._forget()
+
+    def contactor(self, closed: bool) -> None:
+        with self._engine.lock:
+            charger, vehicle = self._mine()
+            if vehicle is None or charger is None:
+                raise ValueError("contactor: this connection is not plugged in")
+            vehicle.close_contactor(charger.stage, closed)
+
+    def pull(self) -> bool:
+        """The connection ended: the plug comes out, unless it was to be kept."""
+        with self._engine.lock:
+            charger, vehicle = self._mine()
+            if charger is not None and vehicle is not None:
+                charger.unplug()
+        pulled = self.evse_id is not None
+        if self._streaming is not None:
+            self._streaming.cancel()
+        return pulled
+
+    def stream(self) -> None:
+        """Begin with the ticks once the answer to ``plug`` is out."""
+        if self.evse_id is not None and self._streaming is None:
+            self._streaming = asyncio.get_running_loop().create_task(self._tick())
+
+    async def _tick(self) -> None:
+        try:
+            while True:
+                with self._engine.lock:
+                    tick = self._read()
+                if tick is None:
+                    self._forget()
+                    return
+                # A vehicle that does not read gets no second line before the first is gone.
+                if self._writer.transport.get_write_buffer_size() == 0:
+                    self._writer.write(msgspec.json.encode({"tick": tick}) + b"\n")
+                await asyncio.sleep(protocol.TICK_PERIOD_S)
+        except ConnectionError:
+            self._writer.close()
+
+    def _read(self) -> protocol.Tick | None:
+        charger, vehicle = self._mine()
+        if charger is None or vehicle is None:
+            return None
+        battery, stage = vehicle.battery, charger.stage
+        current_a = stage.current_a if vehicle.contactor_closed else 0.0
+        return protocol.Tick(
+            at_s=self._engine.sample_time_s,
+            inlet_v=stage.voltage_v if stage.contactors.closed else 0.0,
+            battery_v=battery.terminal_voltage_v(current_a),
+            current_a=current_a,
+            charge_ah=battery.charge_ah,
+            energy_in_wh=battery.energy_in_wh,
+            energy_out_wh=battery.energy_out_wh,
+            soc=battery.soc,
+            contactor_closed=vehicle.contactor_closed,
+        )
+
+    def _mine(self) -> tuple[Charger | None, PluggedVehicle | None]:
+        charger = self._engine.site.chargers.get(self.evse_id) if self.evse_id is not None else None
+        if charger is None or charger.vehicle is not self._vehicle:
+            return None, None
+        return charger, self._vehicle
+
+    def _charger(self, evse_id: str) -> Charger:
+        charger = self._engine.site.chargers.get(evse_id)
+        if charger is None:
+            raise ValueError(f"unknown EVSE {evse_id!r}; known are {', '.join(self._engine.site.chargers)}")
+        return charger
+
+    def _forget(self) -> None:
+        self.evse_id, self._vehicle = None, None
+
+
+def _measure_charger(charger: Charger, now_s: float) -> protocol.ChargerMeasurement:
+    inverter, stage, vehicle = charger.inverter, charger.stage, charger.vehicle
+    return protocol.ChargerMeasurement(
+        ac_w=inverter.power_w,
+        setpoint_w=inverter.setpoint_w,
+        setpoint_enabled=inverter.enabled,
+        reversion_remaining_s=inverter.reversion_remaining_s(now_s),
+        reversions=inverter.reversions,
+        connected=inverter.connected,
+        exported_wh=inverter.exported_wh,
+        imported_wh=inverter.imported_wh,
+        last_power_at_s=charger.last_power_at_s,
+        dc_v=stage.voltage_v,
+        dc_a=stage.current_a,
+        contactors_closed=stage.contactors.closed,
+        vehicle_contactor_closed=vehicle is not None and vehicle.contactor_closed,
+        plugged=stage.plugged,
+        locked=stage.locked,
+        insulation=stage.insulation.value,
+        watchdog_expired=stage.watchdog_expired,
+        inrush_events=stage.inrush_events,
+        opened_under_load=stage.contactors.opened_under_load + stage.vehicle_opened_under_load,
+        vehicle=vehicle.name if vehicle is not None else None,
+        soc=vehicle.battery.soc if vehicle is not None else None,
+    )

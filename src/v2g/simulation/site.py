@@ -1,0 +1,167 @@
+"""The simulated site: grid, transformer, base load, breaker and the chargers below it, stepped together.
+
+One step solves, for each charger, the circuit inverter - output stage - contactors - battery, and books the energy.
+Power and current positive into a vehicle.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from v2g.simulation.battery import Battery
+from v2g.simulation.dc_stage import DcStage
+from v2g.simulation.grid_source import GridSource
+from v2g.simulation.inverter import SimInverter
+from v2g.simulation.switchgear import Switch, breaker
+from v2g.simulation.thermal_plant import TransformerPlant
+
+_BASE_LOAD_POWER_FACTOR = 0.95
+_AUTO_MATCH_S = 0.1
+_AUTO_MATCH_PU = 0.05
+
+
+@dataclass(slots=True, kw_only=True)
+class PluggedVehicle:
+    """What a plug brings: a battery behind the vehicle's own contactor.
+
+    ``auto``: nobody commands the contactor; it closes when the EVSE's voltage matches the battery's and opens when
+    the EVSE has opened its own.
+    """
+
+    name: str
+    battery: Battery
+    auto: bool = False
+    contactor_closed: bool = False
+    _matched_since_s: float | None = None
+
+    def follow(self, stage: DcStage, now_s: float) -> None:
+        if not self.auto:
+            return
+        if self.contactor_closed:
+            self.contactor_closed = stage.contactors.closed
+            return
+        emf_v = self.battery.emf_v
+        matches = stage.contactors.closed and abs(stage.voltage_v - emf_v) <= _AUTO_MATCH_PU * emf_v
+        if not matches:
+            self._matched_since_s = None
+        elif self._matched_since_s is None:
+            self._matched_since_s = now_s
+        elif now_s - self._matched_since_s >= _AUTO_MATCH_S:
+            self.close_contactor(stage, True)
+            self._matched_since_s = None
+
+    def close_contactor(self, stage: DcStage, close: bool) -> None:
+        """Move the vehicle's contactor (at once; the vehicle's own delay is the vehicle's)."""
+        if close and not self.contactor_closed and stage.contactors.closed:
+            stage.inrush_events += abs(stage.voltage_v - self.battery.emf_v) > 20.0
+        if not close and self.contactor_closed and abs(stage.current_a) > 5.0:
+            stage.vehicle_opened_under_load += 1
+        self.contactor_closed = close
+
+
+@dataclass(slots=True, kw_only=True)
+class Charger:
+    """One EVSE: inverter, output stage and what is plugged in."""
+
+    evse_id: str
+    inverter: SimInverter
+    stage: DcStage = field(default_factory=DcStage)
+    vehicle: PluggedVehicle | None = None
+    last_power_at_s: float | None = None
+    """The last moment with more than 100 W at the AC terminals."""
+
+    def plug(self, vehicle: PluggedVehicle) -> None:
+        """Raises ValueError when a plug is in already."""
+        if self.vehicle is not None:
+            raise ValueError(f"{self.evse_id}: {self.vehicle.name} is plugged in already")
+        self.vehicle = vehicle
+        self.stage.plug()
+
+    def unplug(self) -> None:
+        self.vehicle = None
+        self.stage.unplug()
+
+    def step(self, now_s: float, dt_s: float, voltages_v: tuple[float, float, float], frequency_hz: float) -> None:
+        wanted_w = self.inverter.wanted_w(now_s, dt_s, voltages_v, frequency_hz)
+        vehicle, stage = self.vehicle, self.stage
+        joined = vehicle is not None and vehicle.contactor_closed
+        battery_v = vehicle.battery.terminal_voltage_v(stage.current_a) if vehicle is not None and joined else None
+        stage.step(now_s, dt_s, supplied=self.inverter.connected, battery_v=battery_v)
+        if vehicle is None or not joined or not stage.contactors.closed:
+            self.inverter.deliver(0.0, dt_s)
+            if vehicle is not None:
+                vehicle.follow(stage, now_s)
+            return
+        battery = vehicle.battery
+        ceiling_a = stage.current_ceiling_a(now_s)
+        wanted_a = battery.current_for_power_a(self.inverter.dc_power_w(wanted_w))
+        current_a = min(ceiling_a, max(-ceiling_a, wanted_a))
+        if (battery.soc >= 1.0 and current_a > 0.0) or (battery.soc <= 0.0 and current_a < 0.0):
+            current_a = 0.0
+        voltage_v = battery.terminal_voltage_v(current_a)
+        stage.carry(current_a, voltage_v, dt_s)
+        battery.move(current_a, dt_s)
+        self.inverter.deliver(self.inverter.ac_power_w(voltage_v * current_a), dt_s)
+        if abs(self.inverter.power_w) > 100.0:
+            self.last_power_at_s = now_s
+        vehicle.follow(stage, now_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """Everything below the medium-voltage side."""
+
+    grid: GridSource
+    transformer: TransformerPlant
+    chargers: dict[str, Charger]
+    rated_va: float
+    base_load_w: float = 80_000.0
+    base_load_drift_w: float = 1_500.0
+    """Amplitude of a slow swing (seven minutes) of the base load."""
+    ambient_swing_k: float = 1.0
+    breaker: Switch = field(default_factory=breaker)
+    breaker_commanded: bool = False
+    _ambient_mean_c: float | None = None
+    _started_at_s: float | None = None
+
+    def step(self, now_s: float, dt_s: float) -> None:
+        """Advance by ``dt_s`` to ``now_s``."""
+        if self._started_at_s is None:
+            self._started_at_s = now_s
+        self.breaker.command(self.breaker_commanded, now_s)
+        self.breaker.step(now_s)
+        voltages = self.grid.voltages_v if self.breaker.closed else (0.0, 0.0, 0.0)
+        for charger in self.chargers.values():
+            charger.step(now_s, dt_s, voltages, self.grid.frequency_hz)
+        self.transformer.step(self.transformer_va() / self.rated_va, dt_s)
+        self._drift(now_s)
+
+    @property
+    def feeder_w(self) -> float:
+        """Active power of the V2G feeder."""
+        return sum(charger.inverter.power_w for charger in self.chargers.values())
+
+    def base_load_now_w(self, now_s: float) -> float:
+        age_s = now_s - (self._started_at_s if self._started_at_s is not None else now_s)
+        return self.base_load_w + self.base_load_drift_w * math.sin(2.0 * math.pi * age_s / 420.0)
+
+    def base_load_var(self) -> float:
+        return self.base_load_w * math.tan(math.acos(_BASE_LOAD_POWER_FACTOR))
+
+    def transformer_va(self) -> float:
+        return math.hypot(self.base_load_w + self.feeder_w, self.base_load_var())
+
+    def set_ambient(self, ambient_c: float) -> None:
+        """Outdoor temperature from now on, -50..60 °C."""
+        if not -50.0 <= ambient_c <= 60.0:
+            raise ValueError(f"ambient {ambient_c:g} °C is outside -50..60 °C")
+        self._ambient_mean_c = ambient_c
+        self.transformer.ambient_c = ambient_c
+
+    def _drift(self, now_s: float) -> None:
+        if self._ambient_mean_c is None:
+            self._ambient_mean_c = self.transformer.ambient_c
+        age_s = now_s - (self._started_at_s or now_s)
+        swing_k = self.ambient_swing_k * math.sin(2.0 * math.pi * age_s / 3600.0)
+        self.transformer.ambient_c = self._ambient_mean_c + swing_k

@@ -1,0 +1,279 @@
+"""The simulated inverter on the wire: SunSpec models 1, 701, 702, 703 and 704 from address 40000.
+
+SunSpec counts injected power positive; the sign turns here and nowhere else in the simulation.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from v2g.hardware.registers import Table
+from v2g.hardware.sunspec.codec import END_MODEL_ID, SUNS, ModelImage, load_model
+from v2g.simulation.inverter import SimInverter
+
+BASE_ADDRESS = 40000
+MODELS = (1, 701, 702, 703, 704)
+_RUNNING, _STANDBY, _STARTING, _FAULT, _OFF = 3, 7, 2, 6, 0
+_THREE_PHASE = 2
+_WATTS, _W_MAX_PCT = 1, 0
+_ALARM_BITS = {"GROUND_FAULT": 0, "AC_DISCONNECT": 2, "GRID_DISCONNECT": 4, "OVER_TEMP": 7, "AC_UNDER_VOLT": 11}
+_MANUFACTURER_ALARM = 16
+
+
+class SunSpecImage:
+    """Implements ``DeviceImage`` for one :class:`SimInverter`."""
+
+    def __init__(self, inverter: SimInverter, serial: str, lock: threading.RLock) -> None:
+        self._inverter = inverter
+        self._lock = lock
+        self._images: dict[int, ModelImage] = {}
+        self._starts: dict[int, int] = {}
+        at = len(SUNS)
+        for number in MODELS:
+            self._images[number] = ModelImage.blank(load_model(number))
+            self._starts[number] = at
+            at += self._images[number].model.length
+        self._length = at + 2
+        self._identify(serial)
+        self._write_ratings()
+        self._take: dict[str, Callable[[float, float], None]] = {
+            "704.WSet": self._take_wset,
+            "704.WSetPct": self._take_wset_pct,
+            "704.WSetEna": self._take_enable,
+            "704.WSetRvrt": self._take_revert,
+            "704.WSetPctRvrt": self._take_revert_pct,
+            "704.WSetEnaRvrt": self._take_revert_enable,
+            "704.WSetRvrtTms": self._take_reversion_time,
+            "704.WMaxLimPctEna": self._take_limit_enable,
+            "704.WMaxLimPct": self._take_limit,
+            "704.WRmp": self._take_ramp,
+            "703.ES": self._take_permit,
+            "703.ESDlyTms": self._take_delay,
+            "703.ESVHi": self._take_high_voltage,
+            "703.ESVLo": self._take_low_voltage,
+            "703.ESHzHi": self._take_high_frequency,
+            "703.ESHzLo": self._take_low_frequency,
+            "702.WChaRteMax": self._take_max_charge,
+            "702.WDisChaRteMax": self._take_max_discharge,
+        }
+
+    def point_names(self) -> tuple[str, ...]:
+        return tuple(f"{number}.{name}" for number in MODELS for name in self._images[number].model.points)
+
+    def span(self, table: Table) -> tuple[int, int]:
+        return (BASE_ADDRESS, self._length) if table is Table.HOLDING else (0, 1)
+
+    def render(self, table: Table, lies: Mapping[str, float], now_s: float) -> list[int]:
+        if table is not Table.HOLDING:
+            return [0]
+        with self._lock:
+            self._write_measurements(now_s)
+            self._write_controls(now_s)
+        registers = list(SUNS)
+        for number in MODELS:
+            registers.extend(self._images[number].registers)
+        registers.extend((END_MODEL_ID, 0))
+        for name, value in lies.items():
+            number_text, _, point_name = name.partition(".")
+            number = int(number_text)
+            point = self._images[number].model.point(point_name)
+            start = self._starts[number] + point.offset
+            registers[start : start + point.size] = self._images[number].encode(point_name, value)
+        return registers
+
+    def write(self, address: int, values: list[int], now_s: float) -> bool:
+        at = address - BASE_ADDRESS
+        touched = self._touched(at, len(values))
+        if touched is None:
+            return False
+        number, names = touched
+        image = self._images[number]
+        start = at - self._starts[number]
+        before = list(image.registers)
+        image.registers[start : start + len(values)] = values
+        with self._lock:
+            # A switch comes after the values that it brings into force.
+            for name in sorted(names, key=lambda name: name in ("WSetEna", "WSetRvrtTms", "WMaxLimPctEna")):
+                taker = self._take.get(f"{number}.{name}")
+                value = image.number(name)
+                if taker is None:
+                    continue
+                if value is None:
+                    image.registers[:] = before
+                    return False
+                taker(value, now_s)
+        return True
+
+    def _touched(self, at: int, count: int) -> tuple[int, list[str]] | None:
+        """Model and points that a write covers; None when it leaves one model or meets a read-only register."""
+        for number in MODELS:
+            start, image = self._starts[number], self._images[number]
+            if not start <= at < start + image.model.length:
+                continue
+            first, end = at - start, at - start + count
+            if end > image.model.length:
+                return None
+            points = [p for p in image.model.points.values() if p.offset < end and p.offset + p.size > first]
+            return (number, [p.name for p in points]) if all(p.writable for p in points) else None
+        return None
+
+    # ---- what is shown ------------------------------------------------------------------------------------------
+
+    def _identify(self, serial: str) -> None:
+        common = self._images[1]
+        for name, text in (("Mn", "Simulated"), ("Md", "V2G-BiDi-22"), ("Vr", "1.0"), ("SN", serial[:32])):
+            common.set(name, text)
+        common.set("DA", 1)
+
+    def _write_ratings(self) -> None:
+        inverter, capacity = self._inverter, self._images[702]
+        power_exponent = 0
+        while inverter.rated_w * 1.2 > 32_767 * 10**power_exponent:
+            power_exponent += 1
+        for image, names in (
+            (capacity, ("W_SF", "VA_SF", "Var_SF")),
+            (self._images[701], ("W_SF", "VA_SF", "Var_SF")),
+        ):
+            for name in names:
+                image.set(name, power_exponent)
+        for name in ("WMaxRtg", "VAMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "VAChaRteMaxRtg", "VADisChaRteMaxRtg"):
+            capacity.set(name, inverter.rated_w)
+        capacity.set("WMax", inverter.rated_w)
+        capacity.set("WChaRteMax", inverter.max_charge_w)
+        capacity.set("WDisChaRteMax", inverter.max_discharge_w)
+        capacity.set("V_SF", -1)
+        capacity.set("A_SF", -1)
+        capacity.set("VNomRtg", inverter.nominal_voltage_v)
+        capacity.set("AMaxRtg", inverter.rated_w / inverter.nominal_voltage_v / 3.0)
+        capacity.set("AbnOpCatRtg", 2)
+        capacity.set("CtrlModes", 0b11)
+        measure = self._images[701]
+        for name, exponent in (("V_SF", -1), ("A_SF", -1), ("Hz_SF", -3), ("PF_SF", -3), ("TotWh_SF", 0)):
+            measure.set(name, exponent)
+        measure.set("ACType", _THREE_PHASE)
+        control = self._images[704]
+        for name, exponent in (("WSet_SF", 0), ("WSetPct_SF", -1), ("WMaxLimPct_SF", -1)):
+            control.set(name, exponent)
+        control.set("WSetMod", _WATTS)
+        control.set("WSetPct", 0)
+        control.set("WSetPctRvrt", 0)
+        control.set("AntiIslEna", 1)
+        service = self._images[703]
+        service.set("V_SF", -1)
+        service.set("Hz_SF", -2)
+
+    def _write_measurements(self, now_s: float) -> None:
+        inverter, measure = self._inverter, self._images[701]
+        faulty, running = inverter.tripped is not None, abs(inverter.power_w) > 50.0
+        state = _RUNNING if running else _STANDBY
+        if not inverter.connected:
+            state = _STARTING if inverter.enter_service_remaining_s(now_s) > 0 else _OFF
+        alarms = 0
+        if inverter.voltage_v < 0.5 * inverter.nominal_voltage_v:
+            alarms |= 1 << _ALARM_BITS["GRID_DISCONNECT"]
+        if faulty:
+            state = _FAULT
+            alarms |= 1 << _ALARM_BITS.get(inverter.tripped or "", _MANUFACTURER_ALARM)
+        measure.set("St", 0 if faulty else 1)
+        measure.set("InvSt", state)
+        measure.set("ConnSt", int(inverter.connected))
+        measure.set("Alrm", alarms)
+        measure.set("W", -inverter.power_w)
+        measure.set("VA", abs(inverter.power_w))
+        measure.set("Var", 0)
+        measure.set("PF", 1.0)
+        live_v = max(inverter.voltage_v, 1.0)
+        phase_w = inverter.power_w / 3.0
+        measure.set("A", min(3000.0, abs(inverter.power_w) / live_v))
+        measure.set("LNV", inverter.voltage_v)
+        measure.set("LLV", inverter.voltage_v * 3**0.5)
+        measure.set("Hz", inverter.frequency_hz)
+        measure.set("TotWhInj", inverter.exported_wh)
+        measure.set("TotWhAbs", inverter.imported_wh)
+        for phase in ("L1", "L2", "L3"):
+            measure.set(f"W{phase}", -phase_w)
+            measure.set(f"A{phase}", min(3000.0, abs(phase_w) / live_v))
+            measure.set(f"V{phase}", inverter.voltage_v)
+
+    def _write_controls(self, now_s: float) -> None:
+        inverter, control, service = self._inverter, self._images[704], self._images[703]
+        inverter.check_timer(now_s)
+        control.set("WSetEna", int(inverter.enabled))
+        control.set("WSet", -inverter.setpoint_w)
+        control.set("WSetRvrt", -inverter.revert_setpoint_w)
+        control.set("WSetEnaRvrt", int(inverter.revert_enabled))
+        control.set("WSetRvrtTms", inverter.reversion_s)
+        control.set("WSetRvrtRem", inverter.reversion_remaining_s(now_s))
+        control.set("WMaxLimPctEna", int(inverter.limit_enabled))
+        control.set("WMaxLimPct", inverter.limit_pct)
+        control.set("WRmp", inverter.ramp_pct_s)
+        service.set("ES", int(inverter.permit_service))
+        service.set("ESVHi", inverter.enter_service_high_pu * 100.0)
+        service.set("ESVLo", inverter.enter_service_low_pu * 100.0)
+        service.set("ESHzHi", inverter.enter_service_high_hz)
+        service.set("ESHzLo", inverter.enter_service_low_hz)
+        service.set("ESDlyTms", inverter.enter_service_delay_s)
+        service.set("ESDlyRemTms", inverter.enter_service_remaining_s(now_s))
+
+    # ---- what is taken ------------------------------------------------------------------------------------------
+
+    def _mode_is_percent(self) -> bool:
+        return self._images[704].integer("WSetMod") == _W_MAX_PCT
+
+    def _take_wset(self, value: float, now_s: float) -> None:
+        if not self._mode_is_percent():
+            self._inverter.setpoint_w = 0.0 - value
+
+    def _take_wset_pct(self, value: float, now_s: float) -> None:
+        if self._mode_is_percent():
+            self._inverter.setpoint_w = -value / 100.0 * self._inverter.rated_w
+
+    def _take_enable(self, value: float, now_s: float) -> None:
+        self._inverter.enable(value == 1, now_s)
+
+    def _take_revert(self, value: float, now_s: float) -> None:
+        self._inverter.revert_setpoint_w = 0.0 - value
+
+    def _take_revert_pct(self, value: float, now_s: float) -> None:
+        if self._mode_is_percent():
+            self._inverter.revert_setpoint_w = -value / 100.0 * self._inverter.rated_w
+
+    def _take_revert_enable(self, value: float, now_s: float) -> None:
+        self._inverter.revert_enabled = value == 1
+
+    def _take_reversion_time(self, value: float, now_s: float) -> None:
+        self._inverter.arm_reversion(int(value), now_s)
+
+    def _take_limit_enable(self, value: float, now_s: float) -> None:
+        self._inverter.limit_enabled = value == 1
+
+    def _take_limit(self, value: float, now_s: float) -> None:
+        self._inverter.limit_pct = min(100.0, value)
+
+    def _take_ramp(self, value: float, now_s: float) -> None:
+        self._inverter.ramp_pct_s = max(1.0, value)
+
+    def _take_permit(self, value: float, now_s: float) -> None:
+        self._inverter.permit_service = value == 1
+
+    def _take_delay(self, value: float, now_s: float) -> None:
+        self._inverter.enter_service_delay_s = value
+
+    def _take_high_voltage(self, value: float, now_s: float) -> None:
+        self._inverter.enter_service_high_pu = value / 100.0
+
+    def _take_low_voltage(self, value: float, now_s: float) -> None:
+        self._inverter.enter_service_low_pu = value / 100.0
+
+    def _take_high_frequency(self, value: float, now_s: float) -> None:
+        self._inverter.enter_service_high_hz = value
+
+    def _take_low_frequency(self, value: float, now_s: float) -> None:
+        self._inverter.enter_service_low_hz = value
+
+    def _take_max_charge(self, value: float, now_s: float) -> None:
+        self._inverter.max_charge_w = min(self._inverter.rated_w, value)
+
+    def _take_max_discharge(self, value: float, now_s: float) -> None:
+        self._inverter.max_discharge_w = min(self._inverter.rated_w, value)

@@ -1,0 +1,93 @@
+"""Samples of the site's voltages and currents, as a recorder at the bus would take them."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from v2g.hardware.waveform import CHANNELS
+from v2g.simulation.site import Site
+
+SAMPLE_RATE_HZ: Final = 3840
+"""64 samples a cycle at 60 Hz."""
+_VOLTAGE_NOISE_PU = 0.0005
+_CURRENT_NOISE_A = 0.15
+_INVERTER_CURRENT_LIMIT = 1.2
+_SQRT2 = math.sqrt(2.0)
+
+
+class Recorder:
+    """Turns the site's state into samples; remembers the last powers so that currents have no steps of its own."""
+
+    def __init__(self, site: Site, *, seed: int = 1) -> None:
+        self._site = site
+        self._noise = np.random.default_rng(seed).standard_normal((4099, len(CHANNELS)))
+        self._noise_at = 0
+        self._feeder_w = 0.0
+        self._base_w = site.base_load_w
+        self.lost_channels: set[int] = set()
+        """Columns whose transducer is gone: not taken (NaN)."""
+
+    def record(self, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
+        """The ``n`` samples from ``start_s`` to ``now_s`` in V and A, a column a channel. Advances the grid's phase."""
+        site = self._site
+        angles = site.grid.angles(n, SAMPLE_RATE_HZ)
+        v_rms = np.array(site.grid.voltages_v)
+        v_bus = _SQRT2 * v_rms * np.sin(angles)
+        closed = self._breaker_mask(n, start_s, now_s)
+        feeder_w, base_w = site.feeder_w, site.base_load_now_w(now_s)
+        ramp = np.arange(1, n + 1) / n
+        feeder = (self._feeder_w + (feeder_w - self._feeder_w) * ramp) * closed
+        base = self._base_w + (base_w - self._base_w) * ramp
+        self._feeder_w, self._base_w = feeder_w, base_w
+        rated_w = sum(charger.inverter.rated_w for charger in site.chargers.values())
+        i_v2g = self._currents(feeder, 0.0, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
+        i_tr = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va) + i_v2g
+        samples = np.empty((n, len(CHANNELS)))
+        samples[:, 0:3] = v_bus
+        samples[:, 3:6] = i_tr
+        samples[:, 6:9] = i_v2g
+        samples[:, 9:12] = v_bus * closed[:, None]
+        self._add_noise(samples)
+        for channel in self.lost_channels:
+            samples[:, channel] = np.nan
+        return samples
+
+    def _breaker_mask(self, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
+        breaker = self._site.breaker
+        state = 1.0 if breaker.closed else 0.0
+        changed_at_s = breaker.changed_at_s
+        if changed_at_s is None or changed_at_s <= start_s:
+            return np.full(n, state)
+        times = start_s + (now_s - start_s) * np.arange(1, n + 1) / n
+        return np.where(times >= changed_at_s, state, 1.0 - state)
+
+    def _currents(
+        self,
+        power_w: NDArray[np.float64],
+        reactive_var: float,
+        v_rms: NDArray[np.float64],
+        angles: NDArray[np.float64],
+        ceiling_va: float,
+    ) -> NDArray[np.float64]:
+        nominal = self._site.grid.nominal_voltage_v
+        share = np.where(v_rms > 0.05 * nominal, 1.0 / (3.0 * np.maximum(v_rms, 0.05 * nominal)), 0.0)
+        most_a = ceiling_va / (3.0 * nominal)
+        active = np.clip(power_w[:, None] * share, -most_a, most_a)
+        result: NDArray[np.float64] = _SQRT2 * active * np.sin(angles)
+        if reactive_var:
+            result -= (_SQRT2 * reactive_var * share) * np.cos(angles)
+        return result
+
+    def _add_noise(self, samples: NDArray[np.float64]) -> None:
+        n = len(samples)
+        if self._noise_at + n > len(self._noise):
+            self._noise_at = (self._noise_at * 7 + 13) % max(1, len(self._noise) - n)
+        noise = self._noise[self._noise_at : self._noise_at + n]
+        self._noise_at += n
+        volts = _VOLTAGE_NOISE_PU * self._site.grid.nominal_voltage_v
+        scale = np.array([volts] * 3 + [_CURRENT_NOISE_A] * 6 + [volts] * 3)
+        samples += noise * scale

@@ -1,0 +1,339 @@
+"""The plant behind its wires: a plain Modbus client, the plant socket, faults and scenario files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+
+from v2g.clock import SystemClock
+from v2g.hardware.breaker import MmapBreakerOutput
+from v2g.hardware.register_map import RegisterImage, load_map
+from v2g.hardware.registers import Table
+from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model
+from v2g.hardware.waveform import WaveformReader
+from v2g.simulation.battery import BatteryModel
+from v2g.simulation.plant import Plant
+from v2g.simulation.plant_client import Cable, PlantClient, PlantNotReachable, PlantRefused
+from v2g.simulation.plant_config import PlantConfig, PlantEvse
+
+EVSE = "US*V2G*E1"
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+class Running:
+    """A plant in this process, with a hand that holds its breaker closed."""
+
+    def __init__(self, plant: Plant, config: PlantConfig) -> None:
+        self.plant = plant
+        self.config = config
+        self.run_dir = Path(config.run_dir)
+        self.clients: list[AsyncModbusTcpClient] = []
+        self.hold_closed = True
+
+    async def modbus(self, port: int) -> AsyncModbusTcpClient:
+        client = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=0.3, retries=0, reconnect_delay=0)
+        assert await client.connect()
+        self.clients.append(client)
+        return client
+
+    async def inverter(self) -> AsyncModbusTcpClient:
+        return await self.modbus(self.config.evses[0].inverter_port)
+
+    async def dc(self) -> AsyncModbusTcpClient:
+        return await self.modbus(self.config.evses[0].dc_port)
+
+    async def ask(self, **request: object) -> dict:
+        def exchange() -> dict:
+            with PlantClient(self.run_dir / "plant.sock") as client:
+                return client.ask(**request)
+
+        return await asyncio.to_thread(exchange)
+
+    async def until(self, condition, seconds: float = 3.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition(self.plant.socket.measure()):
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    ports = free_ports(3)
+    config = PlantConfig(
+        run_dir=str(tmp_path),
+        evses=(PlantEvse(evse_id=EVSE, inverter_port=ports[0], dc_port=ports[1]),),
+        transducers_port=ports[2],
+        enter_service_delay_s=0.05,
+    )
+    plant = Plant(config)
+    await plant.start()
+    output, clock = MmapBreakerOutput(tmp_path / "breaker"), SystemClock()
+
+    made = Running(plant, config)
+
+    async def hold() -> None:
+        while True:
+            if made.hold_closed:
+                output.hold(True, clock.monotonic_s())
+            await asyncio.sleep(0.05)
+
+    holding = asyncio.create_task(hold())
+    yield made
+    holding.cancel()
+    for client in made.clients:
+        client.close()
+    await plant.close()
+
+
+async def sunspec(client: AsyncModbusTcpClient, wanted: int) -> tuple[int, ModelImage]:
+    at = 40002
+    while True:
+        number, length = (await client.read_holding_registers(at, count=2)).registers
+        assert number != END_MODEL_ID, f"model {wanted} is not there"
+        if number == wanted:
+            break
+        at += length + 2
+    model, registers = load_model(wanted), []
+    while len(registers) < model.length:
+        count = min(125, model.length - len(registers))
+        registers += (await client.read_holding_registers(at + len(registers), count=count)).registers
+    return at, ModelImage(model, registers)
+
+
+async def test_the_inverter_is_a_sunspec_device_from_one_end_to_the_other(running: Running) -> None:
+    client = await running.inverter()
+    assert (await client.read_holding_registers(40000, count=2)).registers == [0x5375, 0x6E53]
+    await running.until(lambda m: m.chargers[EVSE].connected)
+    _, common = await sunspec(client, 1)
+    _, measure = await sunspec(client, 701)
+    _, capacity = await sunspec(client, 702)
+    _, service = await sunspec(client, 703)
+    assert common.get("Mn") == "Simulated"
+    assert measure.number("LNV") == pytest.approx(277.0, abs=0.2)
+    assert measure.number("Hz") == pytest.approx(60.0)
+    assert (measure.integer("ConnSt"), measure.integer("St"), measure.integer("Alrm")) == (1, 1, 0)
+    assert capacity.number("WDisChaRteMaxRtg") == 22_000.0
+    assert service.number("ES") == 1
+
+
+async def test_read_only_and_absent_registers_refuse_writes(running: Running) -> None:
+    client = await running.inverter()
+    at, measure = await sunspec(client, 701)
+    assert (await client.write_register(at + measure.model.point("W").offset, 7)).isError()
+    assert (await client.write_register(39_000, 7)).isError()
+    control_at, control = await sunspec(client, 704)
+    remaining = control.model.point("WSetRvrtRem").offset
+    assert (await client.write_registers(control_at + remaining, [0, 9])).isError()
+
+
+async def test_set_point_and_reversion_work_over_the_wire(running: Running) -> None:
+    await running.ask(do="plug", evse_id=EVSE, auto=True, keep=True)
+    dc, inverter = await running.dc(), await running.inverter()
+    assert not (await dc.write_registers(0, [1, 0b101, 0, 40_000, 0, 6_000])).isError()
+    await running.until(lambda m: m.chargers[EVSE].vehicle_contactor_closed)
+    at, control = await sunspec(inverter, 704)
+    offset = control.model.point
+    await inverter.write_registers(at + offset("WSetRvrt").offset, [0, 0])
+    await inverter.write_registers(at + offset("WSetEnaRvrt").offset, [1])
+    await inverter.write_registers(at + offset("WSetRvrtTms").offset, [0, 1])
+    await inverter.write_registers(at + offset("WSetEna").offset, [1, 1, *control.encode("WSet", 5_000)])
+    _, control = await sunspec(inverter, 704)
+    assert (control.number("WSet"), control.number("WSetEna"), control.number("WSetRvrtRem")) == (5_000.0, 1, 1)
+    await running.until(lambda m: abs(m.ac_w + 5_000.0) < 1.0)
+    _, measure = await sunspec(inverter, 701)
+    assert measure.number("W") == pytest.approx(5_000.0, abs=1.0)
+    await running.until(lambda m: m.ac_w == 0.0)
+    _, control = await sunspec(inverter, 704)
+    assert (control.number("WSet"), control.number("WSetRvrtRem")) == (0, 0)
+    assert running.plant.socket.measure().chargers[EVSE].reversions == 1
+
+
+async def test_the_dc_evse_speaks_its_register_map(running: Running) -> None:
+    client, map_ = await running.dc(), load_map("v2g-dc-evse")
+    image = RegisterImage(map_)
+
+    async def read() -> RegisterImage:
+        for block in map_.read_blocks():
+            assert block.table is Table.INPUT
+            image.load(block, (await client.read_input_registers(block.address, count=block.count)).registers)
+        return image
+
+    assert (await read()).wrong_identity() is None
+    assert not image.flag("plugged")
+    await running.ask(do="plug", evse_id=EVSE, keep=True)
+    assert not (await client.write_registers(0, [1, 0b111, 0, 0, 0, 0])).isError()
+    await running.until(lambda m: m.chargers[EVSE].insulation == "testing")
+    assert (await read()).text("insulation") == "testing"
+    assert image.flag("connector_locked")
+    assert image.flag("contactors_closed")
+    await running.until(lambda m: m.chargers[EVSE].insulation == "valid")
+    assert (await read()).number("insulation_ohm") == 2_000_000.0
+    assert not (await client.write_registers(0, [1, 0, 0, 0, 0, 0])).isError()
+    assert running.plant.socket.measure().chargers[EVSE].contactors_closed, "the heartbeat did not change"
+    assert not (await client.write_registers(0, [2, 0, 0, 0, 0, 0])).isError()
+    await running.until(lambda m: not m.chargers[EVSE].contactors_closed)
+    assert (await client.write_register(90, 1)).isError()
+
+
+async def test_transducers_and_the_loss_of_one(running: Running) -> None:
+    client = await running.modbus(running.config.transducers_port)
+    truth = running.plant.socket.measure().transformer
+    values = [v / 10 for v in (await client.read_input_registers(0, count=3)).registers]
+    assert values == pytest.approx([truth.top_oil_c, truth.ambient_c, truth.hot_spot_c], abs=0.5)
+    await running.ask(do="fault", fault="sensor_loss", sensor="top_oil_c")
+    assert (await client.read_input_registers(0, count=1)).registers == [0x8000]
+    await running.ask(do="clear")
+    assert (await client.read_input_registers(0, count=1)).registers[0] != 0x8000
+
+
+async def test_a_stalled_device_takes_requests_and_never_answers(running: Running) -> None:
+    client = await running.inverter()
+    number = (await running.ask(do="fault", fault="stall", device=f"inverter {EVSE}"))["id"]
+    with pytest.raises(ModbusException):
+        await client.read_holding_registers(40000, count=2)
+    await running.ask(do="clear", id=number)
+    fresh = await running.inverter()
+    assert (await fresh.read_holding_registers(40000, count=2)).registers[0] == 0x5375
+
+
+async def test_a_disconnected_device_is_gone_and_comes_back(running: Running) -> None:
+    client = await running.dc()
+    await running.ask(do="fault", fault="disconnect", device=f"dc {EVSE}")
+    with pytest.raises(ModbusException):
+        await client.read_input_registers(0, count=2)
+    with pytest.raises(OSError, match=r"[Cc]onnect"):
+        await asyncio.open_connection("127.0.0.1", running.config.evses[0].dc_port)
+    await running.ask(do="clear")
+    again = await running.dc()
+    assert (await again.read_input_registers(0, count=1)).registers == [0x5645]
+
+
+async def test_a_fault_with_a_duration_ends_by_itself(running: Running) -> None:
+    await running.ask(do="fault", fault="voltage", pu=[1.0, 0.5, 1.0], for_s=0.05)
+    assert running.plant.socket.measure().grid.v_pu == (1.0, 0.5, 1.0)
+    await running.until(lambda m: m.faults == [])
+    assert running.plant.socket.measure().grid.v_pu == (1.0, 1.0, 1.0)
+
+
+async def test_a_late_device_answers_after_its_delay(running: Running) -> None:
+    client = await running.modbus(running.config.transducers_port)
+    await running.ask(do="fault", fault="late", device="transducers", delay_s=0.1)
+    before = SystemClock().monotonic_s()
+    assert len((await client.read_input_registers(0, count=3)).registers) == 3
+    assert SystemClock().monotonic_s() - before >= 0.1
+
+
+async def test_a_lying_device_shows_what_it_was_told(running: Running) -> None:
+    client = await running.inverter()
+    await running.ask(do="fault", fault="lie", device=f"inverter {EVSE}", values={"701.W": 9_999.0})
+    _, measure = await sunspec(client, 701)
+    assert measure.number("W") == 9_999.0
+    assert running.plant.socket.measure().ac_w == 0.0
+    await running.ask(do="clear")
+    _, measure = await sunspec(client, 701)
+    assert measure.number("W") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"do": "dance"}, "dance"),
+        ({"do": "fault", "fault": "earthquake"}, "earthquake"),
+        ({"do": "fault", "fault": "stall", "device": "toaster"}, "known are inverter"),
+        ({"do": "fault", "fault": "sensor_loss", "sensor": "nose"}, "known are waveform"),
+        ({"do": "fault", "fault": "deaf", "evse_id": "E9"}, "unknown EVSE"),
+        ({"do": "fault", "fault": "frequency", "hz": -3}, "1..200 Hz"),
+        ({"do": "fault", "fault": "frequency", "hz": "fast"}, "hz"),
+        ({"do": "fault", "fault": "lie", "device": "transducers", "values": {"x": 1}}, "no point x"),
+        ({"do": "clear", "id": 77}, "no fault 77"),
+        ({"do": "plug", "evse_id": "E9"}, "unknown EVSE"),
+        ({"do": "plug", "evse_id": EVSE, "soc": 7}, "outside 0..1"),
+        ({"do": "unplug"}, "needs evse_id"),
+        ({"do": "unplug", "evse_id": EVSE}, "nothing is plugged"),
+        ({"do": "contactor", "closed": True}, "not plugged in"),
+    ],
+)
+async def test_a_bad_request_gets_an_error_in_words_and_changes_nothing(running, request_, words) -> None:
+    with pytest.raises(PlantRefused, match=words):
+        await running.ask(**request_)
+    assert running.plant.socket.measure().faults == []
+
+
+async def test_garbage_on_the_socket_harms_nobody(running: Running) -> None:
+    _, writer = await asyncio.open_unix_connection(str(running.run_dir / "plant.sock"))
+    writer.write(b"\x00\xff{{{\n" + b"x" * 200_000)
+    await writer.drain()
+    assert (await running.ask(do="measure"))["measurement"]["breaker"]
+    writer.close()
+
+
+async def test_a_frequency_step_is_dated_and_seen_in_the_buffer(running: Running) -> None:
+    await running.ask(do="fault", fault="frequency", hz=62.5)
+    measured = running.plant.socket.measure()
+    assert measured.grid.last_event_at_s is not None
+    assert abs(SystemClock().monotonic_s() - measured.grid.last_event_at_s) < 0.5
+    await asyncio.sleep(0.15)
+    window = WaveformReader(running.run_dir / "waveform").latest(256)
+    rising = [i for i in range(1, 256) if window.samples[i - 1, 0] < 0 <= window.samples[i, 0]]
+    period = (rising[-1] - rising[0]) / (len(rising) - 1)
+    assert 3840 / period == pytest.approx(62.5, rel=0.02)
+
+
+async def test_the_breaker_opens_when_nobody_holds_it(running: Running) -> None:
+    await running.until(lambda m: m.breaker.closed)
+    running.hold_closed = False
+    let_go_s = SystemClock().monotonic_s()
+    await running.until(lambda m: not m.breaker.closed)
+    opened_s = running.plant.socket.measure().breaker.changed_at_s
+    assert opened_s is not None
+    assert 0.4 < opened_s - let_go_s < 0.7, "500 ms of hold-to-close and 50 ms of opening"
+
+
+async def test_a_stuck_breaker_does_not_follow(running: Running) -> None:
+    await running.until(lambda m: m.breaker.closed)
+    await running.ask(do="fault", fault="breaker_stuck", state="open")
+    await running.until(lambda m: not m.breaker.closed)
+    assert running.plant.socket.measure().breaker.commanded
+    await running.ask(do="clear")
+    await running.until(lambda m: m.breaker.closed)
+
+
+async def test_a_cable_carries_ticks_and_the_plug_comes_out_with_it(running: Running) -> None:
+    cable = await Cable.plug(running.run_dir / "plant.sock", EVSE, "car", 0.5, BatteryModel())
+    async with asyncio.timeout(1.0):
+        await cable.fresh.wait()
+    assert cable.tick is not None
+    assert (cable.tick.soc, cable.tick.contactor_closed) == (0.5, False)
+    await cable.contactor(True)
+    assert running.plant.socket.measure().chargers[EVSE].vehicle_contactor_closed
+    with pytest.raises(PlantRefused, match="plugged in already"):
+        await Cable.plug(running.run_dir / "plant.sock", EVSE, "second", 0.5, BatteryModel())
+    await cable.close()
+    await running.until(lambda m: not m.chargers[EVSE].plugged)
+    with pytest.raises(PlantNotReachable):
+        await cable.contactor(False)
+    with pytest.raises(PlantNotReachable, match="no plant at"):
+        await Cable.plug(running.run_dir / "other.sock", EVSE, "car", 0.5, BatteryModel())
+
+
+async def test_samples_are_never_older_than_the_guard_accepts(running: Running) -> None:
+    reader, clock = WaveformReader(running.run_dir / "waveform"), SystemClock()
+    await asyncio.sleep(0.1)
+    ages = []
+    for _ in range(50):
+        ages.append(clock.monotonic_s() - reader.latest(64).as_of_s)
+        await asyncio.sleep(0.005)
+    assert sorted(ages)[len(ages) // 2] < 0.03

@@ -1,0 +1,121 @@
+"""The run directory refuses what is not its own; the layout's files hold together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from v2g.clock import ManualClock
+from v2g.config.loader import load
+from v2g.simulation import layout as layouts
+from v2g.simulation import plant_config, vehicle_config
+from v2g.simulation.layout import LayoutError
+from v2g.simulation.run_directory import RunDirectory, RunDirectoryError
+
+
+def test_a_new_directory_is_private_and_locked(tmp_path: Path) -> None:
+    first = RunDirectory(tmp_path / "run")
+    first.take()
+    assert stat.S_IMODE(first.path.stat().st_mode) == 0o700
+    with pytest.raises(RunDirectoryError, match=rf"pid {os.getpid()}\) runs in"):
+        RunDirectory(tmp_path / "run").take()
+    first.release()
+    again = RunDirectory(tmp_path / "run")
+    again.take()
+    again.release()
+
+
+def test_leftovers_of_a_former_run_are_removed_and_logs_survive_the_end(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.take()
+    for name in ("control.sock", "waveform", "plant.json"):
+        (directory.path / name).touch()
+    for name in ("pki", "log", "vehicles"):
+        (directory.path / name).mkdir()
+        (directory.path / name / "file").touch()
+    directory.release()
+    assert sorted(p.name for p in directory.path.iterdir()) == ["log", "simulation.lock", "vehicles"]
+    directory.take()
+    assert [p.name for p in directory.path.iterdir()] == ["simulation.lock"]
+    directory.release()
+
+
+def test_a_directory_with_other_things_in_it_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    with pytest.raises(RunDirectoryError, match="not empty and no simulation made it"):
+        RunDirectory(tmp_path).take()
+    assert (tmp_path / "precious").exists()
+
+
+def test_links_files_and_long_paths_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(RunDirectoryError, match="not a directory of its own"):
+        RunDirectory(tmp_path / "link").take()
+    with pytest.raises(RunDirectoryError, match="too long"):
+        RunDirectory(tmp_path / ("x" * 100)).take()
+    with pytest.raises(RunDirectoryError, match="cannot be made"):
+        RunDirectory(Path("/proc/nowhere")).take()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to make another user's directory")
+def test_another_user_s_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    os.chown(tmp_path / "run", 12345, 12345)
+    with pytest.raises(RunDirectoryError, match="belongs to another user"):
+        RunDirectory(tmp_path / "run").take()
+
+
+def test_the_default_directory_is_where_the_control_commands_look(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert RunDirectory.choose(None).path == tmp_path / "v2g-sim"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "missing"))
+    assert RunDirectory.choose(None).path == Path(f"/tmp/v2g-sim-{os.getuid()}")
+    assert RunDirectory.choose(tmp_path / "mine").path == tmp_path / "mine"
+
+
+def test_the_layout_is_a_configuration_that_loads(tmp_path: Path) -> None:
+    layout = layouts.build(tmp_path, 2, None, ManualClock())
+    loaded = load(layout.config_dir)
+    plant = plant_config.read_config(layout.plant_config)
+    assert loaded.warnings == ()
+    assert [e.id for e in loaded.config.evses] == [e.evse_id for e in plant.evses] == ["US*V2G*E1", "US*V2G*E2"]
+    for evse, simulated, made in zip(loaded.config.evses, plant.evses, layout.evses, strict=True):
+        assert (evse.inverter.modbus.port, evse.dc.modbus.port) == (simulated.inverter_port, simulated.dc_port)
+        vehicle = vehicle_config.read_config(made.vehicle.config)
+        assert (vehicle.sdp_port, vehicle.evse_id) == (evse.sdp_port, evse.id)
+        assert stat.S_IMODE(Path(vehicle.cert_key).stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path(loaded.config.pki.strict_key).stat().st_mode) == 0o600
+
+
+def test_taken_ports_are_passed_over(monkeypatch) -> None:
+    monkeypatch.setattr(layouts, "FIRST_SECC_PORT", 27_318)
+    base = layouts.free_secc_base(2)
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as taken:
+        taken.bind(("::1", base + 1))
+        taken.listen()
+        assert layouts.free_secc_base(2) not in (base, base + 1)
+    assert len(set(layouts.free_tcp_ports(9))) == 9
+
+
+def test_without_ipv6_on_the_loopback_the_remedy_is_said(monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(99, "Cannot assign requested address")
+
+    monkeypatch.setattr(layouts.socket.socket, "bind", refuse)
+    with pytest.raises(LayoutError, match=r"sysctl net\.ipv6\.conf\.all\.disable_ipv6=0"):
+        layouts.require_ipv6_loopback()
+
+
+def test_a_vehicle_s_state_survives_and_a_torn_one_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    assert vehicle_config.read_state(path) is None
+    state = vehicle_config.VehicleState(evccid="X", evse_id="E", soc=0.5, stored_wh=30_000.0, energy_out_wh=12.5)
+    vehicle_config.write_state(path, state)
+    assert vehicle_config.read_state(path) == state
+    path.write_bytes(path.read_bytes()[:-10])
+    assert vehicle_config.read_state(path) is None

@@ -1,0 +1,71 @@
+"""EcoG's vehicle against the whole daemon: a dispatch order reverses the current, and the vehicle sees it."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.interop
+
+FOREIGN = "US*V2G*EF1"
+OURS = "US*V2G*E1"
+
+
+def in_charge_loop(site: Any, evse_id: str) -> bool:
+    session = site.evse(evse_id).get("session") or {}
+    return session.get("state") in {"charging", "discharging"}
+
+
+def discharge_is_seen_within_2_s(site: Any, vehicle: Any) -> None:
+    site.wait_for("the peer's first loop requests", lambda: vehicle.requests() > 3, 10)
+    ordered_at = time.monotonic()
+    order = site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW", "--evse", FOREIGN)
+    assert order.returncode == 0, order.stdout + order.stderr
+    site.wait_for("a negative EVSEPresentCurrent", lambda: min(vehicle.loop_currents_a(), default=0) < -20, 5)
+    assert time.monotonic() - ordered_at < 2.5
+    site.wait_for("-10 kW at the plant", lambda: abs((site.evse(FOREIGN)["power_w"] or 0) + 10_000) <= 200, 2)
+
+
+@pytest.mark.parametrize(("profile", "tls"), [("plain", "none"), ("compat", "tls-enforced")])
+def test_peer_vehicle_discharges_10_kw_on_one_command(
+    start_site: Any, start_peer_vehicle: Any, profile: str, tls: str
+) -> None:
+    site = start_site(profile=profile)
+    vehicle = start_peer_vehicle(tls=tls, loops=200)
+    site.wait_for("the peer's charge loop", lambda: in_charge_loop(site, FOREIGN))
+
+    discharge_is_seen_within_2_s(site, vehicle)
+
+    site.wait_for("SessionStop", lambda: "SessionStopRes received" in vehicle.log, 60)
+    site.wait_for("the end of the session in comms.log", lambda: "SESSION_STOPPED" in site.log("comms.log"), 5)
+
+
+def test_vehicle_that_is_silent_for_a_second_in_the_loop_ends_in_secc_timeout(
+    start_site: Any, start_peer_vehicle: Any
+) -> None:
+    site = start_site(profile="plain", loop_timeout_s=0.5)
+    start_peer_vehicle(tls="none", loops=5, delay_s=1)
+    site.wait_for("the timeout in comms.log", lambda: re.search(r"ERROR: SECC_TIMEOUT", site.log("comms.log")))
+
+
+def test_peer_in_compat_and_ours_in_strict_are_served_by_one_process(start_site: Any, start_peer_vehicle: Any) -> None:
+    site = start_site(profile="compat", vehicles=1)
+    site.wait_for("our vehicle's charge loop", lambda: in_charge_loop(site, OURS))
+    vehicle = start_peer_vehicle(tls="tls-enforced", loops=200)
+    site.wait_for("the peer's charge loop", lambda: in_charge_loop(site, FOREIGN))
+
+    order = site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW")
+    assert order.returncode == 0, order.stdout + order.stderr
+
+    site.wait_for("both to discharge", lambda: both_discharge(site), 5)
+    assert site.evse(OURS)["tls"] == "strict"
+    assert site.evse(FOREIGN)["tls"] == "compat"
+    assert min(vehicle.loop_currents_a(), default=0) < 0
+
+
+def both_discharge(site: Any) -> bool:
+    powers = [site.evse(evse_id)["power_w"] or 0 for evse_id in (OURS, FOREIGN)]
+    return max(powers) < -1000 and abs(sum(powers) + 10_000) <= 200

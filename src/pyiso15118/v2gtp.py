@@ -43,6 +43,7 @@ class PayloadType(enum.IntEnum):
 _NAMESPACES: dict[int, Namespace] = {
     PayloadType.SAP: Namespace.APP_PROTOCOL,
     PayloadType.MAINSTREAM: Namespace.COMMON_MESSAGES,
+    PayloadType.AC: Namespace.AC,
     PayloadType.DC: Namespace.DC,
     PayloadType.SCHEDULE_RENEGOTIATION: Namespace.COMMON_MESSAGES,
     PayloadType.METERING_CONFIRMATION: Namespace.COMMON_MESSAGES,
@@ -51,6 +52,7 @@ _NAMESPACES: dict[int, Namespace] = {
 _PAYLOAD_TYPES: dict[Namespace, PayloadType] = {
     Namespace.APP_PROTOCOL: PayloadType.SAP,
     Namespace.COMMON_MESSAGES: PayloadType.MAINSTREAM,
+    Namespace.AC: PayloadType.AC,
     Namespace.DC: PayloadType.DC,
 }
 

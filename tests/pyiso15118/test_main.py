@@ -50,6 +50,17 @@ def test_a_fragment_goes_both_ways() -> None:
     assert (code, encoded) == (0, decoded)
 
 
+def test_payload_type_of_ac_selects_its_messages(shared_data: Path) -> None:
+    source = shared_data / "iso15118" / "captures" / "ISO-20_BPT_AC_DS5366_Josev.jsonl"
+    rows = [row for row in map(json.loads, source.read_text().splitlines()) if row["payload_type"] == "0x8003"]
+    code, answers = run("decode", *({"payload_type": "0x8003", "hex": row["hex"]} for row in rows))
+    assert (code, len(answers)) == (0, 24)
+    assert {answer["namespace"] for answer in answers} == {"urn:iso:std:iso:15118:-20:AC"}
+    assert [answer["json"] for answer in answers] == [row["decoded"] for row in rows]
+    code, encoded = run("encode", *({"payload_type": 0x8003, "json": row["decoded"]} for row in rows))
+    assert (code, encoded) == (0, answers)
+
+
 @pytest.mark.parametrize(
     ("command", "line", "reason"),
     [

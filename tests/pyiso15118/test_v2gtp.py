@@ -80,6 +80,7 @@ def test_garbage_gives_frames_or_a_protocol_error(data: bytes) -> None:
 def test_payload_types_select_the_schema() -> None:
     assert namespace_of(0x8001) is Namespace.APP_PROTOCOL
     assert namespace_of(0x8002) is Namespace.COMMON_MESSAGES
+    assert namespace_of(0x8003) is Namespace.AC
     assert namespace_of(0x8004) is Namespace.DC
     assert namespace_of(0x8101) is Namespace.COMMON_MESSAGES
     assert namespace_of(0x8006) is None
@@ -87,7 +88,7 @@ def test_payload_types_select_the_schema() -> None:
 
 
 def test_main_stream_payload_types_lead_back_to_their_schema() -> None:
-    for namespace in (Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.DC):
+    for namespace in (Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC):
         assert namespace_of(payload_type_of(namespace)) is namespace
     with pytest.raises(LocalProtocolError, match="no messages"):
         payload_type_of(Namespace.XMLDSIG)

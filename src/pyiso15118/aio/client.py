@@ -33,7 +33,7 @@ async def connect(
     outside the profile.
     """
     bound_tls_buffers()
-    exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.DC)
+    exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
     started_at = time.monotonic()
     protocol = StreamProtocol()
     sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)

@@ -106,7 +106,7 @@ class SeccServer:
     async def start(self) -> None:
         """Open every socket, or none: raises :class:`NetworkError` naming the one that failed."""
         bound_tls_buffers()
-        exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.DC)
+        exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
         try:
             for evse in self._evses.values():
                 await self._open(evse)

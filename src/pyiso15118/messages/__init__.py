@@ -4,7 +4,7 @@ The class of a global element bears the element's name (``SessionSetupReq``), th
 (``MessageHeaderType``). To add a namespace, add a module that ends in ``exi.register`` and import it here.
 """
 
-from pyiso15118.messages import app_protocol, common_messages, common_types, dc, xmldsig
+from pyiso15118.messages import ac, app_protocol, common_messages, common_types, dc, xmldsig
 from pyiso15118.messages.namespaces import Namespace
 
-__all__ = ["Namespace", "app_protocol", "common_messages", "common_types", "dc", "xmldsig"]
+__all__ = ["Namespace", "ac", "app_protocol", "common_messages", "common_types", "dc", "xmldsig"]

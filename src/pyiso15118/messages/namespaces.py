@@ -6,6 +6,7 @@ from enum import StrEnum
 class Namespace(StrEnum):
     """Target namespace of a schema; what a V2GTP payload type selects."""
 
+    AC = "urn:iso:std:iso:15118:-20:AC"
     APP_PROTOCOL = "urn:iso:15118:2:2010:AppProtocol"
     COMMON_MESSAGES = "urn:iso:std:iso:15118:-20:CommonMessages"
     COMMON_TYPES = "urn:iso:std:iso:15118:-20:CommonTypes"

@@ -9,6 +9,7 @@ from typing import Any
 from pyiso15118.commands import Authorize, CableCheckFinished, Command, UpdateEvse
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import EndReason, PowerDeliveryStopped
+from pyiso15118.exi.schema import type_namespace
 from pyiso15118.machine import Machine, check_finite, check_limits
 from pyiso15118.messages import Namespace, app_protocol, dc
 from pyiso15118.messages import common_messages as cm
@@ -38,14 +39,6 @@ HANDLERS: dict[str, Handler] = {
     "DC_ChargeLoopReq": handlers_dc.handle_charge_loop,
     "DC_WeldingDetectionReq": handlers_dc.handle_welding_detection,
 }
-
-_DC_RESPONSES = (
-    dc.DC_ChargeParameterDiscoveryRes,
-    dc.DC_CableCheckRes,
-    dc.DC_PreChargeRes,
-    dc.DC_ChargeLoopRes,
-    dc.DC_WeldingDetectionRes,
-)
 
 
 class SeccMachine(Machine):
@@ -201,6 +194,4 @@ class SeccMachine(Machine):
             self._end(EndReason.FAILED_BY_US, detail, str(response.ResponseCode))
 
     def _respond(self, response: Response) -> bool:
-        if isinstance(response, app_protocol.supportedAppProtocolRes):
-            return self._send(Namespace.APP_PROTOCOL, response)
-        return self._send(Namespace.DC if isinstance(response, _DC_RESPONSES) else Namespace.COMMON_MESSAGES, response)
+        return self._send(Namespace(type_namespace[type(response)]), response)

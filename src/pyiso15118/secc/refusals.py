@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pyiso15118.machine import rational
+from pyiso15118.messages import ac, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
-from pyiso15118.messages import dc
 from pyiso15118.messages.app_protocol import responseCodeType as SapCode
 from pyiso15118.messages.app_protocol import supportedAppProtocolReq, supportedAppProtocolRes
 from pyiso15118.secc.session import Response
@@ -43,6 +43,10 @@ _NO_LOOP_MODE = dc.Dynamic_DC_CLResControlMode(
     EVSEMaximumChargeCurrent=_ZERO,
     EVSEMaximumVoltage=_ZERO,
 )
+_NO_AC_CHARGE_MODE = ac.AC_CPDResEnergyTransferMode(
+    EVSEMaximumChargePower=_ZERO, EVSEMinimumChargePower=_ZERO, EVSENominalFrequency=_ZERO
+)
+_NO_AC_LOOP_MODE = ac.Dynamic_AC_CLResControlMode(EVSETargetActivePower=_ZERO)
 
 _RESPONSES: dict[type[Any], tuple[Callable[..., ct.V2GResponseType], dict[str, Any]]] = {
     cm.AuthorizationSetupReq: (
@@ -99,6 +103,11 @@ _RESPONSES: dict[type[Any], tuple[Callable[..., ct.V2GResponseType], dict[str, A
         },
     ),
     dc.DC_WeldingDetectionReq: (dc.DC_WeldingDetectionRes, {"EVSEPresentVoltage": _ZERO}),
+    ac.AC_ChargeParameterDiscoveryReq: (
+        ac.AC_ChargeParameterDiscoveryRes,
+        {"AC_CPDResEnergyTransferMode": _NO_AC_CHARGE_MODE},
+    ),
+    ac.AC_ChargeLoopReq: (ac.AC_ChargeLoopRes, {"CLResControlMode": _NO_AC_LOOP_MODE}),
 }
 
 

@@ -31,7 +31,7 @@ def test_broken_responses_are_survived_in_every_state(pair: Any, state: State, d
     position = data.draw(st.integers(0, len(payload) - 1))
     payload[position] ^= 1 << data.draw(st.integers(0, 7))
     session.evcc.receive_data(
-        encode_frame(data.draw(st.sampled_from([0x8001, 0x8002, 0x8004])), bytes(payload)), session.now
+        encode_frame(data.draw(st.sampled_from([0x8001, 0x8002, 0x8003, 0x8004])), bytes(payload)), session.now
     )
     for _ in range(400):
         deadline = session.evcc.next_deadline()

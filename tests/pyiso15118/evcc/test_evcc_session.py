@@ -32,12 +32,12 @@ from pyiso15118.events import (
     SessionStarted,
     StopRequested,
 )
-from pyiso15118.messages import Namespace
+from pyiso15118.messages import Namespace, ac
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import DC_SERVICES
 from pyiso15118.timers import SeccTimers
-from pyiso15118.v2gtp import encode_frame, payload_type_of
+from pyiso15118.v2gtp import PayloadType, encode_frame, payload_type_of
 
 rational = ct.RationalNumberType.of
 
@@ -305,6 +305,20 @@ def test_a_response_of_the_wrong_kind_ends_the_session(pair: Any) -> None:
     told = drain(session.evcc)
     assert told[-1].reason is EndReason.FAILED_BY_PEER
     assert "ServiceSelectionRes arrived where ServiceDiscoveryRes was expected" in told[-1].detail
+
+
+def test_an_ac_response_in_a_dc_session_ends_the_session(pair: Any) -> None:
+    session = waiting(pair, State.CHARGE_LOOP)
+    response = ac.AC_ChargeLoopRes(
+        Header=ct.MessageHeaderType(SessionID=bytes(range(1, 9)), TimeStamp=1),
+        ResponseCode=ct.responseCodeType.OK,
+        CLResControlMode=ac.Scheduled_AC_CLResControlMode(),
+    )
+    session.evcc.receive_data(encode_frame(PayloadType.AC, exi.encode(response)), session.now)
+    told = drain(session.evcc)
+    assert [type(e) for e in told[-2:]] == [ChargingStopped, SessionEnded]
+    assert told[-1].reason is EndReason.FAILED_BY_PEER
+    assert "AC_ChargeLoopRes arrived where DC_ChargeLoopRes was expected" in told[-1].detail
 
 
 def test_a_foreign_session_id_in_a_response_ends_the_session(pair: Any) -> None:

@@ -18,7 +18,7 @@ from pyiso15118.messages.jsonform import from_json, to_json
 
 MESSAGES = [
     cls
-    for namespace in (Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.DC)
+    for namespace in (Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
     for name, cls in schemas[namespace].elements.items()
     if name.endswith(("Req", "Res"))
 ]

@@ -24,7 +24,7 @@ MESSAGES = [
 ]
 """A SignatureProperty holds nothing but elements of undeclared types, so none can be written."""
 
-NAMESPACES = [Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.DC, Namespace.XMLDSIG]
+NAMESPACES = [Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC, Namespace.XMLDSIG]
 SLOW = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -287,7 +287,7 @@ def test_what_is_no_element_is_no_message() -> None:
 
 
 def test_an_unknown_namespace_is_named_with_those_known() -> None:
-    with pytest.raises(Iso15118Error, match=r"'urn:nobody' \(known: urn:iso:15118:2:2010:AppProtocol"):
+    with pytest.raises(Iso15118Error, match=r"'urn:nobody' \(known: .*urn:iso:15118:2:2010:AppProtocol"):
         exi.decode("urn:nobody", b"\x80\0")
 
 

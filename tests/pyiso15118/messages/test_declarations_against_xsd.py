@@ -17,7 +17,7 @@ import pytest
 from pyiso15118.exi.declarations import ANY, AT_MOST_ONE_OF, Binary, Group, Integer, String, Struct
 from pyiso15118.exi.grammar import fields_of
 from pyiso15118.exi.schema import abstract_types, schemas, type_namespace
-from pyiso15118.messages import Namespace, app_protocol, common_messages, common_types, dc, xmldsig
+from pyiso15118.messages import Namespace, ac, app_protocol, common_messages, common_types, dc, xmldsig
 
 WHEEL = "iso15118==0.31.2"
 XS = "{http://www.w3.org/2001/XMLSchema}"
@@ -25,6 +25,7 @@ FILES: dict[Namespace, tuple[str, ModuleType]] = {
     Namespace.APP_PROTOCOL: ("V2G_CI_AppProtocol.xsd", app_protocol),
     Namespace.COMMON_TYPES: ("iso15118_20/V2G_CI_CommonTypes.xsd", common_types),
     Namespace.COMMON_MESSAGES: ("iso15118_20/V2G_CI_CommonMessages.xsd", common_messages),
+    Namespace.AC: ("iso15118_20/V2G_CI_AC.xsd", ac),
     Namespace.DC: ("iso15118_20/V2G_CI_DC.xsd", dc),
     Namespace.XMLDSIG: ("xmldsig-core-schema.xsd", xmldsig),
 }
@@ -67,11 +68,14 @@ class Xsd:
         self.simple_types: dict[Name, ElementTree.Element] = {}
         self.elements: dict[Name, ElementTree.Element] = {}
         self.prefixes: dict[str, dict[str, str]] = {}
+        self.imports: dict[str, list[str]] = {}
         for namespace, (file, _) in FILES.items():
             path = folder / file
             events = ElementTree.iterparse(path, events=("start-ns",))  # noqa: S314
             self.prefixes[namespace] = dict(pair for _, pair in events)  # type: ignore[misc]
-            for node in ElementTree.parse(path).getroot():  # noqa: S314
+            root = ElementTree.parse(path).getroot()  # noqa: S314
+            self.imports[namespace] = [node.attrib["namespace"] for node in root.findall(f"{XS}import")]
+            for node in root:
                 table = {"complexType": self.types, "simpleType": self.simple_types, "element": self.elements}
                 kind = str(node.tag).removeprefix(XS)
                 if kind in table:
@@ -140,13 +144,17 @@ class Xsd:
                     declaration = self.elements[owner, name]
                 yield name, "element", "|".join(self.resolve(owner, declaration.attrib["type"])), False
 
-    def group_of(self, head: Name) -> set[str]:
+    def visible(self, namespace: str) -> set[str]:
+        """A namespace and all it imports, directly or not."""
+        return {namespace}.union(*(self.visible(imported) for imported in self.imports[namespace]))
+
+    def group_of(self, head: Name, visible: set[str]) -> set[str]:
         """Members of a substitution group that may stand for its head, which is one where its type is not abstract."""
         found = set()
         for (namespace, name), node in self.elements.items():
             target = node.get("substitutionGroup")
-            if target and self.resolve(namespace, target) == head:
-                found |= {name} | self.group_of((namespace, name))
+            if namespace in visible and target and self.resolve(namespace, target) == head:
+                found |= {name} | self.group_of((namespace, name), visible)
         kind = self.types.get(self.resolve(head[0], self.elements[head].attrib["type"]))
         if found and kind is not None and kind.get("abstract") != "true":
             found.add(head[1])
@@ -293,9 +301,10 @@ def test_every_field_has_the_name_role_presence_and_type_of_the_schema(xsd: Xsd,
 def check_datatype(xsd: Xsd, cls: type[Struct], name: str, datatypes: tuple[Any, ...], expected: Name) -> None:
     datatype = datatypes[0]
     if isinstance(datatype, type) and issubclass(datatype, Struct):
-        heads = [head for head in xsd.elements if head[1] == name and xsd.group_of(head)]
+        visible = xsd.visible(type_namespace[cls])
+        heads = [head for head in xsd.elements if head[1] == name and xsd.group_of(head, visible)]
         if len(datatypes) > 1 or heads:
-            members = xsd.group_of(heads[0])
+            members = xsd.group_of(heads[0], visible)
             assert {member.__name__ for member in datatypes} == members, (cls, name)
         else:
             assert (type_namespace[datatype], datatype.__name__) == (expected[0], class_name(xsd, expected)), (

@@ -30,7 +30,7 @@ def assert_declared_behaviour(bench: Any) -> None:
         assert ended == []
 
 
-@pytest.mark.parametrize("payload_type", [0x8001, 0x8002, 0x8004])
+@pytest.mark.parametrize("payload_type", [0x8001, 0x8002, 0x8003, 0x8004])
 @FUZZ
 @given(payload=st.binary(max_size=120))
 def test_random_payloads_end_only_this_session(secc_bench: Any, payload_type: int, payload: bytes) -> None:

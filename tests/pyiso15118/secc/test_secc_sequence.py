@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from pyiso15118 import exi
 from pyiso15118.events import EndReason, MessageSent, PowerDeliveryStopped, SessionEnded
-from pyiso15118.messages import app_protocol, dc
+from pyiso15118.messages import Namespace, ac, app_protocol, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import TRANSITIONS, State
 from pyiso15118.secc.machine import HANDLERS
+from pyiso15118.v2gtp import FrameReader, PayloadType, encode_frame
 
 Code = ct.responseCodeType
 STATES = [s for s in State if s not in (State.ENDED, State.WELDING_DETECTION)]
@@ -46,6 +48,20 @@ OTHERS: dict[str, Any] = {
 }
 
 
+ONE = ct.RationalNumberType(Exponent=0, Value=1)
+AC_REQUESTS: dict[str, Any] = {
+    "AC_ChargeParameterDiscoveryReq": lambda h: ac.AC_ChargeParameterDiscoveryReq(
+        Header=h,
+        AC_CPDReqEnergyTransferMode=ac.AC_CPDReqEnergyTransferMode(EVMaximumChargePower=ONE, EVMinimumChargePower=ONE),
+    ),
+    "AC_ChargeLoopReq": lambda h: ac.AC_ChargeLoopReq(
+        Header=h,
+        MeterInfoRequested=False,
+        CLReqControlMode=ac.Scheduled_AC_CLReqControlMode(EVPresentActivePower=ONE),
+    ),
+}
+
+
 def every_request(bench: Any) -> dict[str, Any]:
     requests = {}
     for state in STATES:
@@ -71,6 +87,36 @@ def test_every_request_out_of_place_gets_a_sequence_error_of_its_own_type(secc_b
         assert name in bench.end.detail
 
 
+@pytest.mark.parametrize("name", AC_REQUESTS)
+@pytest.mark.parametrize("state", STATES)
+def test_an_ac_request_at_a_dc_station_gets_a_sequence_error_of_its_own_type(
+    secc_bench: Any, state: State, name: str
+) -> None:
+    bench = secc_bench().reach(state)
+    data = encode_frame(PayloadType.AC, exi.encode(AC_REQUESTS[name](bench.header())))
+    bench.machine.receive_data(data, bench.now)
+    bench._take_events()
+    charging = [PowerDeliveryStopped] if state is State.CHARGE_LOOP else []
+    assert [type(e) for e in bench.events][-len(charging) - 2 :] == [*charging, MessageSent, SessionEnded]
+    response = bench.events[-2]
+    assert response.name == name.removesuffix("Req") + "Res"
+    assert response.message.ResponseCode is Code.FAILED_SequenceError
+    assert exi.decode(Namespace.AC, response.payload) == response.message
+    assert (bench.end.reason, bench.end.response_code) == (EndReason.FAILED_BY_US, Code.FAILED_SequenceError)
+    assert name in bench.end.detail
+
+
+@pytest.mark.parametrize("name", AC_REQUESTS)
+def test_the_refusal_of_an_ac_request_is_framed_as_an_ac_message(secc_bench: Any, name: str) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    data = encode_frame(PayloadType.AC, exi.encode(AC_REQUESTS[name](bench.header())))
+    bench.machine.receive_data(data, bench.now)
+    reader = FrameReader()
+    reader.feed(bench.machine.data_to_send())
+    (frame,) = reader
+    assert frame.payload_type == PayloadType.AC
+
+
 @pytest.mark.parametrize("state", [s for s in STATES if s not in (State.APP_PROTOCOL, State.SESSION_SETUP)])
 def test_a_foreign_session_id_is_an_unknown_session(secc_bench: Any, state: State) -> None:
     for foreign in (bytes(8), b"\x09" * 8, b"\x01\x02"):
@@ -93,6 +139,26 @@ def test_a_response_sent_to_the_secc_ends_the_session_without_an_answer(secc_ben
         Header=bench.header(), ResponseCode=Code.OK, EVSEProcessing=ct.processingType.Finished
     )
     assert bench.feed(bench.frame(response)) == []
+    assert bench.end.reason is EndReason.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("part", ["response", "element that is no message"])
+def test_an_ac_message_that_is_no_request_ends_the_session_without_an_answer(secc_bench: Any, part: str) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    message: Any = ac.AC_CPDReqEnergyTransferMode(EVMaximumChargePower=ONE, EVMinimumChargePower=ONE)
+    if part == "response":
+        message = ac.AC_ChargeLoopRes(
+            Header=bench.header(), ResponseCode=Code.OK, CLResControlMode=ac.Scheduled_AC_CLResControlMode()
+        )
+    assert bench.feed(encode_frame(PayloadType.AC, exi.encode(message))) == []
+    assert [type(e) for e in bench.told[-2:]] == [PowerDeliveryStopped, SessionEnded]
+    assert bench.end.reason is EndReason.PROTOCOL_ERROR
+
+
+def test_a_broken_ac_payload_ends_the_session_without_an_answer(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    assert bench.feed(encode_frame(PayloadType.AC, b"\x80\xff")) == []
+    assert [type(e) for e in bench.told[-2:]] == [PowerDeliveryStopped, SessionEnded]
     assert bench.end.reason is EndReason.PROTOCOL_ERROR
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Final
@@ -70,6 +71,17 @@ class OrderBook:
         self._next_id += 1
         self._by_target[evse_id] = order
         return Added(order=order, replaced=replaced)
+
+    @property
+    def next_id(self) -> int:
+        """The id of the next order."""
+        return self._next_id
+
+    def restore(self, orders: Iterable[Order], next_id: int) -> None:
+        """Take up where another book left off; of two orders of one target the newer stands."""
+        for order in sorted(orders, key=lambda order: order.id):
+            self._by_target[order.evse_id] = order
+        self._next_id = max([self._next_id, next_id, *(order.id + 1 for order in self._by_target.values())])
 
     def cancel(self, order_id: int | None) -> tuple[Order, ...]:
         """Take back one order, or all with None. Returns those that stood; empty if the id is not among them."""

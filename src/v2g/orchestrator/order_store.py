@@ -1,0 +1,110 @@
+"""Standing orders kept across a restart: ``<state_dir>/orders.json``, written whole at every change.
+
+Times are kept as Unix time, since CLOCK_MONOTONIC starts anew with each boot. What cannot be read, has run out, or
+contradicts the clock (a clock that went back) is dropped and said: no order means no power.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from v2g.clock import Clock
+from v2g.dispatch.orders import Mode, Order
+
+_MAX_FILE_BYTES = 1 << 20
+
+
+class _KeptOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    id: int
+    mode: Mode
+    power_w: Annotated[float, msgspec.Meta(ge=0)]
+    evse_id: str | None
+    created_unix_s: float
+    expires_unix_s: float
+    by: str
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    next_id: int
+    orders: tuple[_KeptOrder, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """``problem`` says in words what was dropped and why, or is empty."""
+
+    orders: tuple[Order, ...] = ()
+    next_id: int = 1
+    problem: str = ""
+
+
+class OrderStore:
+    """The file. Written to a temporary and renamed into place, so that it is either the old one or the new one."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._saved: tuple[int, tuple[Order, ...]] | None = None
+
+    def load(self) -> Restored:
+        """The orders that still stand. Never raises: an unreadable file gives no order and says so."""
+        try:
+            with self._path.open("rb") as file:
+                kept = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_Kept)
+        except FileNotFoundError:
+            return Restored()
+        except (OSError, msgspec.MsgspecError) as error:
+            return Restored(problem=f"{self._path} cannot be read, its orders are dropped: {error}")
+        now_s, unix_s = self._clock.monotonic_s(), self._clock.unix_s()
+        standing = [order for order in kept.orders if order.created_unix_s <= unix_s < order.expires_unix_s]
+        early = [order.id for order in kept.orders if order.created_unix_s > unix_s]
+        return Restored(
+            orders=tuple(
+                Order(
+                    id=order.id,
+                    mode=order.mode,
+                    power_w=order.power_w,
+                    evse_id=order.evse_id,
+                    created_at_s=now_s - (unix_s - order.created_unix_s),
+                    expires_at_s=now_s + (order.expires_unix_s - unix_s),
+                    by=order.by,
+                )
+                for order in standing
+            ),
+            next_id=kept.next_id,
+            problem=f"the clock is before the orders {early} were given: dropped" if early else "",
+        )
+
+    def save(self, orders: Iterable[Order], next_id: int) -> None:
+        """Keep these. Does nothing when nothing changed since the last call. Raises ``OSError``."""
+        orders = tuple(orders)
+        if self._saved == (next_id, orders):
+            return
+        shift_s = self._clock.unix_s() - self._clock.monotonic_s()
+        kept = _Kept(
+            next_id=next_id,
+            orders=tuple(
+                _KeptOrder(
+                    id=order.id,
+                    mode=order.mode,
+                    power_w=order.power_w,
+                    evse_id=order.evse_id,
+                    created_unix_s=order.created_at_s + shift_s,
+                    expires_unix_s=order.expires_at_s + shift_s,
+                    by=order.by,
+                )
+                for order in orders
+            ),
+        )
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(temporary, flags, 0o640), "wb") as file:
+            file.write(msgspec.json.encode(kept) + b"\n")
+        temporary.replace(self._path)
+        self._saved = (next_id, orders)

@@ -25,6 +25,7 @@ from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.endpoints import build_endpoints
+from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
 from v2g.sessions.supervisor import Sessions
@@ -78,6 +79,8 @@ class Orchestrator:
         self._bound = ""
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
         self.site = Site(self._config, self._on_error)
+        self._orders = OrderStore(paths.state_dir / "orders.json", clock)
+        self._order_problem = ""
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
         self.secc: SeccServer | None = None
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
@@ -106,6 +109,7 @@ class Orchestrator:
             # The lock on the control socket comes first: a second orchestrator must not take wires or ports away.
             await self._control.start()
             stack.push_async_callback(self._control.close)
+            self._restore_orders()
             remark_on = self._log.info if self._simulation else self._log.warning
             for remark in self._control.remarks:
                 remark_on("CONTROL", remark)
@@ -138,6 +142,25 @@ class Orchestrator:
             await self._wind_down()
         self._log.info("STOPPED", "v2g-orchestrator ended cleanly")
         return 0
+
+    def _restore_orders(self) -> None:
+        restored = self._orders.load()
+        self.site.book.restore(restored.orders, restored.next_id)
+        if restored.problem:
+            self._log.warning("ORDERS_DROPPED", restored.problem)
+        if restored.orders:
+            self._log.info("ORDERS_RESTORED", f"{len(restored.orders)} orders from before the restart stand again")
+
+    def _keep_orders(self, now_s: float) -> None:
+        problem = ""
+        try:
+            self._orders.save(self.site.book.standing(now_s), self.site.book.next_id)
+        except OSError as error:
+            problem = f"orders cannot be kept across a restart: {error}"
+        if problem != self._order_problem:
+            self._order_problem = problem
+            if problem:
+                self._log.error("ORDERS_NOT_KEPT", problem)
 
     def _announce(self) -> None:
         assert self.secc is not None  # noqa: S101 (set by main just before)
@@ -176,6 +199,7 @@ class Orchestrator:
         await self.sessions.serve(connection.endpoint.evse_id, connection)
 
     def _on_cycle(self, now_s: float) -> None:
+        self._keep_orders(now_s)
         interval_s = self._notifier.interval_s
         if interval_s is not None and now_s - self._fed_at_s >= min(interval_s, STATUS_PERIOD_S) / 2:
             self._fed_at_s = now_s

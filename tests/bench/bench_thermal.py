@@ -12,9 +12,10 @@ from math import inf
 from pathlib import Path
 
 from v2g.dispatch.allocate import allocate
-from v2g.dispatch.orders import Mode, Order
+from v2g.dispatch.orders import Candidate, Mode, Order
 from v2g.dispatch.site import interval_bounds, permit_bounds
-from v2g.dispatch.vehicle import EvseLimits, InverterData, VehicleData, candidate
+from v2g.dispatch.vehicle import Ratings, VehicleData, vehicle_bounds
+from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading
 from v2g.thermal.headroom import ThermalLimits, permitted_interval
 from v2g.thermal.model import ThermalState, steady_state, step
 from v2g.thermal.parameters import from_nameplate
@@ -40,16 +41,39 @@ def main() -> None:
         return lambda: permitted_interval(state, params, limits, base_w=profile, base_var=60e3, ambient_c=30.0)
 
     vehicle = VehicleData(
-        as_of_s=0.0,
+        expires_at_s=1.0,
         max_charge_w=11e3,
         max_discharge_w=11e3,
         max_charge_a=30.0,
         max_discharge_a=30.0,
-        present_voltage_v=400.0,
         soc_pct=60.0,
     )
-    inverter = InverterData(as_of_s=0.0, max_charge_w=22e3, max_discharge_w=22e3)
-    evse = EvseLimits(max_charge_w=22e3, max_discharge_w=22e3, max_current_a=80.0)
+    inverter = InverterReading(
+        evse_id="E",
+        as_of_s=0.0,
+        power_w=0.0,
+        max_charge_w=22e3,
+        max_discharge_w=22e3,
+        connected=True,
+        reversion_armed=True,
+    )
+    stage = DcEvseReading(
+        evse_id="E",
+        as_of_s=0.0,
+        present_voltage_v=400.0,
+        present_current_a=0.0,
+        contactors_closed=True,
+        contactors_commanded=True,
+        insulation=Insulation.VALID,
+        insulation_ohm=1e6,
+        connector_locked=True,
+        plugged=True,
+        max_voltage_v=920.0,
+        min_voltage_v=150.0,
+        max_current_a=80.0,
+        max_power_w=22e3,
+    )
+    ratings = Ratings(max_charge_w=22e3, max_discharge_w=22e3, max_current_a=80.0, min_soc_pct=30.0)
     order = Order(
         id=1, mode=Mode.DISCHARGE, power_w=500e3, evse_id=None, created_at_s=0.0, expires_at_s=900.0, by="bench"
     )
@@ -57,7 +81,7 @@ def main() -> None:
 
     def cycle() -> object:
         candidates = [
-            candidate(f"US*V2G*E{n}", vehicle=vehicle, inverter=inverter, evse=evse, min_soc_pct=30.0, now_s=0.5)
+            Candidate(evse_id=f"US*V2G*E{n}", bounds=vehicle_bounds(ratings, vehicle, stage, inverter, 1.0, 0.5))
             for n in range(64)
         ]
         return allocate([order], candidates, site, 0.5)

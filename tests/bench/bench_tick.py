@@ -126,7 +126,7 @@ def step_cost_us(directory: Path) -> dict[str, tuple[float, float, float]]:
         unix_s=time.time,
     )
     settings = TickSettings(
-        277.0, 60.0, default_trip_settings("III", 60.0), default_enter_service_settings(60.0, 0.1), 0.05
+        277.0, 60.0, default_trip_settings("III", 60.0), default_enter_service_settings(60.0, 0.1), 0.05, 0.03
     )
     tick = Tick(settings, ports, TripLatch(LatchStore(directory / "latch.json", ""), 1000.0, 0.0))
     now_s, taken = 1000.0, []

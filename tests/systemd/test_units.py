@@ -51,6 +51,24 @@ def test_each_unit_starts_a_command_of_this_project(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_each_unit_points_to_a_file_that_is_installed(name: str) -> None:
+    (document,) = of(name)["Unit.Documentation"]
+    assert (ROOT / document.removeprefix("file:/")).is_file()
+
+
+def test_a_reload_reopens_the_logs_of_the_orchestrator() -> None:
+    assert of("v2g-orchestrator.service")["Service.ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+
+
+def test_log_rotation_covers_the_log_directory_and_needs_no_signal() -> None:
+    text = (ROOT / "etc/logrotate.d/v2g").read_text()
+    assert f"{Paths().log_dir}/*.log {{" in text
+    words = {line.strip() for line in text.splitlines()}
+    assert "nocreate" in words
+    assert not {"copytruncate", "postrotate", "create"} & words
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_each_unit_is_watched_restarted_and_unprivileged(name: str) -> None:
     service = of(name)
     assert service["Service.Type"] == ["notify"]

@@ -46,13 +46,21 @@ def daemon(socket_path: Path | None, name: str, as_json: bool = False) -> Iterat
         fail(name, str(error), error.exit_code)
 
 
-def fetch_status(client: ControlClient, as_json: bool) -> StatusResult | None:
-    """The daemon's status; None when it was printed as JSON already."""
-    answer = client.call("status")
+def show_status(
+    name: str,
+    socket_path: Path | None,
+    as_json: bool,
+    text: Callable[[StatusResult], str],
+    part: Callable[[dict[str, Any]], Any] = lambda answer: answer,
+) -> None:
+    """Print the daemon's status as ``text`` says, or ``part`` of it as JSON."""
+    with daemon(socket_path, name, as_json) as client:
+        answer = client.call("status")
+    found = msgspec.convert(answer, StatusResult)
     if as_json:
-        print_json(answer)
-        return None
-    return msgspec.convert(answer, StatusResult)
+        print_json(part(answer))
+    else:
+        click.echo(text(found))
 
 
 def print_json(value: Any) -> None:

@@ -11,14 +11,13 @@ import msgspec
 
 from v2g import __version__
 from v2g.cli import render
-from v2g.cli.common import daemon, fetch_status, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, print_json, show_status, socket_option
 from v2g.cli.verbs import normalise
 from v2g.control.messages import (
     CancelParams,
     CancelResult,
     DispatchParams,
     DispatchResult,
-    StatusResult,
     TripResetResult,
 )
 from v2g.units import QuantityError, parse_duration_s, parse_power_w
@@ -73,10 +72,7 @@ def dispatch(
 @socket_option
 def status(as_json: bool, socket_path: Path | None) -> None:
     """The site at a glance: permit, limits, vehicles, orders, problems."""
-    with daemon(socket_path, _NAME, as_json) as client:
-        found = fetch_status(client, as_json)
-    if found is not None:
-        click.echo(render.status_text(found))
+    show_status(_NAME, socket_path, as_json, render.status_text)
 
 
 @cli.command()
@@ -84,13 +80,13 @@ def status(as_json: bool, socket_path: Path | None) -> None:
 @socket_option
 def vehicles(as_json: bool, socket_path: Path | None) -> None:
     """The vehicles that are plugged in, and what they can do."""
-    with daemon(socket_path, _NAME, as_json) as client:
-        answer = client.call("status")
-    found = msgspec.convert(answer, StatusResult)
-    if as_json:
-        print_json([evse for evse in answer["evses"] if evse["session"] is not None])
-    else:
-        click.echo(render.vehicles_text(found.evses))
+    show_status(
+        _NAME,
+        socket_path,
+        as_json,
+        lambda status: render.vehicles_text(status.evses),
+        lambda answer: [evse for evse in answer["evses"] if evse["session"] is not None],
+    )
 
 
 @cli.command()
@@ -98,13 +94,13 @@ def vehicles(as_json: bool, socket_path: Path | None) -> None:
 @socket_option
 def orders(as_json: bool, socket_path: Path | None) -> None:
     """The orders that stand."""
-    with daemon(socket_path, _NAME, as_json) as client:
-        answer = client.call("status")
-    found = msgspec.convert(answer, StatusResult)
-    if as_json:
-        print_json(answer["orders"])
-    else:
-        click.echo(render.orders_text(found.orders))
+    show_status(
+        _NAME,
+        socket_path,
+        as_json,
+        lambda status: render.orders_text(status.orders),
+        lambda answer: answer["orders"],
+    )
 
 
 @cli.command()

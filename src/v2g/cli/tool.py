@@ -10,7 +10,7 @@ import click
 
 from v2g import __version__
 from v2g.cli import render
-from v2g.cli.common import daemon, fetch_status, json_option, socket_option
+from v2g.cli.common import json_option, show_status, socket_option
 from v2g.cli.verbs import normalise
 
 _NAME = "v2g-tool"
@@ -27,10 +27,7 @@ def cli() -> None:
 @socket_option
 def status(as_json: bool, socket_path: Path | None) -> None:
     """Transformer, guard, DC outputs and every device with the age of its last answer."""
-    with daemon(socket_path, _NAME, as_json) as client:
-        found = fetch_status(client, as_json)
-    if found is not None:
-        click.echo(render.tool_status_text(found))
+    show_status(_NAME, socket_path, as_json, render.tool_status_text)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,6 +15,7 @@ Locate = Callable[[str], tuple[str, int | None]]
 """Path of a value -> file and line."""
 
 _SUN_PATH_MAX = 107
+_FIRST_DYNAMIC_PORT = 49152
 
 
 class _Report:
@@ -63,6 +64,12 @@ def suspicions(config: Config) -> Iterator[str]:
                 watts = getattr(owner, name)
                 if watts is not None and watts < 500:
                     yield f"evses[{position}].{where}{name} is {watts:g} W; for {watts:g} kW write {watts * 1000:g}"
+        if evse.tls is TlsProfileName.COMPAT and evse.tcp_port < _FIRST_DYNAMIC_PORT:
+            yield (
+                f"evses[{position}].tcp_port is {evse.tcp_port} with tls compat; stacks such as Josev/EcoG refuse an "
+                f"SDP response with a TCP port outside {_FIRST_DYNAMIC_PORT}..65535: choose one of these for their "
+                "vehicles"
+            )
     if config.secc.charge_loop_timeout_s > 0.5:
         yield (
             f"secc.charge_loop_timeout_s is {config.secc.charge_loop_timeout_s:g} s; the standard's is 0.5 s, "

@@ -83,6 +83,8 @@ class Breaker(_Section, frozen=True, kw_only=True):
 class Waveform(_Section, frozen=True, kw_only=True):
     buffer_path: str = ""
     """Memory-mapped ring; empty: ``<run_dir>/waveform``."""
+    max_age_s: Annotated[float, Meta(ge=0.01, le=0.5)] = 0.03
+    """Samples older than this open the breaker."""
 
 
 class TlsProfileName(enum.StrEnum):
@@ -104,6 +106,8 @@ class Inverter(_Section, frozen=True, kw_only=True):
     max_charge_w: Positive | None = None
     """Site limit below the device's own rating, magnitude."""
     max_discharge_w: Positive | None = None
+    efficiency: Annotated[float, Meta(gt=0.5, le=1)] = 0.97
+    """DC to AC. A vehicle's limits are DC: so much of them is what it may be discharged with at the AC terminals."""
     reversion_s: Annotated[int, Meta(ge=1, le=60)] = 3
     """The inverter's own reversion to zero (SunSpec 704 WSetRvrtTms)."""
 
@@ -127,8 +131,12 @@ class Evse(_Section, frozen=True, kw_only=True):
     interface: str
     sdp_port: Port = 15118
     tcp_port: Port = 15118
+    """Named in the SDP response. Stacks such as Josev/EcoG refuse a response with a port outside 49152..65535."""
     tls: TlsProfileName = TlsProfileName.STRICT
     negative_discharge_limits: bool = False
+    """Send discharge limits below zero, as some stacks expect them."""
+    meter_discharge_reading: bool = True
+    """Send BPT_DischargedEnergyReadingWh in MeterInfo; EcoG's EVCC rejects that element."""
     max_voltage_v: Positive = 920.0
     min_voltage_v: Positive = 150.0
     max_current_a: Positive = 80.0

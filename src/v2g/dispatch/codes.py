@@ -19,6 +19,7 @@ _CODES: Final[tuple[tuple[str, str], ...]] = (
     ("vehicle full", "VEHICLE_FULL"),
     ("vehicle", "VEHICLE_LIMIT"),
     ("inverter rating", "INVERTER_RATING"),
+    ("reversion", "NO_REVERSION"),
     ("inverter", "INVERTER_FAULT"),
     ("EVSE", "EVSE_LIMIT"),
 )
@@ -42,7 +43,8 @@ def shortfall_code(source: str, mode: Mode) -> str:
     ``vehicle full``      ``VEHICLE_FULL``                       the vehicle takes no more energy
     ``vehicle …``         ``VEHICLE_LIMIT``                      the vehicle's own limits of power and current
     ``inverter rating``   ``INVERTER_RATING``                    the device's rating, or the site's below it
-    ``inverter …``        ``INVERTER_FAULT``                     the device reports a fault or is not seen
+    ``reversion …``       ``NO_REVERSION``                       the inverter would not go to zero by itself
+    ``inverter …``        ``INVERTER_FAULT``                     the device reports a fault or is not connected
     ``EVSE …``            ``EVSE_LIMIT``                         configured limits of the EVSE
     anything else         ``LIMITED``                            see the source
     ====================  =====================================  ==============================================

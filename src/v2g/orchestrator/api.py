@@ -39,7 +39,7 @@ class Api:
         return (
             Method("status", Role.VIEWER, messages.NoParams, self.status),
             Method("dispatch", Role.UTILITY, messages.DispatchParams, self.dispatch),
-            Method("cancel", Role.UTILITY, messages.CancelParams, self.cancel),
+            Method("cancel", Role.OPERATOR, messages.CancelParams, self.cancel),
             Method("trip.reset", Role.OPERATOR, messages.NoParams, self.reset_trip),
         )
 

@@ -35,6 +35,7 @@ def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> End
         timers=SeccTimers(sequence_charge_loop_s=config.secc.charge_loop_timeout_s),
         negative_discharge_limits=evse.negative_discharge_limits,
         meter_id=evse.id[:METER_ID_CHARS],
+        meter_discharge_reading=evse.meter_discharge_reading,
     )
     return Endpoint(
         config=secc,

@@ -37,6 +37,7 @@ def profile_of(evse: Evse, min_soc_pct: float) -> EvseProfile:
         max_discharge_w=evse.max_discharge_w,
         inverter_max_charge_w=evse.inverter.max_charge_w,
         inverter_max_discharge_w=evse.inverter.max_discharge_w,
+        inverter_efficiency=evse.inverter.efficiency,
         min_soc_pct=min_soc_pct,
     )
 

@@ -70,6 +70,11 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
     if decision.permitted:
         holds = ((evse_id, bay.view.hold) for evse_id, bay in site.bays.items() if bay.fault is None)
         found += [f"{evse_id}: no power: {hold}" for evse_id, hold in holds if hold is not None]
+        found += [
+            f"{evse_id}: no discharge: the inverter's own reversion to zero is not armed; see comms.log"
+            for evse_id, bay in site.bays.items()
+            if bay.charging and bay.view.inverter is not None and not bay.view.inverter.reversion_armed
+        ]
     if image.wires is not None:
         found += [
             f"{device.name} at {device.address} is offline: {device.error or 'no answer'}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pyiso15118.commands import Command
 from v2g.dispatch.constraints import Bound
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.authorization import AuthorizationPolicy
 from v2g.sessions.limits import EvseProfile
-from v2g.sessions.procedure import EvseView, Phase, Procedure
-from v2g.sessions.watch import EvseWatch
+from v2g.sessions.procedure import EvseView, Phase, Procedure, Share
+from v2g.sessions.watch import EvseWatch, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,14 @@ class EvseBay:
     def __init__(self, profile: EvseProfile, policy: AuthorizationPolicy, vehicle_max_age_s: float = 1.0) -> None:
         self.profile = profile
         self.procedure: Procedure | None = None
+        self._readings: tuple[DcEvseReading | None, InverterReading | None, Verdict] = (
+            None,
+            None,
+            Verdict(fault="no reading yet"),
+        )
         self.view = EvseView(fault="no reading yet")
         self.commanded = DcEvseCommand()
+        self.commanded_w = 0.0
         self._policy = policy
         self._vehicle_max_age_s = vehicle_max_age_s
         self._watch = EvseWatch()
@@ -51,7 +57,7 @@ class EvseBay:
         """A new session takes the EVSE; an unfinished one is brought to its end first."""
         self._retire(now_s)
         self.procedure = Procedure(self.profile, self._policy, self._vehicle_max_age_s)
-        self.procedure.look(replace(self.view, available=self._leaving is None), now_s)
+        self._look(now_s)
         return self.procedure
 
     def end(self, procedure: Procedure, now_s: float) -> None:
@@ -71,40 +77,46 @@ class EvseBay:
         self, evse: DcEvseReading | None, inverter: InverterReading | None, permitted: bool, now_s: float
     ) -> None:
         """This cycle's readings, and whether energy is permitted at all."""
-        verdict = self._watch.observe(evse, inverter, self.commanded, permitted, now_s)
-        self.view = EvseView(evse=evse, inverter=inverter, fault=verdict.fault, hold=verdict.hold)
+        verdict = self._watch.observe(evse, inverter, self.commanded, self.commanded_w, permitted, now_s)
+        self._readings = evse, inverter, verdict
         if evse is not None and evse.contactors_closed and self.procedure is None and self._leaving is None:
             self._leaving = Procedure.of_lost_session(self.profile, self._policy, now_s)
-        if self.procedure is not None:
-            self.procedure.look(replace(self.view, available=self._leaving is None), now_s)
+        self._look(now_s)
+
+    def _look(self, now_s: float) -> None:
+        evse, inverter, verdict = self._readings
+        self.view = EvseView(
+            evse=evse, inverter=inverter, fault=verdict.fault, hold=verdict.hold, available=self._leaving is None
+        )
+        for procedure in (self.procedure, self._leaving):
+            if procedure is not None:
+                procedure.look(self.view, now_s)
 
     def bounds(self, now_s: float) -> tuple[Bound, ...] | None:
         """Limits of the vehicle here, or None where none is in its charge loop."""
-        if self.procedure is None or not self.procedure.charging or self._leaving is not None:
+        if self.procedure is None or not self.charging or self._leaving is not None:
             return None
         return self.procedure.bounds(now_s)
 
     def step(self, grant_w: float, site_lo_w: float, site_hi_w: float, stopping: bool, now_s: float) -> BayStep:
         """This cycle's commands. Without a session: open, unlocked, zero."""
-        view = replace(
-            self.view,
-            site_lo_w=site_lo_w,
-            site_hi_w=site_hi_w,
-            grant_w=grant_w,
-            stopping=stopping,
-            available=self._leaving is None,
-        )
         command, power_w = DcEvseCommand(), 0.0
         commands: tuple[Command, ...] = ()
         if self.procedure is not None:
-            step = self.procedure.step(view, now_s)
+            share = Share(site_lo_w=site_lo_w, site_hi_w=site_hi_w, grant_w=grant_w, stopping=stopping)
+            step = self.procedure.step(share, now_s)
             command, power_w, commands = step.evse, step.power_w, step.commands
         if self._leaving is not None:
-            command, power_w = self._leaving.step(replace(view, grant_w=0.0), now_s).evse, 0.0
+            command, power_w = self._leaving.step(Share(), now_s).evse, 0.0
             if self._leaving.released:
                 self._leaving = None
-        self.commanded = command
+        self.commanded, self.commanded_w = command, power_w
         return BayStep(evse_id=self.profile.evse_id, evse=command, power_w=power_w, commands=commands)
+
+    @property
+    def charging(self) -> bool:
+        """A session here is in its charge loop, and energy may flow as far as it is concerned."""
+        return self.procedure is not None and self.procedure.charging
 
     @property
     def phase(self) -> Phase | None:

@@ -1,4 +1,4 @@
-"""What an EVSE may offer its vehicle, and what a vehicle allows: ratings and readings become limits. Pure.
+"""What an EVSE may offer its vehicle: ratings and readings become the limits that it is told. Pure.
 
 Powers and currents here are magnitudes unless a name says otherwise; voltages in V at the EVSE's output.
 """
@@ -9,26 +9,17 @@ import math
 from dataclasses import dataclass, replace
 
 from pyiso15118.events import DcLimits
-from v2g.dispatch.constraints import Bound
+from v2g.dispatch.vehicle import Ratings
 from v2g.hardware.ports import DcEvseReading, InverterReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvseProfile:
-    """The configured ratings of one EVSE. ``inverter_max_*_w``: site limits below the inverter's own rating, or None.
-
-    ``min_soc_pct``: at or below this state of charge its vehicle is not discharged.
-    """
+class EvseProfile(Ratings):
+    """The configured ratings of one EVSE, with its name and voltages."""
 
     evse_id: str
     max_voltage_v: float
     min_voltage_v: float
-    max_current_a: float
-    max_charge_w: float
-    max_discharge_w: float
-    inverter_max_charge_w: float | None = None
-    inverter_max_discharge_w: float | None = None
-    min_soc_pct: float = 30.0
 
     @property
     def rated(self) -> DcLimits:
@@ -71,54 +62,6 @@ def within_site(limits: DcLimits, lo_w: float, hi_w: float) -> DcLimits:
         max_charge_power_w=min(limits.max_charge_power_w, max(0.0, hi_w)),
         max_discharge_power_w=min(limits.max_discharge_power_w, max(0.0, -lo_w)),
     )
-
-
-def rating_bounds(
-    profile: EvseProfile, evse: DcEvseReading, inverter: InverterReading, max_age_s: float
-) -> tuple[Bound, ...]:
-    """The EVSE's and the inverter's ratings as bounds that end when the readings are ``max_age_s`` old."""
-    stage_w = _magnitude(evse.max_power_w)
-    stage_until_s = evse.as_of_s + max_age_s
-    inverter_until_s = inverter.as_of_s + max_age_s
-    current_w = _least(profile.max_current_a, _magnitude(evse.max_current_a)) * _magnitude(evse.present_voltage_v)
-    return (
-        Bound(
-            -_least(profile.max_discharge_w, stage_w),
-            _least(profile.max_charge_w, stage_w),
-            "EVSE rating",
-            stage_until_s,
-        ),
-        Bound(-current_w, current_w, "EVSE current", stage_until_s),
-        Bound(
-            -_least(_magnitude(inverter.max_discharge_w), profile.inverter_max_discharge_w),
-            _least(_magnitude(inverter.max_charge_w), profile.inverter_max_charge_w),
-            "inverter rating",
-            inverter_until_s,
-        ),
-    )
-
-
-def vehicle_bounds(
-    profile: EvseProfile, limits: DcLimits, soc_pct: int | None, present_voltage_v: float, expires_at_s: float
-) -> tuple[Bound, ...]:
-    """What the vehicle allows at ``present_voltage_v``, and min-SoC. An unknown state of charge forbids discharge."""
-    voltage_v = _magnitude(present_voltage_v)
-    bounds = [
-        Bound(
-            -_magnitude(limits.max_discharge_power_w), _magnitude(limits.max_charge_power_w), "vehicle", expires_at_s
-        ),
-        Bound(
-            -_magnitude(limits.max_discharge_current_a) * voltage_v,
-            _magnitude(limits.max_charge_current_a) * voltage_v,
-            "vehicle current",
-            expires_at_s,
-        ),
-    ]
-    if soc_pct is None:
-        bounds.append(Bound(0.0, math.inf, "min-SoC: state of charge unknown", expires_at_s))
-    elif soc_pct <= profile.min_soc_pct:
-        bounds.append(Bound(0.0, math.inf, f"min-SoC {profile.min_soc_pct:g} %", expires_at_s))
-    return tuple(bounds)
 
 
 def _least(value: float, other: float | None) -> float:

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, CableCheckFinished, Command, UpdateEvse
+from pyiso15118.events import DcLimits
 from v2g.dispatch.constraints import Bound, intersect
+from v2g.dispatch.vehicle import SOC_MAX_AGE_S, VehicleData, vehicle_bounds
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
 from v2g.sessions.authorization import AuthorizationPolicy, AuthorizationRequest
-from v2g.sessions.limits import EvseProfile, offered, rating_bounds, vehicle_bounds, within_site
+from v2g.sessions.limits import EvseProfile, offered, within_site
 from v2g.sessions.watch import STALE_AFTER_S, is_fresh
 
 REFUSE_AFTER_S = 5.0
@@ -58,21 +60,30 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseView:
-    """What is known and allowed of one EVSE at one moment. Powers signed, in W.
+    """What is known of one EVSE at one moment.
 
-    ``fault`` and ``hold``: the verdict of :class:`v2g.sessions.watch.EvseWatch`. ``site_lo_w..site_hi_w``: what the
-    site permits now. ``stopping``: vehicles shall be asked to end. ``available``: no earlier session holds the EVSE.
+    ``fault`` and ``hold``: the verdict of :class:`v2g.sessions.watch.EvseWatch`. ``available``: no earlier session
+    holds the EVSE.
     """
 
     evse: DcEvseReading | None = None
     inverter: InverterReading | None = None
     fault: str | None = None
     hold: str | None = None
+    available: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one EVSE is allowed at one moment. Powers signed, in W.
+
+    ``site_lo_w..site_hi_w``: what the site permits now. ``stopping``: its vehicle shall be asked to end.
+    """
+
     site_lo_w: float = 0.0
     site_hi_w: float = 0.0
     grant_w: float = 0.0
     stopping: bool = False
-    available: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +111,8 @@ class Procedure:
         self.soc_pct: int | None = None
         self._policy = policy
         self._vehicle_max_age_s = vehicle_max_age_s
-        self._vehicle_until_s = -math.inf
+        self._vehicle: VehicleData | None = None
+        self._soc_until_s = -math.inf
         self._since_s = 0.0
         self._close = False
         self._test_since_s: float | None = None
@@ -111,7 +123,12 @@ class Procedure:
         """Why authorisation was last refused."""
         self._authorization_since_s: float | None = None
         self._view = EvseView(fault="no reading yet")
+        self._share = Share()
+        self._bounds: tuple[float, tuple[Bound, ...]] | None = None
         self._offered = profile.rated
+        self._offered_for: tuple[float, ...] | None = None
+        self._told = self._offered
+        self._told_for: tuple[DcLimits, float, float] | None = None
 
     @classmethod
     def of_lost_session(cls, profile: EvseProfile, policy: AuthorizationPolicy, now_s: float) -> Procedure:
@@ -126,6 +143,7 @@ class Procedure:
 
     def handle(self, event: ev.Event, now_s: float) -> tuple[Command, ...]:
         """Take one event; the commands that answer it at once. Events that concern nobody here are ignored."""
+        self._bounds = None
         match event:
             case ev.SessionStarted():
                 self.evccid = event.evccid
@@ -145,8 +163,10 @@ class Procedure:
             case ev.PowerDeliveryStarted():
                 self._start_energy(now_s)
             case ev.ChargeLoopReceived():
-                self.vehicle_limits, self.needs, self.soc_pct = event.limits, event.needs, event.present_soc_pct
-                self._vehicle_until_s = now_s + self._vehicle_max_age_s
+                self.vehicle_limits, self.needs = event.limits, event.needs
+                if event.present_soc_pct is not None:
+                    self.soc_pct, self._soc_until_s = event.present_soc_pct, now_s + SOC_MAX_AGE_S
+                self._vehicle = self._vehicle_data(now_s + self._vehicle_max_age_s)
             case ev.PowerDeliveryStopped():
                 self._rest(now_s)
             case ev.SessionEnded():
@@ -187,7 +207,24 @@ class Procedure:
             self._fail(f"pre-charge out of tolerance: {present_v:.0f} V of {self._target_v:.0f} V", now_s)
             return
         self._enter(Phase.CHARGING, now_s, (Phase.PRE_CHARGE,))
-        self._vehicle_until_s = now_s + max(FIRST_LOOP_WITHIN_S, self._vehicle_max_age_s)
+        self._vehicle = self._vehicle_data(now_s + max(FIRST_LOOP_WITHIN_S, self._vehicle_max_age_s))
+
+    def _vehicle_data(self, until_s: float) -> VehicleData | None:
+        limits, needs = self.vehicle_limits, self.needs or ev.EnergyNeeds()
+        if limits is None:
+            return None
+        return VehicleData(
+            expires_at_s=until_s,
+            max_charge_w=limits.max_charge_power_w,
+            max_discharge_w=limits.max_discharge_power_w,
+            max_charge_a=limits.max_charge_current_a,
+            max_discharge_a=limits.max_discharge_current_a,
+            soc_pct=self.soc_pct,
+            soc_expires_at_s=self._soc_until_s,
+            min_soc_pct=needs.min_soc_pct,
+            min_energy_wh=needs.min_energy_wh,
+            max_energy_wh=needs.max_energy_wh,
+        )
 
     def _enter(self, phase: Phase, now_s: float, allowed: tuple[Phase, ...]) -> None:
         if self.phase in allowed:
@@ -204,23 +241,24 @@ class Procedure:
         return self.phase is Phase.CHARGING and self.fault is None
 
     def bounds(self, now_s: float) -> tuple[Bound, ...]:
-        """Every limit of this vehicle and its EVSE by the view of the last step; none: no power."""
-        evse, inverter, limits = self._view.evse, self._view.inverter, self.vehicle_limits
-        if not self.charging or evse is None or inverter is None or limits is None:
+        """Every limit of this vehicle and its EVSE by the last look at it; none: no power."""
+        evse, inverter, vehicle = self._view.evse, self._view.inverter, self._vehicle
+        if not self.charging or evse is None or inverter is None or vehicle is None:
             return ()
-        hold = (Bound(0.0, 0.0, self._view.hold, math.inf),) if self._view.hold is not None else ()
-        return (
-            *hold,
-            *rating_bounds(self.profile, evse, inverter, STALE_AFTER_S),
-            *vehicle_bounds(self.profile, limits, self.soc_pct, evse.present_voltage_v, self._vehicle_until_s),
-        )
+        if self._bounds is None or self._bounds[0] != now_s:
+            bounds = vehicle_bounds(self.profile, vehicle, evse, inverter, STALE_AFTER_S, now_s)
+            if self._view.hold is not None:
+                bounds = (Bound(0.0, 0.0, self._view.hold, math.inf), *bounds)
+            self._bounds = now_s, bounds
+        return self._bounds[1]
 
     # ---- one control cycle ----
 
     def look(self, view: EvseView, now_s: float) -> None:
         """Take readings and judge them, before :meth:`bounds` and :meth:`step` of the same cycle."""
         self._view = view
-        self._offered = offered(self.profile, view.evse, view.inverter)
+        self._bounds = None
+        self._offer(view.evse, view.inverter)
         if self.phase in (Phase.INSULATED, Phase.PRE_CHARGE, Phase.CHARGING):
             if view.fault is not None:
                 self._fail(view.fault, now_s)
@@ -231,9 +269,18 @@ class Procedure:
         if self.phase is Phase.PRE_CHARGE:
             self._watch_pre_charge(now_s)
 
-    def step(self, view: EvseView, now_s: float) -> Step:
-        """:meth:`look`, then what to say to vehicle and EVSE."""
-        self.look(view, now_s)
+    def _offer(self, evse: DcEvseReading | None, inverter: InverterReading | None) -> None:
+        known = (
+            *((evse.max_power_w, evse.max_current_a, evse.max_voltage_v, evse.min_voltage_v) if evse else ()),
+            *((inverter.max_charge_w, inverter.max_discharge_w) if inverter else ()),
+        )
+        # Ratings hardly ever change, and this is asked for ten times a second.
+        if known != self._offered_for:
+            self._offered, self._offered_for = offered(self.profile, evse, inverter), known
+
+    def step(self, share: Share, now_s: float) -> Step:
+        """After :meth:`look`: what to say to vehicle and EVSE."""
+        self._share = share
         commands: list[Command] = list(self._authorize(now_s))
         if self.phase is Phase.CABLE_CHECK:
             commands += self._check_cable(now_s)
@@ -323,12 +370,14 @@ class Procedure:
     # ---- outputs ----
 
     def _power_w(self, now_s: float) -> float:
-        view = self._view
-        if not self.charging or view.evse is None or not view.evse.contactors_closed:
+        evse, share = self._view.evse, self._share
+        if share.grant_w == 0.0 or not math.isfinite(share.grant_w):
             return 0.0
-        site = Bound(min(0.0, view.site_lo_w), max(0.0, view.site_hi_w), "site", math.inf)
+        if not self.charging or evse is None or not evse.contactors_closed:
+            return 0.0
+        site = Bound(min(0.0, share.site_lo_w), max(0.0, share.site_hi_w), "site", math.inf)
         allowed = intersect((*self.bounds(now_s), site), now_s)
-        return max(allowed.lo_w, min(allowed.hi_w, view.grant_w)) if math.isfinite(view.grant_w) else 0.0
+        return max(allowed.lo_w, min(allowed.hi_w, share.grant_w))
 
     def _evse_command(self) -> DcEvseCommand:
         if self.released:
@@ -355,7 +404,7 @@ class Procedure:
         vehicle = self.vehicle_limits
         if vehicle is None:
             return 0.0
-        towards_grid = self._view.grant_w < 0
+        towards_grid = self._share.grant_w < 0
         vehicle_a = vehicle.max_discharge_current_a if towards_grid else vehicle.max_charge_current_a
         return min(self._offered.max_charge_current_a, abs(vehicle_a))
 
@@ -363,7 +412,10 @@ class Procedure:
         view, evse = self._view, self._view.evse
         limits = self._offered
         if self.phase is Phase.CHARGING:
-            limits = within_site(limits, view.site_lo_w, view.site_hi_w)
+            wanted = limits, self._share.site_lo_w, self._share.site_hi_w
+            if wanted != self._told_for:
+                self._told, self._told_for = within_site(*wanted), wanted
+            limits = self._told
         voltage_v = _sane(evse.present_voltage_v) if evse is not None else 0.0
         current_a = _sane(evse.present_current_a) if evse is not None else 0.0
         power_w = voltage_v * current_a
@@ -378,7 +430,7 @@ class Procedure:
             power_limit_achieved=active and abs(power_w) >= 0.98 * limit_w,
             current_limit_achieved=active and abs(current_a) >= 0.98 * limits.max_charge_current_a,
             voltage_limit_achieved=active and voltage_v >= limits.max_voltage_v,
-            notify_stop=view.stopping,
+            notify_stop=self._share.stopping,
             charged_energy_wh=_meter_wh(evse.charged_energy_wh) if evse is not None else None,
             discharged_energy_wh=_meter_wh(evse.discharged_energy_wh) if evse is not None else None,
         )

@@ -18,7 +18,11 @@ CONTACTOR_MISMATCH_S = 1.0
 INVERTER_FAULT_S = 5.0
 """An inverter's alarm that lasts this long although energy is permitted is a fault of the EVSE."""
 PLAUSIBLE_FACTOR = 1.5
-"""A voltage or current this far above the rating is not believed."""
+"""A voltage, current or power this far above the rating is not believed."""
+CONTRADICTION_S = 5.0
+"""Powers may contradict each other for this long: readings are of different moments, and inverters ramp."""
+POWER_TOLERANCE_W = 1000.0
+POWER_TOLERANCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +39,24 @@ class EvseWatch:
     def __init__(self) -> None:
         self._mismatch_since_s: float | None = None
         self._alarm_since_s: float | None = None
+        self._contradiction_since_s: float | None = None
 
     def observe(
         self,
         evse: DcEvseReading | None,
         inverter: InverterReading | None,
         commanded: DcEvseCommand,
+        commanded_w: float,
         permitted: bool,
         now_s: float,
     ) -> Verdict:
-        """The most serious matter at ``now_s``. ``commanded``: what was last sent; ``permitted``: the guard's word."""
+        """The most serious matter at ``now_s``.
+
+        ``commanded`` and ``commanded_w``: what was last sent; ``permitted``: the guard's word.
+        """
         stage = _stage_fault(evse, now_s)
         if stage is not None or evse is None:
-            self._mismatch_since_s = None
+            self._mismatch_since_s = self._contradiction_since_s = None
             return Verdict(fault=stage)
         contactors = self._contactor_fault(evse.contactors_closed, commanded.close_contactors, now_s)
         alarm = f"inverter: {inverter.fault}" if inverter is not None and inverter.fault else None
@@ -57,6 +66,8 @@ class EvseWatch:
             self._alarm_since_s = now_s
         lasting = self._alarm_since_s is not None and now_s - self._alarm_since_s > INVERTER_FAULT_S
         fault = contactors or _inverter_fault(inverter, now_s) or (alarm if lasting else None)
+        if fault is None and inverter is not None:
+            fault = self._power_fault(evse, inverter, commanded_w, now_s)
         # Without a permit the site's own limit is zero, and the alarm is most likely its consequence.
         return Verdict(fault=fault, hold=alarm if permitted else None)
 
@@ -72,6 +83,17 @@ class EvseWatch:
         if closed:
             return f"DC contactors stuck: commanded open for {since_s:.1f} s, feedback says closed (welded?)"
         return f"DC contactors stuck: commanded closed for {since_s:.1f} s, feedback says open"
+
+    def _power_fault(
+        self, evse: DcEvseReading, inverter: InverterReading, commanded_w: float, now_s: float
+    ) -> str | None:
+        contradiction = _contradiction(evse, inverter, commanded_w)
+        if contradiction is None:
+            self._contradiction_since_s = None
+            return None
+        if self._contradiction_since_s is None:
+            self._contradiction_since_s = now_s
+        return contradiction if now_s - self._contradiction_since_s > CONTRADICTION_S else None
 
 
 def is_fresh(reading: DcEvseReading | InverterReading | None, now_s: float) -> bool:
@@ -101,4 +123,19 @@ def _inverter_fault(inverter: InverterReading | None, now_s: float) -> str | Non
         return f"the inverter's last reading is {now_s - inverter.as_of_s:.1f} s old"
     if not math.isfinite(inverter.power_w):
         return "inverter: its power is not a number"
+    rating_w = max(abs(inverter.max_charge_w), abs(inverter.max_discharge_w))
+    if abs(inverter.power_w) > PLAUSIBLE_FACTOR * rating_w + POWER_TOLERANCE_W:
+        return f"inverter: a power of {inverter.power_w:g} W is not plausible at a rating of {rating_w:g} W"
+    return None
+
+
+def _contradiction(evse: DcEvseReading, inverter: InverterReading, commanded_w: float) -> str | None:
+    """Power that nobody commanded, or that only one of both sides of the inverter measures. Less than commanded is
+    none: the vehicle may take or give less."""
+    ac_w, dc_w = inverter.power_w, evse.present_voltage_v * evse.present_current_a
+    if not abs(ac_w - dc_w) <= max(POWER_TOLERANCE_W, POWER_TOLERANCE * max(abs(ac_w), abs(dc_w))):
+        return f"contradiction: the inverter measures {ac_w:.0f} W and the DC output stage {dc_w:.0f} W"
+    excess_w = max(ac_w - max(0.0, commanded_w), min(0.0, commanded_w) - ac_w)
+    if excess_w > max(POWER_TOLERANCE_W, POWER_TOLERANCE * abs(commanded_w)):
+        return f"the inverter does not follow: {commanded_w:.0f} W commanded, {ac_w:.0f} W measured"
     return None

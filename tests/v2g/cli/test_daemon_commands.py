@@ -52,7 +52,7 @@ def test_the_shipped_configuration_holds() -> None:
     for part in (
         "TR-0412, 250 kVA DIST_ONAN",
         "277 V line to neutral, 60 Hz",
-        "US*V2G*E2  DC on evse2 port 15118, TLS compat",
+        "US*V2G*E2  DC on evse2 port 49152, TLS compat",
     ):
         assert part in result.output
     assert "warning" not in result.output

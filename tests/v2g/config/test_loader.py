@@ -264,6 +264,7 @@ def test_a_file_that_cannot_be_read_is_told(configure: Configure) -> None:
         ("dispatch: {min_soc_pct: 0.3}", "30 % meant?"),
         (E1 + "max_charge_w: 22}]", "for 22 kW write 22000"),
         (E1 + "inverter: {max_discharge_w: 10}}]", "evses[0].inverter.max_discharge_w is 10 W"),
+        (E1 + "tls: compat}]", "evses[0].tcp_port is 15118 with tls compat"),
         ("secc: {charge_loop_timeout_s: 1.0}", "the standard's is 0.5 s"),
         ("pki: {allow_plain: true}", "test mode"),
     ],
@@ -271,6 +272,10 @@ def test_a_file_that_cannot_be_read_is_told(configure: Configure) -> None:
 def test_figures_that_look_like_another_unit_are_remarked(configure: Configure, text: str, warning: str) -> None:
     (found,) = load(configure(**{"50-x": text})).warnings
     assert warning in found
+
+
+def test_a_compat_evse_on_a_dynamic_port_is_not_remarked(configure: Configure) -> None:
+    assert load(configure(**{"50-x": E1 + "tls: compat, tcp_port: 49152}]"})).warnings == ()
 
 
 def test_files_that_are_no_drop_ins_are_remarked(configure: Configure) -> None:

@@ -1,47 +1,59 @@
 from __future__ import annotations
 
 import dataclasses
-from math import nan
+from dataclasses import dataclass
+from math import inf, nan
 
 import pytest
 
+from v2g.dispatch.codes import shortfall_code
 from v2g.dispatch.constraints import Intersection, intersect
-from v2g.dispatch.vehicle import EvseLimits, InverterData, MaxAges, VehicleData, candidate
+from v2g.dispatch.orders import Mode
+from v2g.dispatch.vehicle import Ratings, VehicleData, vehicle_bounds
 
 NOW_S = 100.0
 VEHICLE = VehicleData(
-    as_of_s=NOW_S,
+    expires_at_s=NOW_S + 2.0,
     max_charge_w=20e3,
     max_discharge_w=11e3,
     max_charge_a=50.0,
     max_discharge_a=25.0,
-    present_voltage_v=400.0,
     soc_pct=60.0,
 )
-INVERTER = InverterData(as_of_s=NOW_S, max_charge_w=22e3, max_discharge_w=22e3)
-EVSE = EvseLimits(max_charge_w=22e3, max_discharge_w=22e3, max_current_a=80.0)
+RATINGS = Ratings(max_charge_w=22e3, max_discharge_w=22e3, max_current_a=80.0, min_soc_pct=30.0)
+
+
+@dataclass(frozen=True)
+class Stage:
+    as_of_s: float = NOW_S
+    present_voltage_v: float = 400.0
+    max_current_a: float = 80.0
+    max_power_w: float = 22e3
+
+
+@dataclass(frozen=True)
+class Inverter:
+    as_of_s: float = NOW_S
+    max_charge_w: float = 22e3
+    max_discharge_w: float = 22e3
+    connected: bool = True
+    reversion_armed: bool = True
 
 
 def limits(
     *,
-    inverter: InverterData | None = INVERTER,
-    evse: EvseLimits = EVSE,
+    ratings: Ratings = RATINGS,
+    stage: Stage = Stage(),
+    inverter: Inverter = Inverter(),
     now_s: float = NOW_S,
-    own_min_soc_pct: float | None = None,
-    inverter_efficiency: float = 1.0,
     **change: float | None,
 ) -> Intersection:
-    found = candidate(
-        "A",
-        vehicle=dataclasses.replace(VEHICLE, min_soc_pct=own_min_soc_pct, **change),  # type: ignore[arg-type]
-        inverter=inverter,
-        evse=evse,
-        min_soc_pct=30.0,
-        now_s=now_s,
-        inverter_efficiency=inverter_efficiency,
-    )
-    assert found.evse_id == "A"
-    return intersect(found.bounds, now_s)
+    vehicle = dataclasses.replace(VEHICLE, **change)  # type: ignore[arg-type]
+    return intersect(vehicle_bounds(ratings, vehicle, stage, inverter, 1.0, now_s), now_s)
+
+
+def rated(**change: float | None) -> Ratings:
+    return dataclasses.replace(RATINGS, **change)  # type: ignore[arg-type]
 
 
 def test_the_tightest_of_power_and_current_binds_each_direction() -> None:
@@ -51,67 +63,112 @@ def test_the_tightest_of_power_and_current_binds_each_direction() -> None:
     assert (found.lo_source, found.hi_source) == ("vehicle current limit", "vehicle power limit")
 
 
-def test_the_evse_current_counts_at_the_present_voltage() -> None:
+@pytest.mark.parametrize(("stage", "configured_a"), [(Stage(max_current_a=20.0), 80.0), (Stage(), 20.0)])
+def test_the_lower_evse_current_counts_at_the_present_voltage(stage: Stage, configured_a: float) -> None:
     # 20 A · 400 V = 8 kW.
-    found = limits(evse=dataclasses.replace(EVSE, max_current_a=20.0))
+    found = limits(stage=stage, ratings=rated(max_current_a=configured_a))
     assert (found.lo_w, found.hi_w, found.hi_source) == (-8e3, 8e3, "EVSE current limit")
 
 
-def test_the_inverter_rating_binds() -> None:
-    found = limits(inverter=dataclasses.replace(INVERTER, max_discharge_w=7e3, max_charge_w=6e3))
+@pytest.mark.parametrize(
+    ("inverter", "ratings"),
+    [
+        (Inverter(max_discharge_w=7e3, max_charge_w=6e3), RATINGS),
+        (Inverter(), rated(inverter_max_discharge_w=7e3, inverter_max_charge_w=6e3)),
+    ],
+)
+def test_the_lower_of_the_inverters_rating_and_the_sites_limit_binds(inverter: Inverter, ratings: Ratings) -> None:
+    found = limits(inverter=inverter, ratings=ratings)
     assert (found.lo_w, found.hi_w) == (-7e3, 6e3)
     assert (found.lo_source, found.hi_source) == ("inverter rating", "inverter rating")
 
 
-def test_the_configured_limit_binds() -> None:
-    found = limits(evse=dataclasses.replace(EVSE, max_discharge_w=3e3))
-    assert (found.lo_w, found.lo_source) == (-3e3, "EVSE limit")
+@pytest.mark.parametrize(
+    ("stage", "ratings"), [(Stage(max_power_w=3e3), RATINGS), (Stage(), rated(max_discharge_w=3e3))]
+)
+def test_the_lower_of_stage_and_configured_power_binds(stage: Stage, ratings: Ratings) -> None:
+    found = limits(stage=stage, ratings=ratings)
+    assert (found.lo_w, found.lo_source) == (-3e3, "EVSE rating")
 
 
-def test_losses_of_the_inverter_count_against_the_vehicles_discharge_limit() -> None:
+def test_losses_of_the_inverter_count_against_what_dc_limits_permit_of_discharge() -> None:
     # 10 kW from the vehicle are 9.5 kW at the AC terminals; 20 kW taken there are less at the vehicle.
-    found = limits(inverter_efficiency=0.95)
+    found = limits(ratings=rated(inverter_efficiency=0.95))
     assert (found.lo_w, found.hi_w) == (-9.5e3, 20e3)
+
+
+def test_losses_do_not_count_against_the_inverters_own_rating() -> None:
+    found = limits(ratings=rated(inverter_efficiency=0.95), inverter=Inverter(max_discharge_w=7e3))
+    assert (found.lo_w, found.lo_source) == (-7e3, "inverter rating")
 
 
 @pytest.mark.parametrize("efficiency", [0.0, -1.0, 1.5, nan])
 def test_an_impossible_efficiency_permits_no_discharge(efficiency: float) -> None:
-    assert limits(inverter_efficiency=efficiency).lo_w == 0.0
+    assert limits(ratings=rated(inverter_efficiency=efficiency)).lo_w == 0.0
 
 
 def test_a_discharge_limit_sent_negative_is_read_by_its_magnitude() -> None:
     assert limits(max_discharge_w=-5e3).lo_w == -5e3
 
 
-@pytest.mark.parametrize("name", ["max_charge_w", "max_discharge_w", "max_charge_a", "present_voltage_v"])
-def test_a_limit_that_is_no_number_means_zero(name: str) -> None:
-    found = limits(**{name: nan})  # type: ignore[arg-type]
+def test_a_device_rating_of_the_wrong_sign_does_not_lift_the_configured_limit() -> None:
+    found = limits(inverter=Inverter(max_discharge_w=-22e3), ratings=rated(inverter_max_discharge_w=7e3))
+    assert found.lo_w == -7e3
+
+
+@pytest.mark.parametrize("name", ["max_charge_w", "max_discharge_w", "max_charge_a"])
+@pytest.mark.parametrize("value", [nan, inf])
+def test_a_limit_that_is_no_number_means_zero(name: str, value: float) -> None:
+    found = limits(**{name: value})  # type: ignore[arg-type]
     assert (found.lo_w, found.hi_w) == (0.0, 0.0)
     assert found.hi_source.endswith("unknown")
 
 
-def test_an_unseen_inverter_means_zero() -> None:
-    found = limits(inverter=None)
-    assert (found.lo_w, found.hi_w, found.hi_source) == (0.0, 0.0, "inverter not seen")
+@pytest.mark.parametrize("name", ["present_voltage_v", "max_current_a", "max_power_w"])
+def test_a_reading_of_the_stage_that_is_no_number_means_zero(name: str) -> None:
+    found = limits(stage=dataclasses.replace(Stage(), **{name: nan}))
+    assert (found.lo_w, found.hi_w) == (0.0, 0.0)
 
 
-def test_a_faulted_inverter_means_zero_with_its_fault() -> None:
-    found = limits(inverter=dataclasses.replace(INVERTER, fault="DC over-voltage"))
-    assert (found.lo_w, found.hi_w, found.lo_source) == (0.0, 0.0, "inverter fault: DC over-voltage")
+@pytest.mark.parametrize("name", ["max_charge_w", "max_discharge_w"])
+@pytest.mark.parametrize("site_w", [None, 20e3])
+def test_an_inverter_rating_that_is_no_number_means_zero(name: str, site_w: float | None) -> None:
+    inverter = dataclasses.replace(Inverter(), **{name: nan})
+    found = limits(inverter=inverter, ratings=rated(inverter_max_charge_w=site_w, inverter_max_discharge_w=site_w))
+    assert (found.lo_w, found.hi_w, found.lo_source) == (0.0, 0.0, "inverter rating unknown")
+
+
+def test_an_inverter_without_its_own_reversion_is_charged_from_and_not_discharged_to() -> None:
+    found = limits(inverter=Inverter(reversion_armed=False))
+    assert (found.lo_w, found.hi_w, found.lo_source) == (0.0, 20e3, "reversion of the inverter not armed")
+    assert shortfall_code(found.lo_source, Mode.DISCHARGE) == "NO_REVERSION"
+
+
+def test_an_inverter_off_the_grid_gets_nothing() -> None:
+    found = limits(inverter=Inverter(connected=False))
+    assert (found.lo_w, found.hi_w, found.hi_source) == (0.0, 0.0, "inverter not connected")
+    assert shortfall_code(found.lo_source, Mode.DISCHARGE) == "INVERTER_FAULT"
 
 
 @pytest.mark.parametrize(
-    ("soc_pct", "own_min_pct", "discharge"),
-    [(30.1, None, True), (30.0, None, False), (29.0, None, False), (45.0, 50.0, False), (45.0, 20.0, True)],
+    ("soc_pct", "own_min_pct", "discharge", "floor"),
+    [
+        (30.1, None, True, ""),
+        (30.0, None, False, "30"),
+        (29.0, None, False, "30"),
+        (45.0, 50.0, False, "50"),
+        (45.0, 20.0, True, ""),
+        (45.0, nan, False, "nan"),
+    ],
 )
 def test_no_discharge_at_or_below_the_higher_minimum(
-    soc_pct: float, own_min_pct: float | None, discharge: bool
+    soc_pct: float, own_min_pct: float | None, discharge: bool, floor: str
 ) -> None:
-    found = limits(soc_pct=soc_pct, own_min_soc_pct=own_min_pct)
+    found = limits(soc_pct=soc_pct, min_soc_pct=own_min_pct)
     assert found.lo_w == (-10e3 if discharge else 0.0)
     assert found.hi_w == 20e3
     if not discharge:
-        assert found.lo_source == "min-SoC"
+        assert found.lo_source == f"min-SoC {floor} %"
 
 
 @pytest.mark.parametrize(
@@ -119,9 +176,9 @@ def test_no_discharge_at_or_below_the_higher_minimum(
     [
         (-20e3, -10e3, "vehicle current limit"),
         (0.0, -10e3, "vehicle current limit"),
-        (50.0, 0.0, "min-SoC (EVMinimumEnergyRequest)"),
-        (nan, 0.0, "min-SoC unknown"),
-        (None, 0.0, "min-SoC unknown"),
+        (50.0, 0.0, "min-SoC: EVMinimumEnergyRequest"),
+        (nan, 0.0, "min-SoC: state of charge unknown"),
+        (None, 0.0, "min-SoC: state of charge unknown"),
     ],
 )
 def test_without_soc_the_vehicles_own_minimum_request_decides(
@@ -133,17 +190,17 @@ def test_without_soc_the_vehicles_own_minimum_request_decides(
 
 
 def test_an_old_soc_is_no_soc() -> None:
-    assert limits(soc_as_of_s=NOW_S - 59.0).lo_w == -10e3
-    old = limits(soc_as_of_s=NOW_S - 60.0)
-    assert (old.lo_w, old.lo_source) == (0.0, "min-SoC unknown")
-    assert limits(soc_as_of_s=NOW_S - 60.0, min_energy_wh=-1e3).lo_w == -10e3
+    assert limits(soc_expires_at_s=NOW_S + 1.0).lo_w == -10e3
+    old = limits(soc_expires_at_s=NOW_S)
+    assert (old.lo_w, old.lo_source) == (0.0, "min-SoC: state of charge unknown")
+    assert limits(soc_expires_at_s=NOW_S, min_energy_wh=-1e3).lo_w == -10e3
 
 
 @pytest.mark.parametrize("soc_pct", [-1.0, 101.0, nan])
 def test_an_impossible_soc_stops_discharge_whatever_the_energy_request_says(soc_pct: float) -> None:
     found = limits(soc_pct=soc_pct, min_energy_wh=-20e3)
     assert found.lo_w == 0.0
-    assert found.lo_source.startswith("min-SoC unknown: a SoC of")
+    assert found.lo_source.startswith("min-SoC: a state of charge of")
 
 
 @pytest.mark.parametrize("change", [{"soc_pct": 100.0}, {"max_energy_wh": 0.0}, {"max_energy_wh": -5.0}])
@@ -153,10 +210,11 @@ def test_a_full_vehicle_takes_no_charge_and_may_discharge(change: dict[str, floa
 
 
 def test_bounds_expire_with_the_data_they_rest_on() -> None:
-    ages = MaxAges(vehicle_s=2.0, inverter_s=1.0, soc_s=60.0)
-    bounds = candidate(
-        "A", vehicle=VEHICLE, inverter=INVERTER, evse=EVSE, min_soc_pct=30.0, now_s=NOW_S, max_ages=ages
-    ).bounds
-    assert intersect(bounds, NOW_S + 0.9).lo_w == -10e3
-    assert intersect(bounds, NOW_S + 1.0).lo_source == "inverter rating expired"
-    assert intersect(bounds, NOW_S + 2.0).lo_source == "vehicle power limit expired"
+    def at(now_s: float, stage_s: float = NOW_S, inverter_s: float = NOW_S) -> Intersection:
+        bounds = vehicle_bounds(RATINGS, VEHICLE, Stage(as_of_s=stage_s), Inverter(as_of_s=inverter_s), 1.0, NOW_S)
+        return intersect(bounds, now_s)
+
+    assert at(NOW_S + 0.9).lo_w == -10e3
+    assert at(NOW_S + 1.0, stage_s=NOW_S + 0.5).lo_source == "inverter rating expired"
+    assert at(NOW_S + 1.0, inverter_s=NOW_S + 0.5).lo_source == "vehicle current limit expired"
+    assert at(NOW_S + 2.0, NOW_S + 2.0, NOW_S + 2.0).lo_source == "vehicle power limit expired"

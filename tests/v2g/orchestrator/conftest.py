@@ -95,7 +95,13 @@ class FakeWires:
             "max_current_a": 80.0,
             "max_power_w": 22_000.0,
         }
-        inverter = {"power_w": 0.0, "max_charge_w": 22_000.0, "max_discharge_w": 22_000.0, "connected": True}
+        inverter = {
+            "power_w": 0.0,
+            "max_charge_w": 22_000.0,
+            "max_discharge_w": 22_000.0,
+            "connected": True,
+            "reversion_armed": True,
+        }
         return Image(
             sequence=1,
             as_of_s=now_s,

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from pyiso15118 import events as ev
@@ -20,6 +21,7 @@ from v2g.orchestrator.cycle import ControlCycle
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon
 from v2g.sessions.supervisor import SessionInfo, Sessions
+from v2g.telemetry import logs
 
 ALICE = Caller(uid=1000, gid=1000, pid=1, user="alice", role=Role.OPERATOR)
 E1, E2 = "US*V2G*E1", "US*V2G*E2"
@@ -44,16 +46,7 @@ class World:
         self.sessions = Sessions(self.site.bays, self.comms, lambda *_: None, clock)
         self.fed = 0
         self.looping: set[str] = set()
-        self.cycle = ControlCycle(
-            self.site,
-            self.sessions,
-            wires,
-            guard,
-            clock,
-            daemon=self.daemon,
-            power_quality=self.power_quality,
-            on_cycle=self._feed,
-        )
+        self.cycle = self.new_cycle()
         self.infos: dict[str, SessionInfo] = {}
         self.api = Api(
             self.site,
@@ -61,6 +54,18 @@ class World:
             lambda: Daemon(started_at_s=clock.monotonic_s() - 5.0, ready=True, simulation=False),
             Path("/nonexistent/tick.sock"),
             clock,
+        )
+
+    def new_cycle(self) -> ControlCycle:
+        return ControlCycle(
+            self.site,
+            self.sessions,
+            self.wires,
+            self.guard,
+            self.clock,
+            daemon=self.daemon,
+            power_quality=self.power_quality,
+            on_cycle=self._feed,
         )
 
     def _feed(self, now_s: float) -> None:
@@ -135,9 +140,10 @@ async def test_order_is_shared_in_proportion_and_shortfall_is_named(world: World
     world.charge(E1)
     world.charge(E2)
     result = await world.discharge(30_000.0)
-    assert result.granted_w == pytest.approx(-24_000.0)
-    assert {(line.code, line.source) for line in result.shortfalls} == {("VEHICLE_LIMIT", "vehicle")}
-    assert sum(line.missing_w for line in result.shortfalls) == pytest.approx(6_000.0)
+    # Twice 12 kW from the vehicles, at an efficiency of 0.97.
+    assert result.granted_w == pytest.approx(-23_280.0)
+    assert {(line.code, line.source) for line in result.shortfalls} == {("VEHICLE_LIMIT", "vehicle power limit")}
+    assert sum(line.missing_w for line in result.shortfalls) == pytest.approx(6_720.0)
 
 
 async def test_without_a_vehicle_nothing_is_granted_and_the_order_stands(world: World) -> None:
@@ -185,6 +191,15 @@ async def test_cancel_ends_the_power_and_an_unknown_order_is_refused(world: Worl
     assert world.power(E1) == 0.0
     with pytest.raises(Refused, match="no order 1"):
         await world.api.cancel(messages.CancelParams(order_id=1), ALICE)
+
+
+def test_the_utility_may_dispatch_and_operators_cancel_and_reset(world: World) -> None:
+    assert {method.name: method.role for method in world.api.methods()} == {
+        "status": Role.VIEWER,
+        "dispatch": Role.UTILITY,
+        "cancel": Role.OPERATOR,
+        "trip.reset": Role.OPERATOR,
+    }
 
 
 async def test_trip_reset_without_a_guard_is_refused_in_words(world: World) -> None:
@@ -254,6 +269,18 @@ async def test_link_that_stays_lost_faults_the_session_and_says_why(world: World
     assert any(E1 in problem and "1.0 s old" in problem for problem in world.api.snapshot().problems)
 
 
+async def test_an_inverter_without_reversion_is_granted_no_discharge_and_the_other_takes_its_part(world: World) -> None:
+    world.charge(E1)
+    world.charge(E2)
+    world.wires.inverters[E1]["reversion_armed"] = False
+    world.run(2)
+    result = await world.discharge(8_000.0)
+    assert {grant.evse_id: grant.power_w for grant in result.grants} == {E1: 0.0, E2: -8_000.0}
+    assert world.api.snapshot().problems[0].startswith(f"{E1}: no discharge: the inverter's own reversion to zero")
+    result = await world.discharge(8_000.0, E1)
+    assert [(line.code, line.evse_id) for line in result.shortfalls] == [("NO_REVERSION", E1)]
+
+
 async def test_reverse_flow_denied_is_written_once_and_not_every_cycle(world: World) -> None:
     world.guard.changes = {"transformer_w": -500_000.0, "transformer_va": 500_000.0}
     world.charge(E1)
@@ -263,6 +290,30 @@ async def test_reverse_flow_denied_is_written_once_and_not_every_cycle(world: Wo
     world.run(50)
     assert world.power_quality.codes() == ["REVERSE_FLOW_DENIED"]
     assert "order 1" in world.power_quality.lines[0][2]
+
+
+async def test_what_a_small_transformer_denies_stands_in_power_quality_log(
+    tmp_path: Path, config_of: Callable[..., Config], wires_of: Any, guard: Any, log_of: Any, clock: ManualClock
+) -> None:
+    config = config_of(2)
+    small = msgspec.structs.replace(config.transformer, rated_kva=5.0)
+    world = World(msgspec.structs.replace(config, transformer=small), wires_of((E1, E2), clock), guard, log_of, clock)
+    world.power_quality = logs.power_quality_log()
+    world.cycle = world.new_cycle()
+    guard.changes = {"transformer_w": 1_000.0, "transformer_va": 1_000.0}
+    logs.configure(tmp_path, stderr=False)
+    try:
+        world.charge(E1)
+        result = await world.discharge()
+        world.run(3)
+    finally:
+        logs.close()
+    # K = 1.5 of 5 kVA in reverse, and the kilowatt of base load: -8.5 kW.
+    assert -8_500.5 < result.granted_w < -8_000.0
+    assert world.power(E1) == pytest.approx(result.granted_w)
+    (line,) = (tmp_path / "power_quality.log").read_text().splitlines()
+    assert " WARNING: REVERSE_FLOW_DENIED discharge of order 1 cut by thermal" in line
+    assert f"missing_w={10_000 + result.granted_w:.0f}" in line
 
 
 async def test_an_error_in_one_bay_leaves_the_other_served(world: World) -> None:

@@ -1,0 +1,315 @@
+"""Time of one control cycle with 64 vehicles that discharge: ``python tests/bench/bench_cycle.py [--profile]``.
+
+Measured: reading the newest image (decoded from a frame as it comes from ``v2g-guard wires``), the decision, encoding
+the set-points, and the commands to 64 SECC machines. Not measured: sockets, and the vehicles' own messages. Writes
+``report_cycle.md`` beside itself; ``--profile`` prints where the time goes instead.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import platform
+import pstats
+import statistics
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from pyiso15118 import events as ev
+from pyiso15118.commands import UpdateEvse
+from pyiso15118.secc import SeccConfig, SeccMachine
+from v2g.clock import ManualClock
+from v2g.config.schema import Config
+from v2g.dispatch.orders import Mode
+from v2g.guard.link import Applied, DeviceHealth, Image, Setpoints
+from v2g.guard.status import GuardStatus, Permit
+from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading, Quantity, TransducerReading
+from v2g.orchestrator.cycle import PERIOD_S, ControlCycle
+from v2g.orchestrator.site import Site
+from v2g.sessions.supervisor import Sessions, SessionSupervisor
+
+REPORT = Path(__file__).with_name("report_cycle.md")
+EVSES = 64
+CYCLES = 600
+BEFORE_MS = 3.20
+"""The median on the reference machine while readings were judged, and bounds made, twice a cycle."""
+LOOP_EVERY = 3
+"""A vehicle says something in every third cycle."""
+LIMITS = ev.DcLimits(
+    max_charge_power_w=20_000.0,
+    max_charge_current_a=80.0,
+    max_voltage_v=450.0,
+    min_voltage_v=300.0,
+    max_discharge_power_w=12_000.0,
+    max_discharge_current_a=80.0,
+)
+LOOP = ev.ChargeLoopReceived(
+    ev_present_voltage_v=400.0,
+    limits=LIMITS,
+    needs=ev.EnergyNeeds(min_energy_wh=-9000.0, max_energy_wh=9000.0),
+    present_soc_pct=70,
+    battery_capacity_wh=None,
+)
+
+
+class Silent:
+    def info(self, code: str, message: str = "", /, **fields: object) -> None: ...
+
+    warning = error = info
+
+
+class Machine:
+    """A connection without a stream: what the cycle tells goes to a real SECC machine."""
+
+    def __init__(self, evse_id: str, limits: ev.DcLimits, clock: ManualClock) -> None:
+        self.peer_identity = SimpleNamespace(subject="CN=BENCH")
+        self.peer_address = "[::1]:1"
+        self._clock = clock
+        self._machine = SeccMachine(SeccConfig(evse_id=evse_id, limits=limits), random=bytes, unix_offset_s=0.0)
+
+    def command(self, command: Any) -> None:
+        # The machine has seen no vehicle; the answers of a session's beginning are none it would take.
+        if isinstance(command, UpdateEvse):
+            self._machine.command(command, self._clock.monotonic_s())
+
+
+class Wires:
+    """Devices that obey at once; their image is encoded and decoded as over the socket."""
+
+    connected = True
+
+    def __init__(self, evse_ids: list[str], clock: ManualClock) -> None:
+        self._ids = evse_ids
+        self._clock = clock
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Image)
+        self._commands: dict[str, Any] = {}
+        self._powers: dict[str, float] = {}
+        self._tested: dict[str, int] = {}
+        self.image: Image | None = None
+        self.last = b""
+
+    def send(self, setpoints: Setpoints) -> bool:
+        self.last = self._encoder.encode(setpoints)
+        self._powers = {s.evse_id: s.power_w for s in setpoints.inverters}
+        self._commands = {s.evse_id: s.command for s in setpoints.evses}
+        return True
+
+    def frame(self) -> bytes:
+        """What the devices say now."""
+        now_s = self._clock.monotonic_s()
+        evses, inverters, devices = [], [], []
+        for evse_id in self._ids:
+            command = self._commands.get(evse_id)
+            closed = command is not None and command.close_contactors
+            testing = command is not None and command.test_insulation
+            self._tested[evse_id] = self._tested.get(evse_id, 0) + 1 if testing else 0
+            voltage_v = min(command.target_voltage_v, 400.0) if command is not None and closed else 0.0
+            power_w = self._powers.get(evse_id, 0.0)
+            evses.append(
+                DcEvseReading(
+                    evse_id=evse_id,
+                    as_of_s=now_s - 0.05,
+                    present_voltage_v=voltage_v,
+                    present_current_a=power_w / voltage_v if voltage_v else 0.0,
+                    contactors_closed=closed,
+                    contactors_commanded=closed,
+                    insulation=Insulation.TESTING if self._tested[evse_id] == 1 else Insulation.VALID,
+                    insulation_ohm=1e6,
+                    connector_locked=command is not None and command.lock_connector,
+                    plugged=True,
+                    max_voltage_v=920.0,
+                    min_voltage_v=150.0,
+                    max_current_a=80.0,
+                    max_power_w=22_000.0,
+                )
+            )
+            inverters.append(
+                InverterReading(
+                    evse_id=evse_id,
+                    as_of_s=now_s - 0.05,
+                    power_w=power_w,
+                    max_charge_w=22_000.0,
+                    max_discharge_w=22_000.0,
+                    connected=True,
+                    reversion_armed=True,
+                )
+            )
+            devices += [
+                DeviceHealth(name=f"{kind} {evse_id}", address="10.0.0.1:502", online=True, last_answer_s=now_s)
+                for kind in ("inverter", "DC output")
+            ]
+        return self._encoder.encode(
+            Image(
+                sequence=1,
+                as_of_s=now_s,
+                permit=True,
+                permit_reason="GRANTED",
+                evses=tuple(evses),
+                inverters=tuple(inverters),
+                transducers=(
+                    TransducerReading(quantity=Quantity.TOP_OIL_C, as_of_s=now_s, value=45.0),
+                    TransducerReading(quantity=Quantity.AMBIENT_C, as_of_s=now_s, value=25.0),
+                ),
+                applied=tuple(Applied(evse_id=i, power_w=p, source="order 1") for i, p in self._powers.items()),
+                devices=tuple(devices),
+            )
+        )
+
+    def take(self, frame: bytes) -> None:
+        self.image = self._decoder.decode(frame)
+
+
+class Guard:
+    def read(self, now_s: float) -> GuardStatus:
+        return GuardStatus(
+            as_of_s=now_s,
+            permit=Permit.GRANTED,
+            breaker_commanded_closed=True,
+            breaker_closed=True,
+            v_pu=(1.0, 1.0, 1.0),
+            frequency_hz=60.0,
+            transformer_w=80_000.0,
+            transformer_va=80_000.0,
+            measured=True,
+        )
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        ids = [f"US*V2G*E{n}" for n in range(EVSES)]
+        config = msgspec.convert(
+            {
+                "site": {"id": "bench"},
+                "transformer": {"id": "T1", "rated_kva": 1500.0},
+                "grid": {"nominal_voltage_v": 277.0},
+                "evses": [
+                    {
+                        "id": evse_id,
+                        "interface": "lo",
+                        "inverter": {"modbus": {"host": "i", "port": 1 + n}},
+                        "dc": {"modbus": {"host": "d", "port": 1 + n}},
+                    }
+                    for n, evse_id in enumerate(ids)
+                ],
+            },
+            type=Config,
+        )
+
+        def raise_it(evse_id: str, error: Exception) -> None:
+            raise error
+
+        self.wires = Wires(ids, self.clock)
+        self.site = Site(config, raise_it)
+        sessions = Sessions(self.site.bays, Silent(), raise_it, self.clock)
+        self.cycle = ControlCycle(
+            self.site,
+            sessions,
+            self.wires,
+            Guard(),
+            self.clock,
+            daemon=Silent(),
+            power_quality=Silent(),
+            on_cycle=lambda now_s: None,
+        )
+        self.run()
+        for evse_id, bay in self.site.bays.items():
+            supervisor = SessionSupervisor(
+                bay,
+                Machine(evse_id, bay.profile.rated, self.clock),  # type: ignore[arg-type]
+                Silent(),
+                raise_it,
+                self.clock,
+            )
+            sessions._active[evse_id] = supervisor
+            supervisor._take(ev.SessionStarted(session_id=bytes(8), evccid="BENCH", evse_id=evse_id))
+            supervisor._take(ev.VehicleLimitsReceived(limits=LIMITS))
+            supervisor._take(ev.CableCheckRequested())
+        for _ in range(60):
+            self.run()
+        self.tell(ev.PreChargeRequested(target_voltage_v=400.0, ev_present_voltage_v=400.0))
+        for _ in range(5):
+            self.run()
+        self.tell(ev.PowerDeliveryStarted())
+        self.tell(LOOP)
+        self.site.book.add(
+            mode=Mode.DISCHARGE, power_w=500e3, evse_id=None, duration_s=900, by="b", now_s=self.clock.monotonic_s()
+        )
+        self.run()
+        flowing = [step.power_w for step in self.site.steps.values()]
+        if not all(power_w < -7_000.0 for power_w in flowing):
+            raise SystemExit(
+                f"the site does not discharge: {flowing[:3]} {[b.fault for b in self.site.bays.values()][:3]}"
+            )
+
+    def tell(self, event: ev.Event) -> None:
+        for bay in self.site.bays.values():
+            assert bay.procedure is not None
+            bay.procedure.handle(event, self.clock.monotonic_s())
+
+    def run(self) -> tuple[float, float]:
+        """One cycle: seconds for the frame's decoding, and for the cycle."""
+        self.clock.advance(PERIOD_S)
+        frame = self.wires.frame()
+        started = time.perf_counter()
+        self.wires.take(frame)
+        decoded = time.perf_counter()
+        if not self.cycle.run_once():
+            raise SystemExit("the cycle failed")
+        return decoded - started, time.perf_counter() - decoded
+
+
+def main() -> None:
+    bench = Bench()
+    if "--profile" in sys.argv:
+        profile = cProfile.Profile()
+        for n in range(CYCLES):
+            if n % LOOP_EVERY == 0:
+                bench.tell(LOOP)
+            bench.clock.advance(PERIOD_S)
+            frame = bench.wires.frame()
+            profile.enable()
+            bench.wires.take(frame)
+            bench.cycle.run_once()
+            profile.disable()
+        pstats.Stats(profile).sort_stats("tottime").print_stats(32)
+        return
+    decodes, cycles = [], []
+    for n in range(CYCLES):
+        if n % LOOP_EVERY == 0:
+            bench.tell(LOOP)
+        decode_s, cycle_s = bench.run()
+        decodes.append(decode_s * 1e3)
+        cycles.append(cycle_s * 1e3)
+    cycles_sorted = sorted(cycles)
+    median_ms = statistics.median(cycles)
+    share_pct = (median_ms + statistics.median(decodes)) / PERIOD_S / 10
+    lines = [
+        f"# Control cycle with {EVSES} vehicles in their charge loops",
+        "",
+        f"Python {platform.python_version()}, {platform.machine()}. Written by `python tests/bench/bench_cycle.py`.",
+        "",
+        "| what | ms |",
+        "|---|---:|",
+        f"| decode the image of `wires` | {statistics.median(decodes):.2f} |",
+        f"| cycle, median of {CYCLES} | {median_ms:.2f} |",
+        f"| cycle, fastest | {cycles_sorted[0]:.2f} |",
+        f"| cycle, 99th percentile | {cycles_sorted[int(0.99 * CYCLES)]:.2f} |",
+        "",
+        f"At {1 / PERIOD_S:.0f} cycles a second: {share_pct:.1f} % of one core.",
+        "",
+        f"With readings judged and bounds made twice a cycle, ratings and told limits anew in each, the median was "
+        f"{BEFORE_MS:.2f} ms: ratio {median_ms / BEFORE_MS:.2f}.",
+        "",
+    ]
+    REPORT.write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

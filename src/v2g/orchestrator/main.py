@@ -32,6 +32,7 @@ from v2g.sessions.supervisor import Sessions
 from v2g.telemetry import logs
 from v2g.thermal.parameters import ParameterError
 
+EX_CONFIG = os.EX_CONFIG
 STATUS_PERIOD_S = 1.0
 STOP_SESSIONS_S = 5.0
 """Vehicles get this long to end their sessions in order."""
@@ -42,10 +43,11 @@ SHOWN_ADDRESSES = 4
 
 
 def run(config_dir: Path) -> int:
-    """The daemon, until SIGTERM or SIGINT. Exit code 0 after a clean stop, 1 for what keeps it from starting.
+    """The daemon, until SIGTERM or SIGINT. Exit code 0 after a clean stop.
 
-    Raises :class:`v2g.config.problems.ConfigError`, and :class:`v2g.control.endpoint.EndpointError` where another
-    orchestrator runs.
+    1 for a network that does not let it start and may later, :data:`EX_CONFIG` for certificates, keys or a nameplate
+    that only a person can put right. Raises :class:`v2g.config.problems.ConfigError`, and
+    :class:`v2g.control.endpoint.EndpointError` where another orchestrator runs.
     """
     loaded = load(config_dir)
     paths = run_paths(loaded.config)
@@ -56,9 +58,12 @@ def run(config_dir: Path) -> int:
         log.warning("CONFIG", str(warning))
     try:
         return asyncio.run(Orchestrator(loaded, paths, SystemClock()).main())
-    except (NetworkError, TlsError, ParameterError) as error:
+    except NetworkError as error:
         log.error("START_FAILED", str(error))
         return 1
+    except (TlsError, ParameterError) as error:
+        log.error("START_FAILED", str(error))
+        return EX_CONFIG
     finally:
         logs.close()
 

@@ -41,7 +41,7 @@ REST_CURRENT_A = 1.0
 FORCED_OPEN_AFTER_S = 2.0
 """Contactors open under load when current does not come to rest: worse for them than for what feeds on."""
 SAFE_VOLTAGE_V = 60.0
-"""The connector unlocks below this (IEC 61851-23)."""
+"""The connector unlocks and the cable check ends below this (IEC 61851-23)."""
 FIRST_LOOP_WITHIN_S = 2.0
 MAX_TOLD = 1e6
 
@@ -116,6 +116,7 @@ class Procedure:
         self._since_s = 0.0
         self._close = False
         self._test_since_s: float | None = None
+        self._tested = False
         self._result_after_s = 0.0
         self._target_v = 0.0
         self._off_target_since_s: float | None = None
@@ -328,7 +329,10 @@ class Procedure:
             if evse.insulation is Insulation.FAULT:
                 return "", f"insulation fault: {evse.insulation_ohm:.0f} ohm"
             if evse.insulation is Insulation.VALID:
-                return "", None
+                # The test voltage on its way down must not pass for pre-charge at a vehicle that closes on a match.
+                self._tested = True
+                discharged = abs(evse.present_voltage_v) < SAFE_VOLTAGE_V
+                return "" if discharged else "the test voltage to fall below 60 V", None
         return "the insulation test", None
 
     def _watch_pre_charge(self, now_s: float) -> None:
@@ -391,7 +395,7 @@ class Procedure:
             target_voltage_v=voltage_v,
             current_limit_a=current_a,
             close_contactors=self._close,
-            test_insulation=self.phase is Phase.CABLE_CHECK and self._test_since_s is not None,
+            test_insulation=self.phase is Phase.CABLE_CHECK and self._test_since_s is not None and not self._tested,
             lock_connector=True,
         )
 

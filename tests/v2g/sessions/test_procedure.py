@@ -140,6 +140,24 @@ def test_result_of_an_earlier_insulation_test_does_not_count(rig: Any) -> None:
     assert rig.find(rig.until(lambda step: rig.finished(step) is not None, 2), CableCheckFinished).passed
 
 
+def test_cable_check_ends_when_the_test_voltage_has_gone_and_not_before(rig: Any) -> None:
+    rig.obeys = False
+    rig.plug_in()
+    rig.say(ev.CableCheckRequested())
+    rig.change_evse(connector_locked=True, contactors_closed=True)
+    rig.until(lambda step: step.evse.test_insulation)
+    rig.change_evse(insulation=Insulation.TESTING, present_voltage_v=500.0)
+    rig.cycle()
+    rig.change_evse(insulation=Insulation.VALID)
+    for voltage_v in (500.0, 400.0, 61.0):
+        rig.change_evse(present_voltage_v=voltage_v)
+        step = rig.cycle(2)
+        assert rig.finished(step) is None
+        assert not step.evse.test_insulation
+    rig.change_evse(present_voltage_v=59.0)
+    assert rig.find(rig.cycle(), CableCheckFinished).passed
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [

@@ -188,7 +188,11 @@ class Child:
 
     async def _watch(self) -> None:
         while True:
+            due_s = self._clock.monotonic_s() + _POLL_S
             await asyncio.sleep(_POLL_S)
+            # A supervisor that was stopped itself (Ctrl-Z) has heard nothing; that is no silence of the child's.
+            self._alive_at_s += max(0.0, self._clock.monotonic_s() - due_s)
+            self._take_notifications()
             silent_s = self._clock.monotonic_s() - self._alive_at_s
             limit_s = self.spec.watchdog_s if self.ready.is_set() else self.spec.ready_timeout_s
             if limit_s is not None and silent_s > limit_s and not self._stopping:

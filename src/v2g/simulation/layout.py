@@ -69,7 +69,10 @@ class SimulatedEvse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where things are. ``config_dir`` is what the daemons get as ``--config``."""
+    """Where things are. ``config_dir`` is what the daemons get as ``--config``.
+
+    ``port_reservation`` is held for as long as the simulation runs.
+    """
 
     run_dir: Path
     config_dir: Path
@@ -80,6 +83,7 @@ class Layout:
     control_socket: Path
     evses: tuple[SimulatedEvse, ...]
     transducers_port: int
+    port_reservation: socket.socket
 
     @property
     def vehicles(self) -> tuple[tuple[SimulatedEvse, SimulatedVehicle], ...]:
@@ -128,7 +132,7 @@ def build(
     require_ipv6_loopback()
     for name in ("etc", "etc/conf.d", "log", "state", "notify", "vehicles", "pki"):
         (run_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    base = free_secc_base(vehicles)
+    base, reservation = reserve_secc_ports(vehicles)
     ports = iter(free_tcp_ports(2 * (vehicles + len(foreign)) + 1))
     evses = [
         SimulatedEvse(
@@ -170,6 +174,7 @@ def build(
         control_socket=run_dir / "control.sock",
         evses=tuple(evses),
         transducers_port=next(ports),
+        port_reservation=reservation,
     )
     _write_pki(layout, clock)
     _write_controller_config(layout)
@@ -191,11 +196,22 @@ def free_tcp_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def free_secc_base(count: int) -> int:
-    """The first of ``count`` consecutive ports free for TCP and UDP on ::1, 15118 if possible."""
+def reserve_secc_ports(count: int) -> tuple[int, socket.socket]:
+    """The first of ``count`` consecutive ports free for TCP and UDP on ::1, 15118 if possible, and their reservation.
+
+    The daemons bind them later; until the reservation is closed no other simulation of this host takes them.
+    """
     for base in _candidate_bases(count):
+        # An abstract address: gone with its holder, whoever that is, and with nothing left on the disk.
+        reservation = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            reservation.bind(f"\0v2g-simulation-ports-{base}")
+        except OSError:
+            reservation.close()
+            continue
         if all(_is_free(port) for port in range(base, base + count)):
-            return base
+            return base, reservation
+        reservation.close()
     raise LayoutError(f"no {count} consecutive free ports from {FIRST_SECC_PORT} up on ::1; end what holds them")
 
 

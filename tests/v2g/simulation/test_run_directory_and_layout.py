@@ -92,13 +92,21 @@ def test_the_layout_is_a_configuration_that_loads(tmp_path: Path) -> None:
     assert stat.S_IMODE(Path(loaded.config.pki.strict_key).stat().st_mode) == 0o600
 
 
-def test_taken_ports_are_passed_over(monkeypatch) -> None:
+def test_ports_that_are_taken_or_reserved_are_passed_over(monkeypatch) -> None:
     monkeypatch.setattr(layouts, "FIRST_SECC_PORT", 27_318)
-    base = layouts.free_secc_base(2)
+    base, first = layouts.reserve_secc_ports(2)
+    reserved, second = layouts.reserve_secc_ports(2)
+    assert reserved > base + 1
+    first.close()
     with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as taken:
         taken.bind(("::1", base + 1))
         taken.listen()
-        assert layouts.free_secc_base(2) not in (base, base + 1)
+        free, third = layouts.reserve_secc_ports(2)
+        assert free not in (base, base + 1, reserved)
+    again, fourth = layouts.reserve_secc_ports(2)
+    assert again == base
+    for reservation in (second, third, fourth):
+        reservation.close()
     assert len(set(layouts.free_tcp_ports(9))) == 9
 
 

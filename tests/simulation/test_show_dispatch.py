@@ -1,0 +1,104 @@
+"""Orders by the real command, judged by an independent Modbus client and by the vehicles themselves."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.soak
+
+EFFICIENCY = 0.97
+"""Of the simulated inverters, between AC and DC terminals."""
+
+
+@pytest.fixture(scope="module")
+def pair(simulate: Any) -> Any:
+    simulation = simulate("--vehicles", "2")
+    simulation.wait_for("both vehicles in the charge loop", simulation.charge_loops)
+    return simulation
+
+
+def test_ten_kilowatts_flow_within_five_seconds_and_the_batteries_pay_for_them(
+    pair: Any, read_ac_w: Any, figures: Any
+) -> None:
+    ports = pair.inverter_ports()
+    assert sum(map(read_ac_w, ports)) == pytest.approx(0.0, abs=20.0)
+    answer = pair.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW")
+    ordered_s = time.monotonic()
+    assert answer.returncode == 0, answer.stderr
+    assert "discharge 10.00 kW granted" in answer.stdout
+    while (total_w := -sum(map(read_ac_w, ports))) != pytest.approx(-10_000.0, rel=0.02):
+        assert time.monotonic() - ordered_s < 15.0, f"{total_w} W\n{pair.output}"
+    reached_s = time.monotonic() - ordered_s
+    figures.add("dispatch: order to -10 kW at the AC terminals, s", "5", reached_s)
+    assert reached_s <= 5.0
+
+    time.sleep(2.0)
+    before = pair.vehicles()
+    until_s = time.monotonic() + 120.0
+    totals_w = []
+    while (left_s := until_s - time.monotonic()) > 0:
+        totals_w.append(-sum(map(read_ac_w, ports)))
+        time.sleep(min(4.0, left_s))
+    after = pair.vehicles()
+    for total_w in totals_w:
+        figures.add("dispatch: AC terminals by an independent Modbus client, kW", "-10 ± 2 %", total_w / 1000.0)
+        assert total_w == pytest.approx(-10_000.0, rel=0.02)
+    given_wh = sum(a.energy_out_wh - b.energy_out_wh for a, b in zip(after, before, strict=True))
+    spent_wh = sum(b.stored_wh - a.stored_wh for a, b in zip(after, before, strict=True))
+    figures.add("dispatch: energy out of the vehicles in 120 s, kWh", "0.344 ± 5 %", given_wh / 1000.0)
+    figures.add("dispatch: charge less in the vehicles after 120 s, kWh", "more than out, ± 5 %", spent_wh / 1000.0)
+    ac_wh = 10_000.0 * 120.0 / 3600.0
+    assert given_wh == pytest.approx(ac_wh / EFFICIENCY, rel=0.05)
+    assert given_wh <= spent_wh <= 1.05 * given_wh
+    assert all(a.session_id == b.session_id != "" for a, b in zip(after, before, strict=True))
+
+
+def test_an_order_beyond_every_rating_is_granted_in_part_and_the_shortfall_is_named(pair: Any) -> None:
+    printed = pair.dispatch("1MW")
+    found = re.search(r"discharge ([\d.]+) kW of 1\.0+ MW granted", printed)
+    assert found, printed
+    granted_w = float(found[1]) * 1000.0
+    assert 0.0 < granted_w <= 44_000.0
+    assert re.search(r"short: [A-Z_]+, bound by \w+", printed), printed
+    pair.wait_for("what was granted flows", lambda: pair.steady(-granted_w), 10.0)
+
+
+def test_a_second_orchestrator_on_the_same_socket_says_so_and_harms_nobody(pair: Any) -> None:
+    pair.dispatch("10kW")
+    pair.wait_for("-10 kW", lambda: pair.steady(-10_000.0), 10.0)
+    pids, sessions = pair.pids(), [v.session_id for v in pair.vehicles()]
+    second = pair.command("v2g-orchestrator", "--config", str(pair.run_dir / "etc"))
+    assert second.returncode == 1, second.stdout + second.stderr
+    assert "Traceback" not in second.stderr
+    assert "control.sock" in second.stderr, second.stderr
+    time.sleep(2.0)
+    assert pair.pids() == pids
+    assert pair.status()["ready"]
+    assert pair.steady(-10_000.0)
+    assert [v.session_id for v in pair.vehicles()] == sessions
+
+
+def test_a_second_simulation_in_the_same_directory_is_refused(pair: Any) -> None:
+    second = pair.command("v2g-orchestrator", "--simulate", "--run-dir", str(pair.run_dir))
+    assert second.returncode == 1
+    assert f"pid {pair.process.pid}" in second.stderr
+
+
+def test_four_vehicles_at_once_share_one_order_equally(simulate: Any, read_ac_w: Any, figures: Any) -> None:
+    four = simulate("--vehicles", "4")
+    four.wait_for("four vehicles in the charge loop", lambda: len(four.vehicles()) == 4 and four.charge_loops(), 40.0)
+    assert len({v.session_id for v in four.vehicles()}) == 4
+    printed = four.dispatch("20kW")
+    assert printed.count("discharge 5.00 kW") == 4, printed
+    four.wait_for("-20 kW", lambda: four.steady(-20_000.0), 10.0)
+    time.sleep(1.0)
+    for port in four.inverter_ports():
+        power_w = -read_ac_w(port)
+        figures.add("four vehicles: each one's share of -20 kW, kW", "-5 ± 2 %", power_w / 1000.0)
+        assert power_w == pytest.approx(-5_000.0, rel=0.02)
+    with_loops = [evse for evse in four.status()["evses"] if evse["session"]["state"] == "discharging"]
+    assert len(with_loops) == 4

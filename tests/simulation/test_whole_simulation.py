@@ -1,0 +1,39 @@
+"""The demonstration, by default; and a supervisor that dies. What takes minutes is in ``test_show_*.py``."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+
+def test_the_demonstration_discharges_ten_kilowatts(simulate: Any) -> None:
+    demo = simulate("--demo", "--vehicles", "2")
+    assert demo.process.wait(60) == 0, demo.output
+    total = next(line for line in demo.output.splitlines() if line.startswith("total"))
+    plant_w, modbus_w = (float(value) for value in re.findall(r"(-?\d+) W", total))
+    assert abs(plant_w + 10_000.0) <= 200.0
+    assert abs(modbus_w + 10_000.0) <= 200.0
+    assert not demo.own_pids()
+
+
+@pytest.mark.soak
+def test_nothing_is_left_when_the_supervisor_is_killed(simulate: Any) -> None:
+    simulation = simulate("--vehicles", "2")
+    simulation.wait_for("the simulation runs", lambda: "In another terminal" in simulation.output)
+    assert len(simulation.own_pids()) >= 7
+    simulation.process.kill()
+    simulation.process.wait()
+    deadline_s = time.monotonic() + 5.0
+    while simulation.own_pids() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert simulation.own_pids() == []
+
+
+@pytest.mark.soak
+def test_two_simulations_started_at_the_same_moment_both_run(simulate: Any) -> None:
+    both = [simulate("--vehicles", "1") for _ in range(2)]
+    for simulation in both:
+        simulation.wait_for("its vehicle is in the charge loop", simulation.charge_loops)

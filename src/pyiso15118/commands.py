@@ -28,14 +28,22 @@ class Abort(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorize(Command):
-    """Answer to ``AuthorizationRequested``. Refusal is WARNING_EIMAuthorizationFailure ([V2G20-2230])."""
+    """Answer to ``AuthorizationRequested``. Refusal is WARNING_EIMAuthorizationFailure ([V2G20-2230]).
+
+    ``granted=False`` later on withdraws: energy stops at once and the next request is answered FAILED. ``granted=True``
+    later on is an error.
+    """
 
     granted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CableCheckFinished(Command):
-    """Answer to ``CableCheckRequested``. Not passed: FAILED, and the session ends."""
+    """Answer to ``CableCheckRequested``. Not passed: FAILED, and the session ends.
+
+    A failure may be told later, too: energy stops at once and the next request is answered FAILED. A failure stands;
+    ``passed=True`` after it, or after the cable check, is an error.
+    """
 
     passed: bool
     detail: str = ""
@@ -44,6 +52,8 @@ class CableCheckFinished(Command):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateEvse(Command):
     """The EVSE as it is now; give it often. Older than ``SeccConfig.evse_state_max_age_s`` counts as a fault.
+
+    While charging, a fault, open contactors or stale state stop energy at once; the next request is answered FAILED.
 
     ``limits``: what the EVSE offers now; the machine never sends more than it offered at parameter discovery
     ([V2G20-2654]). ``present_current_a`` negative: discharge. ``fault``: a text, or None; a fault refuses

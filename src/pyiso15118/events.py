@@ -127,7 +127,8 @@ class ProtocolAgreed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted(Event):
-    """SessionSetup is done. ``evccid`` is what the vehicle claims and is not authenticated."""
+    """SessionSetup is done. ``evccid`` is what the vehicle claims: not authenticated, and it may hold
+    control characters."""
 
     session_id: bytes
     evccid: str
@@ -145,7 +146,11 @@ class EnergyServiceSelected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded(Event):
-    """Last event of a machine. ``response_code`` is the FAILED_* code sent or received, if any."""
+    """Last event of a machine: whatever the phase, remove voltage and open contactors if that is not done yet.
+
+    ``response_code`` is the FAILED_* code sent or received, if any. ``detail`` is printable; control characters in what
+    a peer said are escaped.
+    """
 
     reason: EndReason
     detail: str
@@ -189,19 +194,32 @@ class PreChargeRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerDeliveryStarted(Event):
-    """PowerDelivery(Start) was answered OK: energy may flow from now on."""
+    """PowerDelivery(Start) was answered OK: energy may flow from now on.
+
+    The first charge-loop request may be ``SeccTimers.sequence_s`` away. Until its ``ChargeLoopReceived`` send no power,
+    or for a short time only.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerDeliveryStopped(Event):
-    """Energy must stop now: bring current to zero, then open contactors. Also precedes ``SessionEnded`` if charging."""
+    """Energy must stop now: bring current to zero, remove voltage, then open contactors.
+
+    Once a session, as soon as the reason is known: at the vehicle's wish, at a fault, open contactors or stale state
+    while charging, at a failed cable check or a withdrawn authorisation afterwards, and before ``SessionEnded``. Not if
+    the session ends before its first ``PreChargeRequested``.
+    """
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeLoopReceived(Event):
-    """One charge-loop request. ``limits`` are the vehicle's, as they stand now."""
+    """One charge-loop request. ``limits`` are the vehicle's, as they stand now.
+
+    Numbers that cannot be (negative, above 1e9, a minimum above its maximum) are not passed on: limits become 0, an
+    energy None with no power allowed.
+    """
 
     ev_present_voltage_v: float
     limits: DcLimits
@@ -239,7 +257,10 @@ class ChargingStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeLoopAnswered(Event):
-    """One charge-loop response: what the EVSE measures (``evse_present_current_a`` negative: discharge) and allows."""
+    """One charge-loop response: what the EVSE measures (``evse_present_current_a`` negative: discharge) and allows.
+
+    Limits that cannot be (negative, above 1e9, a minimum above its maximum) are passed on as 0.
+    """
 
     evse_present_voltage_v: float
     evse_present_current_a: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from pyiso15118 import exi
@@ -22,9 +23,13 @@ from pyiso15118.events import (
 )
 from pyiso15118.messages import Namespace
 from pyiso15118.messages import common_types as ct
-from pyiso15118.v2gtp import Frame, FrameReader, encode_frame, namespace_of, payload_type_of
+from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, encode_frame, namespace_of, payload_type_of
 
 SESSION_ID_BYTES = 8
+MAX_WAITING_MESSAGES = 4
+"""A peer waits for the answer before it asks again; so many messages at once are borne, more are an attack."""
+MAX_MAGNITUDE = 1e9
+"""In V, A, W and Wh: nothing that charges a vehicle comes near."""
 
 
 class Machine(ABC):
@@ -59,6 +64,12 @@ class Machine(ABC):
         except RemoteProtocolError as error:
             self._end(EndReason.PROTOCOL_ERROR, str(error))
             return
+        if self._reader.whole_frames(MAX_WAITING_MESSAGES + 1) > MAX_WAITING_MESSAGES:
+            detail = (
+                f"more than {MAX_WAITING_MESSAGES} messages arrived at once, each should await the answer to the last"
+            )
+            self._end(EndReason.PROTOCOL_ERROR, detail)
+            return
         self._read_frames(now)
 
     def receive_eof(self, now: float) -> None:
@@ -66,10 +77,12 @@ class Machine(ABC):
         self._end(EndReason.PEER_CLOSED, "the peer closed the stream without SessionStop")
 
     def command(self, command: Command, now: float) -> None:
-        """What the owner wants. Raises :class:`LocalProtocolError` for nonsense; ignored after the end."""
+        """What the owner wants. Raises :class:`LocalProtocolError`, and changes nothing, for nonsense; ignored after
+        the end."""
         if self._ended:
             return
         if isinstance(command, Abort):
+            check_text("Abort", reason=command.reason)
             self._end(EndReason.ABORTED, command.reason)
         else:
             self._command(command, now)
@@ -77,16 +90,13 @@ class Machine(ABC):
 
     def handle_timer(self, now: float) -> None:
         """Act on every deadline that has passed; calling too early is harmless."""
-        if self._ended:
-            return
-        deadline = self.next_deadline()
-        if deadline is not None and deadline <= now:
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
             self._timeout(now)
             self._read_frames(now)
 
     @abstractmethod
     def next_deadline(self) -> float | None:
-        """When :meth:`handle_timer` must be called at the latest; None: no timer runs."""
+        """When :meth:`handle_timer` must be called at the latest; None: no timer runs, or the session is over."""
 
     def data_to_send(self) -> bytes:
         """One whole frame, or nothing. Call until empty and write each by itself: some peers read no split frames."""
@@ -105,11 +115,12 @@ class Machine(ABC):
     def _command(self, command: Command, now: float) -> None: ...
 
     @abstractmethod
-    def _timeout(self, now: float) -> None: ...
+    def _timeout(self, now: float) -> None:
+        """Act on the earliest deadline, which has passed. Afterwards it must have moved on or be gone."""
 
     @abstractmethod
     def _stop_energy(self, reason: str) -> None:
-        """Emit the event that ends energy flow, if energy may flow."""
+        """Emit the event that ends energy flow and voltage, if there may be any."""
 
     def _may_read(self) -> bool:
         return True
@@ -128,7 +139,7 @@ class Machine(ABC):
 
     def _receive_frame(self, frame: Frame, now: float) -> None:
         namespace = namespace_of(frame.payload_type)
-        if namespace is None:
+        if namespace is None or frame.payload_type in SIDE_STREAMS:
             self._emit(FrameIgnored(payload_type=frame.payload_type, payload_bytes=len(frame.payload)))
             return
         message = exi.decode(namespace, frame.payload)
@@ -155,6 +166,7 @@ class Machine(ABC):
     def _end(self, reason: EndReason, detail: str, response_code: str | None = None) -> None:
         if self._ended:
             return
+        detail = printable(detail)
         self._stop_energy(detail)
         self._ended = True
         self._reader.clear()
@@ -166,24 +178,101 @@ def rational(value: float) -> ct.RationalNumberType:
     return ct.RationalNumberType.of(value)
 
 
+def printable(text: str) -> str:
+    """``text`` with everything escaped that is not printable: a peer's words may hold line feeds or terminal codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def limits_problem(limits: DcLimits) -> str | None:
+    """What is impossible about a peer's limits, in words; None if every one is within 0..1e9 and no minimum above
+    its maximum."""
+    for name in limits.__dataclass_fields__:
+        if not 0 <= getattr(limits, name) <= MAX_MAGNITUDE:
+            return f"{name} is {getattr(limits, name):g}, must be within 0..1e9"
+    for name in limits.__dataclass_fields__:
+        if name.startswith("min_"):
+            least, most = getattr(limits, name), getattr(limits, name.replace("min_", "max_"))
+            if least > most:
+                return f"{name} is {least:g}, above the maximum of {most:g}"
+    return None
+
+
+def sane_loop_limits(limits: DcLimits, discovered: DcLimits | None) -> DcLimits:
+    """A peer's limits in the charge loop, nonsense turned into zero.
+
+    A pair of power or current limits that is out of range or contradicts itself becomes 0..0; a voltage range that
+    does becomes the discovered one, and every power and current 0.
+    """
+    pairs = {"charge_power_w", "charge_current_a", "discharge_power_w", "discharge_current_a"}
+    changes: dict[str, float] = {}
+    if not (0 <= limits.min_voltage_v <= limits.max_voltage_v <= MAX_MAGNITUDE and limits.max_voltage_v > 0):
+        changes |= {f"{end}_{pair}": 0.0 for pair in pairs for end in ("min", "max")}
+        changes["min_voltage_v"] = discovered.min_voltage_v if discovered else 0.0
+        changes["max_voltage_v"] = discovered.max_voltage_v if discovered else 0.0
+    else:
+        for pair in pairs:
+            if not 0 <= getattr(limits, f"min_{pair}") <= getattr(limits, f"max_{pair}") <= MAX_MAGNITUDE:
+                changes |= {f"min_{pair}": 0.0, f"max_{pair}": 0.0}
+    return replace(limits, **changes) if changes else limits
+
+
+def is_number(value: object) -> bool:
+    """A finite int or float, and no bool."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (isinstance(value, int) or math.isfinite(value))
+    )
+
+
 def check_limits(limits: DcLimits, what: str) -> None:
-    """Raises :class:`LocalProtocolError` unless every limit is finite, >= 0 and at most 1e9."""
+    """Raises :class:`LocalProtocolError` unless ``limits`` are :class:`DcLimits`, each a number within 0..1e9."""
+    if not isinstance(limits, DcLimits):
+        raise LocalProtocolError(f"{what} is {limits!r}, must be DcLimits")
     for name in limits.__dataclass_fields__:
         value = getattr(limits, name)
-        if not (math.isfinite(value) and 0 <= value <= 1e9):
-            raise LocalProtocolError(f"{what}: {name} is {value}, must be a number within 0..1e9")
+        if not (is_number(value) and 0 <= value <= MAX_MAGNITUDE):
+            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be a number within 0..1e9")
 
 
-def check_finite(what: str, **values: float | None) -> None:
-    """Raises :class:`LocalProtocolError` unless every value is None or finite and below 1e9 in magnitude."""
+def check_finite(what: str, **values: float) -> None:
+    """Raises :class:`LocalProtocolError` unless every value is a number within ±1e9."""
     for name, value in values.items():
-        if value is not None and not (math.isfinite(value) and abs(value) <= 1e9):
-            raise LocalProtocolError(f"{what}: {name} is {value}, must be a number within ±1e9")
+        if not (is_number(value) and abs(value) <= MAX_MAGNITUDE):
+            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be a number within ±1e9")
+
+
+def check_optional(what: str, **values: float | None) -> None:
+    """Raises :class:`LocalProtocolError` unless every value is None or a number within ±1e9."""
+    check_finite(what, **{name: value for name, value in values.items() if value is not None})
+
+
+def check_flags(what: str, **values: bool) -> None:
+    """Raises :class:`LocalProtocolError` unless every value is True or False."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be True or False")
+
+
+def check_text(what: str, **values: str) -> None:
+    """Raises :class:`LocalProtocolError` unless every value is a text."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be a text")
+
+
+def check_integers(what: str, most: int, **values: int | None) -> None:
+    """Raises :class:`LocalProtocolError` unless every value is None or an integer within 0..``most``."""
+    for name, value in values.items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most):
+            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be an integer within 0..{most}")
 
 
 def check_needs(needs: EnergyNeeds, what: str) -> None:
     """Raises :class:`LocalProtocolError` for energies that are no numbers, and for SOC or times out of range."""
-    check_finite(
+    if not isinstance(needs, EnergyNeeds):
+        raise LocalProtocolError(f"{what} is {needs!r}, must be EnergyNeeds")
+    check_optional(
         what,
         target_energy_wh=needs.target_energy_wh,
         max_energy_wh=needs.max_energy_wh,
@@ -191,13 +280,5 @@ def check_needs(needs: EnergyNeeds, what: str) -> None:
         max_v2x_energy_wh=needs.max_v2x_energy_wh,
         min_v2x_energy_wh=needs.min_v2x_energy_wh,
     )
-    check_percent(what, min_soc_pct=needs.min_soc_pct, target_soc_pct=needs.target_soc_pct)
-    if needs.departure_time_s is not None and not 0 <= needs.departure_time_s < 2**32:
-        raise LocalProtocolError(f"{what}: departure_time_s is {needs.departure_time_s}, must be within 0..4294967295")
-
-
-def check_percent(what: str, **values: int | None) -> None:
-    """Raises :class:`LocalProtocolError` unless every value is None or an integer within 0..100."""
-    for name, value in values.items():
-        if value is not None and not (isinstance(value, int) and 0 <= value <= 100):
-            raise LocalProtocolError(f"{what}: {name} is {value}, must be an integer within 0..100")
+    check_integers(what, 100, min_soc_pct=needs.min_soc_pct, target_soc_pct=needs.target_soc_pct)
+    check_integers(what, 2**32 - 1, departure_time_s=needs.departure_time_s)

@@ -19,13 +19,27 @@ class SeccTimers:
     sequence_charge_loop_s: float = 0.5
     """After a charge-loop response: [V2G20-1500] for AC, [V2G20-1502] for DC."""
     sequence_s: float = 60.0
-    """After any other response (V2G_SECC_Sequence_Timeout)."""
+    """After any other response (V2G_SECC_Sequence_Timeout).
+
+    Also after PowerDelivery(Start), until the first charge-loop request, which real vehicles may send seconds later.
+    From then on the loop's timeout holds after every response for as long as energy may flow."""
     setup_s: float = 20.0
     """From the accepted connection to the first complete request (V2G_SECC_CommunicationSetup_Timeout)."""
     ongoing_s: float = 55.0
     """Longest time answered with EVSEProcessing Ongoing, below the EVCC's 60 s Ongoing timeout."""
     cable_check_s: float = 38.0
     """Longest cable check, below the EVCC's 40 s cable-check timeout."""
+    service_detail_series_s: float = 60.0
+    """From the first ServiceDetailReq to the last. This and the limits below are ours, the standard has none: a vehicle
+    that asks again and again without going on would hold its EVSE for ever. The request after it is answered FAILED."""
+    authorization_series_s: float = 900.0
+    """From the first AuthorizationReq to the last, warnings and new attempts included."""
+    pre_charge_series_s: float = 60.0
+    """From the first DC_PreChargeReq to the last; the EVCC gives up after 10 s."""
+    power_delivery_series_s: float = 60.0
+    """Of PowerDeliveryReq without a start or, while charging, without a charge-loop request in between. Stop is always
+    served."""
+    welding_detection_series_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +47,7 @@ class EvccTimers:
     """Timeouts of the EVCC. Seconds, each > 0."""
 
     setup_s: float = 20.0
-    """Plug-in (here: machine start) to SessionSetupRes (V2G_EVCC_CommunicationSetup_Timeout)."""
+    """Plug-in (where not told: machine start) to SessionSetupRes (V2G_EVCC_CommunicationSetup_Timeout)."""
     charge_loop_s: float = 0.5
     """Message timeout of AC_ChargeLoopReq and DC_ChargeLoopReq."""
     service_detail_s: float = 5.0
@@ -44,7 +58,7 @@ class EvccTimers:
     """Longest series of EVSEProcessing Ongoing answers."""
     cable_check_s: float = 40.0
     pre_charge_s: float = 10.0
-    charge_loop_period_s: float = 0.25
-    """The EVCC sends the next charge-loop request at the latest this long after the response (performance time)."""
+    charge_loop_period_s: float = 0.2
+    """From a charge-loop response to the next request. The performance time allows 0.25 s, the way there included."""
     ongoing_period_s: float = 0.1
     """Pause before a request is repeated after EVSEProcessing Ongoing or during pre-charge; our choice."""

@@ -49,6 +49,16 @@ _NAMESPACES: dict[int, Namespace] = {
     PayloadType.METERING_CONFIRMATION: Namespace.COMMON_MESSAGES,
 }
 
+SIDE_STREAMS = frozenset(
+    {
+        PayloadType.SCHEDULE_RENEGOTIATION,
+        PayloadType.METERING_CONFIRMATION,
+        PayloadType.ACDP_STATUS,
+        PayloadType.PARKING_STATUS,
+    }
+)
+"""Streams beside the main one, each with a request of its own outstanding. The machines serve none of them."""
+
 _PAYLOAD_TYPES: dict[Namespace, PayloadType] = {
     Namespace.APP_PROTOCOL: PayloadType.SAP,
     Namespace.COMMON_MESSAGES: PayloadType.MAINSTREAM,
@@ -141,6 +151,20 @@ class FrameReader:
                 f"{len(self._buffer)} bytes of further messages arrived before the first was answered"
             )
         self._buffer += data
+
+    def whole_frames(self, at_most: int) -> int:
+        """How many whole frames lie unread, counted no further than ``at_most`` and up to the first bad header."""
+        start = count = 0
+        while count < at_most and len(self._buffer) >= start + HEADER_BYTES:
+            try:
+                _, length = _decode_header(bytes(self._buffer[start : start + HEADER_BYTES]), self.max_payload_bytes)
+            except RemoteProtocolError:
+                break
+            start += HEADER_BYTES + length
+            if len(self._buffer) < start:
+                break
+            count += 1
+        return count
 
     def clear(self) -> None:
         """Forget everything not yet read."""

@@ -30,6 +30,10 @@ class SystemClock:
     def unix_s(self) -> float:
         return time.time()
 
+    def suspended_s(self) -> float:
+        """How long the host has been suspended since its start; only its growth means something."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+
     def sleep_until(self, deadline_s: float) -> None:
         remaining_s = deadline_s - time.monotonic()
         if remaining_s > 0.0:

@@ -88,14 +88,14 @@ class Wires:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Image)
         self._commands: dict[str, Any] = {}
-        self._powers: dict[str, float] = {}
+        self.powers: dict[str, float] = {}
         self._tested: dict[str, int] = {}
         self.image: Image | None = None
         self.last = b""
 
     def send(self, setpoints: Setpoints) -> bool:
         self.last = self._encoder.encode(setpoints)
-        self._powers = {s.evse_id: s.power_w for s in setpoints.inverters}
+        self.powers = {s.evse_id: s.power_w for s in setpoints.inverters}
         self._commands = {s.evse_id: s.command for s in setpoints.evses}
         return True
 
@@ -109,7 +109,7 @@ class Wires:
             testing = command is not None and command.test_insulation
             self._tested[evse_id] = self._tested.get(evse_id, 0) + 1 if testing else 0
             voltage_v = min(command.target_voltage_v, 400.0) if command is not None and closed else 0.0
-            power_w = self._powers.get(evse_id, 0.0)
+            power_w = self.powers.get(evse_id, 0.0)
             evses.append(
                 DcEvseReading(
                     evse_id=evse_id,
@@ -155,7 +155,7 @@ class Wires:
                     TransducerReading(quantity=Quantity.TOP_OIL_C, as_of_s=now_s, value=45.0),
                     TransducerReading(quantity=Quantity.AMBIENT_C, as_of_s=now_s, value=25.0),
                 ),
-                applied=tuple(Applied(evse_id=i, power_w=p, source="order 1") for i, p in self._powers.items()),
+                applied=tuple(Applied(evse_id=i, power_w=p, source="order 1") for i, p in self.powers.items()),
                 devices=tuple(devices),
             )
         )
@@ -165,6 +165,9 @@ class Wires:
 
 
 class Guard:
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+
     def read(self, now_s: float) -> GuardStatus:
         return GuardStatus(
             as_of_s=now_s,
@@ -175,7 +178,9 @@ class Guard:
             frequency_hz=60.0,
             transformer_w=80_000.0,
             transformer_va=80_000.0,
+            feeder_w=sum(self._wires.powers.values()),
             measured=True,
+            load_measured=True,
         )
 
 
@@ -211,7 +216,7 @@ class Bench:
             self.site,
             sessions,
             self.wires,
-            Guard(),
+            Guard(self.wires),
             self.clock,
             daemon=Silent(),
             power_quality=Silent(),

@@ -196,7 +196,7 @@ def main() -> None:
         directory = Path(name)
         (directory / "etc").mkdir()
         (directory / "etc" / "v2g.yaml").write_text(CONFIG.format(dir=directory))
-        (directory / "etc" / "sensor_map.conf").write_text("")
+        (directory / "etc" / "sensor_map.conf").write_text("[top_oil_c]\n")
         plant = Plant(directory)
         plant.start()
         reader = StatusReader(directory / "guard-status")

@@ -101,6 +101,8 @@ class SeccBench:
             PreChargeRequested: lambda e: self.update(present_voltage_v=e.target_voltage_v),
             PowerDeliveryStopped: lambda _: self.update(present_current_a=0.0),
         }
+        self.told_at = self.answered_at = self.now
+        self.bad_news = False
         self._reader = FrameReader()
         self.machine.start(self.now)
 
@@ -108,6 +110,11 @@ class SeccBench:
 
     def command(self, command: Command) -> None:
         self.machine.command(command, self.now)
+        if isinstance(command, UpdateEvse):
+            self.told_at = self.now
+        late = self.machine.state in (State.PRE_CHARGE, State.POWER_DELIVERY, State.CHARGE_LOOP)
+        if late and command in (CableCheckFinished(passed=False), Authorize(granted=False)):
+            self.bad_news = True
         self._take_events()
 
     def update(self, **changes: Any) -> None:
@@ -181,6 +188,8 @@ class SeccBench:
         while not responses and (deadline := self.machine.next_deadline()) is not None and deadline <= latest:
             responses = self.advance(deadline - self.now)
         assert len(responses) <= 1
+        if responses:
+            self.answered_at = self.now
         return responses[0] if responses else None
 
     def request(self, state: State, **changes: Any) -> Any:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pyiso15118.errors import LocalProtocolError, RemoteProtocolError
 from pyiso15118.messages import Namespace
-from pyiso15118.v2gtp import Frame, FrameReader, PayloadType, encode_frame, namespace_of, payload_type_of
+from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, PayloadType, encode_frame, namespace_of, payload_type_of
 
 FRAMES = st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=8)
 
@@ -63,6 +63,25 @@ def test_unread_frames_do_not_pile_up_without_bound() -> None:
     with pytest.raises(RemoteProtocolError, match="before the first was answered"):
         reader.feed(encode_frame(0x8002, bytes(50)))
     assert reader.buffered_bytes == 2 * 58
+
+
+def test_whole_frames_are_counted_without_being_read() -> None:
+    reader = FrameReader(max_payload_bytes=100)
+    frame = encode_frame(0x8002, bytes(10))
+    assert reader.whole_frames(5) == 0
+    reader.feed(frame * 3 + frame[:-1])
+    assert (reader.whole_frames(5), reader.whole_frames(2)) == (3, 2)
+    reader.feed(frame[-1:])
+    assert reader.whole_frames(5) == 4
+    assert len(list(reader)) == 4
+    reader.feed(frame + b"GET / HTTP/1.1")
+    assert reader.whole_frames(5) == 1
+
+
+def test_side_streams_are_those_beside_the_charge_loop() -> None:
+    assert sorted(SIDE_STREAMS) == [0x8101, 0x8102, 0x8103, 0x8104]
+    for namespace in (Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC):
+        assert payload_type_of(namespace) not in SIDE_STREAMS
 
 
 @settings(max_examples=200)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import grp
+import os
 import shutil
+import struct
 import subprocess
 import tomllib
 from pathlib import Path
@@ -81,6 +84,27 @@ def test_each_unit_is_watched_restarted_and_unprivileged(name: str) -> None:
     assert "tick" in name or service["Service.CapabilityBoundingSet"] == [""]
     assert service["Service.NoNewPrivileges"] == ["yes"]
     assert service["Service.ProtectSystem"] == ["strict"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_unit_writes_can_be_read_by_its_group(name: str) -> None:
+    assert of(name)["Service.UMask"] == ["0027"]
+    assert of(name)["Service.LogsDirectoryMode"] == ["0750"]
+
+
+def test_every_role_may_read_the_logs_and_those_written_later() -> None:
+    lines = [line.split() for line in (ROOT / "systemd/tmpfiles.d/v2g.conf").read_text().splitlines()]
+    lists = [line[6].split(",") for line in lines if line[0] == "a+" and line[1] == Paths().log_dir]
+    entries = {entry for items in lists for entry in items}
+    roles = Roles()
+    for group in (roles.viewer, roles.utility, roles.operator, roles.engineer):
+        assert {f"group:{group}:r-x", f"default:group:{group}:r-x"} <= entries
+    assert {"default:user::rwx", "default:group::r-x", "default:other::---"} <= entries
+
+
+@pytest.mark.parametrize("command", ["systemd-sysusers", "systemd-tmpfiles --create", "systemctl daemon-reload"])
+def test_the_readme_names_what_installing_takes(command: str) -> None:
+    assert command in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -185,3 +209,30 @@ def test_users_groups_and_directories_are_made(tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "run/v2g").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "var/lib/v2g/pki").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.systemd
+def test_a_new_log_can_be_read_by_the_groups_after_the_units_have_set_their_modes(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    tool("systemd-sysusers", f"--root={tmp_path}", "-", text=(ROOT / "systemd/sysusers.d/v2g.conf").read_text())
+    text = (ROOT / "systemd/tmpfiles.d/v2g.conf").read_text()
+    # Access lists are looked up among the groups of this host, which has not ours.
+    ids = {}
+    for role, group in zip(("viewer", "utility", "operator", "engineer"), grp.getgrall(), strict=False):
+        text = text.replace(f"v2g-{role}", group.gr_name)
+        ids[role] = group.gr_gid
+    made = tool("systemd-tmpfiles", f"--root={tmp_path}", "--create", "-", text=text)
+    assert (made.returncode, made.stderr) == (0, "")
+    folder = tmp_path / "var/log/v2g"
+    folder.chmod(0o750)
+    umask = os.umask(0o027)
+    try:
+        os.close(os.open(folder / "comms.log", os.O_CREAT | os.O_WRONLY, 0o640))
+    finally:
+        os.umask(umask)
+    for path, may in ((folder, 5), (folder / "comms.log", 4)):
+        raw = os.getxattr(path, "system.posix_acl_access")
+        entries = [struct.unpack_from("<HHI", raw, at) for at in range(4, len(raw), 8)]
+        mask = next(bits for tag, bits, _ in entries if tag == 0x10)
+        assert {gid for tag, bits, gid in entries if tag == 0x08 and bits & mask == may} == set(ids.values())
+        assert next(bits for tag, bits, _ in entries if tag == 0x20) == 0

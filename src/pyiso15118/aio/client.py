@@ -14,7 +14,7 @@ from pyiso15118.aio.network import Address, NetworkError
 from pyiso15118.commands import UpdateVehicle
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.messages import Namespace
-from pyiso15118.security.tls import TlsProfile
+from pyiso15118.security.tls import TlsProfile, check_context
 
 EvccConnection = Connection[EvccMachine]
 
@@ -29,9 +29,11 @@ async def connect(
 ) -> EvccConnection:
     """Connect and begin the session. ``tls`` None: plain TCP, a test mode. ``vehicle``: its first state, may follow.
 
-    Raises :class:`NetworkError` if the SECC cannot be reached, and :class:`TlsError` if its certificate or cipher is
-    outside the profile.
+    Raises :class:`NetworkError` if the SECC cannot be reached, :class:`TlsError` if its certificate or cipher is
+    outside the profile, and :class:`LocalProtocolError` for a context of another profile and a vehicle that cannot be.
     """
+    if tls is not None:
+        check_context(profile, tls, server_side=False)
     bound_tls_buffers()
     exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
     started_at = time.monotonic()
@@ -53,12 +55,13 @@ async def connect(
     machine = EvccMachine(config, random=secrets.token_bytes, unix_offset_s=time.time() - time.monotonic())
     try:
         connection = Connection(machine, protocol, transport, profile=profile if tls is not None else None)
+        connected_at = time.monotonic()
+        if vehicle is not None:
+            machine.command(vehicle, connected_at)
+        machine.start(connected_at, plugged_in_at=started_at)
     except BaseException:
         transport.abort()
         raise
-    if vehicle is not None:
-        machine.command(vehicle, started_at)
-    machine.start(started_at)
     connection.begin()
     return connection
 

@@ -10,6 +10,7 @@ from typing import cast
 
 from pyiso15118 import sdp
 from pyiso15118.aio.network import Address, NetworkError, address_of, interface_index, sdp_client, sdp_listener
+from pyiso15118.aio.quietlog import QuietLog
 from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.sdp import SdpRequest, SdpResponse, Security
 
@@ -28,6 +29,7 @@ class SdpServer(asyncio.DatagramProtocol):
         self._answer = answer
         self._transport: asyncio.DatagramTransport | None = None
         self._last_peer: Address | None = None
+        self._log = QuietLog(name)
         self.ignored = 0
 
     @classmethod
@@ -60,14 +62,13 @@ class SdpServer(asyncio.DatagramProtocol):
             request = sdp.decode_request(data)
         except RemoteProtocolError as error:
             self.ignored += 1
-            log.debug("%s: SDP datagram of %s ignored: %s", self._name, address_of(addr), error)
+            self._log.note(logging.DEBUG, "SDP datagram of %s ignored: %s", address_of(addr), error)
             return
         response = self._answer(request)
         peer = address_of(addr)
-        log.log(
+        self._log.note(
             logging.DEBUG if peer == self._last_peer else logging.INFO,
-            "%s: SDP request of %s for %s answered with port %d, %s",
-            self._name,
+            "SDP request of %s for %s answered with port %d, %s",
             peer,
             request.security.name,
             response.port,
@@ -78,9 +79,10 @@ class SdpServer(asyncio.DatagramProtocol):
             self._transport.sendto(sdp.encode(response), addr)
 
     def error_received(self, exc: Exception) -> None:
-        log.warning("%s: SDP answer could not be sent: %s", self._name, exc)
+        self._log.note(logging.WARNING, "SDP answer could not be sent: %s", exc)
 
     def close(self) -> None:
+        self._log.flush()
         if self._transport is not None:
             self._transport.close()
 

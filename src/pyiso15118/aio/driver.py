@@ -8,13 +8,13 @@ import ssl
 import time
 from asyncio.sslproto import SSLProtocol
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar, cast
 
 from pyiso15118.aio.network import Address, address_of
 from pyiso15118.commands import Abort, Command
 from pyiso15118.errors import LocalProtocolError
-from pyiso15118.events import Event, SessionEnded
+from pyiso15118.events import EndReason, Event, SessionEnded
 from pyiso15118.machine import Machine
 from pyiso15118.security.tls import PeerIdentity, TlsProfile, check_connection, peer_identity
 
@@ -112,6 +112,8 @@ class Connection(Generic[MachineT]):
         self._wakeup = asyncio.Event()
         self._closed = asyncio.Event()
         self._overflowed = False
+        self._broken = False
+        self._told_end = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._linger: asyncio.TimerHandle | None = None
@@ -134,16 +136,16 @@ class Connection(Generic[MachineT]):
 
     def command(self, command: Command) -> None:
         """Hand a command to the machine now. Raises :class:`LocalProtocolError`; ignored once the session is over."""
-        self.machine.command(command, time.monotonic())
-        self._flush()
+        self._guarded(self.machine.command, command, owner=True)
 
     async def events(self) -> AsyncIterator[Event]:
-        """Events in order, the last one being ``SessionEnded``. For one reader."""
-        while True:
+        """Events in order, the last one being ``SessionEnded``; after it, none. For one reader."""
+        while not self._told_end:
             while self._events:
                 event = self._events.popleft()
+                self._told_end = isinstance(event, SessionEnded)
                 yield event
-                if isinstance(event, SessionEnded):
+                if self._told_end:
                     return
             self._wakeup.clear()
             await self._wakeup.wait()
@@ -156,21 +158,23 @@ class Connection(Generic[MachineT]):
         """End the session without SessionStop and close the stream."""
         self.command(Abort(reason=reason))
 
+    def cut(self) -> None:
+        """Close the stream without waiting for anything to drain."""
+        self._transport.abort()
+
     # ---- for the protocol ----
 
     def begin(self) -> None:
         """Start moving bytes; what arrived early comes first."""
         self._transport.set_write_buffer_limits(high=MAX_WRITE_BUFFER_BYTES)
         self._protocol.attach(self)  # type: ignore[arg-type]
-        self._flush()
+        self._guarded()
 
     def data_received(self, data: bytes) -> None:
-        self.machine.receive_data(data, time.monotonic())
-        self._flush()
+        self._guarded(self.machine.receive_data, data)
 
     def stream_lost(self) -> None:
-        self.machine.receive_eof(time.monotonic())
-        self._flush()
+        self._guarded(self.machine.receive_eof)
 
     def stream_closed(self) -> None:
         for handle in (self._timer, self._linger):
@@ -180,11 +184,44 @@ class Connection(Generic[MachineT]):
         self._closed.set()
 
     def write_buffer_full(self) -> None:
-        self.machine.command(Abort(reason="the peer does not read what it is sent"), time.monotonic())
-        self._take_events()
+        self.abort("the peer does not read what it is sent")
         self._transport.abort()
 
     # ---- within ----
+
+    def _guarded(self, step: Callable[..., None] | None = None, *args: object, owner: bool = False) -> None:
+        """One step of the machine and what follows from it. A defect ends this session in order, and no other."""
+        if self._broken:
+            return
+        try:
+            if step is not None:
+                step(*args, time.monotonic())
+        except Exception as error:
+            if owner and isinstance(error, LocalProtocolError):
+                raise
+            self._fail(error)
+        try:
+            self._flush()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """End the session; where even that fails, in place of the machine."""
+        reason = f"internal error: {type(error).__name__}: {error}"
+        log.error("%s: %s", self.peer_address, reason, exc_info=error)
+        try:
+            self.machine.command(Abort(reason=reason), time.monotonic())
+            self._flush()
+        except Exception:
+            log.exception("%s: the session cannot be ended in order", self.peer_address)
+            self._broken = True
+            if not self._told_end and not any(isinstance(event, SessionEnded) for event in self._events):
+                self._events.append(SessionEnded(reason=EndReason.ABORTED, detail=reason))
+            self._wakeup.set()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._close_stream()
 
     def _flush(self) -> None:
         machine = self.machine
@@ -230,7 +267,13 @@ class Connection(Generic[MachineT]):
     def _timer_fired(self) -> None:
         """Let the loop read the sockets once more first: data that waited while the host stalled is not late."""
         self._timer = None
-        deadline = self.machine.next_deadline()
+        if self._broken:
+            return
+        try:
+            deadline = self.machine.next_deadline()
+        except Exception as error:
+            self._fail(error)
+            return
         if deadline is None or deadline > time.monotonic():
             self._arm()
             return
@@ -239,5 +282,4 @@ class Connection(Generic[MachineT]):
 
     def _timer_confirmed(self) -> None:
         self._timer = None
-        self.machine.handle_timer(time.monotonic())
-        self._flush()
+        self._guarded(self.machine.handle_timer)

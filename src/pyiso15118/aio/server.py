@@ -7,7 +7,7 @@ import logging
 import secrets
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from typing import cast
@@ -16,15 +16,22 @@ from pyiso15118 import exi, sdp
 from pyiso15118.aio.discovery import SdpServer
 from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, bound_tls_buffers
 from pyiso15118.aio.network import Address, NetworkError, address_of, local_address, tcp_listener
+from pyiso15118.aio.quietlog import QuietLog
 from pyiso15118.errors import Iso15118Error, LocalProtocolError
 from pyiso15118.messages import Namespace
 from pyiso15118.sdp import SdpRequest, SdpResponse, Security
 from pyiso15118.secc import SeccConfig, SeccMachine
-from pyiso15118.security.tls import TlsProfile
+from pyiso15118.security.tls import TlsProfile, check_context
 
 log = logging.getLogger("pyiso15118")
 
 SHUTDOWN_S = 5.0
+CANCEL_S = 2.0
+"""How long a session's owner may take to end once it has been cancelled."""
+HANDSHAKE_S = 5.0
+"""Longest TLS handshake. The slowest vehicles take about one second."""
+RETRY_S = 5.0
+"""An EVSE that could not be opened (its modem's interface is not there yet) is tried again this often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,8 @@ class Endpoint:
     discovery. TCP port 0: a free one of 49152..65535, as the standard has it; some vehicles refuse others. ``host``
     overrides the interface's link-local address (``::1`` on the loopback).
     ``tls`` None needs ``allow_plain``, a test mode; with both, vehicles that ask for no TLS are sent to ``plain_port``.
-    ``max_connections`` counts handshakes and the session together.
+    ``max_connections`` counts TLS handshakes; one more ends the oldest of them. ``tls`` must have been made for
+    ``profile`` by :func:`pyiso15118.security.server_context`; raises :class:`LocalProtocolError` otherwise.
     """
 
     config: SeccConfig
@@ -52,6 +60,11 @@ class Endpoint:
     def __post_init__(self) -> None:
         if self.tls is None and not self.allow_plain:
             raise LocalProtocolError(f"{self.evse_id}: no TLS context given and plain TCP, a test mode, is not allowed")
+        if self.tls is not None:
+            try:
+                check_context(self.profile, self.tls, server_side=True)
+            except LocalProtocolError as error:
+                raise LocalProtocolError(f"{self.evse_id}: {error}") from None
 
     @property
     def evse_id(self) -> str:
@@ -69,14 +82,19 @@ OnSession = Callable[[SeccConnection], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Evse:
-    """An endpoint at work. ``active`` until both the stream is closed and its owner has finished."""
+    """An endpoint at work. ``active`` until both the stream is closed and its owner has finished.
+
+    ``handshakes``: connections that have no session yet, the oldest first.
+    """
 
     endpoint: Endpoint
+    log: QuietLog
     servers: list[asyncio.Server] = field(default_factory=list)
     sdp_server: SdpServer | None = None
     tls_address: Address | None = None
     plain_address: Address | None = None
-    connections: int = 0
+    problem: str | None = None
+    handshakes: dict[asyncio.Task[None], asyncio.Transport] = field(default_factory=dict)
     active: SeccConnection | None = None
 
 
@@ -91,9 +109,9 @@ class SeccServer:
         if doubled := {i for i in ids if ids.count(i) > 1}:
             raise LocalProtocolError(f"EVSE given twice: {', '.join(sorted(doubled))}")
         self._on_session = on_session
-        self._evses = {e.evse_id: _Evse(e) for e in endpoints}
+        self._evses = {e.evse_id: _Evse(e, QuietLog(e.evse_id)) for e in endpoints}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._establishing: set[asyncio.Task[None]] = set()
+        self._retrying: asyncio.Task[None] | None = None
         self._closing = False
 
     async def __aenter__(self) -> SeccServer:
@@ -104,33 +122,65 @@ class SeccServer:
         await self.close()
 
     async def start(self) -> None:
-        """Open every socket, or none: raises :class:`NetworkError` naming the one that failed."""
+        """Open each EVSE's sockets; one that fails does not keep the others, and is tried again every ``RETRY_S``.
+
+        Raises :class:`NetworkError` naming what failed where none opens, with everything closed.
+        """
+        if any(evse.servers for evse in self._evses.values()):
+            raise LocalProtocolError("the SECC server is open already")
+        self._closing = False
         bound_tls_buffers()
         exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
         try:
             for evse in self._evses.values():
-                await self._open(evse)
+                await self._try_to_open(evse)
+            if self.problems and len(self.problems) == len(self._evses):
+                raise NetworkError("; ".join(f"{evse_id}: {problem}" for evse_id, problem in self.problems.items()))
         except BaseException:
             await self.close()
             raise
+        if self.problems:
+            self._retrying = asyncio.get_running_loop().create_task(self._retry(), name="SECC sockets")
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """By EVSE, why no vehicle can reach it: interface, address or port, and the remedy. Empty when all are open."""
+        return {evse_id: evse.problem for evse_id, evse in self._evses.items() if evse.problem is not None}
 
     async def close(self) -> None:
-        """Close the sockets, abort the sessions and wait for their owners, at most ``SHUTDOWN_S`` seconds."""
+        """Close the sockets, abort the sessions and wait for their owners, at most ``SHUTDOWN_S`` seconds.
+
+        An owner that takes longer is cancelled; one that ignores that is left behind, which is logged. The server may
+        be started again.
+        """
         self._closing = True
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.gather(self._retrying, return_exceptions=True)
         for evse in self._evses.values():
-            if evse.sdp_server is not None:
-                evse.sdp_server.close()
-            for server in evse.servers:
-                server.close()
+            self._close_sockets(evse)
+            for task in list(evse.handshakes):
+                self._drop(evse, task)
             if evse.active is not None:
                 evse.active.abort("the charging station shuts down")
-        for task in self._establishing:
+            evse.log.flush()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=SHUTDOWN_S)
+        for task in late:
             task.cancel()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=SHUTDOWN_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            _, stuck = await asyncio.wait(late, timeout=CANCEL_S)
+            for task in stuck:
+                log.error("the owner of session %s ignores that the station shuts down", task.get_name())
+
+    def _close_sockets(self, evse: _Evse) -> None:
+        if evse.sdp_server is not None:
+            evse.sdp_server.close()
+        for server in evse.servers:
+            server.close()
+        evse.servers.clear()
+        evse.sdp_server = evse.tls_address = evse.plain_address = evse.problem = None
 
     def address(self, evse_id: str) -> Address:
         """Where the EVSE takes TLS connections, or plain ones if it has no TLS. Raises :class:`NetworkError`."""
@@ -152,6 +202,26 @@ class SeccServer:
         return self._evses[evse_id].active
 
     # ---- sockets ----
+
+    async def _retry(self) -> None:
+        while self.problems:
+            await asyncio.sleep(RETRY_S)
+            for evse_id in self.problems:
+                await self._try_to_open(self._evses[evse_id])
+
+    async def _try_to_open(self, evse: _Evse) -> None:
+        try:
+            await self._open(evse)
+            evse.problem = None
+        except (NetworkError, OSError) as error:
+            # All or nothing of one EVSE: discovery must not lead to a port that nobody serves.
+            for server in evse.servers:
+                server.close()
+            evse.servers.clear()
+            evse.tls_address = evse.plain_address = None
+            if evse.problem != str(error):
+                log.warning("%s: no vehicle can connect: %s; trying again", evse.endpoint.evse_id, error)
+            evse.problem = str(error)
 
     async def _open(self, evse: _Evse) -> None:
         endpoint = evse.endpoint
@@ -203,24 +273,40 @@ class SeccServer:
     ) -> None:
         """Called for every TCP connection: refuse it, or see it through in a task."""
         transport.pause_reading()
+        peer = address_of(transport.get_extra_info("peername") or ("::", 0))
         reason = None
         if self._closing:
             reason = "the charging station shuts down"
         elif evse.active is not None:
             reason = f"the EVSE is busy with {evse.active.peer_address}"
-        elif evse.connections >= evse.endpoint.max_connections:
-            reason = f"{evse.connections} connections are open already"
         if reason is not None:
-            peer = address_of(transport.get_extra_info("peername") or ("::", 0))
-            log.warning("%s: connection of %s closed: %s", evse.endpoint.evse_id, peer, reason)
+            evse.log.note(logging.WARNING, "connection of %s closed: %s", peer, reason)
             transport.abort()
             return
-        evse.connections += 1
-        task = asyncio.get_running_loop().create_task(self._serve(evse, protocol, transport, tls, time.monotonic()))
+        if len(evse.handshakes) >= evse.endpoint.max_connections:
+            # Whoever connects and stays silent must not keep a vehicle out.
+            oldest, idle = next(iter(evse.handshakes.items()))
+            evse.log.note(
+                logging.WARNING,
+                "connection of %s closed: %d connections are open already, and it is the oldest without a session",
+                address_of(idle.get_extra_info("peername") or ("::", 0)),
+                len(evse.handshakes),
+            )
+            self._drop(evse, oldest)
+        task = asyncio.get_running_loop().create_task(
+            self._serve(evse, protocol, transport, tls, time.monotonic()), name=f"{evse.endpoint.evse_id} / {peer}"
+        )
         self._tasks.add(task)
-        self._establishing.add(task)
+        evse.handshakes[task] = transport
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(self._establishing.discard)
+        task.add_done_callback(lambda done: evse.handshakes.pop(done, None))
+
+    @staticmethod
+    def _drop(evse: _Evse, task: asyncio.Task[None]) -> None:
+        """End a connection that has no session yet; its task may not even have begun."""
+        transport = evse.handshakes.pop(task)
+        task.cancel()
+        transport.abort()
 
     async def _serve(
         self,
@@ -230,27 +316,30 @@ class SeccServer:
         tls: ssl.SSLContext | None,
         accepted_at: float,
     ) -> None:
-        endpoint = evse.endpoint
         peer = address_of(transport.get_extra_info("peername") or ("::", 0))
+        connection: SeccConnection | None = None
         try:
             connection = await self._establish(evse, protocol, transport, tls, accepted_at)
-            self._establishing.difference_update({asyncio.current_task()})
-            if connection is None:
-                return
-            evse.active = connection
-            try:
-                await self._run_owner(connection)
-            finally:
-                await connection.closed()
-                evse.active = None
-        except (OSError, ssl.SSLError, Iso15118Error) as error:
-            log.warning("%s: connection of %s failed: %s", endpoint.evse_id, peer, str(error) or type(error).__name__)
-            transport.abort()
-        except asyncio.CancelledError:
-            transport.abort()
-            raise
+            await self._see_through(evse, connection)
+        except (OSError, Iso15118Error) as error:
+            evse.log.note(logging.WARNING, "connection of %s failed: %s", peer, str(error) or type(error).__name__)
+        except Exception as error:
+            evse.log.note(logging.ERROR, "connection of %s failed: internal error", peer, exc_info=error)
         finally:
-            evse.connections -= 1
+            if connection is None:
+                (protocol.transport or transport).abort()
+
+    async def _see_through(self, evse: _Evse, connection: SeccConnection) -> None:
+        current = asyncio.current_task()
+        if current is not None:
+            evse.handshakes.pop(current, None)
+        evse.active = connection
+        try:
+            await self._run_owner(connection)
+            await connection.closed()
+        finally:
+            connection.cut()
+            evse.active = None
 
     async def _establish(
         self,
@@ -259,7 +348,7 @@ class SeccServer:
         transport: asyncio.Transport,
         tls: ssl.SSLContext | None,
         accepted_at: float,
-    ) -> SeccConnection | None:
+    ) -> SeccConnection:
         endpoint = evse.endpoint
         if tls is not None:
             secured = await asyncio.get_running_loop().start_tls(
@@ -267,24 +356,16 @@ class SeccServer:
                 protocol,
                 tls,
                 server_side=True,
-                ssl_handshake_timeout=endpoint.config.timers.setup_s,
+                ssl_handshake_timeout=min(HANDSHAKE_S, endpoint.config.timers.setup_s),
                 ssl_shutdown_timeout=TLS_SHUTDOWN_S,
             )
             if secured is None:
                 raise NetworkError("the stream was closed during the TLS handshake")
             transport = protocol.transport = secured
         if evse.active is not None:
-            log.warning("%s: connection closed: another vehicle was quicker", endpoint.evse_id)
-            transport.abort()
-            return None
+            raise NetworkError("another vehicle was quicker")
         machine = SeccMachine(endpoint.config, random=secrets.token_bytes, unix_offset_s=time.time() - time.monotonic())
-        try:
-            connection = SeccConnection(
-                machine, protocol, transport, profile=endpoint.profile if tls is not None else None
-            )
-        except Iso15118Error:
-            transport.abort()
-            raise
+        connection = SeccConnection(machine, protocol, transport, profile=endpoint.profile if tls is not None else None)
         connection.endpoint = endpoint
         machine.start(accepted_at)
         connection.begin()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import EnergyService
 from pyiso15118.timers import EvccTimers
-from pyiso15118.v2gtp import MAX_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,7 @@ class EvccConfig:
     pre_charge_tolerance_v: float = 20.0
     welding_voltage_v: float = 60.0
     welding_detection_s: float = 2.0
-    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    max_payload_bytes: int = 16_384
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.evccid) <= 255:

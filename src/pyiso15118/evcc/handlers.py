@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyiso15118.errors import RemoteProtocolError
+from pyiso15118.evcc.requests import SCHEMA_ID
 from pyiso15118.evcc.session import Session, Situation, Step
 from pyiso15118.evcc.transitions import Outcome, State
 from pyiso15118.events import (
@@ -25,6 +26,7 @@ from pyiso15118.events import (
     SessionStarted,
     StopRequested,
 )
+from pyiso15118.machine import MAX_MAGNITUDE, SESSION_ID_BYTES, limits_problem, sane_loop_limits
 from pyiso15118.messages import Namespace, app_protocol, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
@@ -39,15 +41,20 @@ def give_up(session: Session, why: str) -> Step:
 
 
 def handle_supported_app_protocol(response: app_protocol.supportedAppProtocolRes, situation: Situation) -> Step:
-    schema_id = response.SchemaID if response.SchemaID is not None else 1
-    event = ProtocolAgreed(namespace=Namespace.DC.value, schema_id=schema_id)
+    if response.SchemaID != SCHEMA_ID:
+        raise RemoteProtocolError(f"supportedAppProtocolRes with SchemaID {response.SchemaID}, offered was {SCHEMA_ID}")
+    event = ProtocolAgreed(namespace=Namespace.DC.value, schema_id=SCHEMA_ID)
     return Step(outcome=Outcome.DONE, session=situation.session, events=(event,))
 
 
 def handle_session_setup(response: cm.SessionSetupRes, situation: Situation) -> Step:
     session_id = response.Header.SessionID
+    if len(session_id) != SESSION_ID_BYTES or not any(session_id):
+        raise RemoteProtocolError(f"SessionSetupRes with SessionID {session_id.hex().upper()}, which names no session")
     event = SessionStarted(session_id=session_id, evccid=situation.config.evccid, evse_id=response.EVSEID)
-    return Step(outcome=Outcome.DONE, session=replace(situation.session, session_id=session_id), events=(event,))
+    return Step(
+        outcome=Outcome.DONE, session=replace(situation.session, session_id=session_id, set_up=True), events=(event,)
+    )
 
 
 def handle_authorization_setup(response: cm.AuthorizationSetupRes, situation: Situation) -> Step:
@@ -76,6 +83,10 @@ def handle_service_discovery(response: cm.ServiceDiscoveryRes, situation: Situat
 def handle_service_detail(response: cm.ServiceDetailRes, situation: Situation) -> Step:
     """Takes the first parameter set of dynamic mode, one with MobilityNeedsMode 1 (by the EVCC) if there is one."""
     session = situation.session
+    if response.ServiceID != session.service:
+        raise RemoteProtocolError(
+            f"ServiceDetailRes for service {response.ServiceID}, asked was {session.service.value}"
+        )
     dynamic = [
         (parameters.get("MobilityNeedsMode") != 1, s.ParameterSetID)
         for s in response.ServiceParameterList.ParameterSet
@@ -102,14 +113,16 @@ def handle_charge_parameter_discovery(response: dc.DC_ChargeParameterDiscoveryRe
     if bpt is not (situation.session.service is EnergyService.DC_BPT):
         raise RemoteProtocolError(f"{type(mode).__name__} does not belong to the selected service")
     limits = DcLimits(
-        max_charge_power_w=abs(float(mode.EVSEMaximumChargePower)),
-        min_charge_power_w=abs(float(mode.EVSEMinimumChargePower)),
-        max_charge_current_a=abs(float(mode.EVSEMaximumChargeCurrent)),
-        min_charge_current_a=abs(float(mode.EVSEMinimumChargeCurrent)),
-        max_voltage_v=abs(float(mode.EVSEMaximumVoltage)),
-        min_voltage_v=abs(float(mode.EVSEMinimumVoltage)),
+        max_charge_power_w=float(mode.EVSEMaximumChargePower),
+        min_charge_power_w=float(mode.EVSEMinimumChargePower),
+        max_charge_current_a=float(mode.EVSEMaximumChargeCurrent),
+        min_charge_current_a=float(mode.EVSEMinimumChargeCurrent),
+        max_voltage_v=float(mode.EVSEMaximumVoltage),
+        min_voltage_v=float(mode.EVSEMinimumVoltage),
         **_discharge(mode),
     )
+    if problem := limits_problem(limits):
+        return give_up(situation.session, f"the EVSE's {problem}")
     session = replace(situation.session, evse_limits=limits)
     target_v = situation.vehicle.target_voltage_v if situation.vehicle else 0.0
     if target_v > limits.max_voltage_v:
@@ -136,7 +149,7 @@ def handle_pre_charge(response: dc.DC_PreChargeRes, situation: Situation) -> Ste
     if session.pre_charge_finished:
         return Step(outcome=Outcome.DONE, session=session)
     events: tuple[Event, ...] = ()
-    evse_v = float(response.EVSEPresentVoltage)
+    evse_v = _measured("EVSEPresentVoltage", response.EVSEPresentVoltage)
     if not session.pre_charge_reached and vehicle is not None:
         reached = abs(evse_v - vehicle.target_voltage_v) <= situation.config.pre_charge_tolerance_v
         if reached:
@@ -151,6 +164,9 @@ def handle_pre_charge(response: dc.DC_PreChargeRes, situation: Situation) -> Ste
 
 
 def handle_power_delivery_start(response: cm.PowerDeliveryRes, situation: Situation) -> Step:
+    """A warning means that the EVSE does not do what was asked: no energy then, and a proper end."""
+    if response.ResponseCode.startswith("WARNING"):
+        return give_up(situation.session, f"PowerDelivery(Start) was answered {response.ResponseCode}")
     return _notified(
         Step(outcome=Outcome.DONE, session=situation.session, events=(ChargingStarted(),)), response.EVSEStatus
     )
@@ -163,19 +179,19 @@ def handle_charge_loop(response: dc.DC_ChargeLoopRes, situation: Situation) -> S
     discovered = situation.session.evse_limits
     bpt = mode if isinstance(mode, dc.BPT_Dynamic_DC_CLResControlMode) else None
     limits = DcLimits(
-        max_charge_power_w=abs(float(mode.EVSEMaximumChargePower)),
-        min_charge_power_w=abs(float(mode.EVSEMinimumChargePower)),
-        max_charge_current_a=abs(float(mode.EVSEMaximumChargeCurrent)),
-        max_voltage_v=abs(float(mode.EVSEMaximumVoltage)),
-        min_voltage_v=abs(float(bpt.EVSEMinimumVoltage)) if bpt else discovered.min_voltage_v if discovered else 0.0,
+        max_charge_power_w=float(mode.EVSEMaximumChargePower),
+        min_charge_power_w=float(mode.EVSEMinimumChargePower),
+        max_charge_current_a=float(mode.EVSEMaximumChargeCurrent),
+        max_voltage_v=float(mode.EVSEMaximumVoltage),
+        min_voltage_v=float(bpt.EVSEMinimumVoltage) if bpt else discovered.min_voltage_v if discovered else 0.0,
         max_discharge_power_w=abs(float(bpt.EVSEMaximumDischargePower)) if bpt else 0.0,
         min_discharge_power_w=abs(float(bpt.EVSEMinimumDischargePower)) if bpt else 0.0,
         max_discharge_current_a=abs(float(bpt.EVSEMaximumDischargeCurrent)) if bpt else 0.0,
     )
     answered = ChargeLoopAnswered(
-        evse_present_voltage_v=float(response.EVSEPresentVoltage),
-        evse_present_current_a=float(response.EVSEPresentCurrent),
-        limits=limits,
+        evse_present_voltage_v=_measured("EVSEPresentVoltage", response.EVSEPresentVoltage),
+        evse_present_current_a=_measured("EVSEPresentCurrent", response.EVSEPresentCurrent),
+        limits=sane_loop_limits(limits, discovered),
     )
     step = Step(
         outcome=Outcome.AGAIN,
@@ -241,6 +257,12 @@ def _notified(step: Step, status: ct.EVSEStatusType | None) -> Step:
         pausing = notification is Notification.Pause
         return replace(step, session=replace(step.session, stopping=True, pausing=pausing))
     return step
+
+
+def _measured(name: str, value: ct.RationalNumberType) -> float:
+    if abs(float(value)) > MAX_MAGNITUDE:
+        raise RemoteProtocolError(f"{name} is {float(value):g}, which nothing can have measured")
+    return float(value)
 
 
 def _discharge(mode: dc.DC_CPDResEnergyTransferMode) -> dict[str, float]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pyiso15118.commands import Command, ContactorsClosed, StopCharging, UpdateVehicle
-from pyiso15118.errors import LocalProtocolError
+from pyiso15118.errors import LocalProtocolError, RemoteProtocolError
 from pyiso15118.evcc.config import EvccConfig
 from pyiso15118.evcc.handlers import HANDLERS
 from pyiso15118.evcc.requests import BUILDERS
@@ -15,12 +15,12 @@ from pyiso15118.evcc.session import Session, Situation
 from pyiso15118.evcc.transitions import TRANSITIONS, Outcome, State
 from pyiso15118.events import ChargingStopped, EndReason
 from pyiso15118.machine import (
-    SESSION_ID_BYTES,
     Machine,
     check_finite,
+    check_integers,
     check_limits,
     check_needs,
-    check_percent,
+    check_optional,
 )
 from pyiso15118.messages import Namespace, app_protocol, dc
 from pyiso15118.messages import common_types as ct
@@ -39,6 +39,15 @@ _NEEDS_VEHICLE = {
     State.POWER_DELIVERY_START,
     State.CHARGE_LOOP,
 }
+
+GENERAL_CODES = {"OK", "OK_SuccessfulNegotiation", "OK_SuccessfulNegotiationWithMinorDeviation"}
+CODES: Mapping[State, tuple[str, ...]] = {
+    State.SESSION_SETUP: ("OK_NewSessionEstablished", "OK_OldSessionJoined"),
+    State.AUTHORIZATION: ("OK_CertificateExpiresSoon",),
+    State.POWER_DELIVERY_START: ("OK_PowerToleranceConfirmed",),
+    State.POWER_DELIVERY_STOP: ("OK_PowerToleranceConfirmed",),
+}
+"""OK codes that mean something for one response only."""
 
 
 class EvccMachine(Machine):
@@ -62,11 +71,17 @@ class EvccMachine(Machine):
 
     # ---- what the owner calls, beside Machine ----
 
-    def start(self, now: float) -> None:
-        """The stream is open: send supportedAppProtocolReq; the setup timer runs from here."""
+    def start(self, now: float, plugged_in_at: float | None = None) -> None:
+        """The stream is open: send supportedAppProtocolReq. The setup timer runs from ``plugged_in_at``, or from here.
+
+        Raises :class:`LocalProtocolError` at the second call, and for a ``plugged_in_at`` later than ``now``.
+        """
         if self.state is not State.IDLE or self._ended:
             raise LocalProtocolError("the session has been started already")
-        self._setup_until = now + self.config.timers.setup_s
+        since = now if plugged_in_at is None else plugged_in_at
+        if not since <= now:
+            raise LocalProtocolError(f"plugged_in_at is {since}, later than now ({now})")
+        self._setup_until = since + self.config.timers.setup_s
         self._enter(State.APP_PROTOCOL, now, 0.0)
 
     def next_deadline(self) -> float | None:
@@ -85,9 +100,9 @@ class EvccMachine(Machine):
                 "UpdateVehicle",
                 present_voltage_v=command.present_voltage_v,
                 target_voltage_v=command.target_voltage_v,
-                battery_capacity_wh=command.battery_capacity_wh,
             )
-            check_percent("UpdateVehicle", present_soc_pct=command.present_soc_pct)
+            check_optional("UpdateVehicle", battery_capacity_wh=command.battery_capacity_wh)
+            check_integers("UpdateVehicle", 100, present_soc_pct=command.present_soc_pct)
             blocked = self._vehicle is None and not self._awaiting and self._send_at is None
             self._vehicle = command
             if blocked and self.state in _NEEDS_VEHICLE:
@@ -104,7 +119,7 @@ class EvccMachine(Machine):
     def _stop(self, now: float) -> None:
         if self.session.stopping:
             return
-        if self.session.session_id == bytes(SESSION_ID_BYTES):
+        if not self.session.set_up:
             self._end(EndReason.ABORTED, "charging was stopped before the session was set up")
             return
         self.session = replace(self.session, stopping=True)
@@ -124,7 +139,7 @@ class EvccMachine(Machine):
             self._emit(ChargingStopped())
 
     def _timeout(self, now: float) -> None:
-        if self._send_at is not None and self._send_at <= now:
+        if self._send_at is not None and self._send_at == self.next_deadline():
             self._send_request(now)
         elif self._response_until is not None and self._response_until <= now:
             what = f"no response to {self.state.value}" if self._awaiting else "no UpdateVehicle from the owner"
@@ -144,12 +159,19 @@ class EvccMachine(Machine):
         if code.upper().startswith("FAILED"):
             self._end(EndReason.FAILED_BY_PEER, f"the EVSE answered {name} with {code}", code)
             return
+        if code not in GENERAL_CODES and code not in CODES.get(self.state, ()) and not code.startswith("WARNING"):
+            self._end(EndReason.FAILED_BY_PEER, f"{name} with {code}, which does not belong to it")
+            return
         if self._is_foreign(message):
             detail = f"{name} with SessionID {message.Header.SessionID.hex().upper()}, which is not this session's"
             self._end(EndReason.FAILED_BY_PEER, detail)
             return
         self._awaiting, self._response_until = False, None
-        step = HANDLERS[self.state](message, self._situation(now))
+        try:
+            step = HANDLERS[self.state](message, self._situation(now))
+        except RemoteProtocolError as error:
+            self._end(EndReason.FAILED_BY_PEER, str(error))
+            return
         self.session = step.session
         for event in step.events:
             self._emit(event)

@@ -17,6 +17,7 @@ class Session:
     """Grows as the sequence advances. ``gave_up``: why the vehicle ends a session it did not want to end so."""
 
     session_id: bytes = bytes(SESSION_ID_BYTES)
+    set_up: bool = False
     candidates: tuple[EnergyService, ...] = ()
     """Services that both sides have, the most wanted first; the first one is being looked at."""
     parameter_set_id: int = 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pyiso15118.exi.declarations import Binary, Integer, String, Struct
-from pyiso15118.exi.grammar import Datatype, Slot, Terminal, fields_of, slots_of, states_of
-from pyiso15118.exi.runtime import LONGEST_INTEGER
+from pyiso15118.exi.grammar import Datatype, Field, Slot, Terminal, fields_of, slots_of, states_of
+from pyiso15118.exi.runtime import LONGEST_INTEGER, READ_BITS
 from pyiso15118.exi.source import (
     Layout,
     Names,
@@ -13,7 +13,6 @@ from pyiso15118.exi.source import (
     describe,
     is_enum,
     is_inlined,
-    is_long,
     is_type,
     narrow_bounds,
 )
@@ -155,13 +154,11 @@ class DecoderSource(Source):
         self.flush()
         self.put(f"{local} = []")
         with self.block("while True:"):
-            if is_long(slot.maximum):
-                self.trim(f"len({local})")
+            self.trim()
             self.value_of(terminal, "v")
             self.put(f"{local}.append(v)")
             if slot.open_grammar:
-                with self.block(f"if len({local}) > {slot.maximum}:"):
-                    self.put(f"raise wrong_length(len({local}), {slot.minimum}, {slot.maximum}, 'items')")
+                self.bound(local, slot)
             elif slot.maximum is not None:
                 zeros = self.zeros
                 with self.block(f"if len({local}) == {slot.maximum}:"):
@@ -182,9 +179,17 @@ class DecoderSource(Source):
                 self.put("break")
         return "selected" if single else "in k"
 
-    def trim(self, counter: str) -> None:
-        """Drop bits already read now and then, since each shift costs time in proportion to them."""
-        with self.block(f"if not {counter} & 7:"):
+    def bound(self, local: str, limits: Slot | Field) -> None:
+        """Refuse a list that its event codes let grow and its bounds do not."""
+        with self.block(f"if len({local}) > {limits.maximum}:"):
+            self.put(f"raise wrong_length(len({local}), {limits.minimum}, {limits.maximum}, 'items')")
+
+    def trim(self) -> None:
+        """Drop bits already read, since each shift costs time in proportion to them.
+
+        Only when they are many: dropping costs time in proportion to all that is left.
+        """
+        with self.block(f"if x.bit_length() - p > {READ_BITS}:"):
             self.put("x &= (1 << p) - 1")
 
     # Irregular content.
@@ -192,13 +197,12 @@ class DecoderSource(Source):
     def automaton(self, cls: type[Struct]) -> str:
         """States of a type that is no plain sequence; returns the expression that constructs it."""
         names = {field.name: f"f_{field.name}" for field in fields_of(cls)}
-        repeated = {field.name for field in fields_of(cls) if field.repeated}
+        repeated = {field.name: field for field in fields_of(cls) if field.repeated}
         for name in names.values():
             self.put(f"{name} = None")
-        self.put("n = s = 0")
+        self.put("s = 0")
         with self.block("while True:"):
-            self.trim("n")
-            self.put("n += 1")
+            self.trim()
             for number, state in enumerate(states_of(cls)):
                 with self.block(f"{'el' if number else ''}if s == {number}:"):
                     self.read("k", state.width)
@@ -214,6 +218,8 @@ class DecoderSource(Source):
                                 with self.block(f"if {local} is None:"):
                                     self.put(f"{local} = []")
                                 self.put(f"{local}.append(v)")
+                                if repeated[terminal.field].maximum is not None:
+                                    self.bound(local, repeated[terminal.field])
                             else:
                                 self.put(f"{local} = v")
                             self.put(f"s = {target}")

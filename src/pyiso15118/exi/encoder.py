@@ -252,8 +252,12 @@ class EncoderSource(Source):
             self.put(f"v = m.{field.name}")
             self.put(f"{name} = {'v or ()' if field.repeated else '() if v is None else (v,)'}")
             if field.repeated:
-                with self.at(field.name), self.block(f"if not isinstance({name}, (list, tuple)):"):
-                    self.put(f"raise wrong_type({name}, 'a list')")
+                with self.at(field.name):
+                    with self.block(f"if not isinstance({name}, (list, tuple)):"):
+                        self.put(f"raise wrong_type({name}, 'a list')")
+                    if field.maximum is not None:
+                        with self.block(f"if len({name}) > {field.maximum}:"):
+                            self.put(f"raise wrong_length(len({name}), {field.minimum}, {field.maximum}, 'items')")
             self.put(f"{name}_i = 0")
         self.put("s = 0")
         with self.block("while True:"):

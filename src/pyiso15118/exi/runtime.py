@@ -14,6 +14,9 @@ E = TypeVar("E", bound=Enum)
 LONGEST_INTEGER = 1024
 """Bits of the longest xs:integer read; certificate serial numbers have 160."""
 
+READ_BITS = 4096
+"""How many bits already read a loop may drag along before it drops them."""
+
 
 class Malformed(Exception):
     """The reason, without the place: the line of generated code that raised knows that."""
@@ -154,7 +157,7 @@ def get_string(x: int, p: int, code: int, high: int | None) -> tuple[str, int]:
     p = start
     characters = []
     for index in range(length):
-        if not index & 63:
+        if not index & 63 and x.bit_length() - p > READ_BITS:
             x &= (1 << p) - 1
         p -= 8
         point = x >> p & 255

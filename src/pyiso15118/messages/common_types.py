@@ -208,7 +208,11 @@ class RationalNumberType(Struct):
 
         Raises ``ValueError`` for what is no finite number and for magnitudes above 32767e127.
         """
-        if not math.isfinite(value):
+        try:
+            finite = math.isfinite(value)
+        except OverflowError:
+            raise ValueError("an integer this large is beyond the largest RationalNumber, 32767e127") from None
+        if not finite:
             raise ValueError(f"{value} is no finite number and has no RationalNumber form")
         if -32768 <= value <= 32767 and value == int(value):
             return cls(Exponent=0, Value=int(value))

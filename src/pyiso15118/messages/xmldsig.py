@@ -1,5 +1,8 @@
 """XML signatures as message headers carry them (xmldsig-core-schema.xsd).
 
+The schema bounds no list. Ours are bounded, since any header may carry a signature and a peer chooses what is in it;
+event codes stay those of the schema.
+
 Element wildcards and mixed text have no field: a message that uses them is refused. Where the schema lets several kinds
 of element alternate freely (``KeyInfo``, ``X509Data``), each kind is a list and they are written in the schema's order.
 """
@@ -30,6 +33,11 @@ from pyiso15118.exi.declarations import (
 from pyiso15118.exi.schema import register
 from pyiso15118.messages.namespaces import Namespace
 
+MOST_REFERENCES = 8
+"""ISO 15118-20 signs at most four parts of a message."""
+MOST_PARTS = 8
+"""Of whatever else the schema lets repeat; ISO 15118-20 uses one of each at most."""
+
 CryptoBinary = Annotated[bytes, Binary()]
 DigestValueType = Annotated[bytes, Binary()]
 HMACOutputLengthType = Annotated[int, Integer()]
@@ -51,12 +59,12 @@ class SignatureMethod(Struct):
 class Transform(Struct):
     __content__: ClassVar[Group] = choice(ANY, "XPath", minimum=0, maximum=None, mixed=True)
 
-    XPath: Annotated[list[string] | None, Occurs(0, None)] = None
+    XPath: Annotated[list[string] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
     Algorithm: Annotated[anyURI, ATTRIBUTE]
 
 
 class Transforms(Struct):
-    Transform: Annotated[list[TransformType], Occurs(1, None)]
+    Transform: Annotated[list[TransformType], Occurs(1, MOST_PARTS, open_grammar=True)]
 
 
 class DigestMethod(Struct):
@@ -83,7 +91,7 @@ class Reference(Struct):
 class SignedInfo(Struct):
     CanonicalizationMethod: CanonicalizationMethodType
     SignatureMethod: SignatureMethodType
-    Reference: Annotated[list[ReferenceType], Occurs(1, None)]
+    Reference: Annotated[list[ReferenceType], Occurs(1, MOST_REFERENCES, open_grammar=True)]
     Id: Annotated[ID | None, ATTRIBUTE] = None
 
 
@@ -149,11 +157,11 @@ class X509Data(Struct):
         maximum=None,
     )
 
-    X509IssuerSerial: Annotated[list[X509IssuerSerialType] | None, Occurs(0, None)] = None
-    X509SKI: Annotated[list[base64Binary] | None, Occurs(0, None)] = None
-    X509SubjectName: Annotated[list[string] | None, Occurs(0, None)] = None
-    X509Certificate: Annotated[list[base64Binary] | None, Occurs(0, None)] = None
-    X509CRL: Annotated[list[base64Binary] | None, Occurs(0, None)] = None
+    X509IssuerSerial: Annotated[list[X509IssuerSerialType] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    X509SKI: Annotated[list[base64Binary] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    X509SubjectName: Annotated[list[string] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    X509Certificate: Annotated[list[base64Binary] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    X509CRL: Annotated[list[base64Binary] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
 
 
 class PGPData(Struct):
@@ -169,7 +177,7 @@ class PGPData(Struct):
 class SPKIData(Struct):
     __content__: ClassVar[Group] = sequence("SPKISexp", optional(ANY), maximum=None)
 
-    SPKISexp: Annotated[list[base64Binary], Occurs(1, None)]
+    SPKISexp: Annotated[list[base64Binary], Occurs(1, MOST_PARTS, open_grammar=True)]
 
 
 class KeyInfo(Struct):
@@ -186,13 +194,13 @@ class KeyInfo(Struct):
         mixed=True,
     )
 
-    KeyName: Annotated[list[string] | None, Occurs(0, None)] = None
-    KeyValue: Annotated[list[KeyValueType] | None, Occurs(0, None)] = None
-    RetrievalMethod: Annotated[list[RetrievalMethodType] | None, Occurs(0, None)] = None
-    X509Data: Annotated[list[X509DataType] | None, Occurs(0, None)] = None
-    PGPData: Annotated[list[PGPDataType] | None, Occurs(0, None)] = None
-    SPKIData: Annotated[list[SPKIDataType] | None, Occurs(0, None)] = None
-    MgmtData: Annotated[list[string] | None, Occurs(0, None)] = None
+    KeyName: Annotated[list[string] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    KeyValue: Annotated[list[KeyValueType] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    RetrievalMethod: Annotated[list[RetrievalMethodType] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    X509Data: Annotated[list[X509DataType] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    PGPData: Annotated[list[PGPDataType] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    SPKIData: Annotated[list[SPKIDataType] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
+    MgmtData: Annotated[list[string] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
     Id: Annotated[ID | None, ATTRIBUTE] = None
 
 
@@ -208,12 +216,12 @@ class Signature(Struct):
     SignedInfo: SignedInfoType
     SignatureValue: SignatureValueType
     KeyInfo: KeyInfoType | None = None
-    Object: Annotated[list[ObjectType] | None, Occurs(0, None)] = None
+    Object: Annotated[list[ObjectType] | None, Occurs(0, MOST_PARTS, open_grammar=True)] = None
     Id: Annotated[ID | None, ATTRIBUTE] = None
 
 
 class Manifest(Struct):
-    Reference: Annotated[list[ReferenceType], Occurs(1, None)]
+    Reference: Annotated[list[ReferenceType], Occurs(1, MOST_REFERENCES, open_grammar=True)]
     Id: Annotated[ID | None, ATTRIBUTE] = None
 
 
@@ -225,7 +233,7 @@ class SignatureProperty(Struct):
 
 
 class SignatureProperties(Struct):
-    SignatureProperty: Annotated[list[SignaturePropertyType], Occurs(1, None)]
+    SignatureProperty: Annotated[list[SignaturePropertyType], Occurs(1, MOST_PARTS, open_grammar=True)]
     Id: Annotated[ID | None, ATTRIBUTE] = None
 
 

@@ -9,7 +9,6 @@ from pyiso15118.events import ControlMode, DcLimits, EnergyService
 from pyiso15118.machine import check_limits
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.timers import SeccTimers
-from pyiso15118.v2gtp import MAX_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +67,9 @@ class SeccConfig:
     ``negative_discharge_limits``: send discharge limits negative, as some stacks expect. ``response_hold_s``: a
     response that would say Ongoing, or report a voltage still on its way, waits this long for news (the SECC may
     take 1.5 s). ``power_delivery_hold_s``: so long PowerDelivery waits for contactors and voltage, or, on Stop, for
-    the current to fall to ``stop_current_a``. ``meter_id``: names the EVSE's meter; readings come by ``UpdateEvse``.
-    ``meter_discharge_reading`` false leaves BPT_DischargedEnergyReadingWh out: EcoG's EVCC rejects that element.
+    the current to fall to ``stop_current_a``; then it fails. ``meter_id``: names the EVSE's meter; readings come by
+    ``UpdateEvse``. ``meter_discharge_reading`` false leaves BPT_DischargedEnergyReadingWh out: EcoG's EVCC rejects
+    that element.
     """
 
     evse_id: str
@@ -79,7 +79,7 @@ class SeccConfig:
     evse_state_max_age_s: float = 1.0
     pre_charge_tolerance_v: float = 20.0
     negative_discharge_limits: bool = False
-    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    max_payload_bytes: int = 16_384
     response_hold_s: float = 0.25
     power_delivery_hold_s: float = 1.0
     stop_current_a: float = 1.0

@@ -198,9 +198,9 @@ def handle_session_stop(request: cm.SessionStopReq, situation: Situation) -> Rep
     """Allowed at any time after SessionSetup. ServiceRenegotiation is refused: ServiceDiscoveryRes says so."""
     events: tuple[Event, ...] = ()
     session = situation.session
-    if session.charging:
-        events = (PowerDeliveryStopped(reason="SessionStopReq during the charge loop"),)
-        session = replace(session, charging=False)
+    if session.live:
+        events = (PowerDeliveryStopped(reason="SessionStopReq without PowerDelivery(Stop)"),)
+        session = replace(session, charging=False, live=False)
     if request.ChargingSession is cm.chargingSessionType.ServiceRenegotiation:
         detail = "service renegotiation was asked for and is not supported"
         stopped = replace(situation, session=session)

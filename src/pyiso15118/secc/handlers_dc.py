@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from pyiso15118.commands import UpdateEvse
 from pyiso15118.events import (
     CableCheckRequested,
-    ChargeLoopReceived,
-    DcLimits,
-    EnergyNeeds,
     EnergyNeedsReceived,
     EnergyService,
     Event,
@@ -24,26 +20,39 @@ from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.messages import dc
 from pyiso15118.secc.handlers import Code, Processing, failed
+from pyiso15118.secc.limits import (
+    cpd_mode,
+    discovered_limits,
+    discovery_problem,
+    loop_event,
+    loop_limits,
+    loop_mode,
+    needs_problem,
+    schedule_needs,
+    voltage_window,
+    within_volts,
+)
 from pyiso15118.secc.session import Hold, Reply, Session, Situation
 from pyiso15118.secc.transitions import Outcome
 
 
 def handle_charge_parameter_discovery(request: dc.DC_ChargeParameterDiscoveryReq, situation: Situation) -> Reply:
-    """Exchanges limits. FAILED_WrongChargeParameter for the wrong mode and for limits that leave nothing in common."""
+    """Exchanges limits. FAILED_WrongChargeParameter for the wrong mode, for limits that cannot be (negative, above 1e9,
+    minimum above maximum) and for voltages that leave nothing in common."""
     mode = request.DC_CPDReqEnergyTransferMode
     bpt = _is_bpt(situation.session)
     ours = situation.config.limits
     if isinstance(mode, dc.BPT_DC_CPDReqEnergyTransferMode) is not bpt:
         detail = f"{type(mode).__name__} does not belong to the selected service"
         return failed(request, Code.FAILED_WrongChargeParameter, detail, situation)
-    limits = _discovered_limits(mode)
-    if problem := _limits_problem(limits, ours):
+    limits = discovered_limits(mode)
+    if problem := discovery_problem(limits, ours):
         return failed(request, Code.FAILED_WrongChargeParameter, problem, situation)
     return Reply(
         response=dc.DC_ChargeParameterDiscoveryRes(
             Header=situation.header,
             ResponseCode=Code.OK,
-            DC_CPDResEnergyTransferMode=_cpd_mode(ours, bpt, situation.config.negative_discharge_limits),
+            DC_CPDResEnergyTransferMode=cpd_mode(ours, bpt, situation.config.negative_discharge_limits),
         ),
         session=replace(situation.session, vehicle_limits=limits),
         outcome=Outcome.DONE,
@@ -57,16 +66,9 @@ def handle_schedule_exchange(request: cm.ScheduleExchangeReq, situation: Situati
     if mode is None:
         detail = "ScheduleExchangeReq of scheduled mode, dynamic mode was selected"
         return failed(request, Code.FAILED, detail, situation)
-    needs = EnergyNeeds(
-        departure_time_s=mode.DepartureTime,
-        target_energy_wh=float(mode.EVTargetEnergyRequest),
-        max_energy_wh=float(mode.EVMaximumEnergyRequest),
-        min_energy_wh=float(mode.EVMinimumEnergyRequest),
-        max_v2x_energy_wh=_optional(mode.EVMaximumV2XEnergyRequest),
-        min_v2x_energy_wh=_optional(mode.EVMinimumV2XEnergyRequest),
-        min_soc_pct=mode.MinimumSOC,
-        target_soc_pct=mode.TargetSOC,
-    )
+    needs = schedule_needs(mode)
+    if problem := needs_problem(needs):
+        return failed(request, Code.FAILED, problem, situation)
     return Reply(
         response=cm.ScheduleExchangeRes(
             Header=situation.header,
@@ -110,22 +112,25 @@ def handle_cable_check(request: dc.DC_CableCheckReq, situation: Situation) -> Re
 
 
 def handle_pre_charge(request: dc.DC_PreChargeReq, situation: Situation) -> Reply | Hold:
-    """Reports the EVSE's voltage, at once when it has arrived at the vehicle's target, else after a while."""
+    """Reports the EVSE's voltage, at once when it has arrived at the vehicle's target, else after a while.
+
+    FAILED for a target outside what both sides declared they bear: no recorded vehicle that charged asks for that.
+    """
     session, evse, config = situation.session, situation.evse, situation.config
     target_v = float(request.EVTargetVoltage)
-    if not 0 <= target_v <= config.limits.max_voltage_v:
-        detail = f"pre-charge to {target_v:g} V asked for, this EVSE goes up to {config.limits.max_voltage_v:g} V"
-        return failed(request, Code.FAILED, detail, situation)
+    if problem := _target_problem(target_v, situation):
+        return failed(request, Code.FAILED, problem, situation)
     events: tuple[Event, ...] = ()
     if session.pre_charge_target_v != target_v:
-        present_v = float(request.EVPresentVoltage)
+        present_v = within_volts(request.EVPresentVoltage)
         events = (PreChargeRequested(target_voltage_v=target_v, ev_present_voltage_v=present_v),)
-        session = replace(session, pre_charge_target_v=target_v)
+        session = replace(session, pre_charge_target_v=target_v, live=True)
     if evse is not None and evse.fault is not None:
         return failed(request, Code.FAILED, f"EVSE fault during pre-charge: {evse.fault}", situation)
     arrived = evse is not None and abs(evse.present_voltage_v - target_v) <= config.pre_charge_tolerance_v
     if not arrived and not situation.held_out:
         return Hold(for_s=config.response_hold_s, session=session, events=events)
+    situation = replace(situation, session=session)
     if evse is None:
         return failed(request, Code.FAILED, _stale(situation, "pre-charge"), situation)
     return Reply(
@@ -142,7 +147,7 @@ def handle_power_delivery(request: cm.PowerDeliveryReq, situation: Situation) ->
     """Start, Stop, and what this EVSE declines with a warning: Standby and schedule renegotiation."""
     progress = request.ChargeProgress
     if progress is cm.chargeProgressType.Stop:
-        return _stop_power_delivery(situation)
+        return _stop_power_delivery(request, situation)
     if progress is cm.chargeProgressType.Standby:
         return _power_delivery(Code.WARNING_StandbyNotAllowed, Outcome.AGAIN, situation)
     if progress is cm.chargeProgressType.ScheduleRenegotiation:
@@ -157,6 +162,8 @@ def _start_power_delivery(request: cm.PowerDeliveryReq, situation: Situation) ->
     if evse is not None and evse.fault is not None:
         return failed(request, Code.FAILED_PowerDeliveryNotApplied, f"EVSE fault: {evse.fault}", situation)
     target_v = situation.session.pre_charge_target_v or 0.0
+    if problem := _target_problem(target_v, situation):
+        return failed(request, Code.FAILED_PowerDeliveryNotApplied, problem, situation)
     if evse is None:
         code, detail = Code.FAILED_PowerDeliveryNotApplied, _stale(situation, "PowerDelivery")
     elif not evse.contactors_closed:
@@ -175,16 +182,31 @@ def _start_power_delivery(request: cm.PowerDeliveryReq, situation: Situation) ->
     return failed(request, code, detail, situation)
 
 
-def _stop_power_delivery(situation: Situation) -> Reply | Hold:
+def _stop_power_delivery(request: cm.PowerDeliveryReq, situation: Situation) -> Reply | Hold:
+    """OK once the current is gone; FAILED if that takes too long or cannot be seen: the vehicle must know."""
     evse, config = situation.evse, situation.config
     events: tuple[Event, ...] = ()
-    if situation.session.charging:
+    if situation.session.live:
         events = (PowerDeliveryStopped(reason="the vehicle asked to stop"),)
-        situation = replace(situation, session=replace(situation.session, charging=False))
-    at_rest = evse is not None and abs(evse.present_current_a) <= config.stop_current_a
-    if not at_rest and not situation.held_out:
+        situation = replace(situation, session=replace(situation.session, charging=False, live=False))
+    if evse is not None and abs(evse.present_current_a) <= config.stop_current_a:
+        return _power_delivery(Code.OK, Outcome.STOP, situation, events)
+    if not situation.held_out:
         return Hold(for_s=config.power_delivery_hold_s, session=situation.session, events=events)
-    return _power_delivery(Code.OK, Outcome.STOP, situation, events)
+    detail = _stale(situation, "PowerDelivery(Stop)")
+    if evse is not None:
+        detail = (
+            f"{evse.present_current_a:.1f} A still flow {config.power_delivery_hold_s:g} s after PowerDelivery(Stop), "
+            f"±{config.stop_current_a:g} A allowed"
+        )
+    return failed(request, Code.FAILED_PowerDeliveryNotApplied, detail, situation, events)
+
+
+def _target_problem(target_v: float, situation: Situation) -> str | None:
+    least_v, most_v = voltage_window(situation.session.vehicle_limits, situation.config.limits)
+    if least_v <= target_v <= most_v:
+        return None
+    return f"pre-charge to {target_v:g} V asked for, vehicle and EVSE have only {least_v:g}..{most_v:g} V in common"
 
 
 def _power_delivery(code: Code, outcome: Outcome, situation: Situation, events: tuple[Event, ...] = ()) -> Reply:
@@ -226,11 +248,11 @@ def handle_charge_loop(request: dc.DC_ChargeLoopReq, situation: Situation) -> Re
             EVSEPowerLimitAchieved=evse.power_limit_achieved,
             EVSECurrentLimitAchieved=evse.current_limit_achieved,
             EVSEVoltageLimitAchieved=evse.voltage_limit_achieved,
-            CLResControlMode=_loop_mode(loop_limits(config.limits, evse.limits), bpt, config.negative_discharge_limits),
+            CLResControlMode=loop_mode(loop_limits(config.limits, evse.limits), bpt, config.negative_discharge_limits),
         ),
-        session=replace(session, meter_info_sent=session.meter_info_sent or meter_info is not None),
+        session=replace(session, loop_answered=True, meter_info_sent=session.meter_info_sent or meter_info is not None),
         outcome=Outcome.DONE,
-        events=(_loop_event(request, mode, session.vehicle_limits),),
+        events=(loop_event(request, mode, session.vehicle_limits),),
     )
 
 
@@ -250,32 +272,8 @@ def handle_welding_detection(request: dc.DC_WeldingDetectionReq, situation: Situ
     )
 
 
-def loop_limits(offered: DcLimits, now: DcLimits) -> DcLimits:
-    """What may be sent in the loop: never more than was offered at parameter discovery ([V2G20-2654])."""
-    charge_w = min(offered.max_charge_power_w, now.max_charge_power_w)
-    charge_a = min(offered.max_charge_current_a, now.max_charge_current_a)
-    discharge_w = min(offered.max_discharge_power_w, now.max_discharge_power_w)
-    discharge_a = min(offered.max_discharge_current_a, now.max_discharge_current_a)
-    return DcLimits(
-        max_charge_power_w=charge_w,
-        min_charge_power_w=min(now.min_charge_power_w, charge_w),
-        max_charge_current_a=charge_a,
-        min_charge_current_a=min(now.min_charge_current_a, charge_a),
-        max_voltage_v=min(offered.max_voltage_v, now.max_voltage_v),
-        min_voltage_v=max(offered.min_voltage_v, now.min_voltage_v),
-        max_discharge_power_w=discharge_w,
-        min_discharge_power_w=min(now.min_discharge_power_w, discharge_w),
-        max_discharge_current_a=discharge_a,
-        min_discharge_current_a=min(now.min_discharge_current_a, discharge_a),
-    )
-
-
 def _is_bpt(session: Session) -> bool:
     return session.offer is not None and session.offer.service is EnergyService.DC_BPT
-
-
-def _optional(value: ct.RationalNumberType | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _stale(situation: Situation, where: str) -> str:
@@ -294,113 +292,4 @@ def _meter_info(evse: UpdateEvse, situation: Situation) -> ct.MeterInfoType:
         ChargedEnergyReadingWh=evse.charged_energy_wh or 0,
         BPT_DischargedEnergyReadingWh=evse.discharged_energy_wh if situation.config.meter_discharge_reading else None,
         MeterTimestamp=situation.header.TimeStamp,
-    )
-
-
-def _discovered_limits(mode: dc.DC_CPDReqEnergyTransferMode) -> DcLimits:
-    bpt = isinstance(mode, dc.BPT_DC_CPDReqEnergyTransferMode)
-    discharge: dict[str, float] = {}
-    if isinstance(mode, dc.BPT_DC_CPDReqEnergyTransferMode):
-        discharge = {
-            "max_discharge_power_w": abs(float(mode.EVMaximumDischargePower)),
-            "min_discharge_power_w": abs(float(mode.EVMinimumDischargePower)),
-            "max_discharge_current_a": abs(float(mode.EVMaximumDischargeCurrent)),
-            "min_discharge_current_a": abs(float(mode.EVMinimumDischargeCurrent)),
-        }
-    return DcLimits(
-        max_charge_power_w=float(mode.EVMaximumChargePower),
-        min_charge_power_w=float(mode.EVMinimumChargePower),
-        max_charge_current_a=float(mode.EVMaximumChargeCurrent),
-        min_charge_current_a=float(mode.EVMinimumChargeCurrent),
-        max_voltage_v=float(mode.EVMaximumVoltage),
-        min_voltage_v=float(mode.EVMinimumVoltage),
-        **(discharge if bpt else {}),
-    )
-
-
-def _limits_problem(vehicle: DcLimits, evse: DcLimits) -> str | None:
-    for name in ("max_charge_power_w", "min_charge_power_w", "max_charge_current_a", "min_charge_current_a"):
-        if getattr(vehicle, name) < 0:
-            return f"the vehicle's {name} is {getattr(vehicle, name):g}, negative"
-    if vehicle.min_voltage_v > vehicle.max_voltage_v or vehicle.max_voltage_v <= 0:
-        return f"the vehicle's voltage range is {vehicle.min_voltage_v:g}..{vehicle.max_voltage_v:g} V"
-    if vehicle.max_voltage_v < evse.min_voltage_v or vehicle.min_voltage_v > evse.max_voltage_v:
-        return (
-            f"the vehicle's voltage range {vehicle.min_voltage_v:g}..{vehicle.max_voltage_v:g} V does not meet "
-            f"the EVSE's {evse.min_voltage_v:g}..{evse.max_voltage_v:g} V"
-        )
-    return None
-
-
-def _discharge_fields(limits: DcLimits, negative: bool) -> dict[str, ct.RationalNumberType]:
-    sign = -1.0 if negative else 1.0
-    return {
-        "EVSEMaximumDischargePower": rational(sign * limits.max_discharge_power_w),
-        "EVSEMinimumDischargePower": rational(sign * limits.min_discharge_power_w),
-        "EVSEMaximumDischargeCurrent": rational(sign * limits.max_discharge_current_a),
-    }
-
-
-def _cpd_mode(limits: DcLimits, bpt: bool, negative: bool) -> dc.DC_CPDResEnergyTransferMode:
-    fields: dict[str, Any] = {
-        "EVSEMaximumChargePower": rational(limits.max_charge_power_w),
-        "EVSEMinimumChargePower": rational(limits.min_charge_power_w),
-        "EVSEMaximumChargeCurrent": rational(limits.max_charge_current_a),
-        "EVSEMinimumChargeCurrent": rational(limits.min_charge_current_a),
-        "EVSEMaximumVoltage": rational(limits.max_voltage_v),
-        "EVSEMinimumVoltage": rational(limits.min_voltage_v),
-    }
-    if not bpt:
-        return dc.DC_CPDResEnergyTransferMode(**fields)
-    minimum_a = -limits.min_discharge_current_a if negative else limits.min_discharge_current_a
-    fields |= _discharge_fields(limits, negative) | {"EVSEMinimumDischargeCurrent": rational(minimum_a)}
-    return dc.BPT_DC_CPDResEnergyTransferMode(**fields)
-
-
-def _loop_mode(limits: DcLimits, bpt: bool, negative: bool) -> dc.Dynamic_DC_CLResControlMode:
-    fields: dict[str, Any] = {
-        "EVSEMaximumChargePower": rational(limits.max_charge_power_w),
-        "EVSEMinimumChargePower": rational(limits.min_charge_power_w),
-        "EVSEMaximumChargeCurrent": rational(limits.max_charge_current_a),
-        "EVSEMaximumVoltage": rational(limits.max_voltage_v),
-    }
-    if not bpt:
-        return dc.Dynamic_DC_CLResControlMode(**fields)
-    fields |= _discharge_fields(limits, negative) | {"EVSEMinimumVoltage": rational(limits.min_voltage_v)}
-    return dc.BPT_Dynamic_DC_CLResControlMode(**fields)
-
-
-def _loop_event(
-    request: dc.DC_ChargeLoopReq, mode: dc.Dynamic_DC_CLReqControlMode, discovered: DcLimits | None
-) -> ChargeLoopReceived:
-    bpt = mode if isinstance(mode, dc.BPT_Dynamic_DC_CLReqControlMode) else None
-    display = request.DisplayParameters
-    limits = DcLimits(
-        max_charge_power_w=max(0.0, float(mode.EVMaximumChargePower)),
-        min_charge_power_w=max(0.0, float(mode.EVMinimumChargePower)),
-        max_charge_current_a=max(0.0, float(mode.EVMaximumChargeCurrent)),
-        min_charge_current_a=discovered.min_charge_current_a if discovered else 0.0,
-        max_voltage_v=max(0.0, float(mode.EVMaximumVoltage)),
-        min_voltage_v=max(0.0, float(mode.EVMinimumVoltage)),
-        max_discharge_power_w=abs(float(bpt.EVMaximumDischargePower)) if bpt else 0.0,
-        min_discharge_power_w=abs(float(bpt.EVMinimumDischargePower)) if bpt else 0.0,
-        max_discharge_current_a=abs(float(bpt.EVMaximumDischargeCurrent)) if bpt else 0.0,
-        min_discharge_current_a=discovered.min_discharge_current_a if discovered and bpt else 0.0,
-    )
-    needs = EnergyNeeds(
-        departure_time_s=mode.DepartureTime,
-        target_energy_wh=float(mode.EVTargetEnergyRequest),
-        max_energy_wh=float(mode.EVMaximumEnergyRequest),
-        min_energy_wh=float(mode.EVMinimumEnergyRequest),
-        max_v2x_energy_wh=_optional(bpt.EVMaximumV2XEnergyRequest) if bpt else None,
-        min_v2x_energy_wh=_optional(bpt.EVMinimumV2XEnergyRequest) if bpt else None,
-        min_soc_pct=display.MinimumSOC if display else None,
-        target_soc_pct=display.TargetSOC if display else None,
-    )
-    return ChargeLoopReceived(
-        ev_present_voltage_v=float(request.EVPresentVoltage),
-        limits=limits,
-        needs=needs,
-        present_soc_pct=display.PresentSOC if display else None,
-        battery_capacity_wh=_optional(display.BatteryEnergyCapacity) if display else None,
     )

@@ -10,15 +10,16 @@ from pyiso15118.commands import Authorize, CableCheckFinished, Command, UpdateEv
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import EndReason, PowerDeliveryStopped
 from pyiso15118.exi.schema import type_namespace
-from pyiso15118.machine import Machine, check_finite, check_limits
+from pyiso15118.machine import Machine, check_finite, check_flags, check_integers, check_limits, check_text
 from pyiso15118.messages import Namespace, app_protocol, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import handlers, handlers_dc
 from pyiso15118.secc.config import SeccConfig
 from pyiso15118.secc.refusals import refusal
-from pyiso15118.secc.session import Hold, Reply, Response, Session, Situation
+from pyiso15118.secc.session import Failure, Hold, Reply, Response, Session, Situation
 from pyiso15118.secc.transitions import TRANSITIONS, State
+from pyiso15118.timers import SeccTimers
 
 Handler = Callable[[Any, Situation], Reply | Hold]
 
@@ -40,6 +41,8 @@ HANDLERS: dict[str, Handler] = {
     "DC_WeldingDetectionReq": handlers_dc.handle_welding_detection,
 }
 
+_UNAUTHORIZED = {State.APP_PROTOCOL, State.SESSION_SETUP, State.AUTHORIZATION_SETUP, State.AUTHORIZATION}
+
 
 class SeccMachine(Machine):
     """One session of one EVSE, the charger's side. ``random(n)`` gives n bytes from a cryptographic source."""
@@ -56,6 +59,7 @@ class SeccMachine(Machine):
         self._pending_until = 0.0
         self._sequence_until: float | None = None
         self._sequence_name = ""
+        self._series_since: dict[str, float] = {}
 
     # ---- what the owner calls, beside Machine ----
 
@@ -75,7 +79,10 @@ class SeccMachine(Machine):
     def next_deadline(self) -> float | None:
         if self._ended:
             return None
-        return self._pending_until if self._pending is not None else self._sequence_until
+        deadline = self._pending_until if self._pending is not None else self._sequence_until
+        if not self.session.charging:
+            return deadline
+        return self._stale_at() if deadline is None else min(deadline, self._stale_at())
 
     # ---- Machine ----
 
@@ -84,34 +91,56 @@ class SeccMachine(Machine):
 
     def _command(self, command: Command, now: float) -> None:
         if isinstance(command, UpdateEvse):
-            check_limits(command.limits, "UpdateEvse.limits")
-            check_finite(
-                "UpdateEvse", present_voltage_v=command.present_voltage_v, present_current_a=command.present_current_a
-            )
-            for reading in (command.charged_energy_wh, command.discharged_energy_wh):
-                if reading is not None and not 0 <= reading < 2**64:
-                    raise LocalProtocolError(f"UpdateEvse: a meter reading of {reading} Wh is no reading")
+            _check_evse(command)
             self._evse, self._evse_at = command, now
+            if self.session.charging and (failure := _evse_failure(command)):
+                self._fail_next(failure)
         elif isinstance(command, Authorize):
-            self.session = replace(self.session, authorized=command.granted)
+            self._authorize(command)
         elif isinstance(command, CableCheckFinished):
-            if self.session.cable_check_since is None:
-                raise LocalProtocolError("CableCheckFinished before CableCheckRequested")
-            self.session = replace(self.session, cable_check=command)
+            self._finish_cable_check(command)
         else:
             raise LocalProtocolError(f"{type(command).__name__} is no command for a SECC")
         if self._pending is not None:
             self._handle(self._pending, now, held_out=now >= self._pending_until)
 
+    def _authorize(self, command: Authorize) -> None:
+        check_flags("Authorize", granted=command.granted)
+        if self.state in _UNAUTHORIZED:
+            self.session = replace(self.session, authorized=command.granted)
+        elif command.granted:
+            raise LocalProtocolError(f"Authorize(granted=True) during {self.state.value}: authorisation is over")
+        else:
+            self._fail_next(Failure(code=ct.responseCodeType.FAILED, detail="authorisation was withdrawn"))
+
+    def _finish_cable_check(self, command: CableCheckFinished) -> None:
+        check_flags("CableCheckFinished", passed=command.passed)
+        check_text("CableCheckFinished", detail=command.detail)
+        earlier = self.session.cable_check
+        if self.session.cable_check_since is None:
+            raise LocalProtocolError("CableCheckFinished before CableCheckRequested")
+        if command.passed and earlier is not None and not earlier.passed:
+            raise LocalProtocolError("CableCheckFinished(passed=True) after the cable check had failed")
+        if self.state is State.CABLE_CHECK:
+            self.session = replace(self.session, cable_check=command)
+        elif command.passed:
+            raise LocalProtocolError(f"CableCheckFinished(passed=True) during {self.state.value}: it is over")
+        else:
+            detail = f"cable check failed afterwards: {command.detail or 'no detail given'}"
+            self.session = replace(self.session, cable_check=command)
+            self._fail_next(Failure(code=ct.responseCodeType.FAILED, detail=detail))
+
     def _timeout(self, now: float) -> None:
-        if self._pending is not None:
+        if self.session.charging and self._stale_at() <= now:
+            self._fail_next(self._staleness())
+        elif self._pending is not None:
             self._handle(self._pending, now, held_out=True)
         else:
             self._end(EndReason.TIMEOUT_SECC, self._sequence_name)
 
     def _stop_energy(self, reason: str) -> None:
-        if self.session.charging:
-            self.session = replace(self.session, charging=False)
+        if self.session.live:
+            self.session = replace(self.session, charging=False, live=False)
             self._emit(PowerDeliveryStopped(reason=reason))
 
     def _receive_message(self, message: Any, now: float) -> None:
@@ -122,10 +151,38 @@ class SeccMachine(Machine):
         elif self._is_foreign(message):
             detail = f"{name} with SessionID {message.Header.SessionID.hex().upper()}, which is not this session's"
             self._refuse(message, ct.responseCodeType.FAILED_UnknownSession, detail, now)
+        elif problem := self._series_problem(message, now):
+            self._refuse(message, ct.responseCodeType.FAILED, problem, now)
         else:
+            if self.session.charging and self._stale_at() < now:
+                self._fail_next(self._staleness())
             self._handle(message, now, held_out=False)
 
     # ---- within ----
+
+    def _stale_at(self) -> float:
+        return self._evse_at + self.config.evse_state_max_age_s
+
+    def _staleness(self) -> Failure:
+        detail = f"no state of the EVSE younger than {self.config.evse_state_max_age_s:g} s while charging"
+        return Failure(code=ct.responseCodeType.FAILED, detail=detail)
+
+    def _fail_next(self, failure: Failure) -> None:
+        """Energy stops now, the vehicle is told with the next response: there is no other way to speak to it."""
+        self._stop_energy(failure.detail)
+        if self.session.failure is None:
+            self.session = replace(self.session, failure=failure)
+
+    def _series_problem(self, request: Any, now: float) -> str | None:
+        """Why the vehicle has asked the same for too long, in words; the first request of a kind starts its time."""
+        name = type(request).__name__
+        if isinstance(request, dc.DC_ChargeLoopReq):
+            self._series_since.pop("PowerDeliveryReq", None)
+        stopping = isinstance(request, cm.PowerDeliveryReq) and request.ChargeProgress is cm.chargeProgressType.Stop
+        limit_s = _series_limits(self.config.timers).get(name)
+        if limit_s is None or stopping or now - self._series_since.setdefault(name, now) < limit_s:
+            return None
+        return f"{name} was repeated for {limit_s:g} s without the session going on"
 
     def _is_foreign(self, message: Any) -> bool:
         if isinstance(message, app_protocol.supportedAppProtocolReq | cm.SessionSetupReq):
@@ -134,6 +191,10 @@ class SeccMachine(Machine):
         return session_id != self.session.session_id
 
     def _handle(self, request: Any, now: float, *, held_out: bool) -> None:
+        if (failure := self.session.failure) is not None:
+            self._pending = None
+            self._refuse(request, failure.code, failure.detail, now)
+            return
         fresh = self._evse is not None and now - self._evse_at <= self.config.evse_state_max_age_s
         answer = HANDLERS[type(request).__name__](
             request,
@@ -167,9 +228,10 @@ class SeccMachine(Machine):
             self._await_next(request, now)
 
     def _await_next(self, request: Any, now: float) -> None:
-        """The sequence timeout: short after a charge-loop response ([V2G20-1502]), long after any other."""
+        """The sequence timeout: short after a charge-loop response ([V2G20-1502]) and while energy may flow since,
+        long otherwise: between PowerDelivery(Start) and the first loop request real vehicles take seconds."""
         timers = self.config.timers
-        in_loop = isinstance(request, dc.DC_ChargeLoopReq)
+        in_loop = self.session.charging and self.session.loop_answered
         seconds = timers.sequence_charge_loop_s if in_loop else timers.sequence_s
         self._arm(now, seconds, f"no request within {seconds:g} s after the response to {type(request).__name__}")
 
@@ -195,3 +257,45 @@ class SeccMachine(Machine):
 
     def _respond(self, response: Response) -> bool:
         return self._send(Namespace(type_namespace[type(response)]), response)
+
+
+def _check_evse(command: UpdateEvse) -> None:
+    what = "UpdateEvse"
+    check_limits(command.limits, "UpdateEvse.limits")
+    check_finite(what, present_voltage_v=command.present_voltage_v, present_current_a=command.present_current_a)
+    check_flags(
+        what,
+        contactors_closed=command.contactors_closed,
+        power_limit_achieved=command.power_limit_achieved,
+        current_limit_achieved=command.current_limit_achieved,
+        voltage_limit_achieved=command.voltage_limit_achieved,
+        notify_stop=command.notify_stop,
+    )
+    if command.fault is not None:
+        check_text(what, fault=command.fault)
+    check_integers(
+        what,
+        2**64 - 1,
+        charged_energy_wh=command.charged_energy_wh,
+        discharged_energy_wh=command.discharged_energy_wh,
+    )
+
+
+def _evse_failure(evse: UpdateEvse) -> Failure | None:
+    """Why energy must not flow, in the words and with the code that the charge loop uses."""
+    if evse.fault is not None:
+        return Failure(code=ct.responseCodeType.FAILED, detail=f"EVSE fault: {evse.fault}")
+    if not evse.contactors_closed:
+        detail = "the EVSE's contactors opened during the charge loop"
+        return Failure(code=ct.responseCodeType.FAILED_ContactorError, detail=detail)
+    return None
+
+
+def _series_limits(timers: SeccTimers) -> dict[str, float]:
+    return {
+        "ServiceDetailReq": timers.service_detail_series_s,
+        "AuthorizationReq": timers.authorization_series_s,
+        "DC_PreChargeReq": timers.pre_charge_series_s,
+        "PowerDeliveryReq": timers.power_delivery_series_s,
+        "DC_WeldingDetectionReq": timers.welding_detection_series_s,
+    }

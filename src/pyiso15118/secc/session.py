@@ -17,6 +17,14 @@ Response = ct.V2GResponseType | supportedAppProtocolRes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why the next request, whatever it is, will be answered with ``code``."""
+
+    code: ct.responseCodeType
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Grows as the sequence advances. ``*_since`` are monotonic seconds, None while the matter is not under way."""
 
@@ -30,7 +38,12 @@ class Session:
     cable_check_since: float | None = None
     cable_check: CableCheckFinished | None = None
     pre_charge_target_v: float | None = None
+    live: bool = False
+    """The owner was asked for voltage and not yet told to take it away."""
     charging: bool = False
+    """Energy may flow. Implies ``live``."""
+    loop_answered: bool = False
+    failure: Failure | None = None
     meter_info_sent: bool = False
 
 

@@ -11,9 +11,11 @@ from pyiso15118.security.pki import (
 )
 from pyiso15118.security.tls import (
     PeerIdentity,
+    TlsContext,
     TlsError,
     TlsProfile,
     check_connection,
+    check_context,
     client_context,
     describe_gaps,
     openssl_conf_active,
@@ -29,9 +31,11 @@ __all__ = [
     "Curve",
     "PeerIdentity",
     "Pki",
+    "TlsContext",
     "TlsError",
     "TlsProfile",
     "check_connection",
+    "check_context",
     "client_context",
     "describe_gaps",
     "openssl_conf_active",

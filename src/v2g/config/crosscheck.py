@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import configparser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from v2g.config.paths import run_paths, sensor_map_path
 from v2g.config.problems import Problem
 from v2g.config.schema import Config, Evse, ModbusAddress, TlsProfileName
+from v2g.grid.settings import SettingsError, TripSettings, default_enter_service_settings, default_trip_settings
+from v2g.grid.trip import TripTiming, require_young_samples, tick_timing
 from v2g.thermal.headroom import ThermalLimits
 from v2g.thermal.parameters import ParameterError, from_nameplate
 
@@ -16,6 +19,8 @@ Locate = Callable[[str], tuple[str, int | None]]
 
 _SUN_PATH_MAX = 107
 _FIRST_DYNAMIC_PORT = 49152
+_TOP_OIL_SECTION = "top_oil_c"
+_SENSOR_MAP_MAX_BYTES = 1 << 20
 
 
 class _Report:
@@ -41,6 +46,7 @@ def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Proble
     for position, evse in enumerate(config.evses):
         _one_evse(evse, f"evses[{position}]", config, report)
     _transformer(config, report)
+    _protection(config, report)
     _paths(config, config_dir, report)
     return report.problems
 
@@ -75,8 +81,30 @@ def suspicions(config: Config) -> Iterator[str]:
             f"secc.charge_loop_timeout_s is {config.secc.charge_loop_timeout_s:g} s; the standard's is 0.5 s, "
             "and a silent vehicle is noticed that much later"
         )
+    slow = slow_samples(config)
+    if slow:
+        yield slow
     if config.pki.allow_plain:
         yield "pki.allow_plain is on: test mode, ISO 15118-20 does not allow conversations without TLS"
+
+
+def slow_samples(config: Config) -> str:
+    """Why the clearing times are not kept although ``waveform.allow_slow`` lets the guard run; empty where they are."""
+    try:
+        timing, trips = _trips(config)
+        require_young_samples(timing, trips, config.waveform.max_age_s)
+    except SettingsError:
+        return (
+            f"waveform.allow_slow is on with waveform.max_age_s {config.waveform.max_age_s:g} s: the clearing times of "
+            "IEEE 1547 are not kept; for simulation and trials only"
+        )
+    return ""
+
+
+def _trips(config: Config) -> tuple[TripTiming, TripSettings]:
+    grid = config.grid
+    timing = tick_timing(config.breaker.opening_time_s, grid.nominal_frequency_hz)
+    return timing, default_trip_settings(grid.category, grid.nominal_frequency_hz)
 
 
 def _evse_ids(config: Config, report: _Report) -> None:
@@ -156,6 +184,47 @@ def _transformer(config: Config, report: _Report) -> None:
         report.add("transformer", "", str(error), "compare with the nameplate and the heat-run test")
 
 
+def _protection(config: Config, report: _Report) -> None:
+    """The rules of the guard itself: what it would refuse at its start is refused here."""
+    try:
+        default_enter_service_settings(config.grid.nominal_frequency_hz, config.grid.enter_service_delay_s)
+        timing, trips = _trips(config)
+    except SettingsError as error:
+        report.add("grid", "", str(error), "the guard does not start with this, and without it no power is permitted")
+        return
+    try:
+        timing.require_fast_enough(trips)
+    except SettingsError as error:
+        report.add("breaker.opening_time_s", "", str(error), "use a faster breaker; the guard does not start with this")
+        return
+    if not config.waveform.allow_slow:
+        try:
+            require_young_samples(timing, trips, config.waveform.max_age_s)
+        except SettingsError as error:
+            report.add("waveform.max_age_s", "", str(error), "the guard does not start with this")
+
+
+def _top_oil(file: Path, report: _Report) -> None:
+    """Only that the transducer is there; the values are judged by :mod:`v2g.hardware.sensor_map`, which needs the
+    Modbus library that the guard's tick must not load."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        with file.open(encoding="utf-8") as text:
+            parser.read_string(text.read(_SENSOR_MAP_MAX_BYTES))
+    except (OSError, ValueError, configparser.Error) as error:
+        reason = f"{file} cannot be read: {' '.join(str(error).split())}"
+    else:
+        if parser.has_section(_TOP_OIL_SECTION):
+            return
+        reason = f"{file} has no section [{_TOP_OIL_SECTION}]"
+    report.add(
+        "sensor_map",
+        "",
+        reason,
+        "without a top-oil transducer no power is permitted: the head of etc/v2g/sensor_map.conf tells the form",
+    )
+
+
 def _paths(config: Config, config_dir: Path, report: _Report) -> None:
     for name in ("run_dir", "state_dir", "log_dir"):
         value: str = getattr(config.paths, name)
@@ -183,6 +252,8 @@ def _paths(config: Config, config_dir: Path, report: _Report) -> None:
             f"{sensors} does not exist" if not sensors.exists() else f"{sensors} is no file",
             "without sensors no power is permitted: create the file (see etc/v2g/sensor_map.conf) or correct the name",
         )
+    else:
+        _top_oil(sensors, report)
 
 
 def _address(address: ModbusAddress) -> str:

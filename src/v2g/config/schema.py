@@ -84,7 +84,10 @@ class Waveform(_Section, frozen=True, kw_only=True):
     buffer_path: str = ""
     """Memory-mapped ring; empty: ``<run_dir>/waveform``."""
     max_age_s: Annotated[float, Meta(ge=0.01, le=0.5)] = 0.03
-    """Samples older than this open the breaker."""
+    """Samples older than this open the breaker. Refused where it is too long for the clearing times (0.04 s with a
+    breaker of 0.05 s), unless ``allow_slow``."""
+    allow_slow: bool = False
+    """Simulation and trials only: the clearing times of IEEE 1547 are then not kept."""
 
 
 class TlsProfileName(enum.StrEnum):
@@ -97,7 +100,8 @@ class TlsProfileName(enum.StrEnum):
 class ModbusAddress(_Section, frozen=True, kw_only=True):
     host: str
     port: Port = 502
-    unit: Annotated[int, Meta(ge=0, le=255)] = 1
+    unit: Annotated[int, Meta(ge=1, le=255)] = 1
+    """Unit 0 is a broadcast behind a gateway: every device there would obey, and none answer."""
 
 
 class Inverter(_Section, frozen=True, kw_only=True):

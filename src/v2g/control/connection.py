@@ -15,20 +15,85 @@ _BURST = 200.0
 _RATE_HZ = 100.0
 
 
+_AUDIT_BURST = 50.0
+_AUDIT_RATE_HZ = 1.0
+_MAX_USERS = 256
+
+
+class _Bucket:
+    """Tokens: ``burst`` at once, then ``rate_hz`` of them a second."""
+
+    def __init__(self, burst: float, rate_hz: float, now_s: float) -> None:
+        self._burst = self._tokens = burst
+        self._rate_hz = rate_hz
+        self._at_s = now_s
+
+    def level(self, now_s: float) -> float:
+        self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._rate_hz)
+        self._at_s = now_s
+        return self._tokens
+
+    def take(self, now_s: float) -> float:
+        """Take one; how long until there is one for it."""
+        self._tokens = self.level(now_s) - 1.0
+        return max(0.0, -self._tokens / self._rate_hz)
+
+    def full(self, now_s: float) -> bool:
+        return self.level(now_s) >= self._burst
+
+
 class Pace:
-    """A token bucket: a burst of 200 calls, then 100 a second. What it keeps back waits unread in the socket."""
+    """What one user may cost, over all of its connections: 200 calls at once, then 100 a second.
+
+    What it keeps back waits unread in the socket. Calls that change nothing have 50 audit lines at once, then one a
+    second.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._tokens = _BURST
-        self._at_s = clock.monotonic_s()
+        now_s = clock.monotonic_s()
+        self._calls = _Bucket(_BURST, _RATE_HZ, now_s)
+        self._lines = _Bucket(_AUDIT_BURST, _AUDIT_RATE_HZ, now_s)
+        self._left_out = 0
 
     def delay_s(self) -> float:
         """Take one call; how long to wait before it is served."""
+        return self._calls.take(self._clock.monotonic_s())
+
+    def admit_line(self, changes_something: bool) -> int | None:
+        """None: leave this audit line out. Else how many of this user's lines were left out before it."""
         now_s = self._clock.monotonic_s()
-        self._tokens = min(_BURST, self._tokens + (now_s - self._at_s) * _RATE_HZ) - 1.0
-        self._at_s = now_s
-        return max(0.0, -self._tokens / _RATE_HZ)
+        if not changes_something:
+            if self._lines.level(now_s) < 1.0:
+                self._left_out += 1
+                return None
+            self._lines.take(now_s)
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+    @property
+    def rested(self) -> bool:
+        """It has nothing to remember."""
+        now_s = self._clock.monotonic_s()
+        return self._calls.full(now_s) and self._lines.full(now_s) and not self._left_out
+
+
+class Paces:
+    """The pace of each user, kept over connections: a user that comes anew starts where it was."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._paces: dict[int, Pace] = {}
+
+    def of(self, uid: int) -> Pace:
+        """Of the many users that one host may have, those that have rested are forgotten first, then the oldest."""
+        if uid not in self._paces:
+            if len(self._paces) >= _MAX_USERS:
+                self._paces = {other: pace for other, pace in self._paces.items() if not pace.rested}
+            if len(self._paces) >= _MAX_USERS:
+                del self._paces[next(iter(self._paces))]
+            self._paces[uid] = Pace(self._clock)
+        return self._paces[uid]
 
 
 class Connection:

@@ -145,7 +145,8 @@ def _let_in(path: Path, groups: Iterable[str]) -> list[str]:
         os.setxattr(path, _ACL_XATTR, struct.pack("<I", 2) + b"".join(_ACL_ENTRY.pack(*entry) for entry in entries))
     except OSError as error:
         remarks.append(
-            f"{path} takes no access list ({error.strerror}): only its owner's group may open it; "
-            "add the operators to that group"
+            f"{path} takes no access list ({error.strerror}): only its owner's group may open it; put paths.run_dir on "
+            "a file system with POSIX access lists (tmpfs, ext4, xfs). Do not add people to that group: the daemon's "
+            "files are open to it"
         )
     return remarks

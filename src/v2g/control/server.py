@@ -14,7 +14,7 @@ import msgspec
 from v2g import __version__
 from v2g.clock import Clock
 from v2g.control import messages
-from v2g.control.connection import Connection, Pace
+from v2g.control.connection import Connection, Pace, Paces
 from v2g.control.endpoint import Endpoint, EndpointError
 from v2g.control.roles import Caller, Lookup, Role, RoleGroups, group_names, peer, role_of, system_lookup
 from v2g.control.rpc import (
@@ -31,10 +31,16 @@ __all__ = ["Caller", "ControlServer", "EndpointError", "Method", "Refused", "Rol
 
 MAX_CLIENTS = 32
 MAX_CLIENTS_OF_ONE_USER = 16
+RESERVED_CLIENTS = 8
+"""Of ``MAX_CLIENTS``, for those who may do more than look. Root and the daemon's user have as many on top."""
 HELLO_TIMEOUT_S = 10.0
+IDLE_TIMEOUT_S = 120.0
+"""A connection that asks for nothing and is not subscribed ends after this."""
 HANDLER_TIMEOUT_S = 30.0
 LOOKUP_TIMEOUT_S = 5.0
 _MAX_AUDITED = 500
+_MAX_AUDITED_REFUSED = 200
+_MAX_AUDITED_NAME = 64
 
 P = TypeVar("P", bound=messages.Params)
 
@@ -61,7 +67,9 @@ class Method(Generic[P]):
 class ControlServer:
     """Serves ``methods`` on ``path``; ``hello`` and ``subscribe`` are its own.
 
-    ``audit`` is called as ``audit(code, message, **fields)`` once a call: ``CALL``, ``REFUSED`` or ``FAILED``.
+    ``audit`` is called as ``audit(code, message, **fields)`` once a call: ``CALL``, ``REFUSED`` or ``FAILED``. Calls
+    that changed something are always told; of refused and viewers' calls each user has a bounded number of lines, and
+    the next line says how many were left out.
     A connection has one call under way at a time; further lines wait in the socket. ``lookup`` and ``own_uid`` tell
     whose groups count.
     """
@@ -97,6 +105,8 @@ class ControlServer:
         self._endpoint = Endpoint(path)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], tuple[int, Connection]] = {}
+        self._viewers: set[asyncio.Task[None]] = set()
+        self._paces = Paces(clock)
 
     async def start(self) -> None:
         """Open the socket. Raises :class:`EndpointError` where another orchestrator has it."""
@@ -130,25 +140,49 @@ class ControlServer:
                 connection.notify(line)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, Pace(self._clock))
+        try:
+            pid, uid, gid = peer(writer.get_extra_info("socket"))
+        except OSError:
+            writer.transport.abort()
+            return
+        pace = self._paces.of(uid)
+        connection = Connection(reader, writer, pace)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (asyncio runs this as a task)
         try:
-            pid, uid, gid = peer(writer.get_extra_info("socket"))
-            of_user = sum(other == uid for other, _ in self._connections.values())
-            if len(self._connections) >= MAX_CLIENTS or (of_user >= MAX_CLIENTS_OF_ONE_USER and uid != 0):
-                reason = f"too many clients (at most {MAX_CLIENTS}, {MAX_CLIENTS_OF_ONE_USER} of one user); close some"
-                connection.notify(encode_error(RpcError(ErrorCode.TOO_MANY_CLIENTS, reason)))
-                await connection.finish()
+            if self._full(uid):
+                await self._turn_away(connection)
                 return
             self._connections[task] = (uid, connection)
-            await self._converse(connection, await self._identify(pid, uid, gid))
+            caller = await self._identify(pid, uid, gid)
+            if caller.role <= Role.VIEWER:
+                if len(self._viewers) >= MAX_CLIENTS - RESERVED_CLIENTS:
+                    await self._turn_away(connection)
+                    return
+                self._viewers.add(task)
+            await self._converse(connection, caller, pace)
             await connection.finish()
         except (OSError, TimeoutError):
             pass  # the peer has gone or does not read; there is nobody to tell
         finally:
             self._connections.pop(task, None)
+            self._viewers.discard(task)
             connection.abort()
+
+    def _full(self, uid: int) -> bool:
+        if uid in (0, self._own_uid):
+            return len(self._connections) >= MAX_CLIENTS + RESERVED_CLIENTS
+        of_user = sum(other == uid for other, _ in self._connections.values())
+        return len(self._connections) >= MAX_CLIENTS or of_user >= MAX_CLIENTS_OF_ONE_USER
+
+    @staticmethod
+    async def _turn_away(connection: Connection) -> None:
+        reason = (
+            f"too many clients (at most {MAX_CLIENTS}, {MAX_CLIENTS_OF_ONE_USER} of one user, "
+            f"{MAX_CLIENTS - RESERVED_CLIENTS} of viewers); close some"
+        )
+        connection.notify(encode_error(RpcError(ErrorCode.TOO_MANY_CLIENTS, reason)))
+        await connection.finish()
 
     async def _identify(self, pid: int, uid: int, gid: int) -> Caller:
         try:
@@ -158,22 +192,23 @@ class ControlServer:
             user, member_of = f"uid {uid}", frozenset()
         return Caller(uid, gid, pid, user, role_of(uid, member_of, self._roles, self._own_uid))
 
-    async def _converse(self, connection: Connection, caller: Caller) -> None:
+    async def _converse(self, connection: Connection, caller: Caller, pace: Pace) -> None:
         while True:
+            idle_s = IDLE_TIMEOUT_S if connection.greeted else HELLO_TIMEOUT_S
             try:
-                line = await connection.read_line(None if connection.greeted else HELLO_TIMEOUT_S)
+                line = await connection.read_line(None if connection.subscribed else idle_s)
                 if line is None:
                     return
-                answer = await self._answer(line, connection, caller)
+                answer = await self._answer(line, connection, caller, pace)
             except RpcError as error:
-                self._note(caller, None, 0.0, error=error)
+                self._note(caller, pace, None, 0.0, error=error)
                 await connection.send(encode_error(error))
                 return
             await connection.send(answer)
             if connection.rejected:
                 return
 
-    async def _answer(self, line: bytes, connection: Connection, caller: Caller) -> bytes:
+    async def _answer(self, line: bytes, connection: Connection, caller: Caller, pace: Pace) -> bytes:
         began_s = self._clock.monotonic_s()
         request: Request | None = None
         try:
@@ -181,9 +216,9 @@ class ControlServer:
             result = await self._call(request, connection, caller)
             answer = encode_result(request.id, result)
         except RpcError as error:
-            self._note(caller, request, self._clock.monotonic_s() - began_s, error=error)
+            self._note(caller, pace, request, self._clock.monotonic_s() - began_s, error=error)
             return encode_error(error, None if request is None else request.id)
-        self._note(caller, request, self._clock.monotonic_s() - began_s, result=result)
+        self._note(caller, pace, request, self._clock.monotonic_s() - began_s, result=result)
         return answer
 
     async def _call(self, request: Request, connection: Connection, caller: Caller) -> Any:
@@ -248,6 +283,7 @@ class ControlServer:
     def _note(
         self,
         caller: Caller,
+        pace: Pace,
         request: Request | None,
         duration_s: float,
         *,
@@ -255,24 +291,34 @@ class ControlServer:
         error: RpcError | None = None,
     ) -> None:
         method = self._methods.get(request.method) if request is not None else None
+        looks_only = method is None or method.role <= Role.VIEWER
+        code = "CALL" if error is None else "FAILED" if error.code is ErrorCode.INTERNAL_ERROR else "REFUSED"
+        left_out = pace.admit_line(changes_something=code != "REFUSED" and not looks_only)
+        if left_out is None:
+            return
+        limit = _MAX_AUDITED if code == "CALL" else _MAX_AUDITED_REFUSED
         fields: dict[str, object] = {
             "uid": caller.uid,
             "user": caller.user,
             "pid": caller.pid,
             "role": caller.role.name.lower(),
-            "method": request.method if request is not None else "",
-            "params": _compact(request.params) if request is not None else "",
+            "method": _clipped(request.method, _MAX_AUDITED_NAME) if request is not None else "",
+            "params": _compact(request.params, limit) if request is not None else "",
         }
         if error is not None:
-            fields |= {"error": error.word, "reason": error.message}
+            fields |= {"error": error.word, "reason": _clipped(error.message, limit)}
         else:
             # What viewers read is long and changes nothing.
-            fields["result"] = "ok" if method is None or method.role <= Role.VIEWER else _compact(result)
+            fields["result"] = "ok" if looks_only else _compact(result, limit)
         fields["duration_ms"] = round(duration_s * 1e3, 1)
-        code = "CALL" if error is None else "FAILED" if error.code is ErrorCode.INTERNAL_ERROR else "REFUSED"
+        if left_out:
+            fields["left_out_before"] = left_out
         self._audit(code, "", **fields)
 
 
-def _compact(value: Any) -> str:
-    text = msgspec.json.encode(value).decode("utf-8", "replace")
-    return text if len(text) <= _MAX_AUDITED else f"{text[:_MAX_AUDITED]}…"
+def _compact(value: Any, limit: int) -> str:
+    return _clipped(msgspec.json.encode(value).decode("utf-8", "replace"), limit)
+
+
+def _clipped(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"

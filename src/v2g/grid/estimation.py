@@ -16,16 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from v2g.grid.settings import FREQUENCY_CYCLES
+
 Samples = NDArray[np.float64]
 PerPhase = tuple[float, float, float]
 
-FREQUENCY_CYCLES = 3
 FREQUENCY_FLOOR_PU = 0.30
 """Below this voltage a frequency is noise: a recorder went on printing 47 to 40 Hz on 30 V after a blackout."""
 FUNDAMENTAL_SHARE_MIN = 0.75
 """Least share of the fundamental in the window's energy for a frequency to be believed."""
 FREQUENCY_RANGE_PU = (0.65, 1.35)
-"""Plausible frequencies, of nominal; what lies outside is no frequency."""
+"""What a frequency is told as, of nominal. One sine that lies outside is told as the nearer end: it is beyond every
+trip threshold and has to trip."""
 STUCK_ABOVE_PU = 0.02
 """A voltage that holds one value beyond this for a cycle is a stuck converter; below it, it is a dead bus."""
 
@@ -84,6 +86,8 @@ class Estimate:
     phase_frequency_hz: tuple[float | None, float | None, float | None] = (None, None, None)
     transformer: Power = _ZERO
     feeder: Power = _ZERO
+    transformer_moves: tuple[bool, bool, bool] = (True, True, True)
+    """False for a transformer current channel that holds one value over the whole window."""
 
 
 class Estimator:
@@ -156,6 +160,7 @@ class Estimator:
             phase_frequency_hz=(phase_hz[0], phase_hz[1], phase_hz[2]),
             transformer=_power(means, spectra, 3, 9, gain),
             feeder=_power(means, spectra, 6, 12, gain),
+            transformer_moves=_moves(signals[:, 3:6]),
         )
 
     def _is_stuck(self, signals: Samples) -> bool:
@@ -200,7 +205,12 @@ class Estimator:
             return None
         frequency_hz = omega * self.sample_rate_hz / _TAU
         low, high = FREQUENCY_RANGE_PU
-        return frequency_hz if low * self._nominal_hz <= frequency_hz <= high * self._nominal_hz else None
+        return min(max(frequency_hz, low * self._nominal_hz), high * self._nominal_hz)
+
+
+def _moves(signals: Samples) -> tuple[bool, bool, bool]:
+    a, b, c = (signals != signals[0]).any(axis=0).tolist()
+    return a, b, c
 
 
 def system_frequency(phase_frequency_hz: tuple[float | None, ...], nominal_hz: float) -> float | None:

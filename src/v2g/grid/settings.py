@@ -10,6 +10,8 @@ import enum
 from dataclasses import dataclass
 
 IEEE1547_NOMINAL_HZ = 60.0
+FREQUENCY_CYCLES = 3
+"""Nominal cycles that the frequency is estimated from."""
 
 
 class SettingsError(ValueError):

@@ -33,7 +33,8 @@ class EvseSetpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Setpoints(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One control cycle's commands. An EVSE that is absent keeps its lease until it ends, then goes to zero."""
+    """One control cycle's commands. An EVSE that is absent keeps its lease until it ends, then goes to zero; one that
+    ``wires`` does not know is left out."""
 
     sequence: int
     sent_at_s: float

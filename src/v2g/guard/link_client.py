@@ -13,6 +13,7 @@ from v2g.guard.link import Image, Setpoints
 
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 0.25
+_TELL_AFTER_S = 1.0
 _MAX_UNSENT_BYTES = 1 << 18
 _READ_BYTES = 1 << 16
 
@@ -21,7 +22,8 @@ class WiresClient:
     """Keeps a connection to ``wires``; loses nothing but time when ``wires`` restarts.
 
     ``image`` is the newest one of this connection, None without a connection: its ``as_of_s`` tells how old it is.
-    ``on_change(connected, reason)`` is called when the connection comes and goes.
+    ``on_change(connected, reason)`` is called when the connection comes and goes, and with ``False`` once ``wires``
+    could not be reached for a second, and again when the reason of that changes.
     """
 
     def __init__(self, path: Path, on_change: Callable[[bool, str], None] = lambda connected, reason: None) -> None:
@@ -57,18 +59,20 @@ class WiresClient:
             await asyncio.wait([task])
 
     async def _run(self) -> None:
-        delay_s = _RETRY_FIRST_S
+        delay_s, waited_s, told = _RETRY_FIRST_S, 0.0, ""
         while True:
-            reason = ""
             try:
                 reader, writer = await asyncio.open_unix_connection(str(self._path))
             except OSError as error:
                 reason = f"{self._path}: {error.strerror or error}; is v2g-guard-wires running?"
+                if waited_s >= _TELL_AFTER_S and reason != told:
+                    told = reason
+                    self._on_change(False, reason)
             else:
-                delay_s = _RETRY_FIRST_S
-                reason = await self._serve(reader, writer)
-                self._on_change(False, reason)
+                delay_s, waited_s, told = _RETRY_FIRST_S, 0.0, ""
+                self._on_change(False, await self._serve(reader, writer))
             await asyncio.sleep(delay_s)
+            waited_s += delay_s
             delay_s = min(delay_s * 2, _RETRY_MAX_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:

@@ -11,6 +11,12 @@ from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWindow
 _REOPEN_S = 0.1
 _V = slice(CHANNELS.index("v_bus_a"), CHANNELS.index("v_bus_c") + 1)
 _I_TR = slice(CHANNELS.index("i_tr_a"), CHANNELS.index("i_tr_c") + 1)
+CURRENT_DEAD_AFTER_S = 1.0
+"""A transformer current channel whose samples are all the same for this long is dead. A real channel always has noise
+of at least one count, at no load too, so that exactly zero is a broken wire or converter and never an unloaded
+transformer."""
+LIVE_BUS_PU = 0.5
+"""Below this voltage nothing is said about the currents: a dead bus draws none."""
 _I_V2G = slice(CHANNELS.index("i_v2g_a"), CHANNELS.index("i_v2g_c") + 1)
 
 
@@ -25,7 +31,8 @@ class WaveformPort(Protocol):
 class Measurement:
     """Reads the buffer once a tick. ``open_waveform`` raises WaveformError until the buffer exists.
 
-    Without new, valid samples for longer than ``max_age_s`` there is no measurement.
+    Without valid samples younger than ``max_age_s`` there is no measurement. Ages are counted from
+    :attr:`~v2g.hardware.waveform.WaveformWindow.as_of_s`, the time of the samples themselves.
     """
 
     def __init__(
@@ -43,18 +50,38 @@ class Measurement:
         self._opened_at_s = float("-inf")
         self._estimator: Estimator | None = None
         self._last_index = -1
-        self._valid_at_s = float("-inf")
+        self._as_of_s = float("-inf")
+        self._currents_live_at_s = [float("-inf")] * 3
         self._estimate: Estimate | None = None
         self.reason = ""
         """Why there is no measurement; empty while there is one."""
 
+    @property
+    def as_of_s(self) -> float:
+        """When the newest samples of the estimate were taken."""
+        return self._as_of_s
+
+    @property
+    def load_measured(self) -> bool:
+        """The transformer's currents are believable: there is an estimate and no channel of them is dead."""
+        return self._estimate is not None and not self.dead_currents
+
+    @property
+    def dead_currents(self) -> tuple[str, ...]:
+        """Transformer current channels that held one value for :data:`CURRENT_DEAD_AFTER_S`, or since the start."""
+        return tuple(
+            name
+            for name, live_at_s in zip(CHANNELS[_I_TR], self._currents_live_at_s, strict=True)
+            if self._as_of_s - live_at_s >= CURRENT_DEAD_AFTER_S
+        )
+
     def take(self, now_s: float) -> Estimate | None:
-        """The estimate from the newest samples; the last one again for up to ``max_age_s``; then None. Never raises."""
+        """The estimate from the newest samples until these are older than ``max_age_s``; then None. Never raises."""
         try:
             self._update(now_s)
         except (WaveformError, EstimationError) as error:
             self.reason = str(error)
-        if now_s - self._valid_at_s > self._max_age_s:
+        if now_s - self._as_of_s > self._max_age_s:
             self._estimate = None
             self.reason = self.reason or f"no new samples for {self._max_age_s * 1e3:.0f} ms"
         else:
@@ -71,7 +98,7 @@ class Measurement:
         # The writer's own time and its index must both move: a frozen index under a live clock is as dead.
         fresh = abs(now_s - window.as_of_s) <= self._max_age_s
         if not fresh or window.last_index == self._last_index:
-            if now_s - self._valid_at_s > self._max_age_s:
+            if now_s - self._as_of_s > self._max_age_s:
                 self.reason = f"the newest samples are {now_s - window.as_of_s:.3f} s old: the writer has stopped"
             return
         self._last_index = window.last_index
@@ -81,7 +108,12 @@ class Measurement:
             self.reason = f"samples are {estimate.validity}: check the converter of the bus voltages"
             return
         self._estimate = estimate
-        self._valid_at_s = now_s
+        self._as_of_s = window.as_of_s
+        if max(estimate.v_pu) < LIVE_BUS_PU:
+            self._currents_live_at_s = [window.as_of_s] * 3
+        for channel, moves in enumerate(estimate.transformer_moves):
+            if moves:
+                self._currents_live_at_s[channel] = window.as_of_s
 
     def _window(self, reader: WaveformPort) -> tuple[WaveformWindow, Estimator]:
         estimator = self._estimator

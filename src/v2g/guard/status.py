@@ -50,6 +50,9 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     feeder_var: float = 0.0
     measured: bool = False
     """The power and voltage figures are from fresh samples."""
+    load_measured: bool = False
+    """The transformer's currents are believable, so ``transformer_w``, ``_var`` and ``_va`` are its load. False
+    without a measurement and while a current channel is dead or stuck; the load is then unknown, not zero."""
     enter_service_remaining_s: float = 0.0
     trip_element: str = ""
     """Latched trip: ``OV2``, ``UF1`` ...; empty when not tripped."""

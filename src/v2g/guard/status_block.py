@@ -33,6 +33,7 @@ _CLOSED = 4
 _FREQUENCY_VALID = 8
 _MEASURED = 16
 _REALTIME = 32
+_LOAD_MEASURED = 64
 
 
 class StatusBlockError(Exception):
@@ -157,6 +158,7 @@ def _pack(sequence: int, status: GuardStatus) -> bytes:
         | (_FREQUENCY_VALID if status.frequency_hz is not None else 0)
         | (_MEASURED if status.measured else 0)
         | (_REALTIME if status.realtime else 0)
+        | (_LOAD_MEASURED if status.load_measured else 0)
     )
     return _BODY.pack(
         sequence,
@@ -202,6 +204,7 @@ def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
             feeder_w=fields[11],
             feeder_var=fields[12],
             measured=bool(flags & _MEASURED),
+            load_measured=bool(flags & _LOAD_MEASURED),
             enter_service_remaining_s=fields[13],
             trip_element=fields[14].rstrip(b"\0").decode("ascii", "replace"),
             trip_value=fields[15],

@@ -14,40 +14,35 @@ from v2g.clock import SleepingClock
 from v2g.grid.enter_service import EnterService
 from v2g.grid.estimation import Estimate, Validity
 from v2g.grid.settings import EnterServiceSettings, Measured, TripSettings
-from v2g.grid.trip import Trip, TripLogic, TripTiming
+from v2g.grid.trip import TICK_PERIOD_S, Trip, TripLogic, require_young_samples, tick_timing
 from v2g.guard import realtime
 from v2g.guard.latch import LatchedTrip, ResetRefused, TripLatch
 from v2g.guard.lateness import LatenessStats
 from v2g.guard.measurement import Measurement, WaveformPort
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.tick_commands import CommandReply, TickCommand
+from v2g.hardware.breaker import HOLD_TIMEOUT_S
 from v2g.hardware.ports import BreakerOutputPort
 from v2g.host.notify import Notifier
 
-PERIOD_S = 0.010
-BATCH_S = 0.005
-"""Longest time between two writes of the waveform buffer that the trip timers allow for."""
-NO_FREQUENCY_AFTER_S = 0.16
-"""A healthy voltage without a frequency for this long is a contradiction, and no measurement."""
+PERIOD_S = TICK_PERIOD_S
+STALL_S = HOLD_TIMEOUT_S / 2
+"""After a gap this long between two commands the breaker may have opened by itself; enter service starts over. Half
+of the hold timeout: whatever part of a longer stall falls into one step, this step or the next sees more than that."""
+NO_FREQUENCY_AFTER_S = 0.05
+"""A healthy voltage without a frequency for this long is a contradiction, and no measurement. One sine of any frequency
+has one (clamped); this is for what is none, and short enough to open within the strictest clearing time."""
 HEALTHY_VOLTAGE_PU = 0.5
 STARTING_S = 2.0
 """For this long after the start a missing measurement is said to be a start, then a fault."""
 BREAKER_SLACK_S = 0.1
 """A breaker that is still closed this long after its opening time failed to open."""
+FEEDBACK_LOST_AFTER_S = 0.1
+"""A breaker that is held closed and said so, and says open or nothing for this long, has opened by itself."""
 _COLLECT_EVERY_S = 60.0
 _STATUS_EVERY_S = 5.0
 
 _NO_ESTIMATE = Estimate(Validity.VALID)
-
-
-def trip_timing(opening_time_s: float, nominal_frequency_hz: float) -> TripTiming:
-    """Worst cases of this tick: one cycle for voltage, three for frequency, plus batch and tick period."""
-    wait_s = BATCH_S + PERIOD_S
-    return TripTiming(
-        opening_time_s=opening_time_s,
-        voltage_latency_s=1.0 / nominal_frequency_hz + wait_s,
-        frequency_latency_s=3.0 / nominal_frequency_hz + wait_s,
-    )
 
 
 class StatusPort(Protocol):
@@ -68,7 +63,11 @@ class EventPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the tick is connected to. ``open_waveform`` raises WaveformError until the buffer exists."""
+    """What the tick is connected to. ``open_waveform`` raises WaveformError until the buffer exists.
+
+    ``monotonic_s`` is read again right before the breaker is held; ``suspended_s`` grows while the host is suspended,
+    when CLOCK_MONOTONIC stands still.
+    """
 
     open_waveform: Callable[[], WaveformPort]
     breaker: BreakerOutputPort
@@ -76,6 +75,8 @@ class Ports:
     commands: CommandPort
     events: EventPort
     unix_s: Callable[[], float]
+    monotonic_s: Callable[[], float] | None = None
+    suspended_s: Callable[[], float] = lambda: 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +88,24 @@ class TickSettings:
     opening_time_s: float
     waveform_max_age_s: float
     """Samples older than this are no measurement: the breaker opens."""
+    allow_slow: bool = False
+    """Accept a ``waveform_max_age_s`` with which the clearing times are not kept."""
 
 
 class Tick:
     """State of the guard between two passes. Starts open, and closes only when enter service is fulfilled.
 
-    Raises :class:`~v2g.grid.settings.SettingsError` when the breaker is too slow for an element.
+    Raises :class:`~v2g.grid.settings.SettingsError` when the breaker is too slow for an element, or the samples may be
+    too old for one and that is not allowed by name.
     """
 
     def __init__(self, settings: TickSettings, ports: Ports, latch: TripLatch) -> None:
         self._ports = ports
         self._latch = latch
-        self._logic = TripLogic(settings.trips, trip_timing(settings.opening_time_s, settings.nominal_frequency_hz))
+        timing = tick_timing(settings.opening_time_s, settings.nominal_frequency_hz)
+        self._logic = TripLogic(settings.trips, timing)
+        if not settings.allow_slow:
+            require_young_samples(timing, settings.trips, settings.waveform_max_age_s)
         self._enter_service = EnterService(settings.enter_service)
         self._measurement = Measurement(
             ports.open_waveform,
@@ -108,12 +115,17 @@ class Tick:
         )
         self._open_within_s = settings.opening_time_s + BREAKER_SLACK_S
         self._in_service = False
+        self._judged_as_of_s: float | None = None
+        self._held_at_s: float | None = None
+        self._suspended_s = ports.suspended_s()
+        self._closed_at_s: float | None = None
         self._started_at_s: float | None = None
         self._no_frequency_since_s: float | None = None
         self._opened_at_s: float | None = None
         self._told_measured: bool | None = None
         self._told_in_service = False
         self._told_stuck = False
+        self._told_dead: tuple[str, ...] = ()
         self.lateness = LatenessStats()
         self.realtime = False
 
@@ -121,14 +133,26 @@ class Tick:
         """One pass. ``now_s`` is CLOCK_MONOTONIC at its start. Returns what was published."""
         if self._started_at_s is None:
             self._started_at_s = now_s
+        stalled_s = self._stalled_s(now_s)
         estimate = self._measure(now_s)
-        trip = self._decide(now_s, estimate)
+        trip = self._decide(now_s, estimate, stalled_s)
+        if self._ports.monotonic_s is not None and self._held_at_s is not None and stalled_s <= STALL_S:
+            # The measurement may have stood still as well.
+            stalled_s = self._ports.monotonic_s() - self._held_at_s
+            if stalled_s > STALL_S:
+                self._start_over()
+        self._held_at_s = now_s
         self._ports.breaker.hold(self._in_service, now_s)
         closed = self._ports.breaker.is_closed(now_s)
+        opened_itself = self._opened_itself(now_s, closed)
+        if opened_itself:
+            self._start_over()
+            self._ports.breaker.hold(False, now_s)
         status = self._status(now_s, estimate, closed, self._permit(now_s, estimate is not None, closed))
         self._ports.status.publish(status)
         if trip is not None:
             self._keep(trip)
+        self._tell_stall(stalled_s, opened_itself, closed)
         self._tell(now_s, status)
         self._ports.commands.poll(self._command)
         return status
@@ -153,21 +177,41 @@ class Tick:
             return None
         return estimate
 
-    def _decide(self, now_s: float, estimate: Estimate | None) -> Trip | None:
+    def _stalled_s(self, now_s: float) -> float:
+        """Since the breaker was last held, a suspension of the host included."""
+        suspended_s = max(self._ports.suspended_s(), self._suspended_s)
+        asleep_s, self._suspended_s = suspended_s - self._suspended_s, suspended_s
+        return asleep_s + (0.0 if self._held_at_s is None else now_s - self._held_at_s)
+
+    def _opened_itself(self, now_s: float, closed: bool | None) -> bool:
+        if not self._in_service:
+            self._closed_at_s = None
+        elif closed:
+            self._closed_at_s = now_s
+        return self._closed_at_s is not None and now_s - self._closed_at_s > FEEDBACK_LOST_AFTER_S
+
+    def _decide(self, now_s: float, estimate: Estimate | None, stalled_s: float) -> Trip | None:
+        before_s, self._judged_as_of_s = self._judged_as_of_s, self._measurement.as_of_s
         if estimate is None:
-            self._leave_service()
-            self._enter_service.reset()
+            self._start_over()
             return None
         if self._in_service:
-            trip = self._logic.step(now_s, estimate.v_pu, estimate.frequency_hz)
+            trip = self._logic.step(now_s, estimate.v_pu, estimate.frequency_hz, before_s)
             if trip is not None:
-                self._leave_service()
-                self._enter_service.reset()
+                self._start_over()
                 self._latch.set(_latched(trip, self._ports.unix_s()))
-            return trip
-        ready = self._enter_service.step(now_s, estimate.v_pu, estimate.frequency_hz)
-        self._in_service = ready and self._latch.trip is None
+                return trip
+        stalled = stalled_s > STALL_S
+        if stalled:
+            self._start_over()
+        if not self._in_service:
+            ready = self._enter_service.step(now_s, estimate.v_pu, estimate.frequency_hz)
+            self._in_service = ready and not stalled and self._latch.trip is None
         return None
+
+    def _start_over(self) -> None:
+        self._leave_service()
+        self._enter_service.reset()
 
     def _leave_service(self) -> None:
         self._in_service = False
@@ -199,6 +243,7 @@ class Tick:
             feeder_w=shown.feeder.total_w,
             feeder_var=shown.feeder.total_var,
             measured=estimate is not None,
+            load_measured=estimate is not None and self._measurement.load_measured,
             enter_service_remaining_s=0.0 if self._in_service else self._enter_service.remaining_s,
             trip_element=trip.element if trip else "",
             trip_value=trip.value if trip else 0.0,
@@ -235,6 +280,24 @@ class Tick:
         else:
             self._ports.events.later(self._latch.store.sync)
 
+    def _tell_stall(self, stalled_s: float, opened_itself: bool, closed: bool | None) -> None:
+        event = self._ports.events.event
+        if stalled_s > STALL_S and self._told_in_service:
+            event(
+                "error",
+                "GUARD_STALLED",
+                "the guard or the host stood still, the breaker may have opened by itself; enter service starts over",
+                stalled_s=round(stalled_s, 3),
+            )
+        if opened_itself:
+            event(
+                "error",
+                "BREAKER_OPENED_BY_ITSELF",
+                "held closed, its contact says "
+                + ("nothing" if closed is None else "open")
+                + ": a relay, a person or its driver; enter service starts over",
+            )
+
     def _tell(self, now_s: float, status: GuardStatus) -> None:
         event = self._ports.events.event
         if status.measured != self._told_measured and status.permit is not Permit.STARTING:
@@ -243,6 +306,19 @@ class Tick:
             elif self._told_measured is False:
                 event("info", "WAVEFORM_BACK", "the grid is measured again; enter service starts over")
             self._told_measured = status.measured
+        dead = self._measurement.dead_currents if status.measured else self._told_dead
+        if dead != self._told_dead:
+            if dead:
+                event(
+                    "error",
+                    "CURRENTS_DEAD",
+                    "transformer currents without any noise beside a live bus: the load is unknown; check the current "
+                    "transformers and their converter",
+                    channels=",".join(dead),
+                )
+            else:
+                event("info", "CURRENTS_BACK", "the transformer currents are measured again")
+            self._told_dead = dead
         if self._in_service != self._told_in_service:
             if self._in_service:
                 event(

@@ -1,7 +1,8 @@
 """Commands to ``tick``: one JSON datagram each way over ``<run_dir>/tick.sock``.
 
-``{"command": "reset_trip", "by": "name"}`` is answered with ``{"accepted": bool, "message": "..."}``. Who may write to
-the socket file may command; the orchestrator asks for the role before it passes a command on.
+``{"command": "reset_trip", "by": "name"}`` is answered with ``{"accepted": bool, "message": "..."}``. Only processes of
+``tick``'s own user and of root may command, by the kernel's word (SCM_CREDENTIALS): to be in the socket's group is not
+enough. The orchestrator asks for the role before it passes a command on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import contextlib
 import itertools
 import os
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,8 @@ import msgspec
 MAX_DATAGRAM_BYTES = 4096
 MAX_COMMANDS_A_TICK = 4
 _MAX_BY_CHARS = 64
+_UCRED = struct.Struct("3i")
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_UCRED.size)
 
 
 class TickCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,14 +44,17 @@ class CommandError(Exception):
 class CommandSocket:
     """The side of ``tick``: never blocks. Raises :class:`CommandError` when the socket cannot be bound.
 
-    Make it after the status writer, whose lock keeps a second ``tick`` from taking the socket away.
+    ``uids``: whose processes may command; by default those of this process's own user and root. Make it after the
+    status writer, whose lock keeps a second ``tick`` from taking the socket away.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, uids: Collection[int] | None = None) -> None:
         self._path = path
+        self._uids = frozenset((0, os.getuid(), os.geteuid()) if uids is None else uids)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             path.unlink(missing_ok=True)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             self._socket.bind(os.fspath(path))
             path.chmod(0o660)
         except OSError as error:
@@ -62,10 +69,13 @@ class CommandSocket:
         """Take what has arrived (a few a call) and answer it. Nothing that arrives raises."""
         for _ in range(MAX_COMMANDS_A_TICK):
             try:
-                data, sender = self._socket.recvfrom(MAX_DATAGRAM_BYTES + 1)
+                data, ancillary, _, sender = self._socket.recvmsg(MAX_DATAGRAM_BYTES + 1, _ANCILLARY_BYTES)
             except OSError:
                 return
-            if len(data) > MAX_DATAGRAM_BYTES:
+            uid = _uid(ancillary)
+            if uid not in self._uids:
+                reply = CommandReply(accepted=False, message=f"user {uid} may not command v2g-guard tick")
+            elif len(data) > MAX_DATAGRAM_BYTES:
                 reply = CommandReply(accepted=False, message=f"more than {MAX_DATAGRAM_BYTES} bytes")
             else:
                 try:
@@ -97,7 +107,7 @@ def send_reset_trip(path: Path, by: str, timeout_s: float = 1.0) -> CommandReply
         try:
             own.unlink(missing_ok=True)
             client.bind(os.fspath(own))
-            # tick may run as another user of the same group.
+            # Root may ask a tick that runs as another user.
             own.chmod(0o660)
             client.sendto(msgspec.json.encode(TickCommand(command="reset_trip", by=_clean(by))), os.fspath(path))
             return msgspec.json.decode(client.recv(MAX_DATAGRAM_BYTES), type=CommandReply)
@@ -109,6 +119,15 @@ def send_reset_trip(path: Path, by: str, timeout_s: float = 1.0) -> CommandReply
             ) from error
         finally:
             own.unlink(missing_ok=True)
+
+
+def _uid(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """Who sent a datagram, as the kernel says; None where it does not."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS and len(data) >= _UCRED.size:
+            _, uid, _ = _UCRED.unpack_from(data)
+            return int(uid)
+    return None
 
 
 def _clean(by: str) -> str:

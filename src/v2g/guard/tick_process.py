@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from v2g.clock import Clock, SystemClock
+from v2g.config.crosscheck import slow_samples
 from v2g.config.loader import ConfigError, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
@@ -81,6 +82,7 @@ def tick_settings(config: Config) -> TickSettings:
         enter_service=default_enter_service_settings(grid.nominal_frequency_hz, grid.enter_service_delay_s),
         opening_time_s=config.breaker.opening_time_s,
         waveform_max_age_s=config.waveform.max_age_s,
+        allow_slow=config.waveform.allow_slow,
     )
 
 
@@ -114,8 +116,13 @@ def _run(config: Config, paths: RunPaths) -> None:
             commands=commands,
             events=events,
             unix_s=clock.unix_s,
+            monotonic_s=clock.monotonic_s,
+            suspended_s=clock.suspended_s,
         )
         tick = Tick(settings, ports, _latch(paths, clock, events))
+        slow = slow_samples(config)
+        if slow:
+            log.warning("CLEARING_TIMES_NOT_KEPT", slow)
         granted = realtime.enter()
         for warning in granted.warnings:
             log.warning("GUARD_NOT_REALTIME", warning)

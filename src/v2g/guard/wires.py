@@ -30,6 +30,8 @@ IMAGE_PERIOD_S = 0.1
 STOP_WITHIN_S = 1.8
 """The end of the process waits at most this long for zero power and open contactors."""
 
+_DEAD_BAND_W = 10.0
+_DEAD_BAND = 0.002
 _INVERTER_PACE = Pace(busy_s=0.2, idle_s=0.4)
 _OUTPUT_PACE = Pace(busy_s=0.15, idle_s=0.25)
 _STATUS_PERIOD_S = 1.0
@@ -64,7 +66,7 @@ class Wires:
         self._permits = permits
         self._jitter = jitter
         self._core = WiresCore(map(_limits, config.evses), clock.monotonic_s())
-        self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._core.new_peer)
+        self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
         self._inverters: dict[str, Actuator[float, InverterReading]] = {}
@@ -76,6 +78,7 @@ class Wires:
         self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
         self._temperatures: dict[Quantity, TransducerReading] = {}
         self._applied: dict[str, Applied] = {}
+        self._unknown: tuple[str, ...] = ()
         self._permit = Permit.GUARD_STALE
         self._next_change_s = 0.0
         self._sequence = 0
@@ -146,8 +149,20 @@ class Wires:
         self._permit = permit
         return changed
 
+    def _on_peer(self) -> None:
+        self._unknown = ()
+        self._core.new_peer()
+
     def _on_setpoints(self, setpoints: Setpoints) -> None:
-        self._core.accept(setpoints, self._clock.monotonic_s())
+        unknown = self._core.accept(setpoints, self._clock.monotonic_s())
+        if unknown != self._unknown:
+            self._unknown = unknown
+            if unknown:
+                logs.daemon_log().warning(
+                    "SETPOINT_UNKNOWN_EVSE",
+                    f"set-points for {', '.join(unknown[:8])} are not used: not in the configuration that this process "
+                    "was started with; the others are. To take a changed one: systemctl restart v2g-guard-wires",
+                )
         # A permit that was lost since the last look must not serve a new set-point.
         self._look_at_permit()
         self._decide_all()
@@ -230,7 +245,7 @@ class Wires:
         pace = Pace(_INVERTER_PACE.busy_s, _INVERTER_PACE.idle_s, min(0.8, evse.inverter.reversion_s / 3))
         self._drivers[evse.id] = inverter
         self._inverters[evse.id] = Actuator(
-            link, self._clock, inverter.set_power, inverter.read, self._on_inverter, pace
+            link, self._clock, inverter.set_power, inverter.read, self._on_inverter, pace, _nearly_the_same_power
         )
         link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
         map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
@@ -267,6 +282,11 @@ def _limits(evse: Evse) -> EvseLimits:
 
 def _endpoint(address: ModbusAddress) -> ModbusEndpoint:
     return ModbusEndpoint(address.host, address.port, address.unit)
+
+
+def _nearly_the_same_power(held_w: float, wanted_w: float) -> bool:
+    """Powers that no inverter tells apart. Zero is near to zero only, and charge is never near to discharge."""
+    return held_w * wanted_w > 0 and abs(wanted_w - held_w) <= max(_DEAD_BAND_W, _DEAD_BAND * abs(held_w))
 
 
 def _next(due_s: float, now_s: float, period_s: float) -> float:

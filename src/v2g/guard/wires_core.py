@@ -22,6 +22,8 @@ OPEN_BELOW_A = 1.0
 """Contactors open once the current is below this ..."""
 OPEN_AFTER_S = 1.0
 """... or this long after they should."""
+UNLOCK_BELOW_V = 60.0
+"""A connector is unlocked only below this, with open contactors, by a fresh reading (IEC 61851-23)."""
 START_GRACE_S = 1.0
 """After the start, DC outputs are left as they are for this long, so that a restart does not end a session."""
 
@@ -85,17 +87,18 @@ class WiresCore:
         """From now on every lease is over."""
         self._stopping = True
 
-    def accept(self, setpoints: Setpoints, now_s: float) -> None:
-        """Take a frame: all of it or, with :class:`SetpointsRefused`, none."""
+    def accept(self, setpoints: Setpoints, now_s: float) -> tuple[str, ...]:
+        """Take a frame: all of it or, with :class:`SetpointsRefused`, none.
+
+        EVSEs that this configuration does not have are left out and returned: the orchestrator may have been started
+        with a newer one, and its other vehicles need not suffer.
+        """
         if setpoints.sequence <= self._sequence:
             raise SetpointsRefused(f"sequence {setpoints.sequence} after {self._sequence}")
         for items in (setpoints.inverters, setpoints.evses):
             ids = [item.evse_id for item in items]
             if len(set(ids)) != len(ids):
                 raise SetpointsRefused("an EVSE is named twice")
-            unknown = [evse_id for evse_id in ids if evse_id not in self._evses]
-            if unknown:
-                raise SetpointsRefused(f"no EVSE {unknown[0]} in this configuration; was it changed without a restart?")
         for power in setpoints.inverters:
             _require_finite(power.evse_id, power.power_w, power.expires_at_s)
         for evse in setpoints.evses:
@@ -104,13 +107,21 @@ class WiresCore:
             if command.target_voltage_v < 0 or command.current_limit_a < 0:
                 raise SetpointsRefused(f"{evse.evse_id}: voltage and current limit are magnitudes")
         latest_s = now_s + MAX_LEASE_S
+        unknown: dict[str, None] = {}
         for power in setpoints.inverters:
+            if (known := self._evses.get(power.evse_id)) is None:
+                unknown[power.evse_id] = None
+                continue
             lease_s = min(power.expires_at_s, latest_s)
-            self._evses[power.evse_id].power = msgspec.structs.replace(power, expires_at_s=lease_s)
+            known.power = msgspec.structs.replace(power, expires_at_s=lease_s)
         for evse in setpoints.evses:
+            if (known := self._evses.get(evse.evse_id)) is None:
+                unknown[evse.evse_id] = None
+                continue
             lease_s = min(evse.expires_at_s, latest_s)
-            self._evses[evse.evse_id].setpoint = msgspec.structs.replace(evse, expires_at_s=lease_s)
+            known.setpoint = msgspec.structs.replace(evse, expires_at_s=lease_s)
         self._sequence = setpoints.sequence
+        return tuple(unknown)
 
     def observe_inverter(self, reading: InverterReading) -> None:
         self._evses[reading.evse_id].inverter = reading
@@ -166,7 +177,9 @@ class WiresCore:
             return 0.0, "lease_expired"
         wanted_w = evse.power.power_w
         if wanted_w == 0:
-            return 0.0, None
+            # Pre-charge needs current without power, but not on a cable that nobody has tested.
+            barred = wants_closed and evse.setpoint is not None and evse.setpoint.command.current_limit_a > 0
+            return 0.0, "insulation" if barred and not _insulated(evse.output) else None
         if not permit:
             return 0.0, "no_permit"
         inverter, output = evse.inverter, evse.output
@@ -174,7 +187,7 @@ class WiresCore:
             return 0.0, "stale_measurement"
         if inverter.fault is not None or output.fault is not None or not inverter.connected:
             return 0.0, "device_fault"
-        if output.insulation is not Insulation.VALID:
+        if not _insulated(output):
             return 0.0, "insulation"
         if not (wants_closed and output.contactors_closed and output.plugged):
             return 0.0, "contactors_open"
@@ -198,7 +211,7 @@ class WiresCore:
             and not _stale(output, now_s)
             and output.fault is None
             and output.plugged
-            and output.insulation is not Insulation.FAULT
+            and (output.insulation is not Insulation.FAULT or _is_dead(setpoint.command))
         )
 
     def _output_command(self, evse: _Evse, wants_closed: bool, current: bool, now_s: float) -> DcEvseCommand | None:
@@ -213,25 +226,41 @@ class WiresCore:
             max_voltage_v = _magnitude(evse.limits.max_voltage_v, output.max_voltage_v if output else 0.0)
             max_current_a = _magnitude(evse.limits.max_current_a, output.max_current_a if output else 0.0)
             # A contactor opens without load: whatever the command says, the current goes first.
-            current_a = 0.0 if opening or not current else min(wanted.current_limit_a, max_current_a)
+            current = current and not opening and _insulated(output)
+            current_a = min(wanted.current_limit_a, max_current_a) if current else 0.0
             command = DcEvseCommand(
                 target_voltage_v=min(wanted.target_voltage_v, max_voltage_v),
                 current_limit_a=current_a,
                 close_contactors=wants_closed or opening,
                 test_insulation=wanted.test_insulation,
-                lock_connector=wanted.lock_connector or wants_closed or opening,
+                lock_connector=wanted.lock_connector or wants_closed or opening or self._keeps_lock(evse, now_s),
             )
         else:
-            locked = evse.last.lock_connector or output is None or output.connector_locked
             command = DcEvseCommand(
                 target_voltage_v=evse.last.target_voltage_v if opening else 0.0,
                 close_contactors=opening,
-                lock_connector=locked,
+                lock_connector=self._locked(evse),
             )
         if wants_closed:
             evse.opening_since_s = None
         evse.last = command
         return command
+
+    def _locked(self, evse: _Evse) -> bool:
+        """The connector is, or may be, locked."""
+        return evse.last.lock_connector or evse.output is None or evse.output.connector_locked
+
+    def _keeps_lock(self, evse: _Evse, now_s: float) -> bool:
+        """A lock that is closed stays closed, whatever the session says, until the output is known to be dead."""
+        output = evse.output
+        dead = (
+            output is not None
+            and not _stale(output, now_s)
+            and not output.contactors_closed
+            and not output.contactors_commanded
+            and abs(output.present_voltage_v) < UNLOCK_BELOW_V
+        )
+        return not dead and self._locked(evse)
 
     def _still_opening(self, evse: _Evse, closed: bool, now_s: float) -> bool:
         """Contactors are closed, should be open, and still carry current."""
@@ -248,6 +277,15 @@ class WiresCore:
 
 def _stale(reading: InverterReading | DcEvseReading, now_s: float) -> bool:
     return not -STALE_S <= now_s - reading.as_of_s <= STALE_S
+
+
+def _insulated(output: DcEvseReading | None) -> bool:
+    return output is not None and output.insulation is Insulation.VALID
+
+
+def _is_dead(command: DcEvseCommand) -> bool:
+    """Neither voltage nor current: what the contactors need to close for, to test the cable once more."""
+    return command.target_voltage_v == 0 and command.current_limit_a == 0
 
 
 def _magnitude(*values: float) -> float:

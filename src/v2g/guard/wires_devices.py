@@ -63,7 +63,12 @@ class DeviceWatch:
 
 
 class Actuator(Generic[_Wanted, _Reading]):
-    """An inverter or a DC output. ``want`` says what it shall do; nothing is written before the first ``want``."""
+    """An inverter or a DC output. ``want`` says what it shall do; nothing is written before the first ``want``.
+
+    What is ``near`` to what the device holds is written with the next refresh, not at once: a limit that follows a
+    measured voltage changes a little in every cycle. Readings come at their pace; one that is late by as much again
+    goes before a change, so that a slow device whose command changes all the time is not blind.
+    """
 
     def __init__(
         self,
@@ -73,6 +78,7 @@ class Actuator(Generic[_Wanted, _Reading]):
         read: Callable[[], Awaitable[_Reading]],
         on_reading: Callable[[_Reading], None],
         pace: Pace,
+        near: Callable[[_Wanted, _Wanted], bool] = lambda held, wanted: False,
     ) -> None:
         self.watch = DeviceWatch(link)
         self.busy = False
@@ -82,6 +88,7 @@ class Actuator(Generic[_Wanted, _Reading]):
         self._read = read
         self._on_reading = on_reading
         self._pace = pace
+        self._near = near
         self._changed = asyncio.Event()
         self._wanted: _Wanted | None = None
         self._written: _Wanted | None = None
@@ -94,8 +101,10 @@ class Actuator(Generic[_Wanted, _Reading]):
         return self._wanted == self._written or not self._link.state.online
 
     def want(self, wanted: _Wanted) -> None:
-        if wanted != self._wanted:
-            self._wanted = wanted
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        if self._written is None or not self._near(self._written, wanted):
             self._write_at_s = 0.0
             self._changed.set()
 
@@ -103,9 +112,13 @@ class Actuator(Generic[_Wanted, _Reading]):
         while True:
             self._changed.clear()
             await self._write_if_due()
-            if not self._changed.is_set():
+            if not self._changed.is_set() or self._clock.monotonic_s() >= self._read_at_s + self._read_pace_s:
                 await self._read_if_due()
             await self._wait()
+
+    @property
+    def _read_pace_s(self) -> float:
+        return self._pace.busy_s if self.busy else self._pace.idle_s
 
     async def _write_if_due(self) -> None:
         wanted = self._wanted
@@ -121,7 +134,7 @@ class Actuator(Generic[_Wanted, _Reading]):
         self.watch.succeeded("write")
         self._written = wanted
         # Changed meanwhile: `want` has made it due again, and that must stand.
-        if self._wanted is wanted:
+        if self._wanted is wanted or (self._wanted is not None and self._near(wanted, self._wanted)):
             self._write_at_s = self._clock.monotonic_s() + self._pace.refresh_s
 
     async def _read_if_due(self) -> None:
@@ -134,7 +147,7 @@ class Actuator(Generic[_Wanted, _Reading]):
             self.watch.failed("read", error)
             self._read_at_s = self._later(_AFTER_ERROR_S)
             return
-        self._read_at_s = now_s + (self._pace.busy_s if self.busy else self._pace.idle_s)
+        self._read_at_s = now_s + self._read_pace_s
         self.watch.succeeded("read")
         self._on_reading(reading)
 

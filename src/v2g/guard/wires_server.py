@@ -7,7 +7,8 @@ import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from v2g.guard.link import Image, Setpoints
 from v2g.guard.wires_core import SetpointsRefused
 from v2g.telemetry import logs
 
+_UCRED = struct.Struct("3i")
 _STUCK_IMAGES = 20
 """A peer that took none of this many images in a row is given up."""
 
@@ -28,11 +30,19 @@ class WiresSocketError(Exception):
 class WiresServer:
     """Serves ``path``. ``on_setpoints`` gets each frame and may raise :class:`SetpointsRefused`.
 
-    ``on_peer`` is called when an orchestrator connects; it replaces the one before.
+    ``on_peer`` is called when an orchestrator connects; it replaces the one before. Only processes of ``uids`` may
+    connect, by default those of this process's own user and root: to be in the socket's group is not enough.
     """
 
-    def __init__(self, path: Path, on_setpoints: Callable[[Setpoints], None], on_peer: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_setpoints: Callable[[Setpoints], None],
+        on_peer: Callable[[], None],
+        uids: Collection[int] | None = None,
+    ) -> None:
         self._path = path
+        self._uids = frozenset((0, os.geteuid()) if uids is None else uids)
         self._on_setpoints = on_setpoints
         self._on_peer = on_peer
         self._server: asyncio.Server | None = None
@@ -78,6 +88,16 @@ class WiresServer:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
+    def admits(self, connection: socket.socket) -> bool:
+        """The kernel's word on who connected (SO_PEERCRED); a refusal is logged."""
+        pid, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        if uid in self._uids:
+            return True
+        logs.daemon_log().error(
+            "WIRES_PEER_REFUSED", f"process {pid} of user {uid} may not command the inverters", pid=pid, uid=uid
+        )
+        return False
+
     def joined(self, peer: _Peer) -> None:
         if self._peer is not None:
             logs.daemon_log().warning("WIRES_PEER_REPLACED", "a newer orchestrator takes the place of the older one")
@@ -103,6 +123,9 @@ class _Peer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a Unix stream server makes no other
+        if not self._server.admits(transport.get_extra_info("socket")):
+            transport.abort()
+            return
         self._transport = transport
         self._server.joined(self)
 

@@ -236,9 +236,18 @@ def _check(map_: RegisterMap, roles: Mapping[str, str]) -> None:
             raise ValueError(f"points.{role}: only holding registers can be written")
         if point.address + point.type.words > 65536:
             raise ValueError(f"points.{role}: beyond register 65535")
+    if "heartbeat" in roles:
+        _check_heartbeat(map_.points["heartbeat"])
     _check_overlaps(map_)
     if any(point.access == "rw" for point in map_.points.values()):
         _check_writes(map_)
+
+
+def _check_heartbeat(point: Point) -> None:
+    plain = point.scale == 1.0 and point.offset == 0.0 and point.bit is None and not point.values
+    if point.type is not RegisterType.UINT16 or not plain:
+        # It counts 0..65535; any other register would refuse it one day, and every command with it.
+        raise ValueError("points.heartbeat: a whole register of type uint16, with scale 1 and offset 0")
 
 
 def _check_overlaps(map_: RegisterMap) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyiso15118.aio import Endpoint
@@ -16,14 +18,37 @@ from v2g.orchestrator.site import profile_of
 METER_ID_CHARS = 32
 
 
-def build_endpoints(config: Config) -> tuple[Endpoint, ...]:
-    """One endpoint for each EVSE. Raises :class:`TlsError` naming the file that is missing, open to others or wrong."""
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What can be listened on, and by EVSE why the others cannot."""
+
+    usable: tuple[Endpoint, ...]
+    problems: Mapping[str, str]
+
+
+def build_endpoints(config: Config) -> Endpoints:
+    """One endpoint for each EVSE. A certificate or key that is missing keeps only the EVSEs of its TLS profile away.
+
+    Raises :class:`TlsError` naming the file that is missing, open to others or wrong where no EVSE is left.
+    """
     paths = pki_paths(config)
-    contexts: dict[TlsProfileName, ssl.SSLContext] = {}
+    contexts: dict[TlsProfileName, ssl.SSLContext | TlsError | None] = {TlsProfileName.PLAIN: None}
+    usable: list[Endpoint] = []
+    problems: dict[str, str] = {}
     for evse in config.evses:
-        if evse.tls is not TlsProfileName.PLAIN and evse.tls not in contexts:
-            contexts[evse.tls] = _context(evse.tls, paths)
-    return tuple(_endpoint(evse, config, contexts.get(evse.tls)) for evse in config.evses)
+        if evse.tls not in contexts:
+            try:
+                contexts[evse.tls] = _context(evse.tls, paths)
+            except TlsError as error:
+                contexts[evse.tls] = error
+        context = contexts[evse.tls]
+        if isinstance(context, TlsError):
+            problems[evse.id] = f"{context}; then restart v2g-orchestrator"
+        else:
+            usable.append(_endpoint(evse, config, context))
+    if problems and not usable:
+        raise next(error for error in contexts.values() if isinstance(error, TlsError))
+    return Endpoints(tuple(usable), problems)
 
 
 def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> Endpoint:

@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class Orchestrator:
         self._ready = False
         self._started_at_s = clock.monotonic_s()
         self._fed_at_s = self._told_at_s = -1e9
-        self._bound = ""
+        self._unusable: Mapping[str, str] = {}
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
         self.site = Site(self._config, self._on_error)
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
@@ -110,6 +110,9 @@ class Orchestrator:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reopen_logs)
         endpoints = build_endpoints(self._config)
+        self._unusable = endpoints.problems
+        for evse_id, problem in self._unusable.items():
+            logs.comms_log().error("EVSE_UNREACHABLE", f"{evse_id}: no vehicle can connect: {problem}")
         async with AsyncExitStack() as stack:
             # The lock on the control socket comes first: a second orchestrator must not take wires or ports away.
             await self._control.start()
@@ -133,7 +136,7 @@ class Orchestrator:
                 power_quality=logs.power_quality_log(),
                 on_cycle=self._on_cycle,
             )
-            self.secc = SeccServer(endpoints, self._on_session)
+            self.secc = SeccServer(endpoints.usable, self._on_session)
             await self.secc.start()
             stack.push_async_callback(self.secc.close)
             running = loop.create_task(cycle.run(), name="control cycle")
@@ -168,18 +171,29 @@ class Orchestrator:
                 self._log.error("ORDERS_NOT_KEPT", problem)
 
     def _announce(self) -> None:
-        assert self.secc is not None  # noqa: S101 (set by main just before)
-        addresses = [f"{evse.interface} {self.secc.address(evse.id)}" for evse in self._config.evses]
-        more = len(addresses) - SHOWN_ADDRESSES
-        self._bound = ", ".join(addresses[:SHOWN_ADDRESSES]) + (f" and {more} more" if more > 0 else "")
         for gap in _tls_gaps(self._config):
             self._log.warning("TLS", gap)
         self._ready = True
         # What start-up made lives as long as the process; collections need not walk it again.
         gc.collect()
         gc.freeze()
-        self._log.info("READY", f"v2g-orchestrator {__version__}: ISO 15118 ready on {self._bound}")
-        self._notifier.ready(f"ISO 15118 ready on {self._bound}")
+        self._log.info("READY", f"v2g-orchestrator {__version__}: ISO 15118 ready on {self._bound()}")
+        self._notifier.ready(f"ISO 15118 ready on {self._bound()}")
+
+    def _unreachable(self) -> Mapping[str, str]:
+        return {**self._unusable, **(self.secc.problems if self.secc is not None else {})}
+
+    def _bound(self) -> str:
+        """Where vehicles can connect now, and how many EVSEs they cannot reach."""
+        lost = self._unreachable()
+        open_ones = [evse for evse in self._config.evses if evse.id not in lost] if self.secc is not None else []
+        shown = [f"{evse.interface} {self._address(evse.id)}" for evse in open_ones[:SHOWN_ADDRESSES]]
+        more = len(open_ones) - len(shown)
+        text = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+        return text + (f" (not on {', '.join(list(lost)[:SHOWN_ADDRESSES])}: see status)" if lost else "")
+
+    def _address(self, evse_id: str) -> str:
+        return str(self.secc.address(evse_id)) if self.secc is not None else ""
 
     async def _wind_down(self) -> None:
         """Zero at once, vehicles asked to stop, contactors opened; the cycle goes on meanwhile."""
@@ -212,7 +226,7 @@ class Orchestrator:
         if now_s - self._told_at_s >= STATUS_PERIOD_S:
             self._told_at_s = now_s
             if self._ready:
-                self._notifier.status(summary(self.site, self._bound, self.sessions.count))
+                self._notifier.status(summary(self.site, self._bound(), self.sessions.count))
             if self._control.subscribers:
                 self._control.broadcast("status", self._api.snapshot())
 
@@ -223,7 +237,12 @@ class Orchestrator:
             self._log.warning("WIRES_DOWN", reason or "connection lost; trying again")
 
     def _daemon(self) -> Daemon:
-        return Daemon(started_at_s=self._started_at_s, ready=self._ready, simulation=self._simulation)
+        return Daemon(
+            started_at_s=self._started_at_s,
+            ready=self._ready,
+            simulation=self._simulation,
+            unreachable=self._unreachable(),
+        )
 
     def _on_error(self, evse_id: str, error: Exception) -> None:
         text = f"{evse_id}: {type(error).__name__}: {error}; this session ends, the others go on"

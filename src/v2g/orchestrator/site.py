@@ -13,6 +13,7 @@ from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.status import GuardStatus
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
 from v2g.orchestrator.decide import Decision, decide, permit_problem
+from v2g.orchestrator.feeder_check import FeederCheck
 from v2g.orchestrator.image import BayImage, SiteImage
 from v2g.orchestrator.transformer import TransformerModel
 from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
@@ -53,6 +54,10 @@ class Site:
         self.image: SiteImage | None = None
         self.decision: Decision | None = None
         self.model = TransformerModel(config.transformer, config.dispatch.thermal_horizon_s)
+        self._feeder = FeederCheck(
+            config.transformer.rated_kva * 1e3,
+            {evse.id: max(evse.max_charge_w, evse.max_discharge_w) for evse in config.evses},
+        )
         vehicle_max_age_s = config.secc.charge_loop_timeout_s + VEHICLE_MARGIN_S
         self.bays = {
             evse.id: EvseBay(
@@ -73,7 +78,8 @@ class Site:
             # A reading that is missing once is no fault yet: the last one speaks until it is too old.
             self._evses.update((reading.evse_id, reading) for reading in wires.evses if reading.evse_id in self.bays)
             self._inverters.update((r.evse_id, r) for r in wires.inverters if r.evse_id in self.bays)
-            self._transducers.update((reading.quantity, reading) for reading in wires.transducers)
+            # Each sensor has an age of its own, and wires has held it to that already.
+            self._transducers = {reading.quantity: reading for reading in wires.transducers}
         permitted = permit_problem(wires, connected, guard, now_s) is None
         bays = []
         for evse_id, bay in self.bays.items():
@@ -88,7 +94,12 @@ class Site:
             wires=wires,
             wires_connected=connected,
             guard=guard,
-            transformer=self.model.update(guard, self._transducers.values(), now_s),
+            transformer=self.model.update(
+                guard,
+                self._transducers.values(),
+                now_s,
+                self._feeder.update(guard, self._inverters.values(), now_s),
+            ),
             bays=tuple(bays),
         )
         return self.image
@@ -123,7 +134,11 @@ class Site:
                     now_s,
                 )
             except Exception as error:
-                steps[evse_id] = BayStep(evse_id=evse_id, evse=DcEvseCommand(), power_w=0.0, commands=())
+                # Contactors may be closing and the cable under voltage: a connector that may be locked stays locked.
+                reading = self._evses.get(evse_id)
+                locked = reading is None or reading.connector_locked or bay.commanded.lock_connector
+                command = DcEvseCommand(lock_connector=locked)
+                steps[evse_id] = BayStep(evse_id=evse_id, evse=command, power_w=0.0, commands=())
                 self._on_error(evse_id, error)
             step = steps[evse_id]
             source = _source(grant.order_id if grant is not None else None, orders, decision)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import isfinite
 
 from v2g import __version__
@@ -31,6 +31,8 @@ class Daemon:
     started_at_s: float
     ready: bool
     simulation: bool
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """By EVSE, why no vehicle can connect to it."""
 
 
 def build(
@@ -47,10 +49,15 @@ def build(
         simulation=daemon.simulation,
         guard=_guard(image, now_s),
         transformer=_transformer(image, decision),
-        evses=tuple(_evse(evse, site, session(evse.id), now_s) for evse in site.config.evses),
+        evses=tuple(
+            _evse(evse, site, session(evse.id), daemon.unreachable.get(evse.id), now_s) for evse in site.config.evses
+        ),
         orders=_orders(site, decision, now_s),
         devices=tuple(_device(device, now_s) for device in wires.devices) if wires is not None else (),
-        problems=problems(site, now_s),
+        problems=(
+            *problems(site, now_s),
+            *(f"{evse_id}: no vehicle can connect: {reason}" for evse_id, reason in daemon.unreachable.items()),
+        ),
     )
 
 
@@ -182,7 +189,9 @@ def _transformer(image: SiteImage | None, decision: Decision | None) -> messages
     )
 
 
-def _evse(evse: Evse, site: Site, session: SessionInfo | None, now_s: float) -> messages.EvseLine:
+def _evse(
+    evse: Evse, site: Site, session: SessionInfo | None, unreachable: str | None, now_s: float
+) -> messages.EvseLine:
     bay = site.bays[evse.id]
     reading, inverter = bay.view.evse, bay.view.inverter
     stage: DcEvseReading | None = reading if is_fresh(reading, now_s) else None
@@ -190,6 +199,8 @@ def _evse(evse: Evse, site: Site, session: SessionInfo | None, now_s: float) -> 
     power_w = power.power_w if power is not None and isfinite(power.power_w) else None
     step = site.steps.get(evse.id)
     grant = site.decision.grants.get(evse.id) if site.decision is not None else None
+    faults = [f"no vehicle can connect: {unreachable}"] if unreachable is not None else []
+    faults += [bay.fault] if bay.fault is not None else []
     return messages.EvseLine(
         evse_id=evse.id,
         interface=evse.interface,
@@ -204,7 +215,7 @@ def _evse(evse: Evse, site: Site, session: SessionInfo | None, now_s: float) -> 
         voltage_v=_known(stage.present_voltage_v) if stage is not None else None,
         current_a=_known(stage.present_current_a) if stage is not None else None,
         contactors_closed=stage.contactors_closed if stage is not None else None,
-        fault=bay.fault,
+        fault="; ".join(faults) or None,
     )
 
 

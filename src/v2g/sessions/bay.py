@@ -9,8 +9,8 @@ from v2g.dispatch.constraints import Bound
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.authorization import AuthorizationPolicy
 from v2g.sessions.limits import EvseProfile
-from v2g.sessions.procedure import EvseView, Phase, Procedure, Share
-from v2g.sessions.watch import EvseWatch, Verdict
+from v2g.sessions.procedure import SAFE_VOLTAGE_V, EvseView, Phase, Procedure, Share
+from v2g.sessions.watch import EvseWatch, Verdict, is_fresh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +79,10 @@ class EvseBay:
         """This cycle's readings, and whether energy is permitted at all."""
         verdict = self._watch.observe(evse, inverter, self.commanded, self.commanded_w, permitted, now_s)
         self._readings = evse, inverter, verdict
-        if evse is not None and evse.contactors_closed and self.procedure is None and self._leaving is None:
-            self._leaving = Procedure.of_lost_session(self.profile, self._policy, now_s)
+        if self.procedure is None and self._leaving is None and not _at_rest(evse, now_s):
+            # Contactors are closed only onto what is known to be closed.
+            closed = evse is not None and is_fresh(evse, now_s) and evse.contactors_closed
+            self._leaving = Procedure.of_lost_session(self.profile, self._policy, now_s, closed=closed)
         self._look(now_s)
 
     def _look(self, now_s: float) -> None:
@@ -121,3 +123,10 @@ class EvseBay:
     @property
     def phase(self) -> Phase | None:
         return self.procedure.phase if self.procedure is not None else None
+
+
+def _at_rest(evse: DcEvseReading | None, now_s: float) -> bool:
+    """Nothing is left of a session here: known, open, and unlocked or without voltage."""
+    if evse is None or not is_fresh(evse, now_s) or evse.contactors_closed:
+        return False
+    return not evse.connector_locked or abs(evse.present_voltage_v) < SAFE_VOLTAGE_V

@@ -30,8 +30,9 @@ CABLE_CHECK_LIMIT_S = 30.0
 """Below the SECC's own 38 s and the vehicle's 40 s."""
 PLUG_WAIT_S = 3.0
 """Readings may lag behind the plug by a poll."""
-OLD_RESULT_AFTER_S = 3.0
-"""A result that stood before the test counts only when a test was seen running, or after this long."""
+OLD_FAULT_AFTER_S = 3.0
+"""An insulation fault that stood before the test counts after this long. A good result that stood before it never
+does: a monitor that was not seen to begin anew has tested nothing."""
 PRE_CHARGE_LIMIT_S = 9.0
 """Below the vehicle's 10 s."""
 PRE_CHARGE_CURRENT_A = 2.0
@@ -117,7 +118,7 @@ class Procedure:
         self._close = False
         self._test_since_s: float | None = None
         self._tested = False
-        self._result_after_s = 0.0
+        self._fresh_result = False
         self._target_v = 0.0
         self._off_target_since_s: float | None = None
         self.refusal: str | None = None
@@ -132,11 +133,14 @@ class Procedure:
         self._told_for: tuple[DcLimits, float, float] | None = None
 
     @classmethod
-    def of_lost_session(cls, profile: EvseProfile, policy: AuthorizationPolicy, now_s: float) -> Procedure:
-        """For an EVSE found with closed contactors and no session: brings it to rest, opens and unlocks it."""
+    def of_lost_session(
+        cls, profile: EvseProfile, policy: AuthorizationPolicy, now_s: float, *, closed: bool
+    ) -> Procedure:
+        """For an EVSE without a session that is not known to be dead: brings it to rest, opens it if its contactors are
+        ``closed``, and unlocks it once it is dead."""
         procedure = cls(profile, policy)
         procedure.phase = Phase.ENDED
-        procedure._close = True
+        procedure._close = closed
         procedure._since_s = now_s
         return procedure
 
@@ -321,18 +325,18 @@ class Procedure:
             return "the DC contactors to close", None
         if self._test_since_s is None:
             self._test_since_s = now_s
-            old = evse.insulation in (Insulation.VALID, Insulation.FAULT)
-            self._result_after_s = now_s + (OLD_RESULT_AFTER_S if old else 0.0)
-        elif evse.insulation is Insulation.TESTING:
-            self._result_after_s = self._test_since_s
-        elif evse.as_of_s > self._result_after_s:
-            if evse.insulation is Insulation.FAULT:
+        if evse.insulation in (Insulation.TESTING, Insulation.UNKNOWN):
+            self._fresh_result = True
+        elif evse.insulation is Insulation.FAULT:
+            if self._fresh_result or evse.as_of_s > self._test_since_s + OLD_FAULT_AFTER_S:
                 return "", f"insulation fault: {evse.insulation_ohm:.0f} ohm"
-            if evse.insulation is Insulation.VALID:
-                # The test voltage on its way down must not pass for pre-charge at a vehicle that closes on a match.
-                self._tested = True
-                discharged = abs(evse.present_voltage_v) < SAFE_VOLTAGE_V
-                return "" if discharged else "the test voltage to fall below 60 V", None
+        elif not self._fresh_result:
+            return "the insulation monitor to begin a test: it shows an old result", None
+        elif evse.as_of_s > self._test_since_s:
+            # The test voltage on its way down must not pass for pre-charge at a vehicle that closes on a match.
+            self._tested = True
+            discharged = abs(evse.present_voltage_v) < SAFE_VOLTAGE_V
+            return "" if discharged else "the test voltage to fall below 60 V", None
         return "the insulation test", None
 
     def _watch_pre_charge(self, now_s: float) -> None:

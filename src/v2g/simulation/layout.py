@@ -269,7 +269,7 @@ def _write_controller_config(layout: Layout) -> None:
             "enter_service_delay_s": ENTER_SERVICE_DELAY_S,
         },
         # An ordinary user's machine gives no real-time scheduling: the plant may write its samples late.
-        "waveform": {"max_age_s": 0.15},
+        "waveform": {"max_age_s": 0.15, "allow_slow": True},
         "paths": {
             "run_dir": str(layout.run_dir),
             "state_dir": str(layout.run_dir / "state"),

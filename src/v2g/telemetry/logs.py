@@ -2,7 +2,8 @@
 
 One event is one line, ``time LEVEL: CODE message key=value``. The code is the manual's literal (``SECC_TIMEOUT``), so
 that it is found with grep. Writing never raises and is bounded: each code of a log has a budget (a burst of 200, then
-20 a second) and the next line tells how many were left out. The audit log has no such bound: its callers are paced.
+20 a second) and the next line tells how many were left out. The audit log has no such bound here: the control server
+paces each user, and bounds the lines of calls that change nothing.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from pyiso15118.aio import (
     local_address,
 )
 from pyiso15118.aio import driver as driver_module
+from pyiso15118.aio import server as server_module
 from pyiso15118.commands import (
     Authorize,
     CableCheckFinished,
@@ -47,6 +48,7 @@ from pyiso15118.events import (
     DcLimits,
     EndReason,
     Event,
+    MessageReceived,
     PowerDeliveryStopped,
     PreChargeReached,
     PreChargeRequested,
@@ -80,7 +82,7 @@ class Contexts:
         pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1), curve=curve)
         secc = write_credential(pki.secc("US*V2G*E1"), folder, "secc")
         vehicle = write_credential(pki.vehicle("WMIV1234567890ABCDEX"), folder, "vehicle")
-        v2g = write_trust_anchor(pki.v2g_root, folder, "v2g")
+        v2g = self.v2g = write_trust_anchor(pki.v2g_root, folder, "v2g")
         oem = write_trust_anchor(pki.oem_root, folder, "oem")
         self.server = server_context(profile, secc.chain, secc.key, [oem])
         self.client = client_context(profile, vehicle.chain, vehicle.key, [v2g])
@@ -342,10 +344,25 @@ async def test_a_compat_vehicle_at_a_strict_evse_is_refused_and_others_are_serve
     assert len(station.connections) == 1
 
 
-async def test_a_station_outside_the_profile_is_refused_by_the_vehicle(station: Station, compat: Contexts) -> None:
+async def test_a_station_outside_the_profile_is_refused_by_the_vehicle(
+    station: Station, compat: Contexts, tmp_path: Path
+) -> None:
+    pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
+    vehicle = write_credential(pki.vehicle("STRICT"), tmp_path, "vehicle")
+    client = client_context(STRICT, vehicle.chain, vehicle.key, [compat.v2g])
+    compat.server.load_verify_locations(write_trust_anchor(pki.oem_root, tmp_path, "oem"))
     async with SeccServer([station.endpoint(1, tls=compat.server, profile=COMPAT)], station.serve) as server:
         with pytest.raises(TlsError, match="secp256r1"):
-            await connect(server.address("US*V2G*E1"), EvccConfig(evccid="X"), tls=compat.client, profile=STRICT)
+            await connect(server.address("US*V2G*E1"), EvccConfig(evccid="X"), tls=client)
+
+
+async def test_a_context_of_another_profile_is_refused_on_both_sides(station: Station, compat: Contexts) -> None:
+    with pytest.raises(LocalProtocolError, match=r"US\*V2G\*E1: the TLS context was made for profile compat"):
+        station.endpoint(1, tls=compat.server, profile=STRICT)
+    with pytest.raises(LocalProtocolError, match="strict needs a context of"):
+        station.endpoint(1, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    with pytest.raises(LocalProtocolError, match="made for profile compat, not for strict"):
+        await connect(Address("::1", 1), EvccConfig(evccid="X"), tls=compat.client)
 
 
 async def test_plain_bytes_at_a_tls_port_harm_nobody(
@@ -384,17 +401,31 @@ async def test_a_handshake_that_never_ends_is_closed_by_the_setup_timer(station:
     assert station.connections == []
 
 
-async def test_idle_connections_are_limited(
-    station: Station, strict: Contexts, caplog: pytest.LogCaptureFixture
+async def test_a_handshake_that_never_ends_is_closed_long_before_the_setup_timer(
+    station: Station, strict: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "HANDSHAKE_S", 0.05)
+    async with SeccServer([station.endpoint(1, tls=strict.server)], station.serve) as server:
+        address = server.address("US*V2G*E1")
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        async with asyncio.timeout(SeccTimers().setup_s / 4):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_silent_connections_keep_no_vehicle_out(
+    station: Station, vehicle: UpdateVehicle, strict: Contexts, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with SeccServer([station.endpoint(1, tls=strict.server, max_connections=2)], station.serve) as server:
         address = server.address("US*V2G*E1")
         idle = [await asyncio.open_connection(address.host, address.port) for _ in range(2)]
-        reader, writer = await asyncio.open_connection(address.host, address.port)
+        told = await charge(address, vehicle, strict.client)
+        assert told[-1].reason is EndReason.STOPPED  # type: ignore[attr-defined]
+        reader, _ = idle[0]
         assert await reader.read() == b""
-        for _, idle_writer in (*idle, (reader, writer)):
-            idle_writer.close()
-    assert "2 connections are open already" in caplog.text
+        for _, writer in idle:
+            writer.close()
+    assert "2 connections are open already, and it is the oldest without a session" in caplog.text
 
 
 async def test_a_vehicle_that_falls_silent_in_the_loop_times_out(station: Station, vehicle: UpdateVehicle) -> None:
@@ -508,14 +539,47 @@ async def test_each_frame_is_one_write(station: Station, vehicle: UpdateVehicle)
 # ---- configuration ----
 
 
-async def test_a_port_that_is_taken_is_named_and_nothing_stays_open(station: Station) -> None:
+async def test_when_no_evse_opens_what_failed_is_named_and_nothing_stays_open(station: Station) -> None:
     async with SeccServer([station.endpoint(1)], station.serve) as server:
         taken = server.address("US*V2G*E1").port
-        second = SeccServer([station.endpoint(2), station.endpoint(3, tcp_port=taken)], station.serve)
-        with pytest.raises(NetworkError, match=rf"\[::1\]:{taken}: .*another program has this port"):
+        second = SeccServer(
+            [station.endpoint(2, interface="nosuch0"), station.endpoint(3, tcp_port=taken)], station.serve
+        )
+        with pytest.raises(NetworkError, match=rf"E2: .*nosuch0.*E3: .*:{taken}: .*another program has this port"):
             await second.start()
-        with pytest.raises(OSError, match="Connect"):
-            await asyncio.open_connection("::1", second.address("US*V2G*E2").port)
+        with pytest.raises(NetworkError, match="not listening"):
+            second.address("US*V2G*E3")
+
+
+async def test_an_evse_that_cannot_be_opened_keeps_nobody_else_and_is_tried_again(
+    station: Station, vehicle: UpdateVehicle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pyiso15118")
+    monkeypatch.setattr(server_module, "RETRY_S", 0.02)
+    blocker = SeccServer([station.endpoint(9)], station.serve)
+    await blocker.start()
+    taken = blocker.address("US*V2G*E9").port
+    async with SeccServer([station.endpoint(1), station.endpoint(2, tcp_port=taken)], station.serve) as server:
+        assert list(server.problems) == ["US*V2G*E2"]
+        assert "another program has this port" in server.problems["US*V2G*E2"]
+        assert await charge(server.address("US*V2G*E1"), vehicle)
+        await asyncio.sleep(0.1)
+        assert caplog.text.count("US*V2G*E2: no vehicle can connect") == 1
+        await blocker.close()
+        async with asyncio.timeout(5.0):
+            while server.problems:
+                await asyncio.sleep(0.01)
+        assert await charge(server.address("US*V2G*E2"), vehicle)
+        assert station.end(2).reason is station.end(1).reason
+
+
+async def test_an_evse_whose_discovery_fails_does_not_listen_at_all(station: Station, unused_udp_port: int) -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as blocker:
+        blocker.bind(("::", unused_udp_port))
+        async with SeccServer([station.endpoint(1), station.endpoint(2, sdp_port=unused_udp_port)], station.serve) as s:
+            assert list(s.problems) == ["US*V2G*E2"]
+            with pytest.raises(NetworkError, match="not listening"):
+                s.address("US*V2G*E2")
 
 
 def test_tcp_ports_are_those_the_standard_allows(station: Station) -> None:
@@ -571,4 +635,5 @@ async def test_a_session_on_a_bare_socket_reads_requests_in_pieces(station: Stat
         header = await reader.readexactly(8)
         assert header[:4].hex() == "01fe8001"
         writer.close()
-    assert logging.getLogger("pyiso15118").name == "pyiso15118"
+    received = [e.name for e in station.told["US*V2G*E1"] if isinstance(e, MessageReceived)]
+    assert received == ["supportedAppProtocolReq"]

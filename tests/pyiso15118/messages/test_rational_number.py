@@ -57,6 +57,7 @@ def test_what_is_no_finite_number_is_refused(value: float) -> None:
         RationalNumberType.of(value)
 
 
-def test_what_is_too_large_is_refused() -> None:
+@pytest.mark.parametrize("value", [3.3e131, 10**400, -(10**400)], ids=["float", "integer", "negative integer"])
+def test_what_is_too_large_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="beyond the largest"):
-        RationalNumberType.of(3.3e131)
+        RationalNumberType.of(value)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyiso15118.commands import CableCheckFinished
+from pyiso15118.commands import Abort, CableCheckFinished
 from pyiso15118.events import (
     CableCheckRequested,
     ChargeLoopReceived,
@@ -24,7 +24,8 @@ from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.messages import dc
 from pyiso15118.secc import SeccConfig, State
-from pyiso15118.secc.handlers_dc import handle_charge_loop, handle_pre_charge, loop_limits
+from pyiso15118.secc.handlers_dc import handle_charge_loop, handle_power_delivery, handle_pre_charge
+from pyiso15118.secc.limits import loop_limits
 from pyiso15118.secc.session import Hold, Reply, Session, Situation
 
 Code = ct.responseCodeType
@@ -77,8 +78,13 @@ def test_negative_discharge_limits_of_the_vehicle_count_by_magnitude(secc_bench:
     [
         ({"EVMaximumVoltage": 100.0, "EVMinimumVoltage": 50.0}, "does not meet"),
         ({"EVMaximumVoltage": 1500.0, "EVMinimumVoltage": 1000.0}, "does not meet"),
-        ({"EVMaximumVoltage": 200.0}, "voltage range is 300..200 V"),
+        ({"EVMaximumVoltage": 200.0}, "min_voltage_v is 300, above the maximum of 200"),
+        ({"EVMaximumVoltage": 0.0, "EVMinimumVoltage": 0.0}, "does not meet"),
+        ({"EVMinimumVoltage": -500.0}, "min_voltage_v is -500"),
         ({"EVMaximumChargePower": -1.0}, "max_charge_power_w is -1"),
+        ({"EVMaximumChargePower": 2e9}, "max_charge_power_w is 2e+09"),
+        ({"EVMinimumChargePower": 12_000.0}, "min_charge_power_w is 12000, above the maximum of 11000"),
+        ({"EVMinimumDischargeCurrent": 31.0}, "min_discharge_current_a is 31, above"),
     ],
 )
 def test_limits_with_nothing_in_common_are_a_wrong_charge_parameter(
@@ -160,12 +166,58 @@ def test_a_new_pre_charge_target_is_told_again_the_same_one_is_not(secc_bench: A
     assert targets == [400, 410]
 
 
-@pytest.mark.parametrize("target", [921, -1])
-def test_a_pre_charge_target_outside_the_ratings_fails(secc_bench: Any, target: float) -> None:
-    bench = secc_bench().reach(State.PRE_CHARGE)
+@pytest.mark.parametrize("target", [921, -1, 0, 100, 299, 451, 900, 20_000])
+@pytest.mark.parametrize("state", [State.PRE_CHARGE, State.POWER_DELIVERY])
+def test_a_pre_charge_target_outside_what_both_sides_bear_fails(secc_bench: Any, state: State, target: float) -> None:
+    bench = secc_bench().reach(state)
     request = bench.request(State.PRE_CHARGE, EVTargetVoltage=rational(target))
     assert bench.ask(request).ResponseCode is Code.FAILED
-    assert not any(isinstance(e, PreChargeRequested) for e in bench.told)
+    assert not any(isinstance(e, PreChargeRequested) and e.target_voltage_v == target for e in bench.told)
+    assert "have only 300..450 V in common" in bench.end.detail
+
+
+@pytest.mark.parametrize("target", [300, 400, 450])
+def test_pre_charge_targets_within_both_windows_are_served(secc_bench: Any, target: float) -> None:
+    bench = secc_bench().reach(State.PRE_CHARGE)
+    assert bench.ask(bench.request(State.PRE_CHARGE, EVTargetVoltage=rational(target))).ResponseCode is Code.OK
+    assert bench.ask(bench.request(State.POWER_DELIVERY)).ResponseCode is Code.OK
+    assert bench.machine.state is State.CHARGE_LOOP
+
+
+def test_power_delivery_does_not_start_at_a_target_nobody_bears(evse_limits: DcLimits, secc_bench: Any) -> None:
+    request = secc_bench().request(State.POWER_DELIVERY)
+    evse = replace(secc_bench().evse, contactors_closed=True)
+    for target in (None, 0.0, 100.0, 921.0):
+        session = Session(pre_charge_target_v=target)
+        reply = handle_power_delivery(
+            request, situation(evse_limits, session=session, evse=replace(evse, present_voltage_v=target or 0.0))
+        )
+        assert isinstance(reply, Reply)
+        assert reply.response.ResponseCode is Code.FAILED_PowerDeliveryNotApplied
+        assert not reply.session.charging
+
+
+@pytest.mark.parametrize("how", ["abort", "eof", "stop"])
+def test_a_session_that_ends_in_pre_charge_tells_the_owner_to_remove_voltage(secc_bench: Any, how: str) -> None:
+    bench = secc_bench().reach(State.PRE_CHARGE)
+    bench.ask(bench.request(State.PRE_CHARGE))
+    if how == "abort":
+        bench.command(Abort(reason="operator"))
+    elif how == "eof":
+        bench.machine.receive_eof(bench.now)
+        bench._take_events()
+    else:
+        bench.ask(bench.request(State.POWER_DELIVERY, ChargeProgress=Progress.Stop))
+    kinds = [type(e) for e in bench.told]
+    assert kinds.count(PowerDeliveryStopped) == 1
+    assert kinds.count(PowerDeliveryStarted) == 0
+
+
+@pytest.mark.parametrize("state", [State.CABLE_CHECK, State.PRE_CHARGE])
+def test_before_the_first_pre_charge_request_there_is_no_voltage_to_remove(secc_bench: Any, state: State) -> None:
+    bench = secc_bench().reach(state)
+    bench.command(Abort(reason="operator"))
+    assert PowerDeliveryStopped not in [type(e) for e in bench.told]
 
 
 def test_an_evse_that_says_nothing_fails_pre_charge(secc_bench: Any) -> None:
@@ -259,13 +311,28 @@ def test_stop_waits_until_the_current_is_gone(secc_bench: Any) -> None:
     assert sum(isinstance(e, PowerDeliveryStopped) for e in bench.events) == 1
 
 
-def test_stop_is_answered_after_a_second_even_if_current_still_flows(secc_bench: Any) -> None:
+def test_stop_fails_if_current_still_flows_after_a_second(secc_bench: Any) -> None:
     bench = secc_bench().reach(State.CHARGE_LOOP)
-    bench.update(present_current_a=-25.0)
+    bench.update(present_current_a=-60.0)
     del bench.answers[PowerDeliveryStopped]
     stop = bench.request(State.POWER_DELIVERY, ChargeProgress=Progress.Stop)
     assert bench.feed(bench.frame(stop)) == []
-    assert [r.ResponseCode for r in bench.advance(1.0)] == [Code.OK]
+    assert bench.advance(0.9) == []
+    bench.update()
+    assert [r.ResponseCode for r in bench.advance(0.1)] == [Code.FAILED_PowerDeliveryNotApplied]
+    assert "-60.0 A still flow 1 s after" in bench.end.detail
+    assert sum(isinstance(e, PowerDeliveryStopped) for e in bench.events) == 1
+
+
+def test_stop_fails_if_nobody_knows_whether_current_flows(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench.update(present_current_a=-60.0)
+    del bench.answers[PowerDeliveryStopped]
+    bench.advance(0.1)
+    stop = bench.request(State.POWER_DELIVERY, ChargeProgress=Progress.Stop)
+    assert bench.feed(bench.frame(stop)) == []
+    assert [r.ResponseCode for r in bench.advance(1.0)] == [Code.FAILED_PowerDeliveryNotApplied]
+    assert "no state of the EVSE younger than 1 s" in bench.end.detail
 
 
 # ---- charge loop ----

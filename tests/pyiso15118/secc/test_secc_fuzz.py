@@ -7,7 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyiso15118.events import EndReason, PowerDeliveryStarted, PowerDeliveryStopped, SessionEnded
+from pyiso15118.commands import Authorize, CableCheckFinished
+from pyiso15118.errors import LocalProtocolError
+from pyiso15118.events import (
+    ChargeLoopReceived,
+    EndReason,
+    PowerDeliveryStarted,
+    PowerDeliveryStopped,
+    PreChargeRequested,
+    SessionEnded,
+)
+from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import State
 from pyiso15118.v2gtp import encode_frame
@@ -18,16 +28,32 @@ RATIONALS = st.builds(ct.RationalNumberType, Exponent=st.integers(-128, 127), Va
 
 
 def assert_declared_behaviour(bench: Any) -> None:
-    """Energy events pair up, SessionEnded is last and single, every answer is one of the standard's."""
-    started = sum(isinstance(e, PowerDeliveryStarted) for e in bench.events)
-    stopped = sum(isinstance(e, PowerDeliveryStopped) for e in bench.events)
-    ended = [i for i, e in enumerate(bench.events) if isinstance(e, SessionEnded)]
-    assert stopped <= started <= 1
+    """Energy starts once and stops once, only ever on in a sound EVSE; SessionEnded is last and single."""
+    kinds = [type(e) for e in bench.told]
+    started, stopped = kinds.count(PowerDeliveryStarted), kinds.count(PowerDeliveryStopped)
+    assert started <= 1
+    assert stopped <= 1
+    if stopped:
+        assert PreChargeRequested in kinds[: kinds.index(PowerDeliveryStopped)]
+        assert PowerDeliveryStarted not in kinds[kinds.index(PowerDeliveryStopped) :]
     if bench.machine.closed:
-        assert ended == [len(bench.events) - 1]
-        assert stopped == started
+        assert kinds.index(SessionEnded) == len(kinds) - 1
+        assert stopped == (PreChargeRequested in kinds)
     else:
-        assert ended == []
+        assert SessionEnded not in kinds
+    assert_energy_is_sound(bench)
+
+
+def assert_energy_is_sound(bench: Any) -> None:
+    kinds = [type(e) for e in bench.told]
+    if PowerDeliveryStarted in kinds and PowerDeliveryStopped not in kinds:
+        assert bench.evse.fault is None
+        assert bench.evse.contactors_closed
+        assert bench.now - bench.told_at <= bench.config.evse_state_max_age_s
+        assert 300 <= bench.machine.session.pre_charge_target_v <= 450
+        assert not bench.bad_news
+        if ChargeLoopReceived in kinds:
+            assert bench.now - bench.answered_at <= bench.config.timers.sequence_charge_loop_s
 
 
 @pytest.mark.parametrize("payload_type", [0x8001, 0x8002, 0x8003, 0x8004])
@@ -102,3 +128,46 @@ def with_numbers(message: Any, numbers: Any) -> Any:
         elif isinstance(value, msgspec.Struct) and name != "Header":
             changes[name] = with_numbers(value, numbers)
     return msgspec.structs.replace(message, **changes)
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from(STATES)),
+    st.tuples(st.just("ask"), st.just(State.CHARGE_LOOP)),
+    st.tuples(st.just("deliver"), st.sampled_from(list(cm.chargeProgressType))),
+    st.tuples(st.just("start at"), st.sampled_from([0, 100, 350, 400, 900])),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 0.4, 0.6, 0.9, 1.1, 30.0])),
+    st.tuples(st.just("update"), st.sampled_from([{}, {"present_current_a": 60.0}, {"present_voltage_v": 380.0}])),
+    st.tuples(st.just("break"), st.sampled_from([{"fault": "hot"}, {"contactors_closed": False}])),
+    st.tuples(
+        st.just("tell"),
+        st.sampled_from([CableCheckFinished(passed=False), Authorize(granted=False), Authorize(granted=True)]),
+    ),
+)
+
+
+@settings(FUZZ, max_examples=150)
+@given(first=st.sampled_from([State.PRE_CHARGE, State.POWER_DELIVERY, State.CHARGE_LOOP]), steps=st.lists(STEPS))
+def test_energy_is_never_on_in_an_evse_that_is_not_sound(
+    secc_bench: Any, first: State, steps: list[tuple[str, Any]]
+) -> None:
+    bench = secc_bench().reach(first)
+    for kind, what in steps:
+        match kind:
+            case "ask":
+                bench.ask(bench.request(what))
+            case "deliver":
+                bench.ask(bench.request(State.POWER_DELIVERY, ChargeProgress=what))
+            case "start at":
+                value = ct.RationalNumberType.of(what)
+                bench.ask(bench.request(State.PRE_CHARGE, EVTargetVoltage=value))
+                bench.ask(bench.request(State.POWER_DELIVERY))
+            case "wait":
+                bench.advance(what)
+            case "update" | "break":
+                bench.update(**what)
+            case "tell":
+                try:
+                    bench.command(what)
+                except LocalProtocolError:
+                    continue
+        assert_declared_behaviour(bench)

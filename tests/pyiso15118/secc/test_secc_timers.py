@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 
+from pyiso15118.commands import Authorize
 from pyiso15118.events import AuthorizationRequested, CableCheckRequested, EndReason, PowerDeliveryStopped, SessionEnded
+from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import State
 from pyiso15118.timers import SeccTimers
 
 Code = ct.responseCodeType
+Progress = cm.chargeProgressType
 EVERY_STATE = [s for s in State if s not in (State.ENDED, State.APP_PROTOCOL, State.WELDING_DETECTION)]
 
 
@@ -55,9 +58,99 @@ def test_half_a_second_of_silence_ends_the_loop_and_energy(secc_bench: Any) -> N
 def test_the_loop_timeout_can_be_raised(secc_bench: Any) -> None:
     bench = secc_bench(timers=SeccTimers(sequence_charge_loop_s=2.0)).reach(State.CHARGE_LOOP)
     bench.ask(bench.request(State.CHARGE_LOOP))
-    bench.advance(1.9)
-    bench.update()
+    for _ in range(2):
+        bench.advance(0.95)
+        bench.update()
     assert bench.ask(bench.request(State.CHARGE_LOOP)).ResponseCode is Code.OK
+
+
+@pytest.mark.parametrize("progress", [Progress.Standby, Progress.ScheduleRenegotiation, Progress.Start])
+def test_a_declined_power_delivery_does_not_lengthen_the_loop_timeout(secc_bench: Any, progress: Progress) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench.ask(bench.request(State.CHARGE_LOOP))
+    bench.ask(bench.request(State.POWER_DELIVERY, ChargeProgress=progress))
+    assert bench.machine.next_deadline() == bench.now + 0.5
+    bench.advance(0.51)
+    assert [type(e) for e in bench.told[-2:]] == [PowerDeliveryStopped, SessionEnded]
+    assert bench.end.reason is EndReason.TIMEOUT_SECC
+
+
+def test_the_first_loop_request_may_be_seconds_away(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    for _ in range(50):
+        bench.advance(0.9)
+        bench.update()
+    assert bench.ask(bench.request(State.CHARGE_LOOP)).ResponseCode is Code.OK
+
+
+def test_every_deadline_that_has_passed_is_acted_on(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench.now += 61.0
+    bench.machine.handle_timer(bench.now)
+    bench._take_events()
+    assert [type(e) for e in bench.told[-2:]] == [PowerDeliveryStopped, SessionEnded]
+    assert "no state of the EVSE" in bench.told[-2].reason
+    assert bench.end.reason is EndReason.TIMEOUT_SECC
+
+
+ONGOING = ct.processingType.Ongoing
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "changes", "limit_s"),
+    [
+        (State.SERVICE_SELECTION, State.SERVICE_DETAIL, {}, 60.0),
+        (State.AUTHORIZATION, State.AUTHORIZATION, {}, 900.0),
+        (State.PRE_CHARGE, State.PRE_CHARGE, {}, 60.0),
+        (State.POWER_DELIVERY, State.POWER_DELIVERY, {"EVProcessing": ONGOING}, 60.0),
+        (State.POWER_DELIVERY, State.POWER_DELIVERY, {"ChargeProgress": Progress.Standby}, 60.0),
+    ],
+)
+def test_a_vehicle_that_asks_the_same_for_ever_is_given_up(
+    secc_bench: Any, state: State, asked: State, changes: dict[str, Any], limit_s: float
+) -> None:
+    bench = secc_bench()
+    del bench.answers[AuthorizationRequested]
+    if state is not State.AUTHORIZATION:
+        bench.command(Authorize(granted=True))
+    bench.reach(state)
+    start = bench.now
+    while (response := bench.ask(bench.request(asked, **changes))).ResponseCode is not Code.FAILED:
+        assert bench.now - start < limit_s
+        bench.advance(5.0)
+        bench.update()
+    assert bench.now - start >= limit_s - 5.0
+    assert type(response).__name__.removesuffix("Res") in bench.end.detail
+    assert f"repeated for {limit_s:g} s" in bench.end.detail
+
+
+def test_welding_detection_has_an_end(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench.ask(bench.request(State.POWER_DELIVERY, ChargeProgress=Progress.Stop))
+    for _ in range(2):
+        assert bench.ask(bench.request(State.WELDING_DETECTION)).ResponseCode is Code.OK
+        bench.advance(59.0)
+        bench.update()
+    assert bench.ask(bench.request(State.WELDING_DETECTION)).ResponseCode is Code.FAILED
+
+
+def test_stop_is_served_however_long_the_vehicle_hesitated(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.POWER_DELIVERY)
+    for _ in range(2):
+        bench.ask(bench.request(State.POWER_DELIVERY, EVProcessing=ONGOING))
+        bench.advance(50.0)
+        bench.update()
+    assert bench.ask(bench.request(State.POWER_DELIVERY, ChargeProgress=Progress.Stop)).ResponseCode is Code.OK
+
+
+def test_a_loop_request_ends_a_series_of_power_deliveries(secc_bench: Any) -> None:
+    bench = secc_bench(timers=SeccTimers(power_delivery_series_s=1.0)).reach(State.CHARGE_LOOP)
+    for _ in range(10):
+        assert bench.ask(bench.request(State.CHARGE_LOOP)).ResponseCode is Code.OK
+        standby = bench.request(State.POWER_DELIVERY, ChargeProgress=Progress.Standby)
+        assert bench.ask(standby).ResponseCode is Code.WARNING_StandbyNotAllowed
+        bench.advance(0.4)
+        bench.update()
 
 
 def test_a_skipped_frame_does_not_restart_the_loop_timeout(secc_bench: Any) -> None:

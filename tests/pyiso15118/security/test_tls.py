@@ -8,13 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
+from pyiso15118.errors import LocalProtocolError
 from pyiso15118.security import (
+    Authority,
+    Credential,
+    CredentialFiles,
     Curve,
     Pki,
     TlsError,
     TlsProfile,
     check_connection,
+    check_context,
     client_context,
     describe_gaps,
     openssl_conf_active,
@@ -26,13 +33,14 @@ from pyiso15118.security import (
 )
 
 STRICT, COMPAT = TlsProfile.STRICT, TlsProfile.COMPAT
+KEY_USAGE = x509.KeyUsage(True, False, False, False, True, False, False, False, False)
 
 
 class Site:
     """Files of one PKI and contexts made from them."""
 
     def __init__(self, folder: Path, curve: Curve) -> None:
-        pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1), curve=curve)
+        self.pki = pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1), curve=curve)
         self.secc = write_credential(pki.secc("US*V2G*E1"), folder, "secc")
         self.vehicle = write_credential(pki.vehicle("WMIV1234567890ABCDEX"), folder, "vehicle")
         self.v2g_root = write_trust_anchor(pki.v2g_root, folder, "v2g_root")
@@ -188,9 +196,159 @@ def test_missing_and_mismatched_files_are_named(p521: Site, p256: Site, tmp_path
         server_context(STRICT, p521.secc.chain, p521.secc.key, [])
 
 
+# ---- who the peer is ----
+
+
+def leaf(
+    authority: Authority,
+    folder: Path,
+    *,
+    domain: str | None,
+    ca: bool = False,
+    usage: x509.KeyUsage | None = KEY_USAGE,
+) -> CredentialFiles:
+    """A certificate below a sub CA, with the traits that an honest one does not have."""
+    issuer, curve = authority.credential, Curve.SECP521R1
+    key = curve.generate()
+    name = [x509.NameAttribute(NameOID.COMMON_NAME, "LEAF")]
+    name += [x509.NameAttribute(NameOID.DOMAIN_COMPONENT, domain)] if domain else []
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(name))
+        .issuer_name(issuer.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    if usage is not None:
+        builder = builder.add_extension(usage, critical=True)
+    certificate = builder.sign(issuer.key, curve.digest)
+    return write_credential(Credential(certificate, key, (issuer.certificate,)), folder, f"leaf-{domain}")
+
+
+def agreed(
+    site: Site, profile: TlsProfile, *, secc: CredentialFiles | None = None, vehicle: CredentialFiles | None = None
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """A handshake in which both sides trust both roots, so that nothing but the role tells them apart."""
+    secc, vehicle = secc or site.secc, vehicle or site.vehicle
+    anchors = [site.v2g_root, site.oem_root]
+    return handshake(
+        server_context(profile, secc.chain, secc.key, anchors),
+        client_context(profile, vehicle.chain, vehicle.key, anchors),
+    )
+
+
+@pytest.mark.parametrize("profile", [STRICT, COMPAT])
+@pytest.mark.parametrize("domain", ["CPO", "MO", "CPS", "cpo"])
+def test_a_leaf_of_another_role_is_no_vehicle(p521: Site, tmp_path: Path, profile: TlsProfile, domain: str) -> None:
+    ours, _ = agreed(p521, profile, vehicle=leaf(p521.pki.cpo_sub_ca, tmp_path, domain=domain))
+    with pytest.raises(TlsError, match=f"vehicle showed a certificate with domain component {domain.upper()}"):
+        check_connection(profile, ours)
+
+
+@pytest.mark.parametrize("profile", [STRICT, COMPAT])
+def test_a_vehicle_cannot_pass_for_a_secc(p521: Site, profile: TlsProfile) -> None:
+    ours, theirs = agreed(p521, profile, secc=p521.vehicle)
+    check_connection(profile, ours)
+    with pytest.raises(TlsError, match="SECC showed a certificate with domain component OEM"):
+        check_connection(profile, theirs)
+
+
+def test_a_secc_without_role_passes_in_compat_alone(p521: Site, tmp_path: Path) -> None:
+    nameless = leaf(p521.pki.cpo_sub_ca, tmp_path, domain=None)
+    check_connection(COMPAT, agreed(p521, COMPAT, secc=nameless)[1])
+    with pytest.raises(TlsError, match="no domain component of ISO 15118"):
+        check_connection(STRICT, agreed(p521, STRICT, secc=nameless)[1])
+
+
+@pytest.mark.parametrize("profile", [STRICT, COMPAT])
+def test_an_authority_identifies_nobody(p521: Site, tmp_path: Path, profile: TlsProfile) -> None:
+    authority = leaf(p521.pki.oem_root, tmp_path, domain="OEM", ca=True)
+    with pytest.raises(TlsError, match="certification authority"):
+        check_connection(profile, agreed(p521, profile, vehicle=authority)[0])
+
+
+@pytest.mark.parametrize(("profile", "accepted"), [(STRICT, False), (COMPAT, True)])
+def test_key_usage_may_be_absent_in_compat_alone(
+    p521: Site, tmp_path: Path, profile: TlsProfile, accepted: bool
+) -> None:
+    ours, _ = agreed(p521, profile, vehicle=leaf(p521.pki.oem_sub_ca, tmp_path, domain="OEM", usage=None))
+    if accepted:
+        check_connection(profile, ours)
+    else:
+        with pytest.raises(TlsError, match="digitalSignature"):
+            check_connection(profile, ours)
+
+
+class Shown:
+    """A connection whose handshake is over, as far as the check looks at it."""
+
+    server_side = True
+
+    def __init__(self, der: bytes) -> None:
+        self._der = der
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def cipher(self) -> tuple[str, str, int]:
+        return ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)
+
+    def getpeercert(self, binary_form: bool) -> bytes:
+        assert binary_form
+        return self._der
+
+
+def der_of(files: CredentialFiles) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(files.chain.read_text().split("-----END CERTIFICATE-----")[0] + END)
+
+
+END = "-----END CERTIFICATE-----\n"
+
+
+def test_a_key_that_may_not_sign_identifies_nobody(p521: Site, tmp_path: Path) -> None:
+    usage = x509.KeyUsage(False, False, False, False, True, False, False, False, False)
+    shown = Shown(der_of(leaf(p521.pki.oem_sub_ca, tmp_path, domain="OEM", usage=usage)))
+    for profile in (STRICT, COMPAT):
+        with pytest.raises(TlsError, match="digitalSignature"):
+            check_connection(profile, shown)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tag", [0x09, 0x19], ids=["a real number as name", "a graphic string as name"])
+def test_a_certificate_that_cannot_be_read_is_an_error_of_tls(p521: Site, tag: int) -> None:
+    der = bytearray(der_of(p521.vehicle))
+    name = der.rindex(b"WMIV1234567890ABCDEX")
+    der[name - 2] = tag
+    for ask in (lambda shown: check_connection(STRICT, shown), peer_identity):
+        with pytest.raises(TlsError, match="the peer's certificate cannot be read"):
+            ask(Shown(bytes(der)))  # type: ignore[arg-type]
+
+
+# ---- which context serves which profile ----
+
+
+def test_a_context_serves_the_profile_and_side_it_was_made_for(p521: Site) -> None:
+    strict, compat = p521.server(STRICT), p521.server(COMPAT)
+    check_context(STRICT, strict, server_side=True)
+    check_context(COMPAT, compat, server_side=True)
+    check_context(COMPAT, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server_side=True)
+    with pytest.raises(LocalProtocolError, match="made for profile compat, not for strict"):
+        check_context(STRICT, compat, server_side=True)
+    with pytest.raises(LocalProtocolError, match="made for profile strict, not for compat"):
+        check_context(COMPAT, strict, server_side=True)
+    with pytest.raises(LocalProtocolError, match="for the SECC"):
+        check_context(STRICT, strict, server_side=False)
+    with pytest.raises(LocalProtocolError, match=r"strict needs a context of server_context\(\)"):
+        check_context(STRICT, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server_side=True)
+
+
 def test_gaps_are_said_plainly() -> None:
     strict, compat = " ".join(describe_gaps(STRICT)), " ".join(describe_gaps(COMPAT))
-    assert ("x448" in strict) is not openssl_conf_active()
+    assert "x448" in strict
+    assert ("OPENSSL_CONF" in strict) is not openssl_conf_active()
     assert "OCSP" in strict
     assert "P-256" in compat
 
@@ -214,17 +372,24 @@ def handshake(server, client):
             except ssl.SSLWantReadError:
                 pass
     return s
-for group, expected in (('X448', True), ('secp521r1', True), ('prime256v1', False), ('X25519', False)):
-    client = client_context(TlsProfile.STRICT, p521/'vehicle.pem', p521/'vehicle.key', [p521/'v2g_root.pem'])
-    client.set_ecdh_curve(group)
-    try:
-        agreed = handshake(strict, client).version() == 'TLSv1.3'
-    except ssl.SSLError:
-        agreed = False
-    assert agreed is expected, group
+def groups(server, profile, folder):
+    served = set()
+    for group in ('X448', 'secp521r1', 'prime256v1', 'X25519'):
+        client = client_context(profile, folder/'vehicle.pem', folder/'vehicle.key', [folder/'v2g_root.pem'])
+        client.set_ecdh_curve(group)
+        try:
+            if handshake(server, client).version() == 'TLSv1.3':
+                served.add(group)
+        except ssl.SSLError:
+            pass
+    return served
+found = groups(strict, TlsProfile.STRICT, p521)
+assert found == {'secp521r1'}, found
+found = groups(compat, TlsProfile.COMPAT, p256)
+assert found == {'secp521r1', 'X448', 'prime256v1'}, found
 client = client_context(TlsProfile.COMPAT, p256/'vehicle.pem', p256/'vehicle.key', [p256/'v2g_root.pem'])
 assert handshake(compat, client).version() == 'TLSv1.3'
-assert not any('x448' in gap for gap in describe_gaps(TlsProfile.STRICT))
+assert not any('OPENSSL_CONF' in gap for gap in describe_gaps(TlsProfile.STRICT))
 """
     environment = os.environ | {"OPENSSL_CONF": str(openssl_conf_path())}
     arguments = [sys.executable, "-c", code, str(p521.v2g_root.parent), str(p256.v2g_root.parent)]

@@ -30,7 +30,7 @@ def configure(tmp_path: Path) -> Configure:
 
     def write(main: str = BASE, **dropins: str) -> Path:
         (tmp_path / "v2g.yaml").write_text(main, encoding="utf-8")
-        (tmp_path / "sensor_map.conf").touch()
+        (tmp_path / "sensor_map.conf").write_text("[top_oil_c]\n")
         (tmp_path / "conf.d").mkdir(exist_ok=True)
         for name, text in dropins.items():
             (tmp_path / "conf.d" / f"{name}.yaml").write_text(text, encoding="utf-8")

@@ -298,3 +298,36 @@ def test_five_hundred_evses_load(configure: Configure) -> None:
         f"site: {{id: s}}\ntransformer: {{id: T, rated_kva: 2500}}\ngrid: {{nominal_voltage_v: 277}}\nevses:\n{entries}"
     )
     assert len(load(configure(text)).config.evses) == 500
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ("grid: {nominal_frequency_hz: 50}", "grid", "no verified trip settings"),
+        ("breaker: {opening_time_s: 0.12}", "breaker.opening_time_s", "must open within 0.055 s"),
+        ("waveform: {max_age_s: 0.15}", "waveform.max_age_s", "cannot keep the clearing time of OF2"),
+    ],
+)
+def test_what_the_guard_refuses_at_its_start_is_refused_here(
+    configure: Configure, text: str, path: str, reason: str
+) -> None:
+    (found,) = problems(configure(**{"50-x": text}))
+    assert found.path == path
+    assert reason in found.reason
+
+
+def test_old_samples_allowed_by_name_are_remarked(configure: Configure) -> None:
+    loaded = load(configure(**{"50-x": "waveform: {max_age_s: 0.15, allow_slow: true}"}))
+    assert any("clearing times of IEEE 1547 are not kept" in warning for warning in loaded.warnings)
+    quick = load(configure(**{"50-x": "waveform: {max_age_s: 0.04, allow_slow: true}"}))
+    assert not any("clearing times" in warning for warning in quick.warnings)
+
+
+@pytest.mark.parametrize("text", ["", "[ambient_c]\nsource = modbus\n", "no section at all\n"])
+def test_a_sensor_map_without_top_oil_is_refused(configure: Configure, text: str) -> None:
+    config_dir = configure()
+    (config_dir / "sensor_map.conf").write_text(text)
+    (found,) = problems(config_dir)
+    assert found.path == "sensor_map"
+    assert "sensor_map.conf" in found.reason
+    assert "without a top-oil transducer no power is permitted" in found.remedy

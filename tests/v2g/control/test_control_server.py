@@ -225,7 +225,7 @@ async def test_a_peer_that_does_not_read_its_answers_is_dropped(site: Any, monke
 
 
 async def test_clients_are_counted(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_CLIENTS", 3)
+    monkeypatch.setattr(server_module, "MAX_CLIENTS", 11)
     monkeypatch.setattr(server_module, "MAX_CLIENTS_OF_ONE_USER", 2)
     first, _ = [await site.greeted("v2g-viewer") for _ in range(2)]
     third = await site.connect()
@@ -237,6 +237,87 @@ async def test_clients_are_counted(site: Any, monkeypatch: pytest.MonkeyPatch) -
             break
         await asyncio.sleep(0.01)
     await site.greeted("v2g-viewer")
+
+
+async def test_viewers_leave_room_for_operators_and_all_others_for_root(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MAX_CLIENTS", 4)
+    monkeypatch.setattr(server_module, "RESERVED_CLIENTS", 2)
+    uids = iter(range(1000, 1010))
+    monkeypatch.setattr(server_module, "peer", lambda connection: (1, next(uids), 1))
+    for _ in range(2):
+        await site.greeted("v2g-viewer")
+    turned_away = await site.connect()
+    assert code_of(await turned_away.line()) == -32001
+    assert await turned_away.line() is None
+    for _ in range(2):
+        await site.greeted("v2g-operator")
+    assert code_of(await (await site.connect()).line()) == -32001
+    monkeypatch.setattr(server_module, "peer", lambda connection: (1, 0, 0))
+    await site.greeted()
+
+
+async def test_who_asks_for_nothing_is_let_go_unless_subscribed(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "IDLE_TIMEOUT_S", 0.05)
+    idle, listener = await site.greeted("v2g-viewer"), await site.greeted("v2g-viewer")
+    await listener.call("subscribe")
+    assert await idle.line() is None
+    assert site.server.subscribers == 1
+    site.server.broadcast("status", {"n": 1})
+    assert await listener.line() == {"jsonrpc": "2.0", "method": "status", "params": {"n": 1}}
+
+
+async def test_audit_lines_of_calls_that_change_nothing_are_bounded_and_counted(site: Any) -> None:
+    peers = [await site.greeted("v2g-operator") for _ in range(4)]
+    for _ in range(20):
+        for peer in peers:
+            await peer.call("status")
+            await peer.call("nonsense")
+    assert len(site.audit) == 50
+    await peers[0].call("dispatch", DISPATCH)
+    assert site.audit[-1][0] == "CALL"
+    assert site.audit[-1][1]["left_out_before"] == 4 + 4 * 40 - 50
+    for _ in range(60):
+        await peers[0].call("dispatch", DISPATCH)
+    told = [fields for _, fields in site.audit if fields["method"] == "dispatch"]
+    assert len(told) == 61
+    assert "left_out_before" not in told[-1]
+
+
+async def test_a_user_that_comes_anew_has_no_new_budget(site: Any) -> None:
+    for _ in range(30):
+        peer = await site.greeted("v2g-viewer")
+        await peer.call("status")
+        peer.writer.close()
+        await asyncio.sleep(0)
+    assert len(site.audit) == 50
+
+
+async def test_what_is_refused_is_clipped_in_the_audit(site: Any) -> None:
+    peer = await site.greeted("v2g-operator")
+    await peer.call("m" * 5000, {"p": "q" * 5000})
+    await peer.call("dispatch", {"mode": "fly" * 3, "x" * 5000: 1})
+    for _, fields in site.audit[1:]:
+        assert len(fields["method"]) <= 65
+        assert len(fields["params"]) <= 201
+        assert len(fields["reason"]) <= 201
+
+
+async def test_the_pace_is_of_a_user_not_of_a_connection(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    peers = [await site.greeted("v2g-viewer") for _ in range(4)]
+    monkeypatch.setattr(connection_module.asyncio, "sleep", pause)
+    for _ in range(60):
+        for peer in peers:
+            assert "result" in await peer.call("status")
+    assert len(pauses) == 4 + 4 * 60 - 200
 
 
 async def test_who_never_says_hello_is_let_go(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import grp
 import os
@@ -40,6 +41,23 @@ def test_existing_groups_get_an_access_list_entry_and_missing_ones_a_remark(path
         assert "takes no access list" in remarks[1]
     assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
     endpoint.close()
+
+
+def test_without_access_lists_nobody_is_told_to_join_the_daemons_group(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    endpoint = Endpoint(path)
+    listener, remarks = endpoint.open([grp.getgrgid(os.getgid()).gr_name])
+    listener.close()
+    endpoint.close()
+    assert len(remarks) == 1
+    assert "takes no access list (Operation not supported)" in remarks[0]
+    assert "a file system with POSIX access lists" in remarks[0]
+    assert "Do not add people to that group" in remarks[0]
 
 
 def test_a_stale_socket_file_is_replaced(path: Path) -> None:

@@ -182,3 +182,21 @@ def test_a_jump_of_all_phases_leaves_the_trip_range_within_15_ms(jump_deg):
             frequency_hz = estimate(estimator, volts[:end]).frequency_hz
             beyond += frequency_hz is not None and not 56.5 <= frequency_hz <= 62.0
         assert beyond / 3840 <= 0.015
+
+
+@pytest.mark.parametrize(("frequency_hz", "told_hz"), [(36.0, 39.0), (25.0, 39.0), (84.0, 81.0), (90.0, 81.0)])
+def test_one_sine_of_a_frequency_far_outside_is_told_as_the_end_of_the_range(frequency_hz, told_hz):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    found = estimate(estimator, three_phase(NOMINAL_V, estimator.window_samples, frequency_hz=frequency_hz))
+    assert found.frequency_hz == pytest.approx(told_hz)
+
+
+def test_a_current_channel_that_holds_one_value_does_not_move():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    n = estimator.window_samples
+    currents = np.zeros((n, 3))
+    currents[:, 1] = 5.0
+    currents[n // 2, 2] = 0.01
+    found = estimator.estimate(three_phase(NOMINAL_V, n), currents, NO_CURRENT[:n])
+    assert found.validity is Validity.VALID
+    assert found.transformer_moves == (False, False, True)

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from v2g.grid.enter_service import EnterService
 from v2g.grid.settings import SettingsError, default_enter_service_settings, default_trip_settings
-from v2g.grid.trip import MIN_INTENTIONAL_DELAY_S, TripLogic, TripTiming
+from v2g.grid.trip import (
+    MIN_INTENTIONAL_DELAY_S,
+    UNKNOWN_HELD_S,
+    TripLogic,
+    TripTiming,
+    require_young_samples,
+    tick_timing,
+)
 
 TRIPS = default_trip_settings("III", 60.0)
 TIMING = TripTiming(opening_time_s=0.05, voltage_latency_s=0.032, frequency_latency_s=0.065)
@@ -66,10 +73,56 @@ def test_an_unknown_frequency_holds_no_frequency_timer() -> None:
     assert logic.step(0.06, NORMAL, 63.0) is None
 
 
+def test_ticks_without_a_frequency_do_not_start_a_timer_of_300_s_over() -> None:
+    logic = TripLogic(TRIPS, TIMING)
+    trip, tick = None, 0
+    while trip is None and tick < 4000:
+        tick += 1
+        trip = logic.step(tick * 0.1, NORMAL, None if tick % 100 < 9 else 58.0)
+    assert trip is not None
+    assert trip.element == "UF1"
+    assert trip.picked_up_at_s == pytest.approx(0.9)
+    assert trip.at_s <= 302.0
+
+
+def test_a_frequency_unknown_for_longer_starts_the_timer_over() -> None:
+    logic = TripLogic(TRIPS, TIMING)
+    logic.step(0.0, NORMAL, 58.0)
+    logic.step(UNKNOWN_HELD_S, NORMAL, None)
+    assert logic.picked_up == ("UF1",)
+    logic.step(UNKNOWN_HELD_S + 0.01, NORMAL, None)
+    assert logic.picked_up == ()
+
+
+def test_a_frequency_back_in_range_starts_the_timer_over_at_once() -> None:
+    logic = TripLogic(TRIPS, TIMING)
+    logic.step(0.0, NORMAL, 58.0)
+    logic.step(0.1, NORMAL, None)
+    logic.step(0.2, NORMAL, 60.0)
+    assert logic.picked_up == ()
+
+
+def test_a_timer_runs_from_the_last_samples_before_the_event() -> None:
+    logic = TripLogic(TRIPS, TIMING)
+    delay_s = TIMING.intentional_delay_s(TRIPS.element("OV2"))
+    assert logic.step(10.0, (1.3, 1.0, 1.0), 60.0, 9.98) is None
+    trip = logic.step(9.98 + delay_s + 1e-6, (1.3, 1.0, 1.0), 60.0, 10.0)
+    assert trip is not None
+    assert trip.picked_up_at_s == 9.98
+
+
+def test_samples_may_be_as_old_as_the_strictest_clearing_time_leaves_room_for() -> None:
+    timing = tick_timing(0.05, 60.0)
+    assert timing.max_age_s(TRIPS) == pytest.approx(0.04)
+    require_young_samples(timing, TRIPS, 0.04)
+    with pytest.raises(SettingsError, match=r"waveform.max_age_s 0.15: .*allow_slow"):
+        require_young_samples(timing, TRIPS, 0.15)
+
+
 def test_a_breaker_too_slow_for_the_strictest_element_is_refused_with_the_time_it_would_need() -> None:
     slowest_s = 0.16 - 0.065 - 0.01 - MIN_INTENTIONAL_DELAY_S
     TripLogic(TRIPS, TripTiming(slowest_s, 0.032, 0.065))
-    with pytest.raises(SettingsError, match=r"OF2 .* must open within 0.065 s"):
+    with pytest.raises(SettingsError, match=r"OF2 .* must open within 0.050 s"):
         TripLogic(TRIPS, TripTiming(slowest_s + 0.001, 0.032, 0.065))
 
 

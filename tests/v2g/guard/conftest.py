@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,9 @@ class Site:
     def start(self) -> None:
         """A new process: nothing but the latch file is left of the old one."""
         self.latch = TripLatch(LatchStore(self.latch_path, "boot"), self.now_s, 1.7e9 + self.now_s)
+        self.tick = self.make_tick(self.settings(allow_slow=self.waveform_max_age_s > 0.04))
+
+    def settings(self, **changes: Any) -> TickSettings:
         settings = TickSettings(
             nominal_voltage_v=NOMINAL_V,
             nominal_frequency_hz=60.0,
@@ -129,6 +132,9 @@ class Site:
             opening_time_s=self.breaker.opening_s,
             waveform_max_age_s=self.waveform_max_age_s,
         )
+        return replace(settings, **changes)
+
+    def make_tick(self, settings: TickSettings) -> Tick:
         ports = Ports(
             open_waveform=lambda: self.waveform,
             breaker=self.breaker,
@@ -137,7 +143,7 @@ class Site:
             events=self,
             unix_s=lambda: 1.7e9 + self.now_s,
         )
-        self.tick = Tick(settings, ports, self.latch)
+        return Tick(settings, ports, self.latch)
 
     def publish(self, status: GuardStatus) -> None:
         self.statuses.append(status)

@@ -138,6 +138,7 @@ def test_every_status_reads_back_as_it_was_published(
         feeder_w=power / 5,
         feeder_var=power / 7,
         measured=flags[1],
+        load_measured=flags[0] != flags[2],
         enter_service_remaining_s=3.0,
         trip_element=element,
         trip_value=power,

@@ -262,7 +262,7 @@ def test_a_breaker_too_slow_for_the_clearing_time_is_refused(tmp_path) -> None:
         waveform_max_age_s=0.03,
     )
     latch = TripLatch(LatchStore(tmp_path / "latch.json", ""), 0.0, 0.0)
-    with pytest.raises(SettingsError, match=r"breaker.opening_time_s 0.1: OF2 .* must open within 0.065 s"):
+    with pytest.raises(SettingsError, match=r"breaker.opening_time_s 0.1: OF2 .* must open within 0.055 s"):
         Tick(settings, Ports(None, None, None, None, None, None), latch)  # type: ignore[arg-type]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from pathlib import Path
@@ -90,6 +91,35 @@ def test_a_socket_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
     assert len(seen) == 1
     second.close()
     first._socket.close()
+
+
+def test_another_users_command_is_refused_and_told(tmp_path: Path) -> None:
+    commands = CommandSocket(tmp_path / "tick.sock", uids={os.getuid() + 1})
+    done = threading.Event()
+    replies: list[CommandReply] = []
+
+    def ask() -> None:
+        replies.append(send_reset_trip(tmp_path / "tick.sock", "anna", 5.0))
+        done.set()
+
+    client = threading.Thread(target=ask)
+    client.start()
+    while not done.wait(0.001):
+        commands.poll(lambda command: pytest.fail(f"handled {command}"))
+    client.join()
+    assert replies == [CommandReply(accepted=False, message=f"user {os.getuid()} may not command v2g-guard tick")]
+    commands.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_the_kernel_tells_who_sent_a_command(served) -> None:
+    commands, path = served
+    os.setreuid(65534, -1)
+    try:
+        raw(path, b'{"command":"reset_trip"}')
+    finally:
+        os.setreuid(0, -1)
+    commands.poll(lambda command: pytest.fail(f"handled {command}"))
 
 
 def test_an_unusable_directory_is_told_with_its_remedy(tmp_path: Path) -> None:

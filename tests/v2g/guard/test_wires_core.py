@@ -262,7 +262,7 @@ class TestOpening:
         got = one(core).command
         assert got == DcEvseCommand(target_voltage_v=400, close_contactors=True, lock_connector=True)
         core.observe_output(output(present_current_a=0.5))
-        assert one(core).command == DcEvseCommand(target_voltage_v=400)
+        assert one(core).command == DcEvseCommand(target_voltage_v=400, lock_connector=True)
 
     @pytest.mark.parametrize(
         "changes", [{"fault": "contactor welded"}, {"insulation": Insulation.FAULT}, {"plugged": False}]
@@ -301,6 +301,89 @@ class TestOpening:
         assert got.close_contactors, "the second of opening counts from the new end"
 
 
+class TestLock:
+    """Once closed it stays closed until a fresh reading shows open contactors and less than 60 V."""
+
+    UNLOCK = DcEvseCommand()
+
+    def locked(self, **changes: Any) -> bool:
+        core = core_with(0.0)
+        safe = {"contactors_closed": False, "contactors_commanded": False, "present_voltage_v": 0.0}
+        core.observe_output(output(**(safe | changes)))
+        core.accept(setpoints(0.0, self.UNLOCK, sequence=2), T0)
+        one(core)
+        core.accept(setpoints(0.0, self.UNLOCK, sequence=3), T0)
+        command = one(core).command
+        assert command is not None
+        return command.lock_connector
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"present_voltage_v": 398.0},
+            {"present_voltage_v": -60.0},
+            {"present_voltage_v": math.nan},
+            {"contactors_closed": True},
+            {"contactors_commanded": True},
+            {"as_of_s": T0 - STALE_S - 0.1},
+        ],
+    )
+    def test_it_is_kept_whatever_the_session_says(self, changes: dict[str, Any]) -> None:
+        assert self.locked(**changes)
+
+    def test_a_dead_output_unlocks(self) -> None:
+        assert not self.locked(present_voltage_v=59.9)
+
+    def test_an_open_lock_is_not_closed_without_a_session(self) -> None:
+        assert not self.locked(present_voltage_v=398.0, connector_locked=False)
+
+    def test_an_output_that_was_never_read_stays_locked(self) -> None:
+        core = WiresCore([LIMITS], T0)
+        core.accept(setpoints(0.0, self.UNLOCK), T0)
+        command = one(core).command
+        assert command is not None
+        assert command.lock_connector
+
+    def test_a_restarted_orchestrator_does_not_unlock_what_was_closed_under_its_predecessor(self) -> None:
+        core = core_with()
+        later_s = T0 + 3.0
+        core.observe_output(output(as_of_s=later_s, contactors_closed=False, contactors_commanded=False))
+        assert one(core, later_s).command == DcEvseCommand(lock_connector=True)
+        core.new_peer()
+        core.accept(setpoints(0.0, self.UNLOCK, sequence=0, now_s=later_s), later_s)
+        assert one(core, later_s).command == DcEvseCommand(lock_connector=True)
+
+
+class TestInsulation:
+    @pytest.mark.parametrize("insulation", [Insulation.UNKNOWN, Insulation.TESTING])
+    def test_without_power_too_current_waits_for_a_proved_insulation(self, insulation: Insulation) -> None:
+        core = core_with(0.0)
+        core.observe_output(output(insulation=insulation))
+        target = one(core)
+        assert target.command == msgspec.structs.replace(LOADED, current_limit_a=0.0)
+        assert target.applied.bound_by == "insulation"
+        core.observe_output(output(insulation=Insulation.VALID))
+        target = one(core)
+        assert (target.command, target.applied.bound_by) == (LOADED, None)
+
+    def test_the_test_itself_is_not_told_as_bound(self) -> None:
+        command = DcEvseCommand(close_contactors=True, test_insulation=True, lock_connector=True)
+        core = core_with(0.0, command)
+        core.observe_output(output(insulation=Insulation.TESTING))
+        target = one(core)
+        assert (target.command, target.applied.bound_by) == (command, None)
+
+    def test_contactors_close_on_an_old_fault_only_for_a_new_test_without_voltage_or_current(self) -> None:
+        faulted = output(insulation=Insulation.FAULT, contactors_closed=False, contactors_commanded=False)
+        for voltage_v, current_a, closes in ((0.0, 0.0, True), (400.0, 0.0, False), (0.0, 5.0, False)):
+            command = DcEvseCommand(target_voltage_v=voltage_v, current_limit_a=current_a, close_contactors=True)
+            core = core_with(0.0, command)
+            core.observe_output(faulted)
+            told = one(core).command
+            assert told is not None
+            assert told.close_contactors is closes
+
+
 class TestStartAndStop:
     def test_a_restart_leaves_the_dc_output_alone_for_a_moment(self) -> None:
         core = WiresCore([LIMITS], T0)
@@ -334,7 +417,6 @@ class TestFrames:
     @pytest.mark.parametrize(
         ("frame", "said"),
         [
-            (setpoints(evse_id=E2), "no EVSE US\\*V2G\\*E2 in this configuration"),
             (setpoints(power_w=math.nan), "not a finite number"),
             (setpoints(power_w=math.inf), "not a finite number"),
             (setpoints(lease_s=math.nan), "not a finite number"),
@@ -355,6 +437,24 @@ class TestFrames:
         with pytest.raises(SetpointsRefused, match=said):
             core.accept(frame, T0)
         assert applied(core) == (-3_000, None)
+
+    def test_an_evse_that_is_not_configured_is_left_out_and_the_others_are_served(self) -> None:
+        core = core_with(-3_000)
+        known, unknown = setpoints(-4_000, sequence=2), setpoints(-5_000, sequence=2, evse_id=E2)
+        frame = Setpoints(
+            sequence=2,
+            sent_at_s=T0,
+            inverters=unknown.inverters + known.inverters,
+            evses=unknown.evses + known.evses,
+        )
+        assert core.accept(frame, T0) == (E2,)
+        assert applied(core) == (-4_000, None)
+        assert set(core.decide(True, T0)) == {E1}
+        assert core.accept(setpoints(sequence=3), T0) == ()
+
+    def test_what_is_not_finite_for_an_unknown_evse_refuses_the_frame(self) -> None:
+        with pytest.raises(SetpointsRefused, match="not a finite number"):
+            core_with().accept(setpoints(math.nan, sequence=2, evse_id=E2), T0)
 
     def test_a_new_orchestrator_counts_anew(self) -> None:
         core = core_with()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import stat
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from v2g.guard import link_client
 from v2g.guard.framing import FrameError, FrameReader, frame
 from v2g.guard.link import MAX_FRAME_BYTES, DeviceHealth, Image, Setpoints
 from v2g.guard.link_client import WiresClient
@@ -98,6 +101,60 @@ async def test_setpoints_go_in_and_images_come_out(site: Site) -> None:
     assert stat.S_IMODE(site.path.stat().st_mode) == 0o660
     await client.close()
     await until(lambda: not site.server.connected)
+
+
+async def test_another_user_is_not_let_in_and_displaces_nobody(tmp_path: Path) -> None:
+    site = Site(tmp_path / "wires.sock")
+    site.server = WiresServer(site.path, site.take, site.count, uids={os.getuid() + 1})
+    await site.server.start()
+    reader, writer = await asyncio.open_unix_connection(str(site.path))
+    writer.write(frame(msgspec.msgpack.encode(Setpoints(sequence=1, sent_at_s=0.0))))
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 2.0) == b""
+    writer.close()
+    assert (site.peers, site.frames, site.server.connected) == (0, [], False)
+    await site.server.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+async def test_to_be_let_in_by_the_sockets_mode_is_not_enough() -> None:
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as stranger:
+        site = Site(Path(directory) / "wires.sock")
+        site.path.parent.chmod(0o755)
+        await site.server.start()
+        site.path.chmod(0o666)
+        os.seteuid(65534)
+        try:
+            stranger.connect(str(site.path))
+        finally:
+            os.seteuid(0)
+        stranger.setblocking(False)
+        async with asyncio.timeout(2.0):
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.get_running_loop().sock_recv(stranger, 1) == b""
+        assert (site.peers, site.server.connected) == (0, False)
+        await site.server.close()
+
+
+async def test_a_wires_that_is_not_there_is_told_once_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_client, "_TELL_AFTER_S", 0.02)
+    site = Site(tmp_path / "wires.sock")
+    client = site.client()
+    await client.start()
+    await until(lambda: site.changes)
+    await asyncio.sleep(0.3)
+    assert site.changes == [(False, f"{site.path}: No such file or directory; is v2g-guard-wires running?")]
+    site.path.touch()
+    await until(lambda: len(site.changes) == 2)
+    assert "Connection refused" in site.changes[1][1]
+    site.path.unlink()
+    await site.server.start()
+    await until(lambda: client.connected)
+    assert site.changes[2:] == [(True, "")]
+    await client.close()
+    await site.server.close()
 
 
 async def test_the_client_comes_back_when_wires_does(site: Site, tmp_path: Path) -> None:

@@ -35,13 +35,15 @@ evses:
     dc: {{ modbus: {{ host: 127.0.0.1, port: {output} }}, map: {map} }}
 """
 
+SENSORS = "[top_oil_c]\nsource = modbus\nhost = 127.0.0.1\nport = 5022\nregister = 0\nmin = -40\nmax = 150\n"
+
 
 def write_config(folder: Path, inverter: int = 5020, output: int = 5021, map_: str = "v2g-dc-evse") -> Path:
     run_dir = folder / "run"
     run_dir.mkdir(exist_ok=True)
     text = CONFIG.format(run_dir=run_dir, inverter=inverter, output=output, map=map_)
     (folder / "v2g.yaml").write_text(text)
-    (folder / "sensor_map.conf").write_text("")
+    (folder / "sensor_map.conf").write_text(SENSORS)
     return run_dir
 
 
@@ -94,7 +96,7 @@ async def test_ready_alive_obeying_and_at_rest_after_sigterm(
     try:
         while inverter.device.point(704, "WSet") != -6_000.0:
             await step()
-        while not any("2 of 2 Modbus devices answer; permit GRANTED; orchestrator connected" in text for text in said):
+        while not any("2 of 3 Modbus devices answer; permit GRANTED; orchestrator connected" in text for text in said):
             await step()
         assert "READY=1" in said[0]
         assert sum("WATCHDOG=1" in text for text in said) >= 3
@@ -119,7 +121,7 @@ async def test_ready_alive_obeying_and_at_rest_after_sigterm(
 
 def test_a_bad_configuration_is_told_and_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_config(tmp_path)
-    (tmp_path / "sensor_map.conf").write_text("[oil]\n")
+    (tmp_path / "sensor_map.conf").write_text("[oil]\n[top_oil_c]\n")
     assert main(tmp_path) == 2
     assert "sensor_map.conf: [oil]: unknown quantity" in capsys.readouterr().err
     (tmp_path / "v2g.yaml").write_text("site: 5\n")

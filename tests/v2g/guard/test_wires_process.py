@@ -248,6 +248,20 @@ async def test_a_device_that_lies_is_told_by_name_and_the_others_are_served(site
     assert len(site.image.transducers) == 2
 
 
+async def test_an_evse_that_wires_does_not_know_costs_the_others_nothing_and_is_told_once(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await site.discharging()
+    site.power_w["US*V2G*E9"], site.commands["US*V2G*E9"] = -1_000.0, LOADED
+    site.order(-8_000.0)
+    await site.until(lambda: site.set_point_w(0) == site.set_point_w(1) == -8_000.0)
+    await asyncio.sleep(0.3)
+    told = [line for line in capsys.readouterr().err.splitlines() if "SETPOINT_UNKNOWN_EVSE" in line]
+    assert len(told) == 1
+    assert "US*V2G*E9" in told[0]
+    assert "systemctl restart v2g-guard-wires" in told[0]
+
+
 async def test_a_dead_orchestrator_and_its_successor(site: Site) -> None:
     await site.discharging()
     successor = WiresClient(site.client._path)

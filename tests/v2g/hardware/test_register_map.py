@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,27 @@ def test_the_built_in_map_has_every_role_of_the_driver() -> None:
     block = map_.write_block()
     assert (block.table, block.address, block.count) == (Table.HOLDING, 0, 6)
     assert map_.watchdog_s == 3.0
+
+
+@pytest.mark.parametrize(
+    "heartbeat",
+    [
+        "{ table: holding, address: 0, type: int16, access: rw }",
+        "{ table: holding, address: 0, type: uint16, scale: 0.1, access: rw }",
+        "{ table: holding, address: 0, type: uint16, offset: 1, access: rw }",
+        "{ table: holding, address: 0, type: uint16, bit: 0, access: rw }",
+        "{ table: holding, address: 0, type: uint16, values: { 1: beat }, access: rw }",
+    ],
+)
+def test_a_heartbeat_that_cannot_count_to_65535_is_refused(tmp_path: Path, heartbeat: str) -> None:
+    built_in = (resources.files("v2g.hardware") / "maps" / "v2g-dc-evse.yaml").read_text()
+    plain = "{ table: holding, address: 0, type: uint16, access: rw }"
+    assert plain in built_in
+    (tmp_path / "own.yaml").write_text(built_in)
+    load_map("own.yaml", tmp_path, ROLES)
+    (tmp_path / "own.yaml").write_text(built_in.replace(plain, heartbeat))
+    with pytest.raises(DeviceError, match=r"own\.yaml: points\.heartbeat: a whole register of type uint16"):
+        load_map("own.yaml", tmp_path, ROLES)
 
 
 def test_values_go_in_and_come_out_in_their_units(tmp_path: Path) -> None:

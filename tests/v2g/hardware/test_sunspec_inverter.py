@@ -105,11 +105,20 @@ async def test_power_is_clamped_to_the_ratings(bench: Bench) -> None:
     assert bench.device.point(704, "WSet") == -20_000.0
 
 
-async def test_without_charge_and_discharge_ratings_the_overall_rating_holds(bench: Bench) -> None:
+async def test_the_overall_rating_stands_for_discharge_and_never_for_charge(bench: Bench) -> None:
     for name in ("WChaRteMaxRtg", "WDisChaRteMaxRtg"):
         bench.device.put(702, name, None)
     reading = await bench.driver.read()
-    assert (reading.max_charge_w, reading.max_discharge_w) == (22_000.0, 22_000.0)
+    assert (reading.max_charge_w, reading.max_discharge_w) == (0.0, 22_000.0)
+    await bench.prove_reversion()
+    await bench.driver.set_power(5_000.0)
+    assert bench.device.point(704, "WSet") == 0.0
+
+
+async def test_a_charge_setting_stands_for_a_charge_rating_that_is_not_told(bench: Bench) -> None:
+    bench.device.put(702, "WChaRteMaxRtg", None)
+    bench.device.put(702, "WChaRteMax", 7_000.0)
+    assert (await bench.driver.read()).max_charge_w == 7_000.0
 
 
 async def test_without_any_rating_nothing_is_allowed(bench: Bench) -> None:

@@ -139,6 +139,7 @@ class FakeGuard:
             "transformer_w": 80_000.0,
             "transformer_va": 80_000.0,
             "measured": True,
+            "load_measured": True,
         }
         return GuardStatus(**(fields | self.changes))  # type: ignore[arg-type]
 

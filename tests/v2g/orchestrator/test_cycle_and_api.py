@@ -16,6 +16,7 @@ from v2g.config.schema import Config
 from v2g.control import messages
 from v2g.control.server import Caller, Refused, Role
 from v2g.guard.status import Permit
+from v2g.hardware.ports import DcEvseCommand
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.cycle import ControlCycle
 from v2g.orchestrator.site import Site
@@ -326,6 +327,35 @@ async def test_an_error_in_one_bay_leaves_the_other_served(world: World) -> None
     assert world.power(E1) == 0.0
     assert world.power(E2) == -10_000.0
     assert world.errors[0].startswith(E1)
+    # Its contactors open, its connector does not: the cable is under voltage still.
+    command = next(setpoint.command for setpoint in world.wires.sent[-1].evses if setpoint.evse_id == E1)
+    assert command == DcEvseCommand(lock_connector=True)
+
+
+async def test_a_feeder_that_contradicts_the_inverters_ends_in_zero_power_and_says_why(world: World) -> None:
+    world.charge(E1)
+    await world.discharge(10_000.0)
+    world.guard.changes["feeder_w"] = 0.0
+    world.run(40)
+    assert world.power(E1) == -10_000.0
+    world.run(30)
+    assert world.power(E1) == 0.0
+    world.run(100)
+    assert world.power(E1) == 0.0
+    status = await world.api.status(messages.NoParams(), ALICE)
+    assert any("the V2G feeder measures 0.0 kW, its inverters report -10.0 kW" in p for p in status.problems)
+
+
+def test_a_transducer_that_left_the_image_is_lost_at_once(world: World) -> None:
+    world.run(3)
+    image = world.wires.image
+    now_s = world.clock.monotonic_s()
+    guard = world.guard.read(now_s)
+    world.site.observe(image, True, guard, now_s)
+    without = msgspec.structs.replace(image, as_of_s=now_s + 1.0, transducers=())
+    later = world.site.observe(without, True, world.guard.read(now_s + 1.1), now_s + 1.1)
+    assert any("no top-oil temperature" in note for note in later.transformer.notes)
+    assert any("no ambient temperature" in note for note in later.transformer.notes)
 
 
 async def test_a_cycle_that_fails_sends_nothing_and_does_not_feed_the_watchdog(world: World) -> None:

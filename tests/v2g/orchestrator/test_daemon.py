@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from v2g.config.schema import Config, Paths
 from v2g.control.client import ControlClient
 from v2g.control.endpoint import EndpointError
 from v2g.host.notify import Notifier
+from v2g.orchestrator import main as main_module
 from v2g.orchestrator.main import Orchestrator
 from v2g.telemetry import logs
 
@@ -46,6 +48,11 @@ def loaded(config_of: Callable[..., Config], folder: Path) -> Loaded:
     paths = Paths(run_dir=str(folder), log_dir=str(folder / "log"), state_dir=str(folder))
     config = msgspec.structs.replace(config_of(1, tls="plain", tcp_port=free_port()), paths=paths)
     return Loaded(config=config, origin={}, config_dir=folder)
+
+
+@pytest.fixture(autouse=True)
+def without_devices_nothing_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_module, "RELEASE_S", 0.1)
 
 
 class Listener:
@@ -135,3 +142,34 @@ async def test_port_in_use_is_an_error_that_names_it(running: Running, loaded: L
     with pytest.raises(NetworkError, match=str(config.evses[0].tcp_port)):
         await Orchestrator(again, run_paths(config), SystemClock(), Notifier({})).main()
     assert not (other / "control.sock").exists()
+
+
+async def test_an_evse_whose_interface_is_missing_does_not_keep_the_site_from_working(
+    config_of: Callable[..., Config], loaded: Loaded, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = config_of(2, tls="plain", tcp_port=free_port()).evses
+    evses = (first, msgspec.structs.replace(second, interface="nosuch0"))
+    partly = Loaded(config=msgspec.structs.replace(loaded.config, evses=evses), origin={}, config_dir=folder)
+    logs.configure(folder / "log", stderr=False)
+    listener = Listener(folder / "notify")
+    daemon = Orchestrator(partly, run_paths(partly.config), SystemClock(), listener.notifier())
+    task = asyncio.create_task(daemon.main())
+
+    def ask() -> dict[str, Any]:
+        with ControlClient(folder / "control.sock") as client:
+            return client.call("status")
+
+    try:
+        await listener.until(f"(not on {second.id}: see status)")
+        _, writer = await asyncio.open_connection("::1", first.tcp_port)
+        writer.close()
+        status = await asyncio.to_thread(ask)
+    finally:
+        daemon.stop()
+        await asyncio.wait((task,), timeout=10.0)
+        listener.socket.close()
+        logs.close()
+    words = f"{second.id}: no vehicle can connect: there is no network interface 'nosuch0'"
+    assert words in str(status["problems"])
+    assert "nosuch0" in status["evses"][1]["fault"]
+    assert words in caplog.text

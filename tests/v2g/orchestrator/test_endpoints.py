@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pyiso15118.security import Pki, TlsError, TlsProfile, write_credential, write_trust_anchor
-from v2g.config.schema import Config, Paths
+from v2g.config.schema import Config, Paths, TlsProfileName
 from v2g.config.schema import Pki as PkiConfig
 from v2g.orchestrator.endpoints import build_endpoints
 
@@ -31,7 +31,7 @@ def strict(config_of: Callable[..., Config], pki: Pki, tmp_path: Path) -> Config
 
 
 def test_strict_evses_get_one_context_and_their_own_ratings(strict: Config) -> None:
-    first, second = build_endpoints(strict)
+    first, second = build_endpoints(strict).usable
     assert first.tls is second.tls is not None
     assert first.profile is TlsProfile.STRICT
     assert not first.allow_plain
@@ -42,7 +42,7 @@ def test_strict_evses_get_one_context_and_their_own_ratings(strict: Config) -> N
 
 def test_raised_loop_timeout_reaches_the_machine(strict: Config) -> None:
     config = msgspec.structs.replace(strict, secc=msgspec.structs.replace(strict.secc, charge_loop_timeout_s=2.0))
-    assert build_endpoints(config)[0].config.timers.sequence_charge_loop_s == 2.0
+    assert build_endpoints(config).usable[0].config.timers.sequence_charge_loop_s == 2.0
 
 
 def test_key_open_to_others_is_refused_with_the_remedy(strict: Config) -> None:
@@ -68,6 +68,16 @@ def test_password_file_open_to_others_is_refused(strict: Config, tmp_path: Path)
 
 def test_plain_is_refused_unless_it_is_allowed(config_of: Callable[..., Config]) -> None:
     config = config_of(1, tls="plain")
-    assert build_endpoints(config)[0].allow_plain
+    assert build_endpoints(config).usable[0].allow_plain
     with pytest.raises(TlsError, match="test mode"):
         build_endpoints(msgspec.structs.replace(config, pki=PkiConfig()))
+
+
+def test_a_missing_certificate_keeps_only_the_evses_of_its_profile_away(strict: Config) -> None:
+    first, second = strict.evses
+    config = msgspec.structs.replace(strict, evses=(first, msgspec.structs.replace(second, tls=TlsProfileName.COMPAT)))
+    built = build_endpoints(config)
+    assert [endpoint.evse_id for endpoint in built.usable] == ["US*V2G*E1"]
+    assert list(built.problems) == ["US*V2G*E2"]
+    assert "compat" in built.problems["US*V2G*E2"]
+    assert "restart v2g-orchestrator" in built.problems["US*V2G*E2"]

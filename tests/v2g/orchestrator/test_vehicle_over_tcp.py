@@ -50,7 +50,7 @@ class Station:
         self.site = Site(config, lambda *_: None)
         self.sessions = Sessions(self.site.bays, self.comms, lambda *_: None, clock)
         # Any free port will do here; the configuration cannot say so.
-        endpoints = [replace(endpoint, tcp_port=0, sdp_port=None) for endpoint in build_endpoints(config)]
+        endpoints = [replace(endpoint, tcp_port=0, sdp_port=None) for endpoint in build_endpoints(config).usable]
         self.secc = SeccServer(
             endpoints, lambda connection: self.sessions.serve(connection.endpoint.evse_id, connection)
         )

@@ -73,6 +73,7 @@ class Rig:
         self.stopping = False
         self.permitted = True
         self.last: BayStep | None = None
+        self._testing = 0
 
     def change_evse(self, **changes: Any) -> None:
         self.evse = msgspec.structs.replace(self.evse, **changes)
@@ -91,12 +92,13 @@ class Rig:
             self.last = self.bay.step(self.grant_w, *site, self.stopping, self.now)
             if self.obeys:
                 command = self.last.evse
-                testing = Insulation.TESTING if self.evse.insulation is Insulation.UNKNOWN else Insulation.VALID
+                self._testing = self._testing + 1 if command.test_insulation else 0
+                result = Insulation.TESTING if self._testing == 1 else Insulation.VALID
                 self.change_evse(
                     contactors_closed=command.close_contactors,
                     contactors_commanded=command.close_contactors,
                     connector_locked=command.lock_connector,
-                    insulation=testing if command.test_insulation else self.evse.insulation,
+                    insulation=result if command.test_insulation else self.evse.insulation,
                     present_voltage_v=command.target_voltage_v if command.close_contactors else 0.0,
                 )
         assert self.last is not None

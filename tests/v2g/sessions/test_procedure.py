@@ -10,7 +10,7 @@ import pytest
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, CableCheckFinished
-from v2g.hardware.ports import Insulation
+from v2g.hardware.ports import DcEvseCommand, Insulation
 from v2g.sessions.procedure import Phase
 
 EVSE = "US*V2G*E1"
@@ -133,11 +133,35 @@ def test_result_of_an_earlier_insulation_test_does_not_count(rig: Any) -> None:
     rig.say(ev.CableCheckRequested())
     rig.cycle()
     rig.change_evse(contactors_closed=True)
-    assert all(rig.finished(rig.cycle()) is None for _ in range(20))
+    assert all(rig.finished(rig.cycle()) is None for _ in range(50))
     rig.change_evse(insulation=Insulation.TESTING)
     rig.cycle()
     rig.change_evse(insulation=Insulation.VALID)
     assert rig.find(rig.until(lambda step: rig.finished(step) is not None, 2), CableCheckFinished).passed
+
+
+def test_insulation_monitor_that_never_tests_fails_the_cable_check(rig: Any) -> None:
+    rig.obeys = False
+    rig.change_evse(insulation=Insulation.VALID, connector_locked=True)
+    rig.plug_in()
+    rig.say(ev.CableCheckRequested())
+    rig.cycle()
+    rig.change_evse(contactors_closed=True)
+    result = rig.find(rig.until(lambda step: rig.finished(step) is not None, 400), CableCheckFinished)
+    assert not result.passed
+    assert "the insulation monitor to begin a test" in result.detail
+
+
+def test_insulation_fault_that_stands_fails_the_cable_check_soon(rig: Any) -> None:
+    rig.obeys = False
+    rig.change_evse(insulation=Insulation.FAULT, insulation_ohm=900.0, connector_locked=True)
+    rig.plug_in()
+    rig.say(ev.CableCheckRequested())
+    rig.cycle()
+    rig.change_evse(contactors_closed=True)
+    assert all(rig.finished(rig.cycle()) is None for _ in range(20))
+    result = rig.find(rig.until(lambda step: rig.finished(step) is not None, 20), CableCheckFinished)
+    assert (result.passed, result.detail) == (False, "insulation fault: 900 ohm")
 
 
 def test_cable_check_ends_when_the_test_voltage_has_gone_and_not_before(rig: Any) -> None:
@@ -319,6 +343,37 @@ def test_contactors_found_closed_at_start_are_brought_to_rest_and_opened(rig: An
     rig.change_evse(present_current_a=0.2)
     assert not rig.cycle().evse.close_contactors
     rig.obeys = True
+    assert not rig.cycle(3).evse.lock_connector
+
+
+def test_locked_connector_with_voltage_found_at_start_stays_locked_until_it_is_dead(rig: Any) -> None:
+    rig.obeys = False
+    rig.change_evse(connector_locked=True, present_voltage_v=398.0)
+    for _ in range(50):
+        step = rig.cycle()
+        assert (step.evse.lock_connector, step.evse.close_contactors) == (True, False)
+    rig.change_evse(present_voltage_v=math.nan)
+    assert rig.cycle(3).evse.lock_connector
+    rig.change_evse(present_voltage_v=59.0)
+    assert not rig.cycle(2).evse.lock_connector
+    assert not rig.bay.releasing
+
+
+@pytest.mark.parametrize("last_seen", [None, {"contactors_closed": True}, {"connector_locked": True}, {}])
+def test_unknown_evse_keeps_its_lock_and_closes_nothing(rig: Any, last_seen: dict[str, Any] | None) -> None:
+    if last_seen is not None:
+        rig.change_evse(as_of_s=rig.now - 50.0, **last_seen)
+    reading = rig.evse if last_seen is not None else None
+    for _ in range(30):
+        rig.now += 0.1
+        rig.bay.observe(reading, rig.inverter, True, rig.now)
+        command = rig.bay.step(0.0, -1e6, 1e6, False, rig.now).evse
+        assert command == DcEvseCommand(lock_connector=True)
+
+
+def test_plugged_connector_that_is_unlocked_is_not_locked_without_a_session(rig: Any) -> None:
+    rig.change_evse(present_voltage_v=398.0)
+    rig.obeys = False
     assert not rig.cycle(3).evse.lock_connector
 
 

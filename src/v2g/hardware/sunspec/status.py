@@ -8,14 +8,17 @@ _DELIVERING = ("RUNNING", "THROTTLED", "STANDBY")
 
 
 def ratings(capacity: ModelImage) -> tuple[float, float]:
-    """(charge, discharge) in W, magnitudes: the lower of rating and setting; 0 for what the device does not tell."""
+    """(charge, discharge) in W, magnitudes: the lower of rating and setting; 0 for what the device does not tell.
+
+    The overall rating WMaxRtg is one of injection. It stands for a discharge rating that is not told and bounds one
+    that is; it never stands for a charge rating: IEEE 1547-2018 lists that by itself (table 28, "active power charge
+    maximum rating"), so a device without WChaRteMaxRtg and WChaRteMax, such as a PV inverter, does not charge.
+    """
     overall_w = _lowest(capacity, "WMaxRtg", "WMax")
     charge_w = _lowest(capacity, "WChaRteMaxRtg", "WChaRteMax")
     discharge_w = _lowest(capacity, "WDisChaRteMaxRtg", "WDisChaRteMax")
-    fallback_w = 0.0 if overall_w is None else overall_w
-    # The overall rating is one of injection: it bounds discharge even where a discharge rating is told.
-    bounded_w = fallback_w if discharge_w is None else discharge_w if overall_w is None else min(discharge_w, overall_w)
-    return fallback_w if charge_w is None else charge_w, bounded_w
+    told_w = [value for value in (discharge_w, overall_w) if value is not None]
+    return charge_w or 0.0, min(told_w, default=0.0)
 
 
 def able_to_deliver(measured: ModelImage, enter_service: ModelImage | None) -> bool:

@@ -1,0 +1,45 @@
+"""Log lines that remote peers cause, bounded in number: a peer must not fill the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+log = logging.getLogger("pyiso15118")
+
+BURST = 10
+WINDOW_S = 10.0
+
+
+class QuietLog:
+    """At most ``BURST`` lines in ``WINDOW_S`` seconds; then one that says how many more there were. Needs a loop."""
+
+    def __init__(self, name: str) -> None:
+        """``name`` of the EVSE, which begins every line."""
+        self._name = name
+        self._written = 0
+        self._held_back = 0
+        self._last = ""
+        self._window: asyncio.TimerHandle | None = None
+
+    def note(self, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
+        """As ``logging.log``."""
+        if not log.isEnabledFor(level):
+            return
+        if self._window is None:
+            self._window = asyncio.get_running_loop().call_later(WINDOW_S, self.flush)
+        if self._written < BURST:
+            self._written += 1
+            log.log(level, f"%s: {message}", self._name, *args, exc_info=exc_info)
+        else:
+            self._held_back += 1
+            self._last = message % args if self._held_back == 1 else self._last
+
+    def flush(self) -> None:
+        """Say how many lines were held back, and begin anew."""
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
+        if self._held_back:
+            log.warning("%s: %s … and %d more lines like these", self._name, self._last, self._held_back - 1)
+        self._written = self._held_back = 0

@@ -19,6 +19,7 @@ from pyiso15118.events import (
     FrameIgnored,
     MessageReceived,
     MessageSent,
+    ProtocolAgreed,
     SessionEnded,
 )
 from pyiso15118.messages import Namespace
@@ -26,6 +27,8 @@ from pyiso15118.messages import common_types as ct
 from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, encode_frame, namespace_of, payload_type_of
 
 SESSION_ID_BYTES = 8
+APP_PROTOCOL_MAX_BYTES = 4096
+"""Longest payload before a protocol is agreed: twenty protocols with the longest names fit, little else does."""
 MAX_WAITING_MESSAGES = 4
 """A peer waits for the answer before it asks again; so many messages at once are borne, more are an attack."""
 MAX_MAGNITUDE = 1e9
@@ -42,7 +45,8 @@ class Machine(ABC):
     """
 
     def __init__(self, *, max_payload_bytes: int, unix_offset_s: float) -> None:
-        self._reader = FrameReader(max_payload_bytes)
+        self._max_payload_bytes = max_payload_bytes
+        self._reader = FrameReader(min(APP_PROTOCOL_MAX_BYTES, max_payload_bytes))
         self._unix_offset_s = unix_offset_s
         self._out: deque[bytes] = deque()
         self._events: deque[Event] = deque()
@@ -158,6 +162,8 @@ class Machine(ABC):
         return True
 
     def _emit(self, event: Event) -> None:
+        if isinstance(event, ProtocolAgreed):
+            self._reader.max_payload_bytes = self._max_payload_bytes
         self._events.append(event)
 
     def _timestamp(self, now: float) -> int:

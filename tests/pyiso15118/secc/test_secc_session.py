@@ -432,3 +432,13 @@ def reach_any(bench: Any, state: State) -> Any:
     assert bench.ask(stop).ResponseCode is Code.OK
     assert isinstance(bench.ask(bench.request(State.WELDING_DETECTION)), dc.DC_WeldingDetectionRes)
     return bench
+
+
+def test_long_messages_are_taken_only_once_a_protocol_is_agreed(secc_bench: Any) -> None:
+    header_of_5_kilobytes = encode_frame(0x8002, bytes(5_000))[:8]
+    early, agreed = secc_bench(), secc_bench().reach(State.SESSION_SETUP)
+    early.feed(header_of_5_kilobytes)
+    agreed.feed(header_of_5_kilobytes)
+    assert early.end.reason is EndReason.PROTOCOL_ERROR
+    assert "5000 bytes announced, more than the 4096" in early.end.detail
+    assert not agreed.machine.closed

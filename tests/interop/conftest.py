@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from v2g.simulation.plant_client import PlantClient
+
 ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT.parent / "shared" / "peer"
 
@@ -139,6 +141,11 @@ class Site:
 
     def evse(self, evse_id: str) -> dict[str, Any]:
         return next((e for e in self.status().get("evses", ()) if e["evse_id"] == evse_id), {})
+
+    def plant_w(self, evse_id: str) -> float:
+        """Power at the inverter's AC terminals as the plant itself has it, past daemon, guard and Modbus."""
+        with PlantClient(self.run_dir / "plant.sock") as plant:
+            return plant.measure().chargers[evse_id].ac_w
 
     def log(self, name: str) -> str:
         found = list(self.run_dir.rglob(name))

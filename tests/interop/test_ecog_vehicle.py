@@ -25,8 +25,10 @@ def discharge_is_seen_within_2_s(site: Any, vehicle: Any) -> None:
     order = site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW", "--evse", FOREIGN)
     assert order.returncode == 0, order.stdout + order.stderr
     site.wait_for("a negative EVSEPresentCurrent", lambda: min(vehicle.loop_currents_a(), default=0) < -20, 5)
-    assert time.monotonic() - ordered_at < 2.5
-    site.wait_for("-10 kW at the plant", lambda: abs((site.evse(FOREIGN)["power_w"] or 0) + 10_000) <= 200, 2)
+    site.wait_for("-10 kW at the plant", lambda: abs(site.plant_w(FOREIGN) + 10_000) <= 200, 5)
+    took_s = time.monotonic() - ordered_at
+    print(f"negative EVSEPresentCurrent at the peer and -10 kW at the plant {took_s:.2f} s after the order")
+    assert took_s < 2.0
 
 
 @pytest.mark.parametrize(("profile", "tls"), [("plain", "none"), ("compat", "tls-enforced")])
@@ -67,5 +69,5 @@ def test_peer_in_compat_and_ours_in_strict_are_served_by_one_process(start_site:
 
 
 def both_discharge(site: Any) -> bool:
-    powers = [site.evse(evse_id)["power_w"] or 0 for evse_id in (OURS, FOREIGN)]
+    powers = [site.plant_w(evse_id) for evse_id in (OURS, FOREIGN)]
     return max(powers) < -1000 and abs(sum(powers) + 10_000) <= 200

@@ -1,4 +1,4 @@
-"""The demonstration, by default; and a supervisor that dies. What takes minutes is in ``test_show_*.py``."""
+"""The demonstration, a supervisor that dies, two simulations at once. What takes minutes is in ``test_show_*.py``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 import pytest
+
+pytestmark = pytest.mark.soak
 
 
 def test_the_demonstration_discharges_ten_kilowatts(simulate: Any) -> None:
@@ -19,7 +21,6 @@ def test_the_demonstration_discharges_ten_kilowatts(simulate: Any) -> None:
     assert not demo.own_pids()
 
 
-@pytest.mark.soak
 def test_nothing_is_left_when_the_supervisor_is_killed(simulate: Any) -> None:
     simulation = simulate("--vehicles", "2")
     simulation.wait_for("the simulation runs", lambda: "In another terminal" in simulation.output)
@@ -32,7 +33,6 @@ def test_nothing_is_left_when_the_supervisor_is_killed(simulate: Any) -> None:
     assert simulation.own_pids() == []
 
 
-@pytest.mark.soak
 def test_two_simulations_started_at_the_same_moment_both_run(simulate: Any) -> None:
     both = [simulate("--vehicles", "1") for _ in range(2)]
     for simulation in both:

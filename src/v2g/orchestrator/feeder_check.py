@@ -13,8 +13,9 @@ from v2g.guard.status import GuardStatus, Permit
 from v2g.hardware.ports import InverterReading
 from v2g.sessions.watch import is_fresh
 
-CONTRADICTION_S = 5.0
-"""Powers may contradict each other for this long: readings are of different moments, and inverters ramp."""
+CONTRADICTION_S = 15.0
+"""Powers may contradict each other for this long. Readings are of different moments and inverters ramp; and an inverter
+that reports nonsense is found out by itself before, so that it costs its own EVSE and not the site. Heat has time."""
 HELD_S = 900.0
 """At zero power everything agrees: what contradicted once is not believed again before this time has passed."""
 TOLERANCE_OF_RATING = 0.02
@@ -36,7 +37,10 @@ class FeederCheck:
         self._problem = ""
 
     def update(self, guard: GuardStatus, inverters: Iterable[InverterReading], now_s: float) -> str | None:
-        """Why the feeder's power is not to be believed, in words, or None."""
+        """Why the feeder's power is not to be believed, in words, or None.
+
+        ``inverters``: only those whose own reading is not in doubt.
+        """
         words = self._contradiction(guard, inverters, now_s)
         if words is None:
             self._since_s = None

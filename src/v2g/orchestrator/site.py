@@ -98,11 +98,14 @@ class Site:
                 guard,
                 self._transducers.values(),
                 now_s,
-                self._feeder.update(guard, self._inverters.values(), now_s),
+                self._feeder.update(guard, self._believed_inverters(), now_s),
             ),
             bays=tuple(bays),
         )
         return self.image
+
+    def _believed_inverters(self) -> list[InverterReading]:
+        return [reading for evse_id, reading in self._inverters.items() if self.bays[evse_id].fault is None]
 
     def decide(self, now_s: float) -> Decision:
         """Decide on the last image. Raises RuntimeError before the first."""

@@ -23,6 +23,7 @@ MESSAGES = [
     if cls not in abstract_types and cls is not xmldsig.SignatureProperty and cls is not xmldsig.SignatureProperties
 ]
 """A SignatureProperty holds nothing but elements of undeclared types, so none can be written."""
+EVERY_MESSAGE = pytest.mark.parametrize(("namespace", "cls"), MESSAGES, ids=[cls.__name__ for _, cls in MESSAGES])
 
 NAMESPACES = [Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC, Namespace.XMLDSIG]
 SLOW = settings(
@@ -30,15 +31,29 @@ SLOW = settings(
 )
 
 
-@pytest.mark.parametrize(("namespace", "cls"), MESSAGES, ids=[cls.__name__ for _, cls in MESSAGES])
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def check_way_there_and_back(structs: Any, namespace: str, cls: type[Struct], data: st.DataObject) -> None:
+    message = data.draw(structs(cls))
+    assert exi.decode(namespace, exi.encode(message)) == message
+    assert from_json(namespace, json.loads(json.dumps(to_json(message)))) == message
+
+
+@EVERY_MESSAGE
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_message_survives_the_way_there_and_back(
     structs: Any, namespace: str, cls: type[Struct], data: st.DataObject
 ) -> None:
-    message = data.draw(structs(cls))
-    assert exi.decode(namespace, exi.encode(message)) == message
-    assert from_json(namespace, json.loads(json.dumps(to_json(message)))) == message
+    check_way_there_and_back(structs, namespace, cls, data)
+
+
+@pytest.mark.soak
+@EVERY_MESSAGE
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_message_survives_the_way_there_and_back_many_times(
+    structs: Any, namespace: str, cls: type[Struct], data: st.DataObject
+) -> None:
+    check_way_there_and_back(structs, namespace, cls, data)
 
 
 @SLOW

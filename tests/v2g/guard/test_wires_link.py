@@ -160,7 +160,7 @@ async def test_a_wires_that_is_not_there_is_told_once_with_its_reason(
 async def test_the_client_comes_back_when_wires_does(site: Site, tmp_path: Path) -> None:
     client = site.client()
     await client.start()
-    await until(lambda: client.connected)
+    await until(lambda: client.connected and site.server.connected)
     site.server.publish(image(1))
     await until(lambda: client.image)
     await site.server.close()

@@ -24,6 +24,8 @@ from v2g.hardware.registers import Table
 from v2g.hardware.sensor_map import parse_sensor_map
 from v2g.host.notify import Notifier
 
+pytestmark = pytest.mark.soak
+
 LOADED = DcEvseCommand(target_voltage_v=400, current_limit_a=40, close_contactors=True, lock_connector=True)
 
 

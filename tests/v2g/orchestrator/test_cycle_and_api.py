@@ -336,7 +336,7 @@ async def test_a_feeder_that_contradicts_the_inverters_ends_in_zero_power_and_sa
     world.charge(E1)
     await world.discharge(10_000.0)
     world.guard.changes["feeder_w"] = 0.0
-    world.run(40)
+    world.run(140)
     assert world.power(E1) == -10_000.0
     world.run(30)
     assert world.power(E1) == 0.0
@@ -344,6 +344,21 @@ async def test_a_feeder_that_contradicts_the_inverters_ends_in_zero_power_and_sa
     assert world.power(E1) == 0.0
     status = await world.api.status(messages.NoParams(), ALICE)
     assert any("the V2G feeder measures 0.0 kW, its inverters report -10.0 kW" in p for p in status.problems)
+
+
+async def test_an_inverter_that_is_in_doubt_itself_does_not_put_the_feeder_in_doubt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.charge(E1)
+    await world.discharge(10_000.0)
+    bay_type = type(world.site.bays[E1])
+    monkeypatch.setattr(
+        bay_type, "fault", property(lambda bay: "power contradicts" if bay is world.site.bays[E1] else None)
+    )
+    world.guard.changes["feeder_w"] = 0.0
+    world.run(300)
+    assert world.site.image is not None
+    assert not any("feeder" in note for note in world.site.image.transformer.notes)
 
 
 def test_a_transducer_that_left_the_image_is_lost_at_once(world: World) -> None:

@@ -1,0 +1,33 @@
+"""TLS contexts of both profiles, a perfect EVSE and a port that is free."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from pyiso15118.events import DcLimits
+from pyiso15118.security import Curve
+from support.stations import COMPAT, STRICT, Contexts, Station
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
+    return Contexts(tmp_path_factory.mktemp("strict"), Curve.SECP521R1, STRICT)
+
+
+@pytest.fixture(scope="module")
+def compat(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
+    return Contexts(tmp_path_factory.mktemp("compat"), Curve.SECP256R1, COMPAT)
+
+
+@pytest.fixture
+def station(evse_limits: DcLimits) -> Station:
+    return Station(limits=evse_limits)
+
+
+@pytest.fixture
+def unused_udp_port() -> int:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.bind(("::1", 0))
+        return int(sock.getsockname()[1])

@@ -1,0 +1,1 @@
+"""What the tests of several files build their cases from."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from v2g.host.files import replace_file
+
 UNREADABLE = "LATCH_FILE"
 """The element of a latch whose file could not be read."""
 
@@ -70,11 +72,7 @@ class LatchStore:
 
         Raises ``OSError``.
         """
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-        with os.fdopen(fd, "wb") as file:
-            file.write(msgspec.json.encode(trip) + b"\n")
-        temporary.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(trip) + b"\n")
 
     def clear(self) -> None:
         """Raises ``OSError``."""

@@ -6,7 +6,6 @@ contradicts the clock (a clock that went back) is dropped and said: no order mea
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 
 from v2g.clock import Clock
 from v2g.dispatch.orders import Mode, Order
+from v2g.host.files import replace_file
 
 _MAX_FILE_BYTES = 1 << 20
 
@@ -102,9 +102,5 @@ class OrderStore:
                 for order in orders
             ),
         )
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(temporary, flags, 0o640), "wb") as file:
-            file.write(msgspec.json.encode(kept) + b"\n")
-        temporary.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(kept) + b"\n")
         self._saved = (next_id, orders)

@@ -1,0 +1,18 @@
+"""Small state files of the daemons."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write ``data`` beside ``path`` and rename it into place, so that a reader finds the old file or the new one.
+
+    In the page cache when this returns, which survives the process but not the power. Raises ``OSError``.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o640), "wb") as file:
+        file.write(data)
+    temporary.replace(path)

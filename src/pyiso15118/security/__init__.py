@@ -1,5 +1,15 @@
-"""Certificates and TLS contexts."""
+"""Certificates, signatures, certificate installation and TLS contexts."""
 
+from pyiso15118.security.chain import (
+    ChainError,
+    ChainProblem,
+    IsRevoked,
+    PublicKey,
+    Role,
+    TrustAnchors,
+    ValidatedChain,
+    validate_chain,
+)
 from pyiso15118.security.pki import (
     Authority,
     Credential,
@@ -8,6 +18,24 @@ from pyiso15118.security.pki import (
     Pki,
     write_credential,
     write_trust_anchor,
+)
+from pyiso15118.security.provisioning import (
+    ContractCredential,
+    KeyDerivation,
+    ProvisioningError,
+    build_installation_request,
+    check_installation_request,
+    issue_contract,
+    open_contract,
+    root_ids,
+)
+from pyiso15118.security.signature import (
+    KeySigner,
+    SignatureError,
+    SignedInfoForm,
+    Signer,
+    sign_parts,
+    verify_parts,
 )
 from pyiso15118.security.tls import (
     PeerIdentity,
@@ -26,22 +54,44 @@ from pyiso15118.security.tls import (
 
 __all__ = [
     "Authority",
+    "ChainError",
+    "ChainProblem",
+    "ContractCredential",
     "Credential",
     "CredentialFiles",
     "Curve",
+    "IsRevoked",
+    "KeyDerivation",
+    "KeySigner",
     "PeerIdentity",
     "Pki",
+    "ProvisioningError",
+    "PublicKey",
+    "Role",
+    "SignatureError",
+    "SignedInfoForm",
+    "Signer",
     "TlsContext",
     "TlsError",
     "TlsProfile",
+    "TrustAnchors",
+    "ValidatedChain",
+    "build_installation_request",
     "check_connection",
     "check_context",
+    "check_installation_request",
     "client_context",
     "describe_gaps",
+    "issue_contract",
+    "open_contract",
     "openssl_conf_active",
     "openssl_conf_path",
     "peer_identity",
+    "root_ids",
     "server_context",
+    "sign_parts",
+    "validate_chain",
+    "verify_parts",
     "write_credential",
     "write_trust_anchor",
 ]

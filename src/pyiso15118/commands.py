@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyiso15118.events import DcLimits, EnergyNeeds
+from pyiso15118.events import AcLimits, AcPower, DcLimits, EnergyNeeds, MeterReading
+from pyiso15118.messages import common_messages as cm
+from pyiso15118.messages.common_types import evseNotificationType, responseCodeType
+from pyiso15118.schedules import AbsolutePrices, PowerProfile, PriceLevels, ScheduleTuple
 
 
 class Command:
@@ -28,13 +31,28 @@ class Abort(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorize(Command):
-    """Answer to ``AuthorizationRequested``. Refusal is WARNING_EIMAuthorizationFailure ([V2G20-2230]).
+    """Answer to ``AuthorizationRequested``.
 
-    ``granted=False`` later on withdraws: energy stops at once and the next request is answered FAILED. ``granted=True``
-    later on is an error.
+    A refusal is a warning, and the vehicle may ask again ([V2G20-2230]): WARNING_EIMAuthorizationFailure, or for Plug
+    and Charge ``warning`` where given (``WARNING_NoContractMatchingPCIDFound``, ``WARNING_CertificateRevoked``,
+    ``WARNING_eMSPUnknown``, …), else WARNING_GeneralPnCAuthorizationError. ``granted=False`` later on withdraws: energy
+    stops at once and the next request is answered FAILED. ``granted=True`` later on is an error.
     """
 
     granted: bool
+    warning: responseCodeType | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallCertificate(Command):
+    """Answer to ``CertificateInstallationRequested``.
+
+    ``response``: as the provisioning service made and signed it; SessionID and time stamp of its header are replaced,
+    its signature stays. None: nothing can be installed, ``warning`` says why, and the session goes on.
+    """
+
+    response: cm.CertificateInstallationRes | None
+    warning: responseCodeType = responseCodeType.WARNING_NoCertificateAvailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,35 +68,92 @@ class CableCheckFinished(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateEvse(Command):
-    """The EVSE as it is now; give it often. Older than ``SeccConfig.evse_state_max_age_s`` counts as a fault.
+class OfferSchedules(Command):
+    """Answer to ``ScheduleRequested`` in scheduled mode: one to three tuples with different ids, the most wanted first.
+
+    None at all: FAILED, or in a renegotiation WARNING_ScheduleRenegotiationFailed. ``go_to_pause`` asks the vehicle to
+    pause the session until its schedule begins.
+    """
+
+    tuples: tuple[ScheduleTuple, ...]
+    go_to_pause: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetMobilityNeeds(Command):
+    """Dynamic mode: what the SECC knows of departure and energy.
+
+    Answer to ``ScheduleRequested`` where the SECC provides the mobility needs; given again it changes what the charge
+    loop says. In the other dynamic mode only the prices are sent, with ScheduleExchangeRes.
+    """
+
+    departure_time_s: int | None = None
+    min_soc_pct: int | None = None
+    target_soc_pct: int | None = None
+    prices: AbsolutePrices | PriceLevels | None = None
+    go_to_pause: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EvseState(Command):
+    """What every EVSE tells, AC and DC.
+
+    ``fault``: a text, or None; a fault refuses PowerDelivery(Start) and ends a running charge loop. ``notification``:
+    what is asked of the vehicle; sent with every charge-loop and PowerDelivery response while it stands, so take it
+    back when it is answered. ``meter``: the EVSE's meter now; ``None`` where it has none.
+    """
+
+    fault: str | None = None
+    notification: evseNotificationType | None = None
+    notification_max_delay_s: int = 0
+    meter: MeterReading | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateDcEvse(_EvseState):
+    """A DC EVSE as it is now; give it often. Older than ``SeccConfig.evse_state_max_age_s`` counts as a fault.
 
     While charging, a fault, open contactors or stale state stop energy at once; the next request is answered FAILED.
 
     ``limits``: what the EVSE offers now; the machine never sends more than it offered at parameter discovery
-    ([V2G20-2654]). ``present_current_a`` negative: discharge. ``fault``: a text, or None; a fault refuses
-    PowerDelivery(Start) and ends a running charge loop. ``notify_stop``: ask the vehicle to terminate.
+    ([V2G20-2654]). ``present_current_a`` negative: discharge.
     """
 
     present_voltage_v: float
     present_current_a: float
     limits: DcLimits
     contactors_closed: bool
-    fault: str | None = None
     power_limit_achieved: bool = False
     current_limit_achieved: bool = False
     voltage_limit_achieved: bool = False
-    notify_stop: bool = False
-    charged_energy_wh: int | None = None
-    discharged_energy_wh: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateAcEvse(_EvseState):
+    """An AC EVSE as it is now; give it often. Stale state and faults act as for a DC EVSE.
+
+    ``target_active_power``: the set-point of dynamic mode, negative to discharge, held within what was offered at
+    parameter discovery; None: zero, for power needs a word. In scheduled mode it is sent where given.
+    ``present_active_power``: measured at the EVSE, None where it has no meter.
+    """
+
+    contactor_closed: bool
+    target_active_power: AcPower | None = None
+    target_reactive_power: AcPower | None = None
+    present_active_power: AcPower | None = None
+    target_frequency_hz: float | None = None
+
+
+EvseState = UpdateDcEvse | UpdateAcEvse
 
 
 # ---- EVCC ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateVehicle(Command):
-    """The vehicle as it is now."""
+class UpdateDcVehicle(Command):
+    """A vehicle at a DC EVSE as it is now. ``target_current_a`` is asked for in scheduled mode, negative to discharge;
+    None: what the selected schedule and the limits allow, to charge."""
 
     present_voltage_v: float
     target_voltage_v: float
@@ -86,6 +161,22 @@ class UpdateVehicle(Command):
     needs: EnergyNeeds
     present_soc_pct: int | None = None
     battery_capacity_wh: float | None = None
+    target_current_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateAcVehicle(Command):
+    """A vehicle at an AC EVSE as it is now: what it measures at its inlet, negative to discharge, and can do."""
+
+    limits: AcLimits
+    needs: EnergyNeeds
+    present_active_power: AcPower = AcPower(0.0)
+    present_reactive_power: AcPower = AcPower(0.0)
+    present_soc_pct: int | None = None
+    battery_capacity_wh: float | None = None
+
+
+VehicleState = UpdateDcVehicle | UpdateAcVehicle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,5 +185,41 @@ class ContactorsClosed(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelectSchedule(Command):
+    """Answer to ``SchedulesOffered``: which tuple, and how the vehicle means to charge within it. ``profile`` names the
+    tuple; in a later renegotiation the command stands for the next offer."""
+
+    profile: PowerProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopCharging(Command):
-    """PowerDelivery(Stop), welding detection and SessionStop(Terminate) follow."""
+    """PowerDelivery(Stop), welding detection and SessionStop(Terminate) follow, as far as the session had come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseCharging(Command):
+    """As :class:`StopCharging`, but SessionStop(Pause): ``machine.paused`` then resumes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnterStandby(Command):
+    """Ask the EVSE for standby from the charge loop; ``StandbyAnswered`` tells whether it agreed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveStandby(Command):
+    """Charge again after standby: PowerDelivery(Start)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenegotiateSchedule(Command):
+    """From the charge loop: PowerDelivery(ScheduleRenegotiation), a new ScheduleExchange, and charging goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenegotiateService(Command):
+    """From the charge loop: energy stops, SessionStop(ServiceRenegotiation), and on from service discovery with
+    ``services``, or those of the configuration where it is empty."""
+
+    services: tuple[int, ...] = ()

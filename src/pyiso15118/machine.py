@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import replace
 from typing import Any
 
 from pyiso15118 import exi
+from pyiso15118.checks import check_text, printable
 from pyiso15118.commands import Abort, Command
-from pyiso15118.errors import ExiError, LocalProtocolError, RemoteProtocolError
+from pyiso15118.errors import ExiError, RemoteProtocolError
 from pyiso15118.events import (
-    DcLimits,
     EndReason,
-    EnergyNeeds,
     Event,
     FrameIgnored,
     MessageReceived,
@@ -23,7 +20,6 @@ from pyiso15118.events import (
     SessionEnded,
 )
 from pyiso15118.messages import Namespace
-from pyiso15118.messages import common_types as ct
 from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, encode_frame, namespace_of, payload_type_of
 
 SESSION_ID_BYTES = 8
@@ -31,8 +27,6 @@ APP_PROTOCOL_MAX_BYTES = 4096
 """Longest payload before a protocol is agreed: twenty protocols with the longest names fit, little else does."""
 MAX_WAITING_MESSAGES = 4
 """A peer waits for the answer before it asks again; so many messages at once are borne, more are an attack."""
-MAX_MAGNITUDE = 1e9
-"""In V, A, W and Wh: nothing that charges a vehicle comes near."""
 
 
 class Machine(ABC):
@@ -177,114 +171,3 @@ class Machine(ABC):
         self._ended = True
         self._reader.clear()
         self._emit(SessionEnded(reason=reason, detail=detail, response_code=response_code))
-
-
-def rational(value: float) -> ct.RationalNumberType:
-    """``value`` as RationalNumber with as many digits as fit."""
-    return ct.RationalNumberType.of(value)
-
-
-def printable(text: str) -> str:
-    """``text`` with everything escaped that is not printable: a peer's words may hold line feeds or terminal codes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def limits_problem(limits: DcLimits) -> str | None:
-    """What is impossible about a peer's limits, in words; None if every one is within 0..1e9 and no minimum above
-    its maximum."""
-    for name in limits.__dataclass_fields__:
-        if not 0 <= getattr(limits, name) <= MAX_MAGNITUDE:
-            return f"{name} is {getattr(limits, name):g}, must be within 0..1e9"
-    for name in limits.__dataclass_fields__:
-        if name.startswith("min_"):
-            least, most = getattr(limits, name), getattr(limits, name.replace("min_", "max_"))
-            if least > most:
-                return f"{name} is {least:g}, above the maximum of {most:g}"
-    return None
-
-
-def sane_loop_limits(limits: DcLimits, discovered: DcLimits | None) -> DcLimits:
-    """A peer's limits in the charge loop, nonsense turned into zero.
-
-    A pair of power or current limits that is out of range or contradicts itself becomes 0..0; a voltage range that
-    does becomes the discovered one, and every power and current 0.
-    """
-    pairs = {"charge_power_w", "charge_current_a", "discharge_power_w", "discharge_current_a"}
-    changes: dict[str, float] = {}
-    if not (0 <= limits.min_voltage_v <= limits.max_voltage_v <= MAX_MAGNITUDE and limits.max_voltage_v > 0):
-        changes |= {f"{end}_{pair}": 0.0 for pair in pairs for end in ("min", "max")}
-        changes["min_voltage_v"] = discovered.min_voltage_v if discovered else 0.0
-        changes["max_voltage_v"] = discovered.max_voltage_v if discovered else 0.0
-    else:
-        for pair in pairs:
-            if not 0 <= getattr(limits, f"min_{pair}") <= getattr(limits, f"max_{pair}") <= MAX_MAGNITUDE:
-                changes |= {f"min_{pair}": 0.0, f"max_{pair}": 0.0}
-    return replace(limits, **changes) if changes else limits
-
-
-def is_number(value: object) -> bool:
-    """A finite int or float, and no bool."""
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and (isinstance(value, int) or math.isfinite(value))
-    )
-
-
-def check_limits(limits: DcLimits, what: str) -> None:
-    """Raises :class:`LocalProtocolError` unless ``limits`` are :class:`DcLimits`, each a number within 0..1e9."""
-    if not isinstance(limits, DcLimits):
-        raise LocalProtocolError(f"{what} is {limits!r}, must be DcLimits")
-    for name in limits.__dataclass_fields__:
-        value = getattr(limits, name)
-        if not (is_number(value) and 0 <= value <= MAX_MAGNITUDE):
-            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be a number within 0..1e9")
-
-
-def check_finite(what: str, **values: float) -> None:
-    """Raises :class:`LocalProtocolError` unless every value is a number within ±1e9."""
-    for name, value in values.items():
-        if not (is_number(value) and abs(value) <= MAX_MAGNITUDE):
-            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be a number within ±1e9")
-
-
-def check_optional(what: str, **values: float | None) -> None:
-    """Raises :class:`LocalProtocolError` unless every value is None or a number within ±1e9."""
-    check_finite(what, **{name: value for name, value in values.items() if value is not None})
-
-
-def check_flags(what: str, **values: bool) -> None:
-    """Raises :class:`LocalProtocolError` unless every value is True or False."""
-    for name, value in values.items():
-        if not isinstance(value, bool):
-            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be True or False")
-
-
-def check_text(what: str, **values: str) -> None:
-    """Raises :class:`LocalProtocolError` unless every value is a text."""
-    for name, value in values.items():
-        if not isinstance(value, str):
-            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be a text")
-
-
-def check_integers(what: str, most: int, **values: int | None) -> None:
-    """Raises :class:`LocalProtocolError` unless every value is None or an integer within 0..``most``."""
-    for name, value in values.items():
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most):
-            raise LocalProtocolError(f"{what}: {name} is {value!r}, must be an integer within 0..{most}")
-
-
-def check_needs(needs: EnergyNeeds, what: str) -> None:
-    """Raises :class:`LocalProtocolError` for energies that are no numbers, and for SOC or times out of range."""
-    if not isinstance(needs, EnergyNeeds):
-        raise LocalProtocolError(f"{what} is {needs!r}, must be EnergyNeeds")
-    check_optional(
-        what,
-        target_energy_wh=needs.target_energy_wh,
-        max_energy_wh=needs.max_energy_wh,
-        min_energy_wh=needs.min_energy_wh,
-        max_v2x_energy_wh=needs.max_v2x_energy_wh,
-        min_v2x_energy_wh=needs.min_v2x_energy_wh,
-    )
-    check_integers(what, 100, min_soc_pct=needs.min_soc_pct, target_soc_pct=needs.target_soc_pct)
-    check_integers(what, 2**32 - 1, departure_time_s=needs.departure_time_s)

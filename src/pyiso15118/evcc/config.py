@@ -5,32 +5,66 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pyiso15118.errors import LocalProtocolError
-from pyiso15118.events import EnergyService
+from pyiso15118.events import BptChannel, ControlMode, EnergyService, GeneratorMode, MobilityNeedsMode
+from pyiso15118.security.chain import TrustAnchors
+from pyiso15118.security.provisioning import ContractCredential, OemPrivateKey
+from pyiso15118.security.tls import TlsProfile
 from pyiso15118.timers import EvccTimers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProvisioningCredential:
+    """What the vehicle's maker gave it to ask for contracts with. ``chain``: DER, leaf first, root not included."""
+
+    chain: tuple[bytes, ...]
+    private_key: OemPrivateKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvccConfig:
-    """One vehicle. ``services`` in order of preference, each used in dynamic mode.
+    """One vehicle.
+
+    ``services``, ``control_modes``, ``mobility_needs_modes``, ``bpt_channels`` and ``generator_modes``: what it can do,
+    in order of preference; of the EVSE's parameter sets the best by that order is taken. ``value_added``: service ids
+    it wants where they are offered, each with the EVSE's first parameter set.
+
+    ``contract``: for Plug and Charge, used wherever the EVSE offers it. ``provisioning``: the maker's credential with
+    which a contract is asked for where there is none and the EVSE offers installation; what comes is verified to
+    ``cps_anchors`` and ``contract_anchors``. ``prioritized_emaids``: contracts wanted most. ``profile`` says which
+    curves are accepted.
 
     ``pre_charge_tolerance_v``: largest difference between both sides' voltages at which the vehicle closes its
     contactors. ``welding_voltage_v``: below this the EVSE's output counts as free of voltage in welding detection,
-    which ends after ``welding_detection_s`` seconds in any case.
+    which ends after ``welding_detection_s`` seconds in any case. ``negative_discharge_limits``: send discharge limits
+    negative, as some stacks expect. ``resume_without_certificate``: a test mode, for streams without TLS.
     """
 
     evccid: str
     services: tuple[EnergyService, ...] = (EnergyService.DC_BPT, EnergyService.DC)
+    control_modes: tuple[ControlMode, ...] = (ControlMode.DYNAMIC, ControlMode.SCHEDULED)
+    mobility_needs_modes: tuple[MobilityNeedsMode, ...] = (MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC)
+    bpt_channels: tuple[BptChannel, ...] = (BptChannel.UNIFIED, BptChannel.SEPARATED)
+    generator_modes: tuple[GeneratorMode, ...] = (GeneratorMode.GRID_FOLLOWING, GeneratorMode.GRID_FORMING)
+    value_added: tuple[int, ...] = ()
+    contract: ContractCredential | None = None
+    provisioning: ProvisioningCredential | None = None
+    cps_anchors: TrustAnchors | None = None
+    contract_anchors: TrustAnchors | None = None
+    prioritized_emaids: tuple[str, ...] = ()
+    profile: TlsProfile = TlsProfile.STRICT
     timers: EvccTimers = field(default_factory=EvccTimers)
     pre_charge_tolerance_v: float = 20.0
     welding_voltage_v: float = 60.0
     welding_detection_s: float = 2.0
+    negative_discharge_limits: bool = False
+    resume_without_certificate: bool = False
     max_payload_bytes: int = 16_384
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.evccid) <= 255:
             raise LocalProtocolError(f"evccid has {len(self.evccid)} characters, must have 1..255")
-        if not self.services:
-            raise LocalProtocolError("a vehicle must want at least one service")
-        for service in self.services:
-            if service not in (EnergyService.DC, EnergyService.DC_BPT):
-                raise LocalProtocolError(f"service {service.name} is not one this machine can use")
+        for name in ("services", "control_modes", "mobility_needs_modes", "bpt_channels", "generator_modes"):
+            if not getattr(self, name):
+                raise LocalProtocolError(f"{name} is empty: a vehicle must be able to do something")
+        if self.provisioning is not None and (self.cps_anchors is None or self.contract_anchors is None):
+            raise LocalProtocolError("provisioning needs cps_anchors and contract_anchors to verify what is installed")

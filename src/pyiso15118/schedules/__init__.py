@@ -25,7 +25,7 @@ from pyiso15118.schedules.prices import (
     PriceLevels,
     Prices,
 )
-from pyiso15118.schedules.profiles import ProfileProblem, power_problem, profile_problem, tolerance_code
+from pyiso15118.schedules.profiles import PowerWatch, ProfileProblem, follow, profile_problem, tolerance_code
 
 __all__ = [
     "BY_PEAK_POWER",
@@ -41,6 +41,7 @@ __all__ = [
     "PowerProfile",
     "PowerSchedule",
     "PowerSlot",
+    "PowerWatch",
     "PriceLevel",
     "PriceLevels",
     "PriceRule",
@@ -51,7 +52,7 @@ __all__ = [
     "ScheduleTuple",
     "TaxRule",
     "flat_schedule",
-    "power_problem",
+    "follow",
     "profile_problem",
     "tolerance_code",
     "tuples_from_message",

@@ -47,6 +47,15 @@ class ChargingSchedule:
             PriceLevelSchedule=prices if isinstance(prices, cm.PriceLevelScheduleType) else None,
         )
 
+    def starting(self, unix_s: int) -> ChargingSchedule:
+        """The same, power and prices that name no time starting at ``unix_s``."""
+        prices = self.prices
+        return replace(
+            self,
+            power=replace(self.power, starts_at_unix_s=self.power.starts_at_unix_s or unix_s),
+            prices=None if prices is None else _starting(prices, unix_s),
+        )
+
     @classmethod
     def from_message(cls, message: cm.ChargingScheduleType, where: str = "ChargingSchedule") -> ChargingSchedule:
         """What an EVSE sent. Raises :class:`RemoteProtocolError` as its parts do."""
@@ -96,6 +105,14 @@ class ScheduleTuple:
             discharging = replace(discharging, power=_negative(discharging.power))
         return cls(id=message.ScheduleTupleID, charging=charging, discharging=discharging)
 
+    def starting(self, unix_s: int) -> ScheduleTuple:
+        """The same, schedules that name no time (0) starting at ``unix_s``: what an SECC does before it sends it."""
+        return replace(
+            self,
+            charging=self.charging.starting(unix_s),
+            discharging=None if self.discharging is None else self.discharging.starting(unix_s),
+        )
+
     def with_signature_ids(self) -> ScheduleTuple:
         """The same tuple, each price schedule with a ``signature_id`` of its own: the one it has, or else one made
         from the tuple's id, alike every time."""
@@ -138,6 +155,10 @@ class DynamicSchedule:
             AbsolutePriceSchedule=prices if isinstance(prices, cm.AbsolutePriceScheduleType) else None,
             PriceLevelSchedule=prices if isinstance(prices, cm.PriceLevelScheduleType) else None,
         )
+
+    def starting(self, unix_s: int) -> DynamicSchedule:
+        """The same, prices that name no time (0) starting at ``unix_s``."""
+        return self if self.prices is None else replace(self, prices=_starting(self.prices, unix_s))
 
     @classmethod
     def from_message(
@@ -202,8 +223,8 @@ def flat_schedule(
 ) -> ScheduleTuple:
     """The simplest offer: one constant power, and one to discharge with if ``discharge_power_w`` is given.
 
-    ``power_w`` >= 0, ``discharge_power_w`` <= 0; checked when the tuple is sent. Without ``prices`` all energy costs
-    the same: one price level.
+    ``power_w`` >= 0, ``discharge_power_w`` <= 0; checked when the tuple is sent. ``starts_at_unix_s`` 0: when it is
+    sent. Without ``prices`` all energy costs the same: one price level.
 
     >>> flat_schedule(11_000, discharge_power_w=-7_400).discharging.power.slots[0].power_w
     -7400
@@ -253,6 +274,10 @@ def _negative(power: PowerSchedule) -> PowerSchedule:
         for s in power.slots
     )
     return replace(power, slots=slots)
+
+
+def _starting(prices: Prices, unix_s: int) -> Prices:
+    return replace(prices, starts_at_unix_s=prices.starts_at_unix_s or unix_s)
 
 
 def _read_prices(

@@ -31,8 +31,8 @@ from pyiso15118.security.signature import sign_parts
 
 Notification = ct.evseNotificationType
 
-_DC_MODES = {True: dc.Scheduled_DC_CLResControlMode, False: dc.Dynamic_DC_CLResControlMode}
-_AC_MODES = {True: ac.Scheduled_AC_CLResControlMode, False: ac.Dynamic_AC_CLResControlMode}
+_DC_MODES: dict[bool, type[Any]] = {True: dc.Scheduled_DC_CLResControlMode, False: dc.Dynamic_DC_CLResControlMode}
+_AC_MODES: dict[bool, type[Any]] = {True: ac.Scheduled_AC_CLResControlMode, False: ac.Dynamic_AC_CLResControlMode}
 """By whether the session is in scheduled mode."""
 
 

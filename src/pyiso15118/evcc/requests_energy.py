@@ -204,7 +204,7 @@ def energy_requests(needs: EnergyNeeds) -> dict[str, ct.RationalNumberType]:
     }
 
 
-def v2x_requests(needs: EnergyNeeds) -> dict[str, ct.RationalNumberType | None]:
+def v2x_requests(needs: EnergyNeeds) -> dict[str, Any]:
     return {
         "EVMaximumV2XEnergyRequest": optional(needs.max_v2x_energy_wh),
         "EVMinimumV2XEnergyRequest": optional(needs.min_v2x_energy_wh),

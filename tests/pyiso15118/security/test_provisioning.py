@@ -43,6 +43,7 @@ EMAID = "USV2GC123456786"
 PCID = "WMIV123456789ABCDE"
 IV = bytes(range(12))
 replace = msgspec.structs.replace
+pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
 
 
 def over_the_wire(message: Any) -> Any:

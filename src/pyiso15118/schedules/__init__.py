@@ -2,7 +2,7 @@
 
 >>> less_later = ScheduleTuple(id=1, charging=ChargingSchedule(power=PowerSchedule.of((3600, 11_000), (7200, 3_700))))
 >>> both_ways = flat_schedule(11_000, discharge_power_w=-7_400, prices=flat_prices(0.31, "EUR"), id=2)
->>> offered = [tuple.starting(1_800_000_000) for tuple in (less_later, both_ways)]
+>>> offered = [offer.starting(1_800_000_000) for offer in (less_later, both_ways)]
 >>> message = tuples_to_message(offered)
 >>> profile_problem(follow(tuples_from_message(message)[1]), offered)
 

@@ -100,6 +100,13 @@ class EvccMachine(Machine):
         self._side_until: float | None = None
         self._setup_until: float | None = None
         self._series_since = 0.0
+        self._series_limits = {
+            State.AUTHORIZATION: config.timers.ongoing_s,
+            State.SCHEDULE_EXCHANGE: config.timers.ongoing_s,
+            State.SCHEDULE_RENEGOTIATION: config.timers.ongoing_s,
+            State.CABLE_CHECK: config.timers.cable_check_s,
+            State.PRE_CHARGE: config.timers.pre_charge_s,
+        }
 
     # ---- what the owner calls, beside Machine ----
 
@@ -290,16 +297,8 @@ class EvccMachine(Machine):
 
     def _series_until(self) -> float | None:
         """When a request that is answered again and again without result is given up."""
-        timers = self.config.timers
-        match self.state:
-            case State.AUTHORIZATION | State.SCHEDULE_EXCHANGE | State.SCHEDULE_RENEGOTIATION:
-                return self._series_since + timers.ongoing_s
-            case State.CABLE_CHECK:
-                return self._series_since + timers.cable_check_s
-            case State.PRE_CHARGE:
-                return self._series_since + timers.pre_charge_s
-            case _:
-                return None
+        seconds = self._series_limits.get(self.state)
+        return None if seconds is None else self._series_since + seconds
 
     @property
     def _vehicle(self) -> VehicleState | None:

@@ -163,14 +163,18 @@ class EvccMachine(Machine):
         if self._send_at is not None and self._send_at == self.next_deadline():
             self._send_request(now)
         elif self._response_until is not None and self._response_until <= now:
-            what = f"no response to {self.state.value}" if self._awaiting else "no vehicle state from the owner"
+            what = (
+                f"no response to {self.state.named(is_ac=self.session.is_ac)}"
+                if self._awaiting
+                else "no vehicle state from the owner"
+            )
             self._end(EndReason.TIMEOUT_EVCC, what)
         elif self._side_until is not None and self._side_until <= now:
             self._end(EndReason.TIMEOUT_EVCC, "no response to MeteringConfirmation")
         elif self._setup_until is not None and self._setup_until <= now:
             self._end(EndReason.TIMEOUT_EVCC, f"no session within {self.config.timers.setup_s:g} s")
         else:
-            self._end(EndReason.TIMEOUT_EVCC, f"{self.state.value} was not finished in time")
+            self._end(EndReason.TIMEOUT_EVCC, f"{self.state.named(is_ac=self.session.is_ac)} was not finished in time")
 
     def _receive_message(self, message: Any, now: float) -> None:
         name = type(message).__name__

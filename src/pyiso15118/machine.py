@@ -38,9 +38,6 @@ class Machine(ABC):
     time. Once :attr:`closed` is true the owner sends what is left and closes the stream; later calls do nothing.
     """
 
-    _side_streams: frozenset[PayloadType] = frozenset()
-    """Those of :data:`SIDE_STREAMS` that the machine listens to; the others are skipped."""
-
     def __init__(self, *, max_payload_bytes: int, unix_offset_s: float) -> None:
         self._max_payload_bytes = max_payload_bytes
         self._reader = FrameReader(min(APP_PROTOCOL_MAX_BYTES, max_payload_bytes))
@@ -125,6 +122,11 @@ class Machine(ABC):
 
     def _may_read(self) -> bool:
         return True
+
+    @property
+    def _side_streams(self) -> frozenset[PayloadType]:
+        """Those of :data:`SIDE_STREAMS` that the machine listens to now; the others are skipped."""
+        return frozenset()
 
     # ---- shared ----
 

@@ -97,7 +97,8 @@ class PowerDeliveryStarted(Event):
     """PowerDelivery(Start) was answered OK: energy may flow from now on.
 
     The first charge-loop request may be ``SeccTimers.sequence_s`` away. Until its ``*ChargeLoopReceived`` send no
-    power, or for a short time only. ``channel``: ``Charge`` or ``Discharge`` where BPT channels are separated.
+    power, or for a short time only. ``channel``: ``Charge`` or ``Discharge`` where BPT channels are separated; emitted
+    again where a later PowerDelivery(Start) chooses the other one.
     """
 
     channel: str | None = None
@@ -127,8 +128,8 @@ class StandbyLeft(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenegotiationStarted(Event):
-    """The vehicle renegotiates. ``service``: from service discovery on, energy having stopped; else the schedule, while
-    energy flows on."""
+    """The vehicle renegotiates. ``service``: from service discovery on, energy having stopped; else the schedule, in
+    the main stream or beside the charge loop, while energy flows on."""
 
     service: bool
 

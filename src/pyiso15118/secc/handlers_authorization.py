@@ -125,8 +125,8 @@ def check_contract(
     A signature that does not hold makes the certificate invalid, which is WARNING_CertificateValidationError: so
     [V2G20-2564] is read by EVerest's libiso15118, while EcoG's SECC ends the session with FAILED_SignatureError.
     """
-    config, session = situation.config, situation.session
-    if not session.challenge or shown.GenChallenge != session.challenge:
+    config = situation.config
+    if shown.GenChallenge != situation.session.challenge:
         return Code.WARNING_ChallengeInvalid
     leaf = shown.ContractCertificateChain.Certificate
     try:

@@ -66,10 +66,7 @@ def handle_dc_charge_loop(request: dc.DC_ChargeLoopReq, situation: Situation) ->
     )
     limits = _granted(evse, situation, bpt)
     obedience = obedience.grant(
-        limits.max_charge_power_w,
-        limits.max_discharge_power_w if bpt else 0.0,
-        situation.now,
-        config.limit_follow_s,
+        limits.max_charge_power_w, limits.max_discharge_power_w, situation.now, config.limit_follow_s
     )
     current_a = voltage_v = None
     current_cut = voltage_cut = False

@@ -59,13 +59,7 @@ def _standby(situation: Situation) -> Reply:
         return _reply(Code.OK, Outcome.AGAIN, situation)
     if situation.state is not State.CHARGE_LOOP or not situation.config.standby_allowed:
         return _reply(Code.WARNING_StandbyNotAllowed, Outcome.AGAIN, situation)
-    resting = replace(
-        session,
-        charging=False,
-        standby=True,
-        standby_voltage_v=None,
-        obedience=session.obedience.grant(0.0, 0.0, situation.now, situation.config.limit_follow_s),
-    )
+    resting = replace(session, charging=False, standby=True, standby_voltage_v=None)
     return _reply(Code.OK, Outcome.STANDBY, replace(situation, session=resting), (StandbyEntered(),))
 
 

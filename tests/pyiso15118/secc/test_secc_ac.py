@@ -339,6 +339,17 @@ def test_a_bounded_set_point_never_passes_the_offer(
             assert given_w <= [*most.phases, 0.0][i] * (1 + 1e-9)
 
 
+def test_a_set_point_in_all_is_bounded_by_the_weakest_phase_of_the_offer() -> None:
+    uneven = AcLimits(max_charge_power=AcPower(1_000.0, 3_600.0, 3_600.0))
+    assert bounded(AcPower(8_200.0), uneven, charge=True, discharge=True) == AcPower(3_000.0)
+    assert bounded(AcPower(9e3, 9e3, 9e3), uneven, charge=True, discharge=True) == AcPower(1_000.0, 3_600.0, 3_600.0)
+
+
+def test_a_set_point_by_phase_is_scaled_down_to_an_offer_in_all() -> None:
+    offer = AcLimits(max_charge_power=AcPower(6_000.0))
+    assert bounded(AcPower(8e3, 4e3, 0.0), offer, charge=True, discharge=True) == AcPower(3_600.0, 2_400.0, 0.0)
+
+
 @given(target=TARGETS)
 def test_a_set_point_within_a_generous_offer_is_sent_as_it_is(target: AcPower) -> None:
     generous = AcLimits(max_charge_power=AcPower(1e6), max_discharge_power=AcPower(1e6, 1e6, 1e6))

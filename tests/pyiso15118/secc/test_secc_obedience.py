@@ -148,6 +148,13 @@ def test_a_limit_that_sinks_again_and_again_gives_no_endless_time() -> None:
     assert 5.0 < seen[0][0] < 8.0
 
 
+def test_what_is_remembered_of_earlier_limits_is_bounded() -> None:
+    obedience = Obedience().grant(1e6, 1e6, 0.0, 5.0)
+    for step in range(1, 400):
+        obedience = obedience.grant(1e6 - step, 1e6 - step, step * 0.25, 5.0)
+    assert len(obedience.earlier_charge) == len(obedience.earlier_discharge) == 20
+
+
 def test_a_raised_limit_holds_at_once() -> None:
     obedience = Obedience().grant(1_000.0, 0.0, 0.0, 5.0).grant(9_000.0, 0.0, 10.0, 5.0)
     assert obedience.passed_bound(9_000.0, 10.0, CONFIG) is None

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from pyiso15118.events import (
+    AcLimits,
     ContactorRequested,
+    DcLimits,
     EndReason,
     EnergyService,
     EnergyServiceSelected,
@@ -19,7 +21,7 @@ from pyiso15118.events import (
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.paused import PausedSession
-from pyiso15118.secc import ParameterSet, State
+from pyiso15118.secc import ParameterSet, ServiceOffer, State
 
 Code = ct.responseCodeType
 Progress = cm.chargeProgressType
@@ -91,6 +93,20 @@ def test_whatever_else_comes_gets_a_fresh_session(secc_bench: Any, changes: dict
     assert bench.machine.state is State.AUTHORIZATION_SETUP
     assert not bench.told[-1].resumed
     assert bench.machine.paused is None
+
+
+def test_a_dc_session_does_not_go_on_in_the_protocol_of_ac(
+    secc_bench: Any, evse_limits: DcLimits, ac_limits: AcLimits
+) -> None:
+    services = (ServiceOffer(service=EnergyService.AC_BPT), ServiceOffer(service=EnergyService.DC_BPT))
+    bench = secc_bench(
+        service=EnergyService.AC_BPT,
+        services=services,
+        limits=evse_limits,
+        peer_certificate=VEHICLE,
+        paused=paused_at(secc_bench),
+    )
+    assert setup(bench).ResponseCode is Code.OK_NewSessionEstablished
 
 
 @pytest.mark.parametrize("allowed", [False, True])
@@ -177,6 +193,19 @@ def test_after_a_renegotiation_nothing_is_left_of_the_first_service(secc_bench: 
     assert session.authorization.granted
     again = bench.ask(bench.request(State.SESSION_STOP, ChargingSession=Stop.ServiceRenegotiation))
     assert again.ResponseCode is Code.FAILED_NoServiceRenegotiationSupported
+
+
+def test_a_renegotiation_long_after_the_first_service_detail_has_time_of_its_own(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.WELDING_DETECTION)
+    bench.now += 50.0
+    bench.update()
+    bench.ask(bench.request(State.WELDING_DETECTION))
+    bench.now += 50.0
+    bench.update()
+    bench.ask(bench.request(State.SESSION_STOP, ChargingSession=Stop.ServiceRenegotiation))
+    bench.reach(State.SERVICE_DETAIL)
+    assert bench.ask(bench.request(State.SERVICE_DETAIL)).ResponseCode is Code.OK
+    bench.reach(State.CHARGE_LOOP)
 
 
 def test_whether_services_can_be_renegotiated_is_announced(secc_bench: Any) -> None:

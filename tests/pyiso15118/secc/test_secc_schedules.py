@@ -382,6 +382,20 @@ def test_a_side_stream_does_not_wait_for_the_owner_nor_keep_the_loop_alive(secc_
     assert bench.end.reason.value == "SECC_TIMEOUT"
 
 
+def test_an_exchange_given_up_beside_the_loop_does_not_shorten_the_next(secc_bench: Any) -> None:
+    bench = scheduled(secc_bench).reach(State.CHARGE_LOOP)
+    del bench.answers[ScheduleRequested]
+    beside(bench, bench.request(State.SCHEDULE_EXCHANGE))
+    bench.ask(bench.request(State.CHARGE_LOOP))
+    for _ in range(130):
+        bench.advance(0.45)
+        bench.update()
+        bench.ask(bench.request(State.CHARGE_LOOP))
+    bench.reach(State.SCHEDULE_RENEGOTIATION)
+    assert bench.ask(bench.request(State.SCHEDULE_EXCHANGE)).EVSEProcessing == "Ongoing"
+    assert sum(isinstance(e, ScheduleRequested) for e in bench.told) == 3
+
+
 def test_a_side_stream_renegotiation_that_fails_is_a_warning(secc_bench: Any) -> None:
     bench = scheduled(secc_bench).reach(State.CHARGE_LOOP)
     bench.answers[ScheduleRequested] = lambda _: bench.command(OfferSchedules(tuples=()))

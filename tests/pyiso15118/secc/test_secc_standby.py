@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pyiso15118.events import (
+    AcPower,
     BptChannel,
     ControlMode,
     DcLimits,
@@ -64,9 +65,10 @@ def test_the_ac_set_point_is_zero_in_standby(secc_bench: Any, mode: ControlMode)
     bench.reach(State.STANDBY)
     sent = bench.ask(bench.request(State.STANDBY)).CLResControlMode
     assert [float(sent.EVSETargetActivePower), float(sent.EVSETargetActivePower_L2)] == [0, 0]
-    bench.update(target_active_power=None)
+    bench.update(target_active_power=None, target_reactive_power=AcPower(300.0))
     sent = bench.ask(bench.request(State.STANDBY)).CLResControlMode
     assert float(sent.EVSETargetActivePower) == 0
+    assert sent.EVSETargetReactivePower is None
 
 
 def test_refused_standby_leaves_the_loop_as_it_is(secc_bench: Any) -> None:

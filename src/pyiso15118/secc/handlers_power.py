@@ -59,7 +59,10 @@ def _standby(situation: Situation) -> Reply:
         return _reply(Code.OK, Outcome.AGAIN, situation)
     if situation.state is not State.CHARGE_LOOP or not situation.config.standby_allowed:
         return _reply(Code.WARNING_StandbyNotAllowed, Outcome.AGAIN, situation)
-    resting = replace(session, charging=False, standby=True, standby_voltage_v=None)
+    evse = dc_evse(situation)
+    # Contactors are closed yet: the EVSE's voltage is the battery's.
+    voltage_v = None if evse is None else evse.present_voltage_v
+    resting = replace(session, charging=False, standby=True, standby_voltage_v=voltage_v)
     return _reply(Code.OK, Outcome.STANDBY, replace(situation, session=resting), (StandbyEntered(),))
 
 

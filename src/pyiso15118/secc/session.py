@@ -94,7 +94,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     standby: bool = False
     """The loop goes on without energy. Implies ``live``, excludes ``charging``."""
     standby_voltage_v: float | None = None
-    """What the vehicle measured last in standby."""
+    """The battery's, as it was when standby began or as the vehicle measured it last since."""
     loop_answered: bool = False
     failure: Failure | None = None
     meter_info: ct.MeterInfoType | None = None

@@ -110,6 +110,13 @@ def test_after_standby_the_voltage_is_held_against_the_vehicles_own(secc_bench: 
     assert "voltage after standby out of tolerance" in bench.end.detail
 
 
+def test_standby_may_be_left_at_once_at_the_voltage_that_charging_led_to(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench.update(present_voltage_v=445.0)
+    bench.deliver(Progress.Standby)
+    assert bench.ask(bench.request(State.POWER_DELIVERY)).ResponseCode is Code.OK
+
+
 @pytest.mark.parametrize("service", [EnergyService.DC_BPT, EnergyService.AC_BPT])
 def test_a_fault_in_standby_ends_it_at_once(secc_bench: Any, service: EnergyService) -> None:
     bench = secc_bench(service=service).reach(State.STANDBY)

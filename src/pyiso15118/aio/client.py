@@ -9,7 +9,7 @@ import ssl
 import time
 
 from pyiso15118 import exi
-from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, bound_tls_buffers
+from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, bound_tls_buffers, peer_certificate
 from pyiso15118.aio.network import Address, NetworkError
 from pyiso15118.commands import VehicleState
 from pyiso15118.evcc import EvccConfig, EvccMachine
@@ -59,7 +59,7 @@ async def connect(
         config,
         random=secrets.token_bytes,
         unix_offset_s=time.time() - time.monotonic(),
-        peer_certificate=_peer_certificate(transport),
+        peer_certificate=peer_certificate(transport),
         paused=paused,
     )
     try:
@@ -87,9 +87,3 @@ async def _open(
         lambda: protocol, sock=sock, ssl=tls, server_hostname="", ssl_shutdown_timeout=TLS_SHUTDOWN_S
     )
     return transport
-
-
-def _peer_certificate(transport: asyncio.Transport) -> bytes | None:
-    """The SECC's leaf in DER; None without TLS."""
-    tls = transport.get_extra_info("ssl_object")
-    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None

@@ -37,6 +37,12 @@ def bound_tls_buffers() -> None:
     SSLProtocol.max_size = TLS_READ_BYTES
 
 
+def peer_certificate(transport: asyncio.Transport) -> bytes | None:
+    """The peer's leaf in DER; None without TLS, and where the peer showed none."""
+    tls = transport.get_extra_info("ssl_object")
+    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
+
+
 class StreamProtocol(asyncio.Protocol):
     """What asyncio calls. Keeps early data until a connection takes over: the first request may end the handshake."""
 

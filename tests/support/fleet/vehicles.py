@@ -166,21 +166,33 @@ class Fleet:
         while not self._questions.closed:
             self._do_what_is_due()
             pause_s = max(0.0, self._agenda[0][0] - clock()) if self._agenda else 1.0
-            for fd, _ in self._poll.poll(min(pause_s, 1.0), 32):
-                if fd == self._questions.fd:
-                    for question in self._questions.read():
-                        getattr(self, f"do_{question.pop('do')}")(**question)
-                elif (vehicle := self._by_fd.get(fd)) is not None:
-                    if vehicle.connected:
-                        vehicle.readable(clock())
-                    else:
-                        vehicle.writable(clock())
-                        if not vehicle.closed:
-                            self._poll.modify(fd, select.EPOLLIN)
-                self._do_what_is_due()
+            others = []
+            for fd, _ in self._poll.poll(min(pause_s, 1.0), 4096):
+                vehicle = self._by_fd.get(fd)
+                if vehicle is not None and vehicle.request:
+                    vehicle.readable(clock())
+                    self._do_what_is_due()
+                else:
+                    others.append(fd)
+            # One at a time: a handshake is dear, and answers of those in the loop must not wait for it to be timed.
+            if others:
+                self._serve_other(others[0])
             for wait in [w for w in self._waiting if w[0]()]:
                 self._waiting.remove(wait)
                 wait[1]()
+
+    def _serve_other(self, fd: int) -> None:
+        if fd == self._questions.fd:
+            for question in self._questions.read():
+                getattr(self, f"do_{question.pop('do')}")(**question)
+        elif (vehicle := self._by_fd.get(fd)) is None:
+            return
+        elif vehicle.connected:
+            vehicle.readable(clock())
+        else:
+            vehicle.writable(clock())
+            if not vehicle.closed:
+                self._poll.modify(fd, select.EPOLLIN)
 
     def _do_what_is_due(self) -> None:
         agenda = self._agenda

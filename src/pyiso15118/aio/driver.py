@@ -6,7 +6,6 @@ import asyncio
 import logging
 import ssl
 import time
-from asyncio.sslproto import SSLProtocol
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar, cast
@@ -28,13 +27,6 @@ MAX_WRITE_BUFFER_BYTES = 65_536
 TLS_SHUTDOWN_S = 2.0
 LINGER_S = 3.0
 """A closed stream that does not drain in this time is cut, so that a dead peer cannot keep an EVSE busy."""
-TLS_READ_BYTES = 16_384
-"""Of asyncio's TLS read buffer: 58 kB a connection instead of 296 kB."""
-
-
-def bound_tls_buffers() -> None:
-    """Make asyncio's TLS connections small. A setting of the process; harmless to repeat."""
-    SSLProtocol.max_size = TLS_READ_BYTES
 
 
 def peer_certificate(transport: asyncio.Transport) -> bytes | None:

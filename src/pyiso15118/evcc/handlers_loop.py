@@ -43,7 +43,8 @@ def handle_charge_loop(response: dc.DC_ChargeLoopRes | ac.AC_ChargeLoopRes, situ
         event = _ac_answered(response, session)
     else:
         event = _dc_answered(response, session)
-        session = replace(session, transfer=replace(session.transfer, loop_limits=event.limits))
+        if event.limits != session.transfer.loop_limits:
+            session = replace(session, transfer=replace(session.transfer, loop_limits=event.limits))
     step = Step(
         outcome=Outcome.AGAIN,
         session=session,

@@ -100,6 +100,13 @@ class EvccMachine(Machine):
         self._side_until: float | None = None
         self._setup_until: float | None = None
         self._series_since = 0.0
+        self._series_limits = {
+            State.AUTHORIZATION: config.timers.ongoing_s,
+            State.SCHEDULE_EXCHANGE: config.timers.ongoing_s,
+            State.SCHEDULE_RENEGOTIATION: config.timers.ongoing_s,
+            State.CABLE_CHECK: config.timers.cable_check_s,
+            State.PRE_CHARGE: config.timers.pre_charge_s,
+        }
 
     # ---- what the owner calls, beside Machine ----
 
@@ -156,14 +163,18 @@ class EvccMachine(Machine):
         if self._send_at is not None and self._send_at == self.next_deadline():
             self._send_request(now)
         elif self._response_until is not None and self._response_until <= now:
-            what = f"no response to {self.state.value}" if self._awaiting else "no vehicle state from the owner"
+            what = (
+                f"no response to {self.state.named(is_ac=self.session.is_ac)}"
+                if self._awaiting
+                else "no vehicle state from the owner"
+            )
             self._end(EndReason.TIMEOUT_EVCC, what)
         elif self._side_until is not None and self._side_until <= now:
             self._end(EndReason.TIMEOUT_EVCC, "no response to MeteringConfirmation")
         elif self._setup_until is not None and self._setup_until <= now:
             self._end(EndReason.TIMEOUT_EVCC, f"no session within {self.config.timers.setup_s:g} s")
         else:
-            self._end(EndReason.TIMEOUT_EVCC, f"{self.state.value} was not finished in time")
+            self._end(EndReason.TIMEOUT_EVCC, f"{self.state.named(is_ac=self.session.is_ac)} was not finished in time")
 
     def _receive_message(self, message: Any, now: float) -> None:
         name = type(message).__name__
@@ -290,16 +301,8 @@ class EvccMachine(Machine):
 
     def _series_until(self) -> float | None:
         """When a request that is answered again and again without result is given up."""
-        timers = self.config.timers
-        match self.state:
-            case State.AUTHORIZATION | State.SCHEDULE_EXCHANGE | State.SCHEDULE_RENEGOTIATION:
-                return self._series_since + timers.ongoing_s
-            case State.CABLE_CHECK:
-                return self._series_since + timers.cable_check_s
-            case State.PRE_CHARGE:
-                return self._series_since + timers.pre_charge_s
-            case _:
-                return None
+        seconds = self._series_limits.get(self.state)
+        return None if seconds is None else self._series_since + seconds
 
     @property
     def _vehicle(self) -> VehicleState | None:

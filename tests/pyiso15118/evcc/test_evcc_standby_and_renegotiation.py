@@ -185,6 +185,19 @@ def test_what_belongs_to_the_loop_is_refused_elsewhere(bench: Any, command: Comm
     assert session.run().end.reason is EndReason.STOPPED
 
 
+@pytest.mark.parametrize("command", [EnterStandby(), RenegotiateSchedule()], ids=str)
+def test_the_plan_that_holds_goes_along_with_all_but_stop(bench: Any, evse: Any, command: Command) -> None:
+    """EcoG's SECC takes nothing else."""
+    session = charging(bench, evse)
+    session.command(command)
+    session.looped(2)
+    stop(session)
+    plans = [r.EVPowerProfile for r in session.requests("PowerDeliveryReq")]
+    assert plans[0] == plans[1]
+    assert plans[0] is not None
+    assert plans[-1] is None
+
+
 # ---- schedule renegotiation ---------------------------------------------------------------------------------------
 
 

@@ -15,28 +15,9 @@ from pyiso15118.exi.grammar import states_of
 from pyiso15118.exi.runtime import Malformed
 from pyiso15118.messages import Namespace, common_messages, xmldsig
 from pyiso15118.messages import common_types as ct
+from support.cost import counted
 
 MAX_PAYLOAD_BYTES = 16_384
-
-
-class CountedInt(int):
-    """The decoder's input; counts the bits that shifting and masking it moves."""
-
-    moved: list[int]
-
-    def __rshift__(self, by: int) -> int:
-        self.moved[0] += max(self.bit_length() - by, 0)
-        return int(self) >> by
-
-    def __and__(self, mask: int) -> CountedInt:
-        self.moved[0] += min(self.bit_length(), mask.bit_length())
-        return counted(int(self) & mask, self.moved)
-
-
-def counted(value: int, moved: list[int]) -> CountedInt:
-    number = CountedInt(value)
-    number.moved = moved
-    return number
 
 
 def bits_moved(message: Struct) -> int:

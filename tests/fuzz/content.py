@@ -1,4 +1,4 @@
-"""Messages that stay legal, or nearly, while their content changes: what gets past the decoder and into the machines."""
+"""Messages that stay legal, or nearly, while their content changes: they get past the decoder, into the machines."""
 
 from __future__ import annotations
 

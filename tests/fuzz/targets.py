@@ -11,7 +11,7 @@ from random import Random
 from struct import unpack
 from typing import Any
 
-from fuzz import seeds
+from fuzz import conversations, seeds
 from fuzz.checks import Sampler, check_exi, require, root_of
 from fuzz.content import change
 from pyiso15118 import exi, sdp
@@ -25,6 +25,8 @@ NAMESPACES = [
     *(Namespace.COMMON_MESSAGES, Namespace.DC, Namespace.AC, Namespace.APP_PROTOCOL, Namespace.XMLDSIG),
     Namespace.COMMON_TYPES,
 ]
+MACHINE_BYTES = 16_384
+"""Bytes that the messages and events of a whole session count for in the bound on memory."""
 BOUNDS = (1, 64, 4096, 65536)
 
 
@@ -252,6 +254,37 @@ def lines(sampler: Sampler) -> Target:
     return Target(check=check, seeds=samples, form="json", prefix=1)
 
 
+def charger(sampler: Sampler) -> Target:
+    """Bytes to a charger anywhere in a session."""
+
+    def check(data: bytes) -> None:
+        if len(data) < 2:
+            return
+        if sampler.due():
+            sampler.memory(lambda: conversations.charger_hears(data), MACHINE_BYTES + len(data), ())
+        conversations.count(sampler, conversations.charger_hears(data))
+
+    def rewrite(rng: Random, data: bytes) -> bytes | None:
+        return data[:2] + conversations.other_content(data[2:], rng) if len(data) > HEADER_BYTES + 2 else None
+
+    frames, _ = conversations.known_frames()
+    samples = [bytes((number, 0)) + frame for number, frame in enumerate(frames)]
+    samples += [bytes((number, 9)) + b"".join(frames[number : number + 3]) for number in range(len(frames))]
+    return Target(check=check, seeds=samples, form="bits", prefix=2, max_bytes=2048, rewrite=rewrite)
+
+
+def conversation(sampler: Sampler) -> Target:
+    """What a meddler does to the frames between a vehicle and a charger, four bytes for each frame."""
+
+    def check(data: bytes) -> None:
+        if sampler.due():
+            sampler.memory(lambda: conversations.converse(data), MACHINE_BYTES, ())
+        conversations.count(sampler, conversations.converse(data))
+
+    samples = [b""] + [bytes(4 * place) + bytes((kind, place, 1, 1)) for kind in range(2, 8) for place in range(30)]
+    return Target(check=check, seeds=samples, form="bytes", max_bytes=400)
+
+
 def check_line(answer: dict[str, Any]) -> None:
     """What a command answered about a document is what both commands answer when given it."""
     encoded = encode_line({"namespace": answer["namespace"], "json": answer["json"]})
@@ -272,4 +305,6 @@ TARGETS: dict[str, Callable[[Sampler], Target]] = {
     "exi-fragments": fragment,
     "json-form": json_form,
     "lines": lines,
+    "charger": charger,
+    "conversation": conversation,
 }

@@ -18,7 +18,7 @@ from fuzz.checks import Finding, Sampler, check_exi
 from fuzz.fuzz import HEADINGS, Outcome, fuzz, write_report
 from fuzz.targets import TARGETS
 from pyiso15118 import exi
-from pyiso15118.events import EndReason, FrameIgnored, MessageReceived, SessionEnded
+from pyiso15118.events import ChargingStarted, EndReason, FrameIgnored, MessageReceived, SessionEnded
 from pyiso15118.messages import Namespace
 from pyiso15118.v2gtp import encode_frame
 
@@ -58,9 +58,12 @@ def test_an_undeclared_exception_is_found_shown_and_given_as_an_input(tmp_path: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), before])))
         outcome = fuzz("sdp-response", 300_000, 60)
-    assert "ZeroDivisionError" in outcome.finding
-    (digits,) = re.findall(r"^crash-\w+: ([0-9a-f]+)$", outcome.finding, re.MULTILINE)
-    assert bytes.fromhex(digits)[8] != 0xFE
+        assert "ZeroDivisionError" in outcome.finding
+        (digits,) = re.findall(r"^crash-\w+: ([0-9a-f]+)$", outcome.finding, re.MULTILINE)
+        assert bytes.fromhex(digits)[8] != 0xFE
+        (tmp_path / "input").write_bytes(bytes.fromhex(digits))
+        assert "ZeroDivisionError" in fuzz("sdp-response", 1, 60, replay=tmp_path / "input").finding
+    assert not fuzz("sdp-response", 1, 60, replay=tmp_path / "input").finding
 
 
 @EVERY_TARGET
@@ -160,6 +163,25 @@ def test_a_refusal_that_leaves_a_trace_is_found(answer: Any, remembers: str, fou
     else:
         with pytest.raises(Finding, match=found):
             machine.receive_data(FRAME, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ([], "SessionEnded is not last and single"),
+        ([SessionEnded(reason=EndReason.STOPPED, detail="", response_code=None)] * 2, "SessionEnded is not last"),
+        (
+            [ChargingStarted(), SessionEnded(reason=EndReason.STOPPED, detail="", response_code=None)],
+            "energy is left on",
+        ),
+    ],
+)
+def test_a_session_that_does_not_end_as_it_should_is_found(told: list[Any], found: str) -> None:
+    machine: Any = Careless(None, "")
+    machine.closed = True
+    machine.receive_eof = lambda now: machine.events.extend(told)
+    with pytest.raises(Finding, match=found):
+        conversations.Watch(machine).finish(0.0)
 
 
 def test_a_meddler_without_a_plan_lets_a_session_come_to_its_good_end() -> None:

@@ -10,6 +10,12 @@ from pyiso15118.security.chain import (
     ValidatedChain,
     validate_chain,
 )
+from pyiso15118.security.contract_key import (
+    AssociatedData,
+    KeyDerivation,
+    ProvisioningError,
+    new_ed448_contract_key,
+)
 from pyiso15118.security.pki import (
     Authority,
     Credential,
@@ -21,8 +27,6 @@ from pyiso15118.security.pki import (
 )
 from pyiso15118.security.provisioning import (
     ContractCredential,
-    KeyDerivation,
-    ProvisioningError,
     build_installation_request,
     check_installation_request,
     issue_contract,
@@ -53,6 +57,7 @@ from pyiso15118.security.tls import (
 )
 
 __all__ = [
+    "AssociatedData",
     "Authority",
     "ChainError",
     "ChainProblem",
@@ -83,6 +88,7 @@ __all__ = [
     "client_context",
     "describe_gaps",
     "issue_contract",
+    "new_ed448_contract_key",
     "open_contract",
     "openssl_conf_active",
     "openssl_conf_path",

@@ -1,7 +1,10 @@
 """A small public key infrastructure made in memory: for the simulation (P-521) and for tests (P-256).
 
-    V2G root ── CPO sub CA ── SECC leaf          (what the vehicle verifies)
-    OEM root ── OEM sub CA ── vehicle leaf       (what the SECC verifies)
+    V2G root ─┬─ CPO sub CA ── SECC leaf                (what the vehicle verifies)
+              └─ CPS sub CA ── CPS leaf                 (who signs contracts on their way into a vehicle)
+    OEM root ─── OEM sub CA ─┬─ vehicle leaf            (what the SECC verifies)
+                             └─ provisioning leaf       (by which a vehicle asks for contracts)
+    MO root ──── MO sub CA ──── contract leaf           (who pays)
 
 Not for production: keys live in memory and root keys are as near as the leaves'.
 """
@@ -16,24 +19,33 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, x448
 from cryptography.x509.oid import NameOID
+
+from pyiso15118.security.contract_key import ALTERNATIVE_KEY, new_ed448_contract_key
+
+PrivateKey = ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey
 
 LEAF_DAYS = 365
 CA_DAYS = 3650
 
 
 class Curve(enum.Enum):
-    """ISO 15118-20 wants secp521r1; secp256r1 is what older stacks have, and is quicker in tests."""
+    """ISO 15118-20 wants secp521r1 or Ed448; secp256r1 is what older stacks have, and is quicker in tests."""
 
     SECP521R1 = "secp521r1"
     SECP256R1 = "secp256r1"
+    ED448 = "ed448"
 
-    def generate(self) -> ec.EllipticCurvePrivateKey:
+    def generate(self) -> PrivateKey:
+        if self is Curve.ED448:
+            return new_ed448_contract_key()
         return ec.generate_private_key(ec.SECP521R1() if self is Curve.SECP521R1 else ec.SECP256R1())
 
     @property
-    def digest(self) -> hashes.SHA256 | hashes.SHA512:
+    def digest(self) -> hashes.SHA256 | hashes.SHA512 | None:
+        if self is Curve.ED448:
+            return None
         return hashes.SHA512() if self is Curve.SECP521R1 else hashes.SHA256()
 
 
@@ -42,8 +54,14 @@ class Credential:
     """A certificate, its key, and the sub CAs between it and its root, nearest first, root not included."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: PrivateKey
     chain: tuple[x509.Certificate, ...] = ()
+    agreement_key: ec.EllipticCurvePrivateKey | x448.X448PrivateKey | None = None
+    """Of a provisioning certificate: what contract keys are encrypted for."""
+
+    def chain_der(self) -> tuple[bytes, ...]:
+        """Certificate first, then its issuers, as messages carry them."""
+        return tuple(c.public_bytes(serialization.Encoding.DER) for c in (self.certificate, *self.chain))
 
     def chain_pem(self) -> bytes:
         """Certificate first, then its issuers, as TLS sends them."""
@@ -79,7 +97,7 @@ class Authority:
 
     @classmethod
     def root(cls, common_name: str, *, domain: str, curve: Curve, not_before: datetime.datetime) -> Authority:
-        """A self-signed root. ``domain``: the standard's domain component, ``V2G``, ``CPO`` or ``OEM``."""
+        """A self-signed root. ``domain``: the standard's domain component, ``V2G``, ``OEM`` or ``MO``."""
         key = curve.generate()
         name = _name(common_name, domain)
         builder = _builder(name, name, key, not_before, CA_DAYS)
@@ -96,24 +114,47 @@ class Authority:
         return Authority(Credential(certificate, key, self._chain()), self._curve, self._not_before, is_root=False)
 
     def leaf(self, common_name: str, *, domain: str) -> Credential:
-        """A certificate for TLS, valid for a year. ``common_name``: SECC id, EVSEID or EVCCID, 1..64 characters."""
+        """A certificate to identify and sign with, valid for a year.
+
+        ``common_name``: SECC id, EVSEID, EVCCID, EMAID or PCID, 1..64 characters.
+        """
         key = self._curve.generate()
+        return Credential(self._leaf(common_name, domain, key).sign(*self._signing()), key, self._chain())
+
+    def provisioning_leaf(self, pcid: str, *, domain: str) -> Credential:
+        """A certificate to ask for contracts with; of Ed448 with an X448 key beside it."""
+        key = self._curve.generate()
+        builder = self._leaf(pcid, domain, key)
+        agreement_key: ec.EllipticCurvePrivateKey | x448.X448PrivateKey
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            agreement_key = key
+        else:
+            agreement_key = x448.X448PrivateKey.generate()
+            alternative = agreement_key.public_key().public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            builder = builder.add_extension(x509.UnrecognizedExtension(ALTERNATIVE_KEY, alternative), critical=False)
+        return Credential(builder.sign(*self._signing()), key, self._chain(), agreement_key)
+
+    def _signing(self) -> tuple[PrivateKey, hashes.SHA256 | hashes.SHA512 | None]:
+        return self.credential.key, self._curve.digest
+
+    def _leaf(self, common_name: str, domain: str, key: PrivateKey) -> x509.CertificateBuilder:
         issuer = self.credential
-        builder = (
+        return (
             _builder(_name(common_name, domain), issuer.certificate.subject, key, self._not_before, LEAF_DAYS)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(digital_signature=True, key_agreement=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
         )
-        return Credential(builder.sign(issuer.key, self._curve.digest), key, self._chain())
 
     def _chain(self) -> tuple[x509.Certificate, ...]:
         return () if self._is_root else (self.credential.certificate, *self.credential.chain)
 
 
 class Pki:
-    """Both chains of a charging site and its vehicles."""
+    """All chains of a charging site, its vehicles and their contracts."""
 
     def __init__(self, *, not_before: datetime.datetime, curve: Curve = Curve.SECP521R1) -> None:
         """``not_before``: start of validity of everything; aware of its time zone."""
@@ -122,6 +163,9 @@ class Pki:
         self.cpo_sub_ca = self.v2g_root.sub_ca("CPO Sub CA", domain="CPO")
         self.oem_root = Authority.root("OEM Root CA", domain="OEM", curve=curve, not_before=not_before)
         self.oem_sub_ca = self.oem_root.sub_ca("OEM Sub CA", domain="OEM")
+        self.cps_sub_ca = self.v2g_root.sub_ca("CPS Sub CA", domain="CPS")
+        self.mo_root = Authority.root("MO Root CA", domain="MO", curve=curve, not_before=not_before)
+        self.mo_sub_ca = self.mo_root.sub_ca("MO Sub CA", domain="MO")
 
     def secc(self, secc_id: str) -> Credential:
         """Leaf of a SECC, its id or EVSEID as common name."""
@@ -130,6 +174,18 @@ class Pki:
     def vehicle(self, evccid: str) -> Credential:
         """Leaf of a vehicle, its EVCCID as common name."""
         return self.oem_sub_ca.leaf(evccid, domain="OEM")
+
+    def provisioning(self, pcid: str) -> Credential:
+        """Leaf by which a vehicle asks for contracts, its PCID as common name."""
+        return self.oem_sub_ca.provisioning_leaf(pcid, domain="OEM")
+
+    def contract(self, emaid: str) -> Credential:
+        """Leaf of a contract, its EMAID as common name."""
+        return self.mo_sub_ca.leaf(emaid, domain="MO")
+
+    def cps(self, common_name: str) -> Credential:
+        """Leaf of a certificate provisioning service."""
+        return self.cps_sub_ca.leaf(common_name, domain="CPS")
 
 
 def write_credential(credential: Credential, folder: Path, name: str) -> CredentialFiles:
@@ -172,7 +228,7 @@ def _name(common_name: str, domain: str) -> x509.Name:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    key: PrivateKey,
     not_before: datetime.datetime,
     days: int,
 ) -> x509.CertificateBuilder:
@@ -189,8 +245,8 @@ def _builder(
 
 def _ca_extensions(
     builder: x509.CertificateBuilder,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
+    key: PrivateKey,
+    issuer_key: PrivateKey,
     path_length: int | None,
 ) -> x509.CertificateBuilder:
     return (

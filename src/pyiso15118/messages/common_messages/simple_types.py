@@ -10,7 +10,8 @@ from pyiso15118.exi.declarations import Binary, Integer, String, unsignedShort
 genChallengeType = Annotated[bytes, Binary(16, 16)]
 serviceIDType = unsignedShort
 maxSupportingPointsScheduleTupleType = Annotated[int, Integer(12, 1024)]
-dhPublicKeyType = Annotated[bytes, Binary(133, 133)]
+# The schema says 133, which is secp521r1; an X448 key has 57 and is not filled up ([V2G20-2495], [V2G20-2574]).
+dhPublicKeyType = Annotated[bytes, Binary(133, 133, shorter=True)]
 secp521_EncryptedPrivateKeyType = Annotated[bytes, Binary(94, 94)]
 x448_EncryptedPrivateKeyType = Annotated[bytes, Binary(84, 84)]
 tpm_EncryptedPrivateKeyType = Annotated[bytes, Binary(206, 206)]

@@ -1,0 +1,60 @@
+"""Schedules, prices and power profiles as plain values, and their way into messages and back.
+
+Every value has ``to_message()``, which raises :class:`pyiso15118.errors.LocalProtocolError` naming the field that
+cannot be sent, and ``from_message()``, which raises nothing but :class:`pyiso15118.errors.RemoteProtocolError`. Power
+is positive to charge and negative to discharge; times are Unix seconds, durations seconds, energies Wh.
+"""
+
+from pyiso15118.schedules.needs import EnergyOffer, ScheduleNeeds
+from pyiso15118.schedules.offers import (
+    ChargingSchedule,
+    DynamicSchedule,
+    ScheduleTuple,
+    flat_schedule,
+    tuples_from_message,
+    tuples_to_message,
+)
+from pyiso15118.schedules.power import PowerProfile, PowerSchedule, PowerSlot
+from pyiso15118.schedules.price_rules import AdditionalService, Overstay, OverstayRule, PriceRule, PriceStack, TaxRule
+from pyiso15118.schedules.prices import (
+    BY_PEAK_POWER,
+    BY_POWER,
+    BY_STACKED_ENERGY,
+    AbsolutePrices,
+    PriceLevel,
+    PriceLevels,
+    Prices,
+)
+from pyiso15118.schedules.profiles import PowerWatch, ProfileProblem, follow, profile_problem, tolerance_code
+
+__all__ = [
+    "BY_PEAK_POWER",
+    "BY_POWER",
+    "BY_STACKED_ENERGY",
+    "AbsolutePrices",
+    "AdditionalService",
+    "ChargingSchedule",
+    "DynamicSchedule",
+    "EnergyOffer",
+    "Overstay",
+    "OverstayRule",
+    "PowerProfile",
+    "PowerSchedule",
+    "PowerSlot",
+    "PowerWatch",
+    "PriceLevel",
+    "PriceLevels",
+    "PriceRule",
+    "PriceStack",
+    "Prices",
+    "ProfileProblem",
+    "ScheduleNeeds",
+    "ScheduleTuple",
+    "TaxRule",
+    "flat_schedule",
+    "follow",
+    "profile_problem",
+    "tolerance_code",
+    "tuples_from_message",
+    "tuples_to_message",
+]

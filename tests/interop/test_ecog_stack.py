@@ -46,9 +46,8 @@ def judged(title: str, cell: Cell, ours: Ours, peer: Peer, began: float) -> Row:
     assert (selected["service"], selected["control_mode"]) == (cell.service, cell.mode.upper())
     assert (ours.one("Connected")["cipher"] is not None) is cell.tls
 
-    turns = len(
-        ours.all(f"{kind}ChargeLoopReceived" if title.startswith(PEER_VEHICLE) else f"{kind}ChargeLoopAnswered")
-    )
+    turn = "Received" if title.startswith(PEER_VEHICLE) else "Answered"
+    turns = len(ours.all(f"{kind}ChargeLoop{turn}"))
     assert turns >= 20
     assert peer.count(cell.loop_element("Req")) == turns
     assert peer.count(cell.loop_element("Res")) == turns
@@ -127,3 +126,27 @@ def test_peer_vehicle_in_scheduled_mode_is_seen_discharging(start_our_station: A
     assert asked == {-25.0}
     seen = vehicle.loop_currents_a()
     assert min(seen) == -25.0, seen
+
+
+def test_peer_vehicle_leaves_the_mobility_needs_to_our_station(start_our_station: Any, start_peer_vehicle: Any) -> None:
+    station = start_our_station(ac=False, tls=False)
+    vehicle = start_peer_vehicle(tls="none", loops=TURNS, mode="dynamic-secc")
+
+    wait_for_the_end(station, vehicle, "SessionStopRes received")
+
+    assert station.one("EnergyServiceSelected")["mobility_needs_mode"] == "BY_SECC"
+    assert station.one("ScheduleRequested")["control_mode"] == "DYNAMIC"
+    assert vehicle.count('"DepartureTime":7200,"MinimumSOC":30,"TargetSOC":80') >= 20
+
+
+def test_our_vehicle_leaves_the_mobility_needs_to_the_peers_station(
+    start_peer_station: Any, start_our_vehicle: Any
+) -> None:
+    station = start_peer_station()
+    vehicle = start_our_vehicle(Cell("DC_BPT", "dynamic", False), turns=TURNS, needs="BY_SECC")
+
+    wait_for_the_end(vehicle, station, "Sent SessionStopRes")
+
+    assert vehicle.one("EnergyServiceSelected")["mobility_needs_mode"] == "BY_SECC"
+    needs = vehicle.all("MobilityNeedsReceived")[0]["needs"]
+    assert (needs["departure_time_s"], needs["min_soc_pct"], needs["target_soc_pct"]) == (7200, 30, 80)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyiso15118.events import AcLimits, AcPower, DcLimits, EnergyNeeds, MeterReading
+from pyiso15118.events import ZERO_POWER, AcLimits, AcPower, DcLimits, EnergyNeeds, MeterReading
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages.common_types import evseNotificationType, responseCodeType
-from pyiso15118.schedules import AbsolutePrices, PowerProfile, PriceLevels, ScheduleTuple
+from pyiso15118.schedules import AbsolutePrices, EnergyOffer, PowerProfile, PriceLevels, ScheduleTuple
 
 
 class Command:
@@ -153,7 +153,8 @@ EvseState = UpdateDcEvse | UpdateAcEvse
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateDcVehicle(Command):
     """A vehicle at a DC EVSE as it is now. ``target_current_a`` is asked for in scheduled mode, negative to discharge;
-    None: what the selected schedule and the limits allow, to charge."""
+    None: what the selected schedule and the limits allow. ``energy_offer``: what it would feed back and for what price,
+    sent with ScheduleExchange in scheduled mode."""
 
     present_voltage_v: float
     target_voltage_v: float
@@ -162,18 +163,23 @@ class UpdateDcVehicle(Command):
     present_soc_pct: int | None = None
     battery_capacity_wh: float | None = None
     target_current_a: float | None = None
+    energy_offer: EnergyOffer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateAcVehicle(Command):
-    """A vehicle at an AC EVSE as it is now: what it measures at its inlet, negative to discharge, and can do."""
+    """A vehicle at an AC EVSE as it is now: what it measures at its inlet, negative to discharge, and can do.
+
+    ``energy_offer`` as for a DC EVSE.
+    """
 
     limits: AcLimits
     needs: EnergyNeeds
-    present_active_power: AcPower = AcPower(0.0)
-    present_reactive_power: AcPower = AcPower(0.0)
+    present_active_power: AcPower = ZERO_POWER
+    present_reactive_power: AcPower = ZERO_POWER
     present_soc_pct: int | None = None
     battery_capacity_wh: float | None = None
+    energy_offer: EnergyOffer | None = None
 
 
 VehicleState = UpdateDcVehicle | UpdateAcVehicle

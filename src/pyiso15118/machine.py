@@ -20,7 +20,7 @@ from pyiso15118.events import (
     SessionEnded,
 )
 from pyiso15118.messages import Namespace
-from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, encode_frame, namespace_of, payload_type_of
+from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, PayloadType, encode_frame, namespace_of, payload_type_of
 
 SESSION_ID_BYTES = 8
 APP_PROTOCOL_MAX_BYTES = 4096
@@ -37,6 +37,9 @@ class Machine(ABC):
     data goes first. ``now`` is in monotonic seconds and never runs backwards; ``unix_offset_s`` added to it gives Unix
     time. Once :attr:`closed` is true the owner sends what is left and closes the stream; later calls do nothing.
     """
+
+    _side_streams: frozenset[PayloadType] = frozenset()
+    """Those of :data:`SIDE_STREAMS` that the machine listens to; the others are skipped."""
 
     def __init__(self, *, max_payload_bytes: int, unix_offset_s: float) -> None:
         self._max_payload_bytes = max_payload_bytes
@@ -137,21 +140,22 @@ class Machine(ABC):
 
     def _receive_frame(self, frame: Frame, now: float) -> None:
         namespace = namespace_of(frame.payload_type)
-        if namespace is None or frame.payload_type in SIDE_STREAMS:
+        if namespace is None or frame.payload_type in SIDE_STREAMS - self._side_streams:
             self._emit(FrameIgnored(payload_type=frame.payload_type, payload_bytes=len(frame.payload)))
             return
         message = exi.decode(namespace, frame.payload)
         self._emit(MessageReceived(name=type(message).__name__, message=message, payload=frame.payload))
         self._receive_message(message, now)
 
-    def _send(self, namespace: Namespace, message: Any) -> bool:
-        """Queue one message. False, and the session is over, if it cannot be encoded."""
+    def _send(self, namespace: Namespace, message: Any, payload_type: PayloadType | None = None) -> bool:
+        """Queue one message, on the main stream unless another ``payload_type`` is named. False, and the session is
+        over, if it cannot be encoded."""
         try:
             payload = exi.encode(message)
         except ExiError as error:
             self._end(EndReason.FAILED_BY_US, f"{type(message).__name__} cannot be encoded: {error}")
             return False
-        self._out.append(encode_frame(payload_type_of(namespace), payload))
+        self._out.append(encode_frame(payload_type or payload_type_of(namespace), payload))
         self._emit(MessageSent(name=type(message).__name__, message=message, payload=payload))
         return True
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from pyiso15118.events import EnergyService
+from pyiso15118.events import BptChannel, ControlMode, EnergyService, MobilityNeedsMode
 
 
 def binding(session_id: bytes, peer_certificate: bytes) -> bytes:
@@ -26,6 +26,7 @@ class PausedSession:
 
     ``peer_binding``: :func:`binding` of the peer's certificate; empty where the stream had no TLS, a test mode in which
     nobody can be known again: such a session resumes only if the configuration says ``resume_without_certificate``.
+    The modes are those of the parameter set, which a vehicle cannot ask for again.
     """
 
     session_id: bytes
@@ -34,6 +35,9 @@ class PausedSession:
     evse_id: str
     service: EnergyService
     parameter_set_id: int
+    control_mode: ControlMode = ControlMode.DYNAMIC
+    mobility_needs_mode: MobilityNeedsMode = MobilityNeedsMode.BY_EVCC
+    bpt_channel: BptChannel = BptChannel.UNIFIED
     value_added: tuple[tuple[int, int], ...] = ()
     emaid: str | None = None
 

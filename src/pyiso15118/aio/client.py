@@ -11,9 +11,10 @@ import time
 from pyiso15118 import exi
 from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, bound_tls_buffers
 from pyiso15118.aio.network import Address, NetworkError
-from pyiso15118.commands import UpdateVehicle
+from pyiso15118.commands import VehicleState
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.messages import Namespace
+from pyiso15118.paused import PausedSession
 from pyiso15118.security.tls import TlsProfile, check_context
 
 EvccConnection = Connection[EvccMachine]
@@ -25,9 +26,11 @@ async def connect(
     *,
     tls: ssl.SSLContext | None,
     profile: TlsProfile = TlsProfile.STRICT,
-    vehicle: UpdateVehicle | None = None,
+    vehicle: VehicleState | None = None,
+    paused: PausedSession | None = None,
 ) -> EvccConnection:
     """Connect and begin the session. ``tls`` None: plain TCP, a test mode. ``vehicle``: its first state, may follow.
+    ``paused``: the session to go on with, if the SECC is the one that paused it.
 
     Raises :class:`NetworkError` if the SECC cannot be reached, :class:`TlsError` if its certificate or cipher is
     outside the profile, and :class:`LocalProtocolError` for a context of another profile and a vehicle that cannot be.
@@ -52,7 +55,13 @@ async def connect(
     except BaseException:
         sock.close()
         raise
-    machine = EvccMachine(config, random=secrets.token_bytes, unix_offset_s=time.time() - time.monotonic())
+    machine = EvccMachine(
+        config,
+        random=secrets.token_bytes,
+        unix_offset_s=time.time() - time.monotonic(),
+        peer_certificate=_peer_certificate(transport),
+        paused=paused,
+    )
     try:
         connection = Connection(machine, protocol, transport, profile=profile if tls is not None else None)
         connected_at = time.monotonic()
@@ -78,3 +87,9 @@ async def _open(
         lambda: protocol, sock=sock, ssl=tls, server_hostname="", ssl_shutdown_timeout=TLS_SHUTDOWN_S
     )
     return transport
+
+
+def _peer_certificate(transport: asyncio.Transport) -> bytes | None:
+    """The SECC's leaf in DER; None without TLS."""
+    tls = transport.get_extra_info("ssl_object")
+    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None

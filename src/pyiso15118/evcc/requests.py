@@ -1,57 +1,113 @@
-"""The request of each state, built from what is known: one pure function each."""
+"""The request of each state, built from what is known: one pure function each. Those of the energy transfer are in
+``requests_energy`` and ``requests_loop``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from pyiso15118.commands import UpdateVehicle
+import msgspec
+
 from pyiso15118.errors import LocalProtocolError
-from pyiso15118.evcc.session import Situation
+from pyiso15118.evcc.config import EvccConfig
+from pyiso15118.evcc.requests_energy import (
+    build_cable_check,
+    build_charge_parameter_discovery,
+    build_power_delivery_renegotiation,
+    build_power_delivery_standby,
+    build_power_delivery_start,
+    build_power_delivery_stop,
+    build_pre_charge,
+    build_schedule_exchange,
+    build_welding_detection,
+    decide_power_delivery_start,
+    decide_pre_charge,
+)
+from pyiso15118.evcc.requests_loop import build_charge_loop
+from pyiso15118.evcc.session import Session, Situation
 from pyiso15118.evcc.transitions import State
-from pyiso15118.events import EnergyService
-from pyiso15118.machine import rational
-from pyiso15118.messages import Namespace, app_protocol, dc
+from pyiso15118.messages import Namespace, app_protocol
 from pyiso15118.messages import common_messages as cm
-from pyiso15118.messages import common_types as ct
+from pyiso15118.paused import PausedSession
+from pyiso15118.security.chain import TrustAnchors
+from pyiso15118.security.provisioning import build_installation_request
+from pyiso15118.security.signature import KeySigner, sign_parts
 
-Processing = ct.processingType
-Progress = cm.chargeProgressType
 
-SCHEMA_ID = 1
-POWER_PROFILE_S = 86_400
-MAXIMUM_SUPPORTING_POINTS = 1024
-DEPARTURE_UNKNOWN_S = 86_400
-"""Sent where a departure time is mandatory and the vehicle knows none."""
+def protocols(config: EvccConfig, resuming: PausedSession | None) -> tuple[Namespace, ...]:
+    """Namespaces of the wanted services, the most wanted first; that of a paused session before all."""
+    services = (resuming.service, *config.services) if resuming else config.services
+    return tuple(dict.fromkeys(Namespace.AC if service.is_ac else Namespace.DC for service in services))
 
 
 def build_supported_app_protocol(situation: Situation) -> app_protocol.supportedAppProtocolReq:
+    """Priority and SchemaID count from 1, priority 1 being the highest ([V2G20-167])."""
+    namespaces = protocols(situation.config, situation.session.resuming)
     return app_protocol.supportedAppProtocolReq(
         AppProtocol=[
             app_protocol.AppProtocolType(
-                ProtocolNamespace=Namespace.DC.value,
+                ProtocolNamespace=namespace.value,
                 VersionNumberMajor=1,
                 VersionNumberMinor=0,
-                SchemaID=SCHEMA_ID,
-                Priority=1,
+                SchemaID=rank,
+                Priority=rank,
             )
+            for rank, namespace in enumerate(namespaces, 1)
         ]
     )
 
 
 def build_session_setup(situation: Situation) -> cm.SessionSetupReq:
-    return cm.SessionSetupReq(Header=situation.header, EVCCID=situation.config.evccid)
+    """With the old SessionID where a paused session is to go on."""
+    header, resuming = situation.header, situation.session.resuming
+    if resuming is not None:
+        header = msgspec.structs.replace(header, SessionID=resuming.session_id)
+    return cm.SessionSetupReq(Header=header, EVCCID=situation.config.evccid)
 
 
 def build_authorization_setup(situation: Situation) -> cm.AuthorizationSetupReq:
     return cm.AuthorizationSetupReq(Header=situation.header)
 
 
+def build_certificate_installation(situation: Situation) -> cm.CertificateInstallationReq:
+    """Raises :class:`ProvisioningError`, :class:`SignatureError` and :class:`ChainError` for a credential that does
+    not do."""
+    config = situation.config
+    if config.provisioning is None or config.cps_anchors is None:
+        raise LocalProtocolError("there is no credential to ask for a contract with")
+    roots = config.cps_anchors.certificates
+    roots += config.contract_anchors.certificates if config.contract_anchors is not None else ()
+    return build_installation_request(
+        header=situation.header,
+        oem_chain=config.provisioning.chain,
+        oem_signer=KeySigner(config.provisioning.private_key),
+        roots=TrustAnchors(tuple(dict.fromkeys(roots))),
+        max_chains=max(1, len(config.prioritized_emaids)),
+        prioritized_emaids=config.prioritized_emaids,
+    )
+
+
 def build_authorization(situation: Situation) -> cm.AuthorizationReq:
+    """By the contract where the EVSE gave a challenge for it, else by external identification. Raises
+    :class:`SignatureError` and :class:`ProvisioningError` for a contract that cannot sign."""
+    header, session = situation.header, situation.session
+    if session.challenge is None or session.contract is None:
+        return cm.AuthorizationReq(
+            Header=header,
+            SelectedAuthorizationService=cm.authorizationType.EIM,
+            EIM_AReqAuthorizationMode=cm.EIM_AReqAuthorizationModeType(),
+        )
+    mode = cm.PnC_AReqAuthorizationModeType(
+        Id="id1",
+        GenChallenge=session.challenge,
+        ContractCertificateChain=session.contract.certificate_chain,
+    )
+    signature = sign_parts([mode], session.contract.signer)
     return cm.AuthorizationReq(
-        Header=situation.header,
-        SelectedAuthorizationService=cm.authorizationType.EIM,
-        EIM_AReqAuthorizationMode=cm.EIM_AReqAuthorizationModeType(),
+        Header=msgspec.structs.replace(header, Signature=signature),
+        SelectedAuthorizationService=cm.authorizationType.PnC,
+        PnC_AReqAuthorizationMode=mode,
     )
 
 
@@ -63,133 +119,35 @@ def build_service_detail(situation: Situation) -> cm.ServiceDetailReq:
     return cm.ServiceDetailReq(Header=situation.header, ServiceID=int(situation.session.service))
 
 
+def build_value_added_detail(situation: Situation) -> cm.ServiceDetailReq:
+    return cm.ServiceDetailReq(Header=situation.header, ServiceID=situation.session.transfer.value_added_wanted[0])
+
+
 def build_service_selection(situation: Situation) -> cm.ServiceSelectionReq:
+    session = situation.session
+    value_added = [
+        cm.SelectedServiceType(ServiceID=service, ParameterSetID=parameters)
+        for service, parameters in session.transfer.value_added
+    ]
     return cm.ServiceSelectionReq(
         Header=situation.header,
         SelectedEnergyTransferService=cm.SelectedServiceType(
-            ServiceID=int(situation.session.service), ParameterSetID=situation.session.parameter_set_id
+            ServiceID=int(session.service), ParameterSetID=session.parameters.id
         ),
+        SelectedVASList=cm.SelectedServiceListType(SelectedService=value_added) if value_added else None,
     )
 
 
-def build_charge_parameter_discovery(situation: Situation) -> dc.DC_ChargeParameterDiscoveryReq:
-    vehicle = _vehicle(situation)
-    limits = vehicle.limits
-    fields: dict[str, Any] = {
-        "EVMaximumChargePower": rational(limits.max_charge_power_w),
-        "EVMinimumChargePower": rational(limits.min_charge_power_w),
-        "EVMaximumChargeCurrent": rational(limits.max_charge_current_a),
-        "EVMinimumChargeCurrent": rational(limits.min_charge_current_a),
-        "EVMaximumVoltage": rational(limits.max_voltage_v),
-        "EVMinimumVoltage": rational(limits.min_voltage_v),
-        "TargetSOC": vehicle.needs.target_soc_pct,
-    }
-    mode: type[dc.DC_CPDReqEnergyTransferMode] = dc.DC_CPDReqEnergyTransferMode
-    if _is_bpt(situation):
-        mode = dc.BPT_DC_CPDReqEnergyTransferMode
-        fields |= {
-            "EVMaximumDischargePower": rational(limits.max_discharge_power_w),
-            "EVMinimumDischargePower": rational(limits.min_discharge_power_w),
-            "EVMaximumDischargeCurrent": rational(limits.max_discharge_current_a),
-            "EVMinimumDischargeCurrent": rational(limits.min_discharge_current_a),
-        }
-    return dc.DC_ChargeParameterDiscoveryReq(Header=situation.header, DC_CPDReqEnergyTransferMode=mode(**fields))
-
-
-def build_schedule_exchange(situation: Situation) -> cm.ScheduleExchangeReq:
-    needs = _vehicle(situation).needs
-    return cm.ScheduleExchangeReq(
-        Header=situation.header,
-        MaximumSupportingPoints=MAXIMUM_SUPPORTING_POINTS,
-        Dynamic_SEReqControlMode=cm.Dynamic_SEReqControlModeType(
-            DepartureTime=DEPARTURE_UNKNOWN_S if needs.departure_time_s is None else needs.departure_time_s,
-            MinimumSOC=needs.min_soc_pct,
-            TargetSOC=needs.target_soc_pct,
-            EVMaximumV2XEnergyRequest=_optional(needs.max_v2x_energy_wh),
-            EVMinimumV2XEnergyRequest=_optional(needs.min_v2x_energy_wh),
-            **_energy_requests(situation),
-        ),
-    )
-
-
-def build_cable_check(situation: Situation) -> dc.DC_CableCheckReq:
-    return dc.DC_CableCheckReq(Header=situation.header)
-
-
-def build_pre_charge(situation: Situation) -> dc.DC_PreChargeReq:
-    vehicle = _vehicle(situation)
-    ready = situation.session.pre_charge_reached and situation.session.contactors_closed
-    return dc.DC_PreChargeReq(
-        Header=situation.header,
-        EVProcessing=Processing.Finished if ready else Processing.Ongoing,
-        EVPresentVoltage=rational(vehicle.present_voltage_v),
-        EVTargetVoltage=rational(vehicle.target_voltage_v),
-    )
-
-
-def build_power_delivery_start(situation: Situation) -> cm.PowerDeliveryReq:
-    entry = cm.PowerScheduleEntryType(
-        Duration=POWER_PROFILE_S, Power=rational(_vehicle(situation).limits.max_charge_power_w)
-    )
-    return cm.PowerDeliveryReq(
-        Header=situation.header,
-        EVProcessing=Processing.Finished,
-        ChargeProgress=Progress.Start,
-        EVPowerProfile=cm.EVPowerProfileType(
-            TimeAnchor=situation.header.TimeStamp,
-            Dynamic_EVPPTControlMode=cm.Dynamic_EVPPTControlModeType(),
-            EVPowerProfileEntries=cm.EVPowerProfileEntryListType(EVPowerProfileEntry=[entry]),
-        ),
-    )
-
-
-def build_charge_loop(situation: Situation) -> dc.DC_ChargeLoopReq:
-    vehicle = _vehicle(situation)
-    limits, needs = vehicle.limits, vehicle.needs
-    fields: dict[str, Any] = {
-        "DepartureTime": needs.departure_time_s,
-        "EVMaximumChargePower": rational(limits.max_charge_power_w),
-        "EVMinimumChargePower": rational(limits.min_charge_power_w),
-        "EVMaximumChargeCurrent": rational(limits.max_charge_current_a),
-        "EVMaximumVoltage": rational(limits.max_voltage_v),
-        "EVMinimumVoltage": rational(limits.min_voltage_v),
-        **_energy_requests(situation),
-    }
-    mode: type[dc.Dynamic_DC_CLReqControlMode] = dc.Dynamic_DC_CLReqControlMode
-    if _is_bpt(situation):
-        mode = dc.BPT_Dynamic_DC_CLReqControlMode
-        fields |= {
-            "EVMaximumDischargePower": rational(limits.max_discharge_power_w),
-            "EVMinimumDischargePower": rational(limits.min_discharge_power_w),
-            "EVMaximumDischargeCurrent": rational(limits.max_discharge_current_a),
-            "EVMaximumV2XEnergyRequest": _optional(needs.max_v2x_energy_wh),
-            "EVMinimumV2XEnergyRequest": _optional(needs.min_v2x_energy_wh),
-        }
-    return dc.DC_ChargeLoopReq(
-        Header=situation.header,
-        DisplayParameters=_display_parameters(vehicle),
-        MeterInfoRequested=False,
-        EVPresentVoltage=rational(vehicle.present_voltage_v),
-        CLReqControlMode=mode(**fields),
-    )
-
-
-def build_power_delivery_stop(situation: Situation) -> cm.PowerDeliveryReq:
-    return cm.PowerDeliveryReq(Header=situation.header, EVProcessing=Processing.Finished, ChargeProgress=Progress.Stop)
-
-
-def build_welding_detection(situation: Situation) -> dc.DC_WeldingDetectionReq:
-    done = situation.session.welding_checked
-    return dc.DC_WeldingDetectionReq(
-        Header=situation.header, EVProcessing=Processing.Finished if done else Processing.Ongoing
-    )
+def decide_session_stop(situation: Situation) -> Session:
+    return replace(situation.session, stop_sent=situation.session.ending)
 
 
 def build_session_stop(situation: Situation) -> cm.SessionStopReq:
     session = situation.session
-    end = cm.chargingSessionType.Pause if session.pausing else cm.chargingSessionType.Terminate
     return cm.SessionStopReq(
-        Header=situation.header, ChargingSession=end, EVTerminationExplanation=session.gave_up[:160] or None
+        Header=situation.header,
+        ChargingSession=session.ending.charging_session,
+        EVTerminationExplanation=session.gave_up[:160] or None,
     )
 
 
@@ -197,9 +155,11 @@ BUILDERS: dict[State, Callable[[Situation], Any]] = {
     State.APP_PROTOCOL: build_supported_app_protocol,
     State.SESSION_SETUP: build_session_setup,
     State.AUTHORIZATION_SETUP: build_authorization_setup,
+    State.CERTIFICATE_INSTALLATION: build_certificate_installation,
     State.AUTHORIZATION: build_authorization,
     State.SERVICE_DISCOVERY: build_service_discovery,
     State.SERVICE_DETAIL: build_service_detail,
+    State.VALUE_ADDED_DETAIL: build_value_added_detail,
     State.SERVICE_SELECTION: build_service_selection,
     State.CHARGE_PARAMETER_DISCOVERY: build_charge_parameter_discovery,
     State.SCHEDULE_EXCHANGE: build_schedule_exchange,
@@ -207,46 +167,18 @@ BUILDERS: dict[State, Callable[[Situation], Any]] = {
     State.PRE_CHARGE: build_pre_charge,
     State.POWER_DELIVERY_START: build_power_delivery_start,
     State.CHARGE_LOOP: build_charge_loop,
+    State.POWER_DELIVERY_STANDBY: build_power_delivery_standby,
+    State.STANDBY: build_charge_loop,
+    State.POWER_DELIVERY_RENEGOTIATION: build_power_delivery_renegotiation,
+    State.SCHEDULE_RENEGOTIATION: build_schedule_exchange,
     State.POWER_DELIVERY_STOP: build_power_delivery_stop,
     State.WELDING_DETECTION: build_welding_detection,
     State.SESSION_STOP: build_session_stop,
 }
 
-
-def _vehicle(situation: Situation) -> UpdateVehicle:
-    if situation.vehicle is None:
-        raise LocalProtocolError("this request needs an UpdateVehicle command first")
-    return situation.vehicle
-
-
-def _is_bpt(situation: Situation) -> bool:
-    return situation.session.service is EnergyService.DC_BPT
-
-
-def _optional(value: float | None) -> ct.RationalNumberType | None:
-    return None if value is None else rational(value)
-
-
-def _energy_requests(situation: Situation) -> dict[str, Any]:
-    needs = _vehicle(situation).needs
-    return {
-        "EVTargetEnergyRequest": rational(needs.target_energy_wh or 0.0),
-        "EVMaximumEnergyRequest": rational(needs.max_energy_wh or 0.0),
-        "EVMinimumEnergyRequest": rational(needs.min_energy_wh or 0.0),
-    }
-
-
-def _display_parameters(vehicle: UpdateVehicle) -> ct.DisplayParametersType | None:
-    needs = vehicle.needs
-    values = (vehicle.present_soc_pct, needs.min_soc_pct, needs.target_soc_pct, vehicle.battery_capacity_wh)
-    if all(value is None for value in values):
-        return None
-    soc, target = vehicle.present_soc_pct, needs.target_soc_pct
-    # Optional in the schema, but EcoG's SECC refuses display parameters without ChargingComplete.
-    return ct.DisplayParametersType(
-        PresentSOC=soc,
-        MinimumSOC=needs.min_soc_pct,
-        TargetSOC=target,
-        ChargingComplete=soc is not None and target is not None and soc >= target,
-        BatteryEnergyCapacity=_optional(vehicle.battery_capacity_wh),
-    )
+DECISIONS: dict[State, Callable[[Situation], Session]] = {
+    State.PRE_CHARGE: decide_pre_charge,
+    State.POWER_DELIVERY_START: decide_power_delivery_start,
+    State.SESSION_STOP: decide_session_stop,
+}
+"""What the vehicle settles just before it asks, so that the answer can be read by it."""

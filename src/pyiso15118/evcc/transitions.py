@@ -3,6 +3,9 @@
 Read ``TRANSITIONS[state][outcome]`` as "when the answer to the request of ``state`` has this ``outcome``, the next
 request is that of …". Any FAILED response, and any response that is not the one belonging to the request, ends the
 session.
+
+Beside the charge loop one side stream may run: MeteringConfirmationReq goes out on the payload type of its own while
+the loop goes on ([V2G20-1084]), and its answer changes no state here ([V2G20-1085]).
 """
 
 from __future__ import annotations
@@ -33,7 +36,6 @@ class State(enum.Enum):
     PRE_CHARGE = "DC_PreCharge"
     POWER_DELIVERY_START = "PowerDelivery (Start)"
     CHARGE_LOOP = "*_ChargeLoop"
-    METERING_CONFIRMATION = "MeteringConfirmation"
     POWER_DELIVERY_STANDBY = "PowerDelivery (Standby)"
     STANDBY = "*_ChargeLoop (standby)"
     POWER_DELIVERY_RENEGOTIATION = "PowerDelivery (ScheduleRenegotiation)"
@@ -42,6 +44,10 @@ class State(enum.Enum):
     WELDING_DETECTION = "DC_WeldingDetection"
     SESSION_STOP = "SessionStop"
     ENDED = "ended"
+
+    def response(self, *, is_ac: bool) -> str:
+        """Name of the response that belongs to the request."""
+        return self.value.split(" ")[0].replace("*", "AC" if is_ac else "DC") + "Res"
 
 
 class Outcome(enum.Enum):
@@ -53,13 +59,12 @@ class Outcome(enum.Enum):
     JOIN = "the paused session goes on"
     INSTALL = "a contract certificate is to be installed first"
     VALUE_ADDED = "a value-added service is to be looked at first"
-    CONFIRM_METER = "the meter reading is to be signed"
     STANDBY = "the vehicle wants standby"
     RENEGOTIATE = "another schedule or service is to be agreed"
     STOP = "the vehicle or the EVSE wants to stop"
 
 
-_DONE, _AGAIN, _SKIP, _JOIN, _INSTALL, _VALUE_ADDED, _CONFIRM_METER, _STANDBY, _RENEGOTIATE, _STOP = Outcome
+_DONE, _AGAIN, _SKIP, _JOIN, _INSTALL, _VALUE_ADDED, _STANDBY, _RENEGOTIATE, _STOP = Outcome
 
 TRANSITIONS: Mapping[State, Mapping[Outcome, State]] = {
     State.IDLE: {_DONE: State.APP_PROTOCOL},
@@ -113,12 +118,10 @@ TRANSITIONS: Mapping[State, Mapping[Outcome, State]] = {
     },
     State.CHARGE_LOOP: {
         _AGAIN: State.CHARGE_LOOP,
-        _CONFIRM_METER: State.METERING_CONFIRMATION,
         _STANDBY: State.POWER_DELIVERY_STANDBY,
         _RENEGOTIATE: State.POWER_DELIVERY_RENEGOTIATION,
         _STOP: State.POWER_DELIVERY_STOP,
     },
-    State.METERING_CONFIRMATION: {_DONE: State.CHARGE_LOOP, _STOP: State.POWER_DELIVERY_STOP},
     State.POWER_DELIVERY_STANDBY: {
         _DONE: State.STANDBY,
         _AGAIN: State.CHARGE_LOOP,

@@ -51,7 +51,7 @@ def handle_charge_loop(response: dc.DC_ChargeLoopRes | ac.AC_ChargeLoopRes, situ
         events=(event,),
         pause_s=situation.config.timers.charge_loop_period_s,
     )
-    return notified(step, response.EVSEStatus, in_standby=situation.in_standby)
+    return notified(step, response.EVSEStatus)
 
 
 def asks_for_confirmation(response: Any, before: Session) -> bool:

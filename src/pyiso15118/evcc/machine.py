@@ -51,6 +51,7 @@ _NEEDS_VEHICLE = {
 }
 _LOOPS = {State.CHARGE_LOOP, State.STANDBY}
 _SLOW = {State.SERVICE_DETAIL, State.VALUE_ADDED_DETAIL, State.CERTIFICATE_INSTALLATION}
+_SIDE_STREAMS = frozenset({PayloadType.METERING_CONFIRMATION})
 _WITHOUT_OWN_SESSION = {State.APP_PROTOCOL, State.SESSION_SETUP}
 
 GENERAL_CODES = {"OK", "OK_SuccessfulNegotiation", "OK_SuccessfulNegotiationWithMinorDeviation"}
@@ -72,8 +73,6 @@ class EvccMachine(Machine):
     asked for only if the SECC is the one with which it was paused ([V2G20-2539]), else a fresh session begins.
     ``random`` is not used yet: a fresh session has the all-zero SessionID and nothing else is drawn.
     """
-
-    _side_streams = frozenset({PayloadType.METERING_CONFIRMATION})
 
     def __init__(
         self,
@@ -151,6 +150,10 @@ class EvccMachine(Machine):
         self._vehicles[isinstance(command, UpdateAcVehicle)] = command
         if blocked and self._vehicle is not None and self._send_at is None:
             self._send_request(now)
+
+    @property
+    def _side_streams(self) -> frozenset[PayloadType]:
+        return _SIDE_STREAMS
 
     def _stop_energy(self, reason: str) -> None:
         transfer = self.session.transfer

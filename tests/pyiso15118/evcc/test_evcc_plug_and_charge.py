@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from cryptography import x509
 
-from pyiso15118.commands import StopCharging
+from pyiso15118.commands import PauseCharging, StopCharging
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc import EvccConfig, State
 from pyiso15118.evcc.config import ProvisioningCredential
@@ -438,8 +438,31 @@ def test_the_loop_goes_on_while_the_evse_ponders_the_signature(bench: Any, stati
     assert not session.told_of(MeteringConfirmationSent)
     assert not session.machine.closed
     session.feed(station._MeteringConfirmationReq(None), 0x8102)
-    session.looped(2)
+    session.looped(15)
     assert len(session.told_of(MeteringConfirmationSent)) == 1
+    assert not session.machine.closed, "nor is the receipt waited for any longer"
+
+
+def test_one_receipt_at_a_time_is_under_way(bench: Any, station: Any, contract: Any) -> None:
+    session = metering(bench, station, contract=contract)
+    station.silent = {"MeteringConfirmationReq"}
+    for asked in (Notification.MeteringConfirmation, None, Notification.MeteringConfirmation):
+        station.notification = asked
+        session.looped(2)
+    assert session.sent.count("MeteringConfirmationReq") == 1
+
+
+@pytest.mark.parametrize(("emaid", "signed"), [(EMAID, 1), ("USV2GC000000001", 0), (None, 0)])
+def test_after_a_pause_only_the_contract_that_authorised_the_session_signs(
+    bench: Any, station: Any, contract: Any, emaid: str | None, signed: int
+) -> None:
+    session = bench(station, contract=contract, loops=10_000).looped()
+    session.command(PauseCharging())
+    paused = replace(session.run().machine.paused, emaid=emaid)
+    session = metering(bench, station, contract=contract, paused=paused, resume_without_certificate=True)
+    session.looped(3)
+    assert session.sent.count("MeteringConfirmationReq") == signed
+    assert "AuthorizationReq" not in session.sent
 
 
 def test_an_evse_that_never_takes_the_receipt_is_given_up(bench: Any, station: Any, contract: Any) -> None:

@@ -238,6 +238,23 @@ def test_the_owner_may_choose_from_the_new_offer(bench: Any, evse: Any) -> None:
     assert PowerProfile.from_message(sent) == plan
 
 
+def test_a_plan_chosen_once_holds_after_standby_and_not_for_the_next_offer(bench: Any, evse: Any) -> None:
+    plan = PowerProfile(starts_at_unix_s=NOW, slots=(PowerSlot(duration_s=900, power_w=3_000.0),), selected_tuple_id=1)
+    session = bench(evse(mode=ControlMode.SCHEDULED), loops=10_000).until(State.CABLE_CHECK)
+    session.command(SelectSchedule(profile=plan))
+    session.looped()
+    session.command(EnterStandby())
+    session.looped(2)
+    session.command(LeaveStandby())
+    session.looped(2)
+    session.command(RenegotiateSchedule())
+    session.looped(2)
+    starts = [r for r in session.requests("PowerDeliveryReq") if r.ChargeProgress == "Start"]
+    plans = [PowerProfile.from_message(r.EVPowerProfile) for r in starts]
+    assert plans[:2] == [plan, plan]
+    assert plans[2].slots[0].power_w == 11_000
+
+
 @pytest.mark.parametrize(("tuple_id", "used"), [(6, 6), (5, 5), (1, 5)])
 def test_a_choice_given_while_charging_is_for_the_next_offer_if_it_fits(
     bench: Any, evse: Any, tuple_id: int, used: int

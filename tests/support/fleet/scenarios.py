@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support.fleet import parts
-from support.fleet.run import Run, prefer
+from support.fleet.run import Hogs, Run, prefer
 
 LATE_P99_MS = 10.0
 LATE_MAX_MS = 50.0
@@ -85,9 +85,9 @@ def load_at_once(folder: Path, vehicles: int, seconds: float) -> Figures:
         return run.measure(seconds) | {"vehicles": vehicles, "lost": run.vehicles.ask(do="state")["reasons"]}
 
 
-def join(folder: Path, here: int, more: int, over_s: float) -> Figures:
-    """``here`` vehicles in the loop while ``more`` connect within ``over_s``."""
-    with Run(folder, here + more) as run:
+def join(folder: Path, here: int, more: int, over_s: float, *, hogs: int = 0) -> Figures:
+    """``here`` vehicles in the loop while ``more`` connect within ``over_s``; ``hogs`` take their parts of the core."""
+    with Run(folder, here + more) as run, Hogs(hogs):
         run.connect(0, here, here / RAMP_A_SECOND, "here")
         time.sleep(SETTLE_S)
         run.vehicles.tell(do="connect", ports=run.ports[here:], over_s=over_s, group="more")

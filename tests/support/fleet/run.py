@@ -105,6 +105,26 @@ class Child:
         self._process.stdout.close()
 
 
+class Hogs:
+    """So many idle loops beside the station, of its own rank: it gets one part in ``count + 1`` of its core."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> None:
+        for _ in range(self._count):
+            hog = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+            os.sched_setaffinity(hog.pid, {cores()[0]})
+            prefer(hog.pid)
+            self._processes.append(hog)
+
+    def __exit__(self, *_: object) -> None:
+        for hog in self._processes:
+            hog.kill()
+            hog.wait()
+
+
 class Run:
     """``with Run(folder, 500) as run``: the station on the first core, its vehicles on the last."""
 

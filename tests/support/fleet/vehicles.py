@@ -48,6 +48,8 @@ class Window:
         self.cpu_s = usage()["cpu_s"]
         self.took = array("d")
         self.late = array("d")
+        self.late_max_s = 0.0
+        """Of anything that was due, not of requests alone."""
         self.timeouts = 0
 
     def figures(self) -> dict[str, float]:
@@ -58,7 +60,7 @@ class Window:
             "p99_ms": quantile(self.took, 0.99) * 1e3,
             "max_ms": max(self.took, default=0.0) * 1e3,
             "late_p99_ms": quantile(self.late, 0.99) * 1e3,
-            "late_max_ms": max(self.late, default=0.0) * 1e3,
+            "late_max_ms": self.late_max_s * 1e3,
             "timeouts": self.timeouts,
             "generator_cpu_s": usage()["cpu_s"] - self.cpu_s,
         }
@@ -115,7 +117,6 @@ class Fleet:
         self._groups: dict[str, Group] = {}
         self._waiting: list[tuple[Callable[[], bool], Callable[[], None]]] = []
         self._window = Window()
-        self._latest_s = 0.0
         self._rush_left = 0
         self._reasons: Counter[str] = Counter()
         self._churn: Churn | None = None
@@ -141,7 +142,6 @@ class Fleet:
     def sent(self, vehicle: Vehicle, late_s: float | None) -> None:
         if late_s is not None:
             self._window.late.append(late_s)
-            self._latest_s = max(self._latest_s, late_s)
 
     def answered(self, vehicle: Vehicle, took_s: float, now: float) -> bool:
         """Whether the vehicle is to ask again at once."""
@@ -198,6 +198,7 @@ class Fleet:
         agenda = self._agenda
         while agenda and agenda[0][0] <= (now := clock()):
             when, _, what = heapq.heappop(agenda)
+            self._window.late_max_s = max(self._window.late_max_s, now - when)
             if not isinstance(what, Vehicle):
                 what()
             elif what.wake_at == when:
@@ -230,7 +231,8 @@ class Fleet:
         churn = self._churn = Churn(self, ports, sessions)
         for _ in range(parallel):
             churn.begin_next()
-        self._waiting.append((lambda: churn.done, lambda: tell(reasons=dict(self._reasons), **usage())))
+        window = self._window = Window()
+        self._waiting.append((lambda: churn.done, lambda: tell(reasons=dict(self._reasons), **window.figures())))
 
     def do_align(self) -> None:
         at = clock() + 0.4 * self.period_s
@@ -250,7 +252,6 @@ class Fleet:
         tell(
             **usage(),
             vehicles=len(self._by_fd),
-            late_ms=self._latest_s * 1e3,
             reasons=dict(self._reasons),
             groups=groups,
         )

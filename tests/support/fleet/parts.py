@@ -12,16 +12,16 @@ from pyiso15118.commands import (
     Command,
     ContactorsClosed,
     StopCharging,
-    UpdateEvse,
-    UpdateVehicle,
+    UpdateDcEvse,
+    UpdateDcVehicle,
 )
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.events import (
     AuthorizationRequested,
     CableCheckRequested,
-    ChargeLoopAnswered,
-    ChargeLoopReceived,
     ChargingStarted,
+    DcChargeLoopAnswered,
+    DcChargeLoopReceived,
     DcLimits,
     EnergyNeeds,
     Event,
@@ -43,7 +43,7 @@ EVSE_LIMITS = DcLimits(
     max_discharge_power_w=20_000.0,
     max_discharge_current_a=70.0,
 )
-VEHICLE = UpdateVehicle(
+VEHICLE = UpdateDcVehicle(
     present_voltage_v=395.0,
     target_voltage_v=400.0,
     limits=DcLimits(
@@ -92,7 +92,7 @@ class EvseOwner:
 
     def answers(self, event: Event) -> Iterator[Command]:
         match event:
-            case ChargeLoopReceived():
+            case DcChargeLoopReceived():
                 self.loops += 1
                 yield self._state(current_a=-25.0 - self.loops % 2)
             case AuthorizationRequested():
@@ -109,8 +109,8 @@ class EvseOwner:
             case SessionEnded():
                 self.end = event.reason.value
 
-    def _state(self, current_a: float = 0.0) -> UpdateEvse:
-        return UpdateEvse(
+    def _state(self, current_a: float = 0.0) -> UpdateDcEvse:
+        return UpdateDcEvse(
             present_voltage_v=self._voltage_v,
             present_current_a=current_a,
             limits=EVSE_LIMITS,
@@ -139,7 +139,7 @@ class VehicleSession:
                     self.machine.command(ContactorsClosed(), now)
                 case ChargingStarted():
                     self.charging = True
-                case ChargeLoopAnswered():
+                case DcChargeLoopAnswered():
                     self._count(now)
                 case SessionEnded():
                     self.end = event.reason.value

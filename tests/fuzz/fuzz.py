@@ -116,8 +116,8 @@ def _finding(output: str, home: Path) -> str:
 def write_report(path: Path, outcomes: list[Outcome]) -> None:
     """Put the outcomes into the table of the report, in place of earlier ones; all else in it stays as it is."""
     lines = path.read_text().splitlines() if path.exists() else ["# Fuzzing", "", "## Figures", ""]
-    table = [number for number, line in enumerate(lines) if line.startswith("|")]
-    first, last = (table[0], table[-1] + 1) if table else (len(lines), len(lines))
+    first = next((number for number, line in enumerate(lines) if line.startswith("| target |")), len(lines))
+    last = next((number for number, line in enumerate(lines) if number > first and line[:1] != "|"), len(lines))
     rows = {
         cells[0]: cells for line in lines[first + 2 : last] if (cells := [c.strip() for c in line.split("|")[1:-1]])
     }

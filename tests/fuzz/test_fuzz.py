@@ -214,10 +214,10 @@ def test_a_report_replaces_the_row_of_its_target_and_nothing_else(tmp_path: Path
         target="lines", runs=1000, seconds=2.0, first_edges=5, edges=9, corpus=3, seen={"accepted": 7}, finding=""
     )
     write_report(report, [outcome, replace(outcome, target="frames")])
-    report.write_text(report.read_text() + "\n## Findings\n\nNone.\n")
+    report.write_text(report.read_text() + "\n## Findings\n\n| what |\n| --- |\n| none |\n")
     write_report(report, [replace(outcome, runs=2000, finding="ZeroDivisionError")])
     lines = report.read_text().splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    assert lines[-5:] == ["## Findings", "", "| what |", "| --- |", "| none |"]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[:-5] if line.startswith("|")]
     assert rows[0] == list(HEADINGS)
     assert [(row[0], row[1], row[-1]) for row in rows[2:]] == [("frames", "1000", "0"), ("lines", "2000", "1")]
-    assert lines[-3:] == ["## Findings", "", "None."]

@@ -14,7 +14,7 @@ from support.interop_table import CELLS, Row, Table
 pytestmark = pytest.mark.interop
 
 TURNS = 22
-SESSION_S = 40.0
+SESSION_S = 60.0
 PEER_VEHICLE = "EcoG's vehicle at our station"
 OUR_VEHICLE = "Our vehicle at EcoG's station"
 DISCHARGE_AT_OUR_STATION = {
@@ -152,7 +152,7 @@ def test_peer_vehicle_leaves_the_mobility_needs_to_our_station(start_our_station
 
     assert station.one("EnergyServiceSelected")["mobility_needs_mode"] == "BY_SECC"
     assert station.one("ScheduleRequested")["control_mode"] == "DYNAMIC"
-    assert vehicle.count('"DepartureTime":7200,"MinimumSOC":30,"TargetSOC":80') >= 20
+    assert vehicle.count('"MinimumSOC":30,"TargetSOC":80') >= 20
 
 
 def test_our_vehicle_leaves_the_mobility_needs_to_the_peers_station(

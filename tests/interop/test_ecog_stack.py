@@ -166,3 +166,13 @@ def test_our_vehicle_leaves_the_mobility_needs_to_the_peers_station(
     assert vehicle.one("EnergyServiceSelected")["mobility_needs_mode"] == "BY_SECC"
     needs = vehicle.all("MobilityNeedsReceived")[0]["needs"]
     assert (needs["departure_time_s"], needs["min_soc_pct"], needs["target_soc_pct"]) == (7200, 30, 80)
+
+
+def test_peer_vehicle_stops_when_our_station_asks_it_to(start_our_station: Any, start_peer_vehicle: Any) -> None:
+    station = start_our_station(ac=True, tls=False, stop_after=TURNS)
+    vehicle = start_peer_vehicle(tls="none", loops=10 * TURNS, service="AC_BPT")
+
+    wait_for_the_end(station, vehicle, "SessionStopRes received")
+
+    assert vehicle.requests() in (TURNS, TURNS + 1)
+    assert vehicle.count('"EVSENotification":"Terminate"') >= 1

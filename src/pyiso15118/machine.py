@@ -38,9 +38,6 @@ class Machine(ABC):
     time. Once :attr:`closed` is true the owner sends what is left and closes the stream; later calls do nothing.
     """
 
-    _side_streams: frozenset[PayloadType] = frozenset()
-    """Those of :data:`SIDE_STREAMS` that the machine listens to; the others are skipped."""
-
     def __init__(self, *, max_payload_bytes: int, unix_offset_s: float) -> None:
         self._max_payload_bytes = max_payload_bytes
         self._reader = FrameReader(min(APP_PROTOCOL_MAX_BYTES, max_payload_bytes))
@@ -48,6 +45,8 @@ class Machine(ABC):
         self._out: deque[bytes] = deque()
         self._events: deque[Event] = deque()
         self._ended = False
+        self._frame = Frame(0, b"")
+        """The one at hand: just received, or waiting for its answer."""
 
     # ---- what the owner calls ----
 
@@ -123,6 +122,11 @@ class Machine(ABC):
     def _stop_energy(self, reason: str) -> None:
         """Emit the event that ends energy flow and voltage, if there may be any."""
 
+    @property
+    def _side_streams(self) -> frozenset[PayloadType]:
+        """Those of :data:`SIDE_STREAMS` that the machine listens to now; the others are skipped."""
+        return frozenset()
+
     def _may_read(self) -> bool:
         return True
 
@@ -139,10 +143,12 @@ class Machine(ABC):
                 self._end(EndReason.PROTOCOL_ERROR, str(error))
 
     def _receive_frame(self, frame: Frame, now: float) -> None:
-        namespace = namespace_of(frame.payload_type)
-        if namespace is None or frame.payload_type in SIDE_STREAMS - self._side_streams:
+        payload_type = frame.payload_type
+        namespace = namespace_of(payload_type)
+        if namespace is None or (payload_type in SIDE_STREAMS and payload_type not in self._side_streams):
             self._emit(FrameIgnored(payload_type=frame.payload_type, payload_bytes=len(frame.payload)))
             return
+        self._frame = frame
         message = exi.decode(namespace, frame.payload)
         self._emit(MessageReceived(name=type(message).__name__, message=message, payload=frame.payload))
         self._receive_message(message, now)

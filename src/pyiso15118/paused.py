@@ -40,6 +40,8 @@ class PausedSession:
     bpt_channel: BptChannel = BptChannel.UNIFIED
     value_added: tuple[tuple[int, int], ...] = ()
     emaid: str | None = None
+    contract_certificate: bytes | None = None
+    """The contract's leaf (DER) as the SECC keeps it, to verify signed meter readings with."""
 
     def belongs_to(self, peer_certificate: bytes | None) -> bool:
         """Whether the peer with this certificate is the one that paused."""

@@ -23,6 +23,12 @@ class SeccTimers:
 
     Also after PowerDelivery(Start), until the first charge-loop request, which real vehicles may send seconds later.
     From then on the loop's timeout holds after every response for as long as energy may flow."""
+    sequence_renegotiation_s: float = 5.0
+    """While a schedule is renegotiated on the main stream: after PowerDelivery(ScheduleRenegotiation) and until the
+    PowerDelivery(Start) that selects the new schedule was answered.
+
+    The standard has the 60 s of any other response here. But energy flows and no loop tells how much, so ours is
+    shorter; a vehicle that thinks longer can say so by EVProcessing Ongoing."""
     setup_s: float = 20.0
     """From the accepted connection to the first complete request (V2G_SECC_CommunicationSetup_Timeout)."""
     ongoing_s: float = 55.0

@@ -57,7 +57,7 @@ SIDE_STREAMS = frozenset(
         PayloadType.PARKING_STATUS,
     }
 )
-"""Streams beside the main one, each with a request of its own outstanding. The machines serve none of them."""
+"""Streams beside the main one, each with a request of its own outstanding."""
 
 _PAYLOAD_TYPES: dict[Namespace, PayloadType] = {
     Namespace.APP_PROTOCOL: PayloadType.SAP,

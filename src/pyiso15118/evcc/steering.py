@@ -89,7 +89,7 @@ def ordered(session: Session, state: State, command: Command) -> Session:
         case StopCharging():
             return ending(session, Ending.TERMINATE)
         case PauseCharging():
-            if not session.transfer.is_selected:
+            if not session.transfer.is_selected or session.stop_sent is Ending.RENEGOTIATE:
                 raise LocalProtocolError("PauseCharging before EnergyServiceSelected: there is nothing to resume yet")
             return ending(session, Ending.PAUSE)
         case SelectSchedule():

@@ -52,6 +52,7 @@ from pyiso15118.events.secc import (
     VehicleLimitsReceived,
 )
 from pyiso15118.events.values import (
+    ZERO_POWER,
     AcLimits,
     AcPower,
     BptChannel,
@@ -63,10 +64,10 @@ from pyiso15118.events.values import (
     GeneratorMode,
     MeterReading,
     MobilityNeedsMode,
-    ZERO_POWER,
 )
 
 __all__ = [
+    "ZERO_POWER",
     "AcChargeLoopAnswered",
     "AcChargeLoopReceived",
     "AcLimits",
@@ -120,5 +121,4 @@ __all__ = [
     "StopRequested",
     "VehicleLimitsReceived",
     "WarningReceived",
-    "ZERO_POWER",
 ]

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from pyiso15118.errors import LocalProtocolError, RemoteProtocolError
 from pyiso15118.messages import common_messages as cm
-from pyiso15118.schedules.power import PowerSchedule, PowerSlot
+from pyiso15118.schedules.power import PowerSchedule
 from pyiso15118.schedules.prices import AbsolutePrices, PriceLevel, PriceLevels, Prices
 from pyiso15118.schedules.wire import (
+    DAY_S,
     MAX_UNSIGNED_INT,
     read_items,
     sent_integer,
@@ -21,8 +22,6 @@ from pyiso15118.schedules.wire import (
     sent_optional_integer,
 )
 
-DAY_S = 86_400
-"""What a schedule must cover at least for a vehicle that names no departure time ([V2G20-1563])."""
 MOST_TUPLES = 3
 """The schema's bound. libcbv2g misreads full lists: offer two to a vehicle that may be built on it."""
 
@@ -225,9 +224,6 @@ def flat_schedule(
 
     ``power_w`` >= 0, ``discharge_power_w`` <= 0; checked when the tuple is sent. ``starts_at_unix_s`` 0: when it is
     sent. Without ``prices`` all energy costs the same: one price level.
-
-    >>> flat_schedule(11_000, discharge_power_w=-7_400).discharging.power.slots[0].power_w
-    -7400
     """
 
     return ScheduleTuple(
@@ -240,10 +236,9 @@ def flat_schedule(
 
 
 def _flat(power_w: float, duration_s: int, starts_at_unix_s: int, prices: Prices | None, id: int) -> ChargingSchedule:
-    slot = PowerSlot(duration_s=duration_s, power_w=power_w)
     level = PriceLevel(duration_s=duration_s, level=0)
     return ChargingSchedule(
-        power=PowerSchedule(starts_at_unix_s=starts_at_unix_s, slots=(slot,)),
+        power=PowerSchedule.of((duration_s, power_w), starts_at_unix_s=starts_at_unix_s),
         prices=prices or PriceLevels(starts_at_unix_s=starts_at_unix_s, id=id, number_of_levels=1, slots=(level,)),
     )
 

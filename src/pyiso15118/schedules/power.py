@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pyiso15118.errors import LocalProtocolError
+from pyiso15118.errors import LocalProtocolError, RemoteProtocolError
 from pyiso15118.messages import common_messages as cm
+from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules.wire import (
+    FULL,
     MAX_UNSIGNED_INT,
     read_anchor,
     read_items,
@@ -25,11 +27,10 @@ from pyiso15118.schedules.wire import (
     sent_optional,
 )
 
-MOST_SLOTS = 1023
-"""One below the schema's bound: libcbv2g cannot read a list that is exactly full."""
-MOST_PROFILE_SLOTS = 2047
-"""One below the schema's bound, likewise."""
+MOST_SLOTS, MOST_PROFILE_SLOTS = 1023, 2047
+"""One below the schema's bounds, see ``wire.FULL``. A peer may fill them."""
 
+Code = ct.responseCodeType
 Acceptance = cm.powerToleranceAcceptanceType
 Powers = tuple[float, float | None, float | None]
 
@@ -92,6 +93,14 @@ class PowerSchedule:
     slots: tuple[PowerSlot, ...]
     available_energy_wh: float | None = None
     tolerance_w: float | None = None
+
+    @classmethod
+    def of(cls, *slots: tuple[int, float], starts_at_unix_s: int = 0) -> PowerSchedule:
+        """A schedule of so many seconds at so many watts each: ``PowerSchedule.of((3600, 11_000), (7200, 3_700))``."""
+        return cls(
+            starts_at_unix_s=starts_at_unix_s,
+            slots=tuple(PowerSlot(duration_s=duration_s, power_w=power_w) for duration_s, power_w in slots),
+        )
 
     @property
     def duration_s(self) -> int:
@@ -181,12 +190,17 @@ class PowerProfile:
 
     @classmethod
     def from_message(cls, message: cm.EVPowerProfileType, where: str = "EVPowerProfile") -> PowerProfile:
-        """What a vehicle sent. Raises :class:`RemoteProtocolError` as :meth:`PowerSchedule.from_message`."""
-        slots = _read_slots(where, message.EVPowerProfileEntries.EVPowerProfileEntry)
+        """What a vehicle sent. Raises :class:`RemoteProtocolError` as :meth:`PowerSchedule.from_message`, with
+        FAILED_EVPowerProfileInvalid to answer."""
+        try:
+            slots = _read_slots(where, message.EVPowerProfileEntries.EVPowerProfileEntry)
+            starts_at_unix_s = read_anchor(f"{where}/TimeAnchor", message.TimeAnchor, slots)
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(str(error), Code.FAILED_EVPowerProfileInvalid) from None
         mode = message.Scheduled_EVPPTControlMode
         accepted = None if mode is None else mode.PowerToleranceAcceptance
         return cls(
-            starts_at_unix_s=read_anchor(f"{where}/TimeAnchor", message.TimeAnchor, slots),
+            starts_at_unix_s=starts_at_unix_s,
             slots=slots,
             selected_tuple_id=None if mode is None else mode.SelectedScheduleTupleID,
             tolerance_accepted=None if accepted is None else accepted is Acceptance.PowerToleranceConfirmed,
@@ -212,7 +226,7 @@ def slot_at(starts_at_s: int, slots: Sequence[PowerSlot], at_s: float) -> PowerS
 
 
 def _sent_slots(where: str, slots: Sequence[PowerSlot], most: int) -> list[cm.PowerScheduleEntryType]:
-    return [s.to_message(f"{where}.slots[{i}]") for i, s in enumerate(sent_items(f"{where}.slots", slots, most))]
+    return [s.to_message(f"{where}.slots[{i}]") for i, s in enumerate(sent_items(f"{where}.slots", slots, most, FULL))]
 
 
 def _read_slots(where: str, entries: Sequence[cm.PowerScheduleEntryType]) -> tuple[PowerSlot, ...]:

@@ -15,10 +15,12 @@ from pyiso15118.schedules.price_rules import (
     MOST_TAXES,
     AdditionalService,
     Overstay,
+    PriceRule,
     PriceStack,
     TaxRule,
 )
 from pyiso15118.schedules.wire import (
+    DAY_S,
     FULL,
     MAX_UNSIGNED_INT,
     read_anchor,
@@ -187,3 +189,11 @@ class AbsolutePrices:
 
 
 Prices = AbsolutePrices | PriceLevels
+
+
+def flat_prices(
+    energy_fee: float, currency: str, duration_s: int = DAY_S, starts_at_unix_s: int = 0, *, id: int = 1
+) -> AbsolutePrices:
+    """The simplest prices: one fee per kWh and nothing else. ``starts_at_unix_s`` 0: when they are sent."""
+    stack = PriceStack(duration_s=duration_s, rules=(PriceRule(energy_fee=energy_fee),))
+    return AbsolutePrices(starts_at_unix_s=starts_at_unix_s, id=id, currency=currency, stacks=(stack,))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules.offers import ChargingSchedule, ScheduleTuple
-from pyiso15118.schedules.power import PowerProfile, PowerSchedule, PowerSlot, segments
+from pyiso15118.schedules.power import PowerProfile, PowerSlot, segments
 
 Code = ct.responseCodeType
 
@@ -175,7 +175,7 @@ class _Layout:
     """A plan and the limits of its tuple on one time axis."""
 
     def __init__(self, profile: PowerProfile, chosen: ScheduleTuple, slack_s: int) -> None:
-        self.begin = begin = _begin(profile, chosen.charging.power)
+        self.begin = begin = _begin(profile, chosen)
         self.profile = _Line(begin, profile.slots)
         self.charge = _Limit(chosen.charging, begin, slack_s)
         self.discharge = _Limit(chosen.discharging, begin, slack_s)
@@ -200,10 +200,14 @@ def _violation(reason: str) -> ProfileProblem:
     return ProfileProblem(code=Code.WARNING_EVPowerProfileViolation, reason=reason)
 
 
-def _begin(profile: PowerProfile, power: PowerSchedule) -> int:
-    begin, start = profile.starts_at_unix_s, power.starts_at_unix_s
-    meets = begin < power.ends_at_unix_s and begin + profile.duration_s > start
-    return begin if start == 0 or meets else start
+def _begin(profile: PowerProfile, chosen: ScheduleTuple) -> int:
+    powers = [schedule.power for schedule in (chosen.charging, chosen.discharging) if schedule is not None]
+    timed = [power for power in powers if power.starts_at_unix_s]
+    begin = profile.starts_at_unix_s
+    if not timed:
+        return begin
+    start, end = min(power.starts_at_unix_s for power in timed), max(power.ends_at_unix_s for power in timed)
+    return begin if begin < end and begin + profile.duration_s > start else start
 
 
 def _beyond(power_w: float, most_w: float | None, least_w: float | None, margin_w: float, where: str) -> str | None:

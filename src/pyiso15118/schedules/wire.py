@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MAX_MAGNITUDE = 1e9
 """In W, Wh and any currency: nothing that charges a vehicle comes near."""
+DAY_S = 86_400
+"""What schedules must cover at least for a vehicle that names no departure time ([V2G20-1563])."""
 MAX_UNSIGNED_INT = 2**32 - 1
 MAX_UNIX_S = 253_402_300_799
 """The last second of the year 9999, where calendars end."""
@@ -136,7 +138,8 @@ def read_items(where: str, items: Sequence[T]) -> Sequence[T]:
 def read_anchor(where: str, anchor: int, slots: Sequence[Slot]) -> int:
     """Unix seconds of a peer's TimeAnchor, fractions dropped; 0 where the peer names no time.
 
-    Microseconds by the standard; several stacks send seconds, which are told by their size.
+    Microseconds by the standard; several stacks send seconds, which are told by their size. So a clock that was never
+    set is misread on its first day.
     """
     unix_s = anchor if anchor < _LARGEST_SECONDS else anchor // MICROSECONDS
     if unix_s + sum(slot.duration_s for slot in slots) > MAX_UNIX_S:

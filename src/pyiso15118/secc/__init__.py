@@ -1,6 +1,13 @@
 """The charger's side of ISO 15118-20. ``transitions.TRANSITIONS`` is the protocol in one table."""
 
-from pyiso15118.secc.config import DC_SERVICES, ParameterSet, SeccConfig, ServiceOffer
+from pyiso15118.secc.config import (
+    DC_SERVICES,
+    ParameterSet,
+    SeccConfig,
+    ServiceOffer,
+    ValueAddedOffer,
+    ValueAddedSet,
+)
 from pyiso15118.secc.machine import SeccMachine
 from pyiso15118.secc.transitions import TRANSITIONS, Outcome, State
 
@@ -13,4 +20,6 @@ __all__ = [
     "SeccMachine",
     "ServiceOffer",
     "State",
+    "ValueAddedOffer",
+    "ValueAddedSet",
 ]

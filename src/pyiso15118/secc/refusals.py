@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyiso15118.machine import rational
+from pyiso15118.checks import rational
 from pyiso15118.messages import ac, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct

@@ -94,9 +94,17 @@ class ChainError(Iso15118Error):
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchors:
-    """Roots that chains may end in. Empty trusts nobody."""
+    """Roots that chains may end in. Empty trusts nobody.
+
+    Raises :class:`ChainError` for one of which a field cannot be read, since that would fail every chain later on.
+    """
 
     certificates: tuple[x509.Certificate, ...] = ()
+
+    def __post_init__(self) -> None:
+        for anchor in self.certificates:
+            with readable("a trust anchor"):
+                _ = (anchor.subject, anchor.issuer, anchor.extensions, anchor.not_valid_after_utc)
 
     @classmethod
     def from_certificates(cls, *certificates: x509.Certificate | bytes) -> TrustAnchors:
@@ -196,14 +204,15 @@ def validate_chain(
 
 
 @contextmanager
-def readable(what: str) -> Iterator[None]:
+def readable(what: str | x509.Certificate) -> Iterator[None]:
     """Turns whatever reading certificates raises into :class:`ChainError`: ``cryptography`` reads fields late."""
     try:
         yield
     except Iso15118Error:
         raise
     except Exception as error:
-        raise _invalid(f"{what} cannot be read: {_printable(str(error)) or type(error).__name__}") from error
+        name = what if isinstance(what, str) else name_of(what)
+        raise _invalid(f"{name} cannot be read: {_printable(str(error)) or type(error).__name__}") from error
 
 
 def load_certificate(der: bytes, what: str) -> x509.Certificate:
@@ -219,7 +228,7 @@ def load_certificate(der: bytes, what: str) -> x509.Certificate:
 
 def public_key_of(certificate: x509.Certificate) -> PublicKey:
     """Its key. Raises :class:`ChainError` for kinds that ISO 15118 does not know."""
-    with readable(name_of(certificate)):
+    with readable(certificate):
         key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey | ed448.Ed448PublicKey):
         raise _invalid(f"{name_of(certificate)} has a key that is neither of an elliptic curve nor Ed448")
@@ -233,7 +242,7 @@ def key_type(key: PublicKey) -> str:
 
 def common_name_of(certificate: x509.Certificate) -> str:
     """Its only common name. Raises :class:`ChainError` if there is none or more than one."""
-    with readable("a certificate's subject"):
+    with readable(certificate):
         names = [str(n.value) for n in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if len(names) != 1 or not names[0]:
         raise _invalid(f"{name_of(certificate)} has {len(names)} common names, must have one")
@@ -242,7 +251,7 @@ def common_name_of(certificate: x509.Certificate) -> str:
 
 def extension_of(certificate: x509.Certificate, kind: type[_Kind]) -> _Kind | None:
     """What it says under an extension, None if it has none of that kind. Raises :class:`ChainError`."""
-    with readable(f"an extension of {name_of(certificate)}"):
+    with readable(certificate):
         try:
             return certificate.extensions.get_extension_for_class(kind).value
         except x509.ExtensionNotFound:
@@ -261,7 +270,8 @@ class _Search:
     """Depth first, anchors before sub certificates, so that the shortest path is found; at most 3 deep of 4."""
 
     def __init__(self, subs: list[x509.Certificate], anchors: TrustAnchors, profile: TlsProfile) -> None:
-        self._subs = subs
+        # A root among them leads no further than to itself.
+        self._subs = [s for s in subs if s.subject != s.issuer]
         self._anchors = anchors
         self._profile = profile
         self._broken = ""

@@ -164,7 +164,7 @@ def _agreement_key(oem: x509.Certificate) -> AgreementPublicKey:
             f"{name_of(oem)} has a {key.curve.name} key: contracts go to secp521r1 and X448 keys only, so this vehicle "
             "needs another provisioning certificate"
         )
-    with readable(name_of(oem)):
+    with readable(oem):
         for extension in oem.extensions:
             if extension.oid == ALTERNATIVE_KEY and isinstance(extension.value, x509.UnrecognizedExtension):
                 alternative = load_der_public_key(extension.value.value)

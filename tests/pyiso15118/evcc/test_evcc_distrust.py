@@ -7,20 +7,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyiso15118.commands import StopCharging, UpdateVehicle
+from pyiso15118.checks import limits_problem
+from pyiso15118.commands import StopCharging, UpdateAcVehicle, UpdateDcVehicle
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc import EvccConfig, EvccMachine, State
 from pyiso15118.events import (
-    ChargeLoopAnswered,
+    AcLimits,
+    AcPower,
     ChargingStarted,
     ChargingStopped,
+    ControlMode,
     DcLimits,
     EndReason,
     EnergyNeeds,
-    MessageSent,
-    SessionEnded,
+    EnergyService,
 )
-from pyiso15118.machine import limits_problem
+from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.timers import EvccTimers
 
@@ -28,18 +30,11 @@ Code = ct.responseCodeType
 rational = ct.RationalNumberType.of
 
 
-def told_lies(pair: Any, name: str, lie: Callable[[Any], Any], **pair_args: Any) -> Any:
+def told_lies(bench: Any, name: str, lie: Callable[[Any], Any], evse: Any = None, **config: Any) -> Any:
     """A whole session in which every ``name`` is changed by ``lie`` on its way to the vehicle."""
-    session = pair(**pair_args)
-    send = session.secc.machine._send
-
-    def twisted(namespace: Any, message: Any) -> bool:
-        result: bool = send(namespace, lie(message) if type(message).__name__ == name else message)
-        return result
-
-    session.secc.machine._send = twisted
-    session.run(60.0)
-    return session
+    session = bench(evse, **config)
+    session.evse.bend(name, lie)
+    return session.run(60.0)
 
 
 def changing(**changes: Any) -> Callable[[Any], Any]:
@@ -54,12 +49,6 @@ def changing_mode(field: str, **changes: float) -> Callable[[Any], Any]:
     return lie
 
 
-def end(session: Any) -> SessionEnded:
-    last = session.evcc_events[-1]
-    assert isinstance(last, SessionEnded)
-    return last
-
-
 def zero_id(message: Any) -> Any:
     header = msgspec.structs.replace(message.Header, SessionID=bytes(8))
     return msgspec.structs.replace(message, Header=header)
@@ -70,6 +59,7 @@ def zero_id(message: Any) -> Any:
     [
         ("supportedAppProtocolRes", changing(SchemaID=99), "SchemaID 99, offered was 1"),
         ("supportedAppProtocolRes", changing(SchemaID=None), "SchemaID None"),
+        ("SessionSetupRes", changing(ResponseCode=Code.OK_OldSessionJoined), "did not ask for"),
         ("SessionSetupRes", zero_id, "names no session"),
         ("ServiceDetailRes", changing(ServiceID=1), "for service 1, asked was 6"),
         ("ServiceSelectionRes", changing(ResponseCode=Code.OK_OldSessionJoined), "does not belong to it"),
@@ -78,34 +68,34 @@ def zero_id(message: Any) -> Any:
     ],
 )
 def test_an_answer_that_does_not_fit_the_request_ends_the_session(
-    pair: Any, name: str, lie: Callable[[Any], Any], complaint: str
+    bench: Any, name: str, lie: Callable[[Any], Any], complaint: str
 ) -> None:
-    session = told_lies(pair, name, lie)
-    assert end(session).reason is EndReason.FAILED_BY_PEER
-    assert complaint in end(session).detail
-    kinds = [type(e) for e in session.evcc_told]
+    session = told_lies(bench, name, lie)
+    assert session.end.reason is EndReason.FAILED_BY_PEER
+    assert complaint in session.end.detail
+    kinds = [type(e) for e in session.told]
     assert (ChargingStopped in kinds) is (name == "DC_ChargeLoopRes")
 
 
 @pytest.mark.parametrize("code", [c for c in Code if c.startswith("WARNING")])
-def test_a_warning_at_power_delivery_start_is_no_start(pair: Any, code: Code) -> None:
-    session = told_lies(pair, "PowerDeliveryRes", changing(ResponseCode=code))
-    assert ChargingStarted not in [type(e) for e in session.evcc_told]
-    assert ChargingStopped in [type(e) for e in session.evcc_told]
-    sent = [e.name for e in session.evcc_events if isinstance(e, MessageSent)]
+def test_a_warning_at_power_delivery_start_is_no_start(bench: Any, code: Code) -> None:
+    session = told_lies(bench, "PowerDeliveryRes", changing(ResponseCode=code))
+    assert ChargingStarted not in [type(e) for e in session.told]
+    assert ChargingStopped in [type(e) for e in session.told]
+    sent = session.sent
     assert "DC_ChargeLoopReq" not in sent
     assert sent[-1] == "SessionStopReq"
-    assert end(session).reason is EndReason.FAILED_BY_US
-    assert code in end(session).detail
+    assert session.end.reason is EndReason.FAILED_BY_US
+    assert code in session.end.detail
 
 
-def test_stopping_right_after_session_setup_says_so_to_the_evse(pair: Any) -> None:
-    session = pair()
-    session.run(stop=lambda: session.evcc.state is State.AUTHORIZATION_SETUP)
-    session.evcc.command(StopCharging(), session.now)
+def test_stopping_right_after_session_setup_says_so_to_the_evse(bench: Any) -> None:
+    session = bench()
+    session.until(State.AUTHORIZATION_SETUP)
+    session.command(StopCharging())
     session.run()
-    assert [e.name for e in session.evcc_events if isinstance(e, MessageSent)][-1] == "SessionStopReq"
-    assert end(session).reason is EndReason.STOPPED
+    assert session.sent[-1] == "SessionStopReq"
+    assert session.end.reason is EndReason.STOPPED
 
 
 @pytest.mark.parametrize(
@@ -117,11 +107,11 @@ def test_stopping_right_after_session_setup_says_so_to_the_evse(pair: Any) -> No
         {"EVSEMinimumDischargePower": 30_000.0},
     ],
 )
-def test_impossible_limits_at_parameter_discovery_end_the_session_properly(pair: Any, changes: Any) -> None:
+def test_impossible_limits_at_parameter_discovery_end_the_session_properly(bench: Any, changes: Any) -> None:
     lie = changing_mode("DC_CPDResEnergyTransferMode", **changes)
-    session = told_lies(pair, "DC_ChargeParameterDiscoveryRes", lie)
-    assert [e.name for e in session.evcc_events if isinstance(e, MessageSent)][-1] == "SessionStopReq"
-    assert "the EVSE's m" in end(session).detail
+    session = told_lies(bench, "DC_ChargeParameterDiscoveryRes", lie)
+    assert session.sent[-1] == "SessionStopReq"
+    assert "the EVSE's m" in session.end.detail
 
 
 @pytest.mark.parametrize(
@@ -134,9 +124,9 @@ def test_impossible_limits_at_parameter_discovery_end_the_session_properly(pair:
         ({"EVSEMinimumVoltage": 930.0}, "max_charge_power_w"),
     ],
 )
-def test_impossible_limits_in_the_loop_take_power_away(pair: Any, changes: Any, zero: str) -> None:
-    session = told_lies(pair, "DC_ChargeLoopRes", changing_mode("CLResControlMode", **changes))
-    answered = next(e for e in session.evcc_told if isinstance(e, ChargeLoopAnswered))
+def test_impossible_limits_in_the_loop_take_power_away(bench: Any, changes: Any, zero: str) -> None:
+    session = told_lies(bench, "DC_ChargeLoopRes", changing_mode("CLResControlMode", **changes))
+    answered = session.loop_answers[0]
     assert limits_problem(answered.limits) is None
     assert getattr(answered.limits, zero) == 0
     assert (answered.limits.min_voltage_v, answered.limits.max_voltage_v) == (150, 920)
@@ -170,14 +160,67 @@ def test_nobody_plugs_in_after_the_start() -> None:
     assert machine.next_deadline() == 17.0
 
 
-def test_a_late_timer_gives_up_instead_of_asking_once_more(pair: Any) -> None:
-    session = pair(evcc={"timers": EvccTimers(ongoing_s=1.0, ongoing_period_s=2.0)})
-    session.secc.answers.clear()
-    session.run(stop=lambda: session.evcc.state is State.AUTHORIZATION and not session.evcc._awaiting)
-    session.evcc.handle_timer(session.now + 60.0)
+def test_a_late_timer_gives_up_instead_of_asking_once_more(bench: Any) -> None:
+    session = bench(timers=EvccTimers(ongoing_s=1.0, ongoing_period_s=2.0))
+    session.evse.bend("AuthorizationRes", changing(EVSEProcessing=ct.processingType.Ongoing))
+    session.run(stop=lambda: session.machine.state is State.AUTHORIZATION and not session.machine._awaiting)
+    session.machine.handle_timer(session.now + 60.0)
     session.run()
-    assert [e.name for e in session.evcc_events if isinstance(e, MessageSent)].count("AuthorizationReq") == 1
-    assert "Authorization was not finished in time" in end(session).detail
+    assert session.sent.count("AuthorizationReq") == 1
+    assert "Authorization was not finished in time" in session.end.detail
+
+
+# ---- AC ----
+
+
+@pytest.mark.parametrize(
+    "changes", [{"EVSEMaximumChargePower": -1.0}, {"EVSEMinimumChargePower": 30_000.0}, {"EVSEMaximumChargePower": 2e9}]
+)
+def test_impossible_ac_limits_end_the_session_properly(bench: Any, evse: Any, changes: Any) -> None:
+    lie = changing_mode("AC_CPDResEnergyTransferMode", **changes)
+    services = (EnergyService.AC,)
+    session = told_lies(bench, "AC_ChargeParameterDiscoveryRes", lie, evse(services), services=services)
+    assert session.sent[-1] == "SessionStopReq"
+    assert "the EVSE's m" in session.end.detail
+
+
+@pytest.mark.parametrize(
+    ("service", "told", "kept"), [("AC", -500.0, 0.0), ("AC_BPT", -500.0, -500.0), ("AC", 2e9, 0.0)]
+)
+def test_impossible_ac_targets_become_zero(bench: Any, evse: Any, service: str, told: float, kept: float) -> None:
+    services = (EnergyService[service],)
+    lie = changing_mode("CLResControlMode", EVSETargetActivePower=told)
+    session = told_lies(bench, "AC_ChargeLoopRes", lie, evse(services), services=services)
+    assert session.loop_answers[0].target_active_power == AcPower(kept)
+    assert session.end.reason is EndReason.STOPPED
+
+
+def test_an_impossible_measurement_of_an_ac_evse_ends_the_session(bench: Any, evse: Any) -> None:
+    services = (EnergyService.AC_BPT,)
+    lie = changing_mode("CLResControlMode", EVSEPresentActivePower_L2=1.0, EVSEPresentActivePower=-2e9)
+    session = told_lies(bench, "AC_ChargeLoopRes", lie, evse(services), services=services)
+    assert session.end.reason is EndReason.FAILED_BY_PEER
+    assert "EVSEPresentActivePower" in session.end.detail
+    assert ChargingStopped in session.told_kinds
+
+
+# ---- scheduled mode ----
+
+
+def test_schedules_of_the_other_mode_end_the_session(bench: Any, scheduled: Any) -> None:
+    lie = changing(Scheduled_SEResControlMode=None, Dynamic_SEResControlMode=cm.Dynamic_SEResControlModeType())
+    session = told_lies(bench, "ScheduleExchangeRes", lie, scheduled)
+    assert session.end.reason is EndReason.FAILED_BY_PEER
+    assert "scheduled mode" in session.end.detail
+
+
+def test_a_loop_response_of_the_other_mode_ends_the_session(bench: Any, evse: Any) -> None:
+    station = evse(mode=ControlMode.SCHEDULED)
+    session = bench(station, loops=1000).looped()
+    station.mode = ControlMode.DYNAMIC
+    session.run()
+    assert "in the charge loop of scheduled mode" in session.end.detail
+    assert ChargingStopped in session.told_kinds
 
 
 # ---- the owner's nonsense ----
@@ -197,9 +240,27 @@ def test_a_late_timer_gives_up_instead_of_asking_once_more(pair: Any) -> None:
         {"needs": EnergyNeeds(min_soc_pct=True)},
         {"present_soc_pct": 50.0},
         {"battery_capacity_wh": float("nan")},
+        {"target_current_a": float("inf")},
     ],
 )
-def test_a_vehicle_that_cannot_be_is_refused(vehicle: UpdateVehicle, changes: dict[str, Any]) -> None:
+def test_a_vehicle_that_cannot_be_is_refused(vehicle: UpdateDcVehicle, changes: dict[str, Any]) -> None:
     machine = EvccMachine(EvccConfig(evccid="X"), random=bytes, unix_offset_s=0.0)
     with pytest.raises(LocalProtocolError):
         machine.command(replace(vehicle, **changes), 0.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"limits": DcLimits(max_charge_power_w=1, max_charge_current_a=1, max_voltage_v=1, min_voltage_v=0)},
+        {"limits": AcLimits(max_charge_power=AcPower(-1.0))},
+        {"limits": AcLimits(max_charge_power=AcPower(1.0, float("nan")))},
+        {"present_active_power": None},
+        {"present_reactive_power": 5.0},
+        {"needs": None},
+    ],
+)
+def test_an_ac_vehicle_that_cannot_be_is_refused(ac_vehicle: UpdateAcVehicle, changes: dict[str, Any]) -> None:
+    machine = EvccMachine(EvccConfig(evccid="X"), random=bytes, unix_offset_s=0.0)
+    with pytest.raises(LocalProtocolError):
+        machine.command(replace(ac_vehicle, **changes), 0.0)

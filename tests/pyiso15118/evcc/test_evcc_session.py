@@ -6,21 +6,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyiso15118 import exi
-from pyiso15118.commands import Abort, Authorize, ContactorsClosed, StopCharging, UpdateVehicle
+from pyiso15118.commands import (
+    Abort,
+    Authorize,
+    ContactorsClosed,
+    EnterStandby,
+    RenegotiateSchedule,
+    StopCharging,
+    UpdateAcVehicle,
+    UpdateDcVehicle,
+)
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc import TRANSITIONS, EvccConfig, EvccMachine, Outcome, State
 from pyiso15118.evcc.handlers import HANDLERS
 from pyiso15118.evcc.requests import BUILDERS
 from pyiso15118.events import (
-    AuthorizationRequested,
-    CableCheckRequested,
-    ChargeLoopAnswered,
     ChargingStarted,
     ChargingStopped,
-    ControlMode,
+    DcChargeLoopAnswered,
     EndReason,
-    EnergyService,
     EnergyServiceSelected,
     EvseLimitsReceived,
     MessageReceived,
@@ -32,24 +36,15 @@ from pyiso15118.events import (
     SessionStarted,
     StopRequested,
 )
-from pyiso15118.messages import Namespace, ac
+from pyiso15118.messages import ac
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
-from pyiso15118.secc import DC_SERVICES
-from pyiso15118.timers import EvccTimers, SeccTimers
-from pyiso15118.v2gtp import PayloadType, encode_frame, payload_type_of
+from pyiso15118.timers import EvccTimers
 
+Code = ct.responseCodeType
+ONGOING = ct.processingType.Ongoing
 rational = ct.RationalNumberType.of
-
-
-def end(session: Any) -> SessionEnded:
-    last = session.evcc_events[-1]
-    assert isinstance(last, SessionEnded)
-    return last
-
-
-def requests_sent(session: Any) -> list[str]:
-    return [e.name for e in session.evcc_events if isinstance(e, MessageSent)]
+SESSION_ID = bytes(range(1, 9))
 
 
 def drain(machine: EvccMachine) -> list[Any]:
@@ -59,9 +54,17 @@ def drain(machine: EvccMachine) -> list[Any]:
     return events
 
 
-def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
-    session = pair(loops=2).run()
-    assert [type(e) for e in session.evcc_told] == [
+def header(session_id: bytes = SESSION_ID) -> ct.MessageHeaderType:
+    return ct.MessageHeaderType(SessionID=session_id, TimeStamp=1)
+
+
+def changing(**changes: Any) -> Any:
+    return lambda message: msgspec.structs.replace(message, **changes)
+
+
+def test_whole_session_tells_its_owner_everything_in_order(bench: Any) -> None:
+    session = bench(loops=2).run()
+    assert session.told_kinds == [
         ProtocolAgreed,
         SessionStarted,
         EnergyServiceSelected,
@@ -69,18 +72,16 @@ def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
         PreChargeStarted,
         PreChargeReached,
         ChargingStarted,
-        ChargeLoopAnswered,
-        ChargeLoopAnswered,
+        DcChargeLoopAnswered,
+        DcChargeLoopAnswered,
         ChargingStopped,
         SessionEnded,
     ]
-    assert end(session).reason is EndReason.STOPPED
+    assert session.end.reason is EndReason.STOPPED
 
 
-def test_requests_follow_the_dc_sequence(pair: Any) -> None:
-    names = requests_sent(pair(loops=2).run())
-    once = [n for i, n in enumerate(names) if i == 0 or n != names[i - 1]]
-    assert once == [
+def test_requests_follow_the_dc_sequence(bench: Any) -> None:
+    assert bench(loops=2).run().sent_once == [
         "supportedAppProtocolReq",
         "SessionSetupReq",
         "AuthorizationSetupReq",
@@ -100,85 +101,111 @@ def test_requests_follow_the_dc_sequence(pair: Any) -> None:
     ]
 
 
-def test_the_last_pre_charge_and_welding_requests_say_finished(pair: Any) -> None:
-    sent = [e.message for e in pair().run().evcc_events if isinstance(e, MessageSent)]
+def test_the_last_pre_charge_and_welding_requests_say_finished(bench: Any) -> None:
+    session = bench().run()
     for name in ("DC_PreChargeReq", "DC_WeldingDetectionReq"):
-        processing = [m.EVProcessing for m in sent if type(m).__name__ == name]
+        processing = [m.EVProcessing for m in session.requests(name)]
         assert processing[-1] == "Finished"
         assert set(processing[:-1]) == {"Ongoing"}
 
 
-def test_loop_requests_go_out_well_within_a_quarter_second_of_each_response(pair: Any) -> None:
-    session = pair(loops=5)
-    session.run()
-    loop = [e for e in session.evcc_told if isinstance(e, ChargeLoopAnswered)]
-    assert len(loop) == 5
+def test_loop_requests_go_out_well_within_a_quarter_second_of_each_response(bench: Any) -> None:
+    session = bench(loops=5).run()
+    assert len(session.loop_answers) == 5
     assert EvccTimers().charge_loop_period_s == 0.2
     assert 4 * 0.2 <= session.now - 1000.0 < 4 * 0.2 + 0.15
 
 
-def test_the_evses_limits_are_magnitudes_whatever_their_sign(pair: Any) -> None:
-    session = pair(secc={"negative_discharge_limits": True}).run()
-    told = {type(e): e for e in session.evcc_told}
-    assert told[EvseLimitsReceived].limits.max_discharge_power_w == 20_000
-    assert told[ChargeLoopAnswered].limits.max_discharge_power_w == 20_000
+def test_the_evses_limits_are_magnitudes_whatever_their_sign(bench: Any, evse: Any) -> None:
+    station = evse()
+    station.sign = -1
+    session = bench(station).run()
+    assert session.told_of(EvseLimitsReceived)[0].limits.max_discharge_power_w == 20_000
+    assert session.loop_answers[0].limits.max_discharge_power_w == 20_000
+    assert session.loop_answers[0].limits.max_discharge_current_a == 70
 
 
-def test_the_first_wanted_service_that_is_offered_is_taken(pair: Any) -> None:
-    session = pair(secc={"services": (DC_SERVICES[1],)}).run()
-    selected = next(e for e in session.evcc_told if isinstance(e, EnergyServiceSelected))
-    assert selected.service is EnergyService.DC
+def test_a_vehicle_may_send_its_discharge_limits_negative(bench: Any) -> None:
+    for negative, sign in ((False, 1), (True, -1)):
+        session = bench(negative_discharge_limits=negative).run()
+        mode = session.requests("DC_ChargeParameterDiscoveryReq")[0].DC_CPDReqEnergyTransferMode
+        assert float(mode.EVMaximumDischargePower) == sign * 10_000
+        loop = session.requests("DC_ChargeLoopReq")[0].CLReqControlMode
+        assert float(loop.EVMaximumDischargeCurrent) == sign * 30
 
 
-def test_no_common_service_ends_the_session_properly(pair: Any) -> None:
-    session = pair(evcc={"services": (EnergyService.DC_BPT,)}, secc={"services": (DC_SERVICES[1],)}).run()
-    assert requests_sent(session)[-1] == "SessionStopReq"
-    assert end(session).reason is EndReason.FAILED_BY_US
-    assert "none that this vehicle wants" in end(session).detail
-
-
-def test_refused_authorization_ends_the_session_properly(pair: Any) -> None:
-    session = pair()
-    session.secc.answers[AuthorizationRequested] = lambda _: session.secc.command(Authorize(granted=False))
+def test_refused_authorization_ends_the_session_properly(bench: Any) -> None:
+    session = bench()
+    session.evse.bend("AuthorizationRes", changing(ResponseCode=Code.WARNING_EIMAuthorizationFailure))
     session.run()
-    assert requests_sent(session)[-1] == "SessionStopReq"
-    assert "WARNING_EIMAuthorizationFailure" in end(session).detail
+    assert session.sent[-1] == "SessionStopReq"
+    assert session.end.reason is EndReason.FAILED_BY_US
+    assert "WARNING_EIMAuthorizationFailure" in session.end.detail
 
 
-def test_the_wish_of_the_evse_to_stop_is_followed(pair: Any) -> None:
-    session = pair(loops=1000)
-    session.run(stop=lambda: sum(isinstance(e, ChargeLoopAnswered) for e in session.evcc_events) == 3)
-    session.secc.update(notify_stop=True)
+def test_the_wish_of_the_evse_to_stop_is_followed(bench: Any) -> None:
+    session = bench(loops=1000).looped(3)
+    session.evse.notification = ct.evseNotificationType.Terminate
     session.run()
-    stop = next(e for e in session.evcc_told if isinstance(e, StopRequested))
-    assert (stop.notification, stop.max_delay_s) == ("Terminate", 0)
-    assert end(session).reason is EndReason.STOPPED
+    (stop,) = session.told_of(StopRequested)
+    assert (stop.notification, stop.max_delay_s) == ("Terminate", 7)
+    assert session.end.reason is EndReason.STOPPED
+    assert session.requests("SessionStopReq")[0].ChargingSession == "Terminate"
+
+
+STOPPABLE = [
+    s
+    for s, outcomes in TRANSITIONS.items()
+    if Outcome.STOP in outcomes and s not in (State.SESSION_SETUP, State.CERTIFICATE_INSTALLATION)
+]
+"""Certificate installation is reached with a provisioning credential only and tested with Plug and Charge."""
+PAUSING = {
+    State.AUTHORIZATION: "AuthorizationRes",
+    State.SCHEDULE_EXCHANGE: "ScheduleExchangeRes",
+    State.CABLE_CHECK: "DC_CableCheckRes",
+    State.PRE_CHARGE: None,
+    State.CHARGE_LOOP: None,
+    State.STANDBY: None,
+    State.SCHEDULE_RENEGOTIATION: "ScheduleExchangeRes",
+    State.WELDING_DETECTION: None,
+}
+"""States in which a request waits before it goes out again, and the response to make them so."""
+WISHES = {
+    State.STANDBY: EnterStandby(),
+    State.POWER_DELIVERY_STANDBY: EnterStandby(),
+    State.POWER_DELIVERY_RENEGOTIATION: RenegotiateSchedule(),
+    State.SCHEDULE_RENEGOTIATION: RenegotiateSchedule(),
+}
 
 
 @pytest.mark.parametrize(
-    "state",
-    [
-        State.AUTHORIZATION,
-        State.SERVICE_SELECTION,
-        State.CABLE_CHECK,
-        State.PRE_CHARGE,
-        State.POWER_DELIVERY_START,
-        State.CHARGE_LOOP,
-        State.WELDING_DETECTION,
-    ],
+    ("state", "awaiting"), [(s, True) for s in [*STOPPABLE, State.WELDING_DETECTION]] + [(s, False) for s in PAUSING]
 )
-def test_charging_can_be_stopped_in_any_state(pair: Any, state: State) -> None:
-    session = pair(loops=3 if state is State.WELDING_DETECTION else 1000)
-    session.run(stop=lambda: session.evcc.state is state)
-    assert session.evcc.state is state
-    session.evcc.command(StopCharging(), session.now)
+def test_charging_can_be_stopped_in_any_state(bench: Any, scheduled: Any, state: State, awaiting: bool) -> None:
+    """Whether its request is out or waits before it goes out again."""
+    scheduled.value_added = [65]
+    welding = state is State.WELDING_DETECTION
+    session = bench(scheduled, loops=3 if welding else 1000, value_added=(65,))
+    if state in WISHES:
+        session.looped()
+        session.command(WISHES[state])
+    machine = session.machine
+    if welding:
+        session.evse.bend("DC_WeldingDetectionRes", changing(EVSEPresentVoltage=rational(300)))
+    if not awaiting and (name := PAUSING[state]):
+        session.run(stop=lambda: machine.state is state)
+        session.evse.bend(name, changing(EVSEProcessing=ONGOING))
+    session.run(stop=lambda: machine.state is state and (awaiting or machine._send_at is not None))
+    assert machine.state is state
+    session.command(StopCharging())
     session.run()
-    assert requests_sent(session)[-1] == "SessionStopReq"
-    assert end(session).reason is EndReason.STOPPED
-    assert session.secc.end.reason is EndReason.STOPPED
+    assert [r.ChargingSession for r in session.requests("SessionStopReq")] == ["Terminate"]
+    assert session.sent[-1] == "SessionStopReq"
+    assert session.end.reason is EndReason.STOPPED
+    assert session.told_of(ChargingStopped) or not session.told_of(ChargingStarted)
 
 
-def test_stopping_before_the_session_exists_just_ends_it(vehicle: UpdateVehicle) -> None:
+def test_stopping_before_the_session_exists_just_ends_it() -> None:
     machine = EvccMachine(EvccConfig(evccid="X"), random=bytes, unix_offset_s=0.0)
     machine.start(0.0)
     machine.command(StopCharging(), 0.1)
@@ -186,44 +213,38 @@ def test_stopping_before_the_session_exists_just_ends_it(vehicle: UpdateVehicle)
     assert machine.closed
 
 
-def test_abort_while_charging_opens_the_contactors_first(pair: Any) -> None:
-    session = pair(loops=1000)
-    session.run(stop=lambda: session.evcc.state is State.CHARGE_LOOP)
-    session.evcc.command(Abort(reason="crash sensor"), session.now)
-    told = drain(session.evcc)
+def test_abort_while_charging_opens_the_contactors_first(bench: Any) -> None:
+    session = bench(loops=1000).looped()
+    session.command(Abort(reason="crash sensor"))
+    told = drain(session.machine)
     assert [type(e) for e in told[-2:]] == [ChargingStopped, SessionEnded]
     assert told[-1].reason is EndReason.ABORTED
 
 
-def test_a_failed_response_ends_the_session_with_its_code(pair: Any) -> None:
-    session = pair(loops=1000)
-    session.run(stop=lambda: session.evcc.state is State.CHARGE_LOOP)
-    session.secc.update(fault="overtemperature")
+def test_a_failed_response_ends_the_session_with_its_code(bench: Any) -> None:
+    session = bench(loops=1000).looped()
+    session.evse.bend("DC_ChargeLoopRes", changing(ResponseCode=Code.FAILED))
     session.run()
-    assert [type(e) for e in session.evcc_told[-2:]] == [ChargingStopped, SessionEnded]
-    assert (end(session).reason, end(session).response_code) == (EndReason.FAILED_BY_PEER, "FAILED")
+    assert session.told_kinds[-2:] == [ChargingStopped, SessionEnded]
+    assert (session.end.reason, session.end.response_code) == (EndReason.FAILED_BY_PEER, "FAILED")
 
 
-def test_vehicle_data_may_come_late(pair: Any, vehicle: UpdateVehicle) -> None:
-    session = pair()
-    session.evcc.start(session.now)
-    session.run(max_s=1.0)
-    assert session.evcc.state is State.CHARGE_PARAMETER_DISCOVERY
-    session.evcc.command(vehicle, session.now)
-    assert end(session.run()).reason is EndReason.STOPPED
+def test_vehicle_data_may_come_late(bench: Any, vehicle: UpdateDcVehicle, ac_vehicle: UpdateAcVehicle) -> None:
+    session = bench().start(vehicle=False).run(max_s=1.0)
+    assert session.machine.state is State.CHARGE_PARAMETER_DISCOVERY
+    session.command(ac_vehicle)
+    assert session.run(max_s=1.0).machine.state is State.CHARGE_PARAMETER_DISCOVERY, "an AC vehicle is no DC vehicle"
+    session.command(vehicle)
+    assert session.run().end.reason is EndReason.STOPPED
+
+
+def test_vehicle_data_that_never_comes_ends_the_session(bench: Any) -> None:
+    session = bench().start(vehicle=False).run()
+    assert session.end.reason is EndReason.TIMEOUT_EVCC
+    assert "no vehicle state" in session.end.detail
 
 
 # ---- timers ----
-
-
-def silent(pair: Any, state: State) -> tuple[Any, float]:
-    """A session whose SECC falls silent when ``state`` has just asked; and since when."""
-    session = pair(loops=1000)
-    session.run(stop=lambda: session.evcc.state is state)
-    while session.evcc._send_at is not None:
-        session.now = session.evcc.next_deadline()
-        session.evcc.handle_timer(session.now)
-    return session.evcc, session.now
 
 
 @pytest.mark.parametrize(
@@ -231,13 +252,17 @@ def silent(pair: Any, state: State) -> tuple[Any, float]:
     [
         (State.AUTHORIZATION_SETUP, 2.0),
         (State.SERVICE_DETAIL, 5.0),
+        (State.VALUE_ADDED_DETAIL, 5.0),
         (State.CHARGE_PARAMETER_DISCOVERY, 2.0),
         (State.POWER_DELIVERY_START, 2.0),
         (State.CHARGE_LOOP, 0.5),
     ],
 )
-def test_a_missing_response_ends_the_session(pair: Any, state: State, seconds: float) -> None:
-    machine, since = silent(pair, state)
+def test_a_missing_response_ends_the_session(bench: Any, evse: Any, state: State, seconds: float) -> None:
+    station = evse()
+    station.value_added = [65]
+    session = bench(station, loops=1000, value_added=(65,)).until(state)
+    machine, since = session.machine, session.now
     drain(machine)
     machine.handle_timer(since + seconds - 0.01)
     assert not machine.closed
@@ -249,31 +274,30 @@ def test_a_missing_response_ends_the_session(pair: Any, state: State, seconds: f
     )
 
 
-def test_an_evse_that_stays_ongoing_is_given_up(pair: Any) -> None:
-    session = pair(secc={"timers": SeccTimers(ongoing_s=900)})
-    del session.secc.answers[AuthorizationRequested]
+@pytest.mark.parametrize(
+    ("name", "seconds", "what"),
+    [
+        ("AuthorizationRes", 60.0, "Authorization"),
+        ("ScheduleExchangeRes", 60.0, "ScheduleExchange"),
+        ("DC_CableCheckRes", 40.0, "DC_CableCheck"),
+    ],
+)
+def test_an_evse_that_stays_ongoing_is_given_up(bench: Any, name: str, seconds: float, what: str) -> None:
+    session = bench()
+    session.evse.bend(name, changing(EVSEProcessing=ONGOING))
     session.run()
-    assert end(session).reason is EndReason.TIMEOUT_EVCC
-    assert 60.0 <= session.now - 1000.0 < 61.0
+    assert session.end.reason is EndReason.TIMEOUT_EVCC
+    assert f"{what} was not finished in time" in session.end.detail.replace("*_", "DC_")
+    assert seconds <= session.now - 1000.0 < seconds + 1.0
 
 
-def test_a_cable_check_without_end_is_given_up(pair: Any) -> None:
-    timers = SeccTimers(cable_check_s=900)
-    session = pair(secc={"timers": timers})
-    del session.secc.answers[CableCheckRequested]
+def test_a_pre_charge_that_never_arrives_is_given_up(bench: Any) -> None:
+    session = bench()
+    session.evse.bend("DC_PreChargeRes", changing(EVSEPresentVoltage=rational(100)))
     session.run()
-    assert end(session).reason is EndReason.TIMEOUT_EVCC
-    assert "DC_CableCheck" in end(session).detail
-    assert 40.0 <= session.now - 1000.0 < 41.0
-
-
-def test_a_pre_charge_that_never_arrives_is_given_up(pair: Any) -> None:
-    session = pair()
-    session.secc.answers = {k: v for k, v in session.secc.answers.items() if k.__name__ != "PreChargeRequested"}
-    session.run()
-    assert end(session).reason is EndReason.TIMEOUT_EVCC
-    assert "DC_PreCharge" in end(session).detail
-    assert not any(isinstance(e, ChargingStarted) for e in session.evcc_events)
+    assert session.end.reason is EndReason.TIMEOUT_EVCC
+    assert "DC_PreCharge" in session.end.detail
+    assert not session.told_of(ChargingStarted)
 
 
 def test_setup_is_bounded_as_a_whole() -> None:
@@ -287,108 +311,46 @@ def test_setup_is_bounded_as_a_whole() -> None:
 # ---- a SECC that does not behave ----
 
 
-def answer(session: Any, message: Any) -> None:
-    names = Namespace.DC if type(message).__name__.startswith("DC_") else Namespace.COMMON_MESSAGES
-    session.evcc.receive_data(encode_frame(payload_type_of(names), exi.encode(message)), session.now)
+def test_a_response_of_the_wrong_kind_ends_the_session(bench: Any) -> None:
+    session = bench().until(State.SERVICE_DISCOVERY)
+    session.feed(cm.ServiceSelectionRes(Header=header(), ResponseCode=Code.OK))
+    assert session.end.reason is EndReason.FAILED_BY_PEER
+    assert "ServiceSelectionRes arrived where ServiceDiscoveryRes was expected" in session.end.detail
 
 
-def waiting(pair: Any, state: State) -> Any:
-    session = pair(loops=1000)
-    session.run(stop=lambda: session.evcc.state is state)
-    assert session.evcc._awaiting
-    return session
-
-
-def test_a_response_of_the_wrong_kind_ends_the_session(pair: Any) -> None:
-    session = waiting(pair, State.SERVICE_DISCOVERY)
-    header = ct.MessageHeaderType(SessionID=bytes(range(1, 9)), TimeStamp=1)
-    answer(session, cm.ServiceSelectionRes(Header=header, ResponseCode=ct.responseCodeType.OK))
-    told = drain(session.evcc)
-    assert told[-1].reason is EndReason.FAILED_BY_PEER
-    assert "ServiceSelectionRes arrived where ServiceDiscoveryRes was expected" in told[-1].detail
-
-
-def test_an_ac_response_in_a_dc_session_ends_the_session(pair: Any) -> None:
-    session = waiting(pair, State.CHARGE_LOOP)
-    response = ac.AC_ChargeLoopRes(
-        Header=ct.MessageHeaderType(SessionID=bytes(range(1, 9)), TimeStamp=1),
-        ResponseCode=ct.responseCodeType.OK,
-        CLResControlMode=ac.Scheduled_AC_CLResControlMode(),
+def test_an_ac_response_in_a_dc_session_ends_the_session(bench: Any) -> None:
+    session = bench(loops=1000).until(State.CHARGE_LOOP)
+    session.feed(
+        ac.AC_ChargeLoopRes(Header=header(), ResponseCode=Code.OK, CLResControlMode=ac.Scheduled_AC_CLResControlMode())
     )
-    session.evcc.receive_data(encode_frame(PayloadType.AC, exi.encode(response)), session.now)
-    told = drain(session.evcc)
-    assert [type(e) for e in told[-2:]] == [ChargingStopped, SessionEnded]
-    assert told[-1].reason is EndReason.FAILED_BY_PEER
-    assert "AC_ChargeLoopRes arrived where DC_ChargeLoopRes was expected" in told[-1].detail
+    assert session.told_kinds[-2:] == [ChargingStopped, SessionEnded]
+    assert session.end.reason is EndReason.FAILED_BY_PEER
+    assert "AC_ChargeLoopRes arrived where DC_ChargeLoopRes was expected" in session.end.detail
 
 
-def test_a_foreign_session_id_in_a_response_ends_the_session(pair: Any) -> None:
-    session = waiting(pair, State.SERVICE_SELECTION)
-    header = ct.MessageHeaderType(SessionID=bytes(8), TimeStamp=1)
-    answer(session, cm.ServiceSelectionRes(Header=header, ResponseCode=ct.responseCodeType.OK))
-    assert "not this session's" in drain(session.evcc)[-1].detail
+def test_a_foreign_session_id_in_a_response_ends_the_session(bench: Any) -> None:
+    session = bench().until(State.SERVICE_SELECTION)
+    session.feed(cm.ServiceSelectionRes(Header=header(bytes(8)), ResponseCode=Code.OK))
+    assert "not this session's" in session.end.detail
 
 
-def test_two_responses_to_one_request_end_the_session(pair: Any) -> None:
-    session = pair(loops=1000)
-    session.run(stop=lambda: session.evcc.state is State.CHARGE_LOOP and session.loops_left < 999)
-    last = next(e for e in reversed(session.evcc_events) if isinstance(e, MessageReceived))
-    answer(session, last.message)
-    assert drain(session.evcc)[-1].reason is EndReason.FAILED_BY_PEER
+def test_two_responses_to_one_request_end_the_session(bench: Any) -> None:
+    session = bench(loops=1000).looped()
+    last = next(e for e in reversed(session.events) if isinstance(e, MessageReceived))
+    session.feed(last.message)
+    assert session.end.reason is EndReason.FAILED_BY_PEER
 
 
-def test_garbage_ends_the_session(pair: Any) -> None:
-    session = waiting(pair, State.CABLE_CHECK)
-    session.evcc.receive_data(b"HTTP/1.1 200 OK\r\n", session.now)
-    assert drain(session.evcc)[-1].reason is EndReason.PROTOCOL_ERROR
-
-
-def test_a_parameter_set_of_dynamic_mode_provided_by_the_vehicle_is_preferred(pair: Any) -> None:
-    session = waiting(pair, State.SERVICE_DETAIL)
-
-    def parameter_set(set_id: int, **values: int) -> cm.ParameterSetType:
-        parameters = [cm.ParameterType(Name=n, intValue=v) for n, v in values.items()]
-        return cm.ParameterSetType(ParameterSetID=set_id, Parameter=parameters)
-
-    sets = [
-        parameter_set(1, ControlMode=ControlMode.SCHEDULED, MobilityNeedsMode=1),
-        parameter_set(2, ControlMode=ControlMode.DYNAMIC, MobilityNeedsMode=2),
-        parameter_set(3, ControlMode=ControlMode.DYNAMIC, MobilityNeedsMode=1),
-    ]
-    header = ct.MessageHeaderType(SessionID=bytes(range(1, 9)), TimeStamp=1)
-    answer(
-        session,
-        cm.ServiceDetailRes(
-            Header=header,
-            ResponseCode=ct.responseCodeType.OK,
-            ServiceID=6,
-            ServiceParameterList=cm.ServiceParameterListType(ParameterSet=sets),
-        ),
-    )
-    sent = drain(session.evcc)[-1]
-    assert sent.message.SelectedEnergyTransferService.ParameterSetID == 3
-
-
-def test_a_service_without_dynamic_mode_leads_to_the_next_one(pair: Any) -> None:
-    session = waiting(pair, State.SERVICE_DETAIL)
-    header = ct.MessageHeaderType(SessionID=bytes(range(1, 9)), TimeStamp=1)
-    scheduled = cm.ParameterSetType(ParameterSetID=1, Parameter=[cm.ParameterType(Name="ControlMode", intValue=1)])
-    response = cm.ServiceDetailRes(
-        Header=header,
-        ResponseCode=ct.responseCodeType.OK,
-        ServiceID=6,
-        ServiceParameterList=cm.ServiceParameterListType(ParameterSet=[scheduled]),
-    )
-    answer(session, response)
-    assert drain(session.evcc)[-1].message.ServiceID == 2
-    answer(session, msgspec.structs.replace(response, ServiceID=2))
-    assert isinstance(drain(session.evcc)[-1].message, cm.SessionStopReq)
+def test_garbage_ends_the_session(bench: Any) -> None:
+    session = bench().until(State.CABLE_CHECK)
+    session.machine.receive_data(b"HTTP/1.1 200 OK\r\n", session.now)
+    assert drain(session.machine)[-1].reason is EndReason.PROTOCOL_ERROR
 
 
 # ---- owner's nonsense, and the table ----
 
 
-def test_commands_that_make_no_sense_are_refused(vehicle: UpdateVehicle) -> None:
+def test_commands_that_make_no_sense_are_refused(vehicle: UpdateDcVehicle) -> None:
     machine = EvccMachine(EvccConfig(evccid="X"), random=bytes, unix_offset_s=0.0)
     with pytest.raises(LocalProtocolError, match="before PreChargeReached"):
         machine.command(ContactorsClosed(), 0.0)
@@ -405,7 +367,12 @@ def test_commands_that_make_no_sense_are_refused(vehicle: UpdateVehicle) -> None
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
-    [({"evccid": ""}, "evccid"), ({"services": ()}, "at least one"), ({"services": (EnergyService.AC,)}, "AC is not")],
+    [
+        ({"evccid": ""}, "evccid"),
+        ({"services": ()}, "services is empty"),
+        ({"control_modes": ()}, "control_modes is empty"),
+        ({"bpt_channels": ()}, "bpt_channels is empty"),
+    ],
 )
 def test_a_configuration_that_cannot_work_is_refused(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(LocalProtocolError, match=complaint):
@@ -418,3 +385,14 @@ def test_every_state_of_the_table_is_reached_built_and_handled() -> None:
     assert set(BUILDERS) == set(HANDLERS) == working
     assert {to for outcomes in TRANSITIONS.values() for to in outcomes.values()} == set(State) - {State.IDLE}
     assert all(Outcome.DONE in TRANSITIONS[s] for s in working - {State.CHARGE_LOOP})
+
+
+def test_what_leads_to_the_end_ends() -> None:
+    """From every state the STOP outcomes lead to SessionStop without a loop."""
+    for state in TRANSITIONS:
+        seen = [state]
+        while Outcome.STOP in TRANSITIONS[seen[-1]]:
+            seen.append(TRANSITIONS[seen[-1]][Outcome.STOP])
+            assert len(seen) < 4
+        if len(seen) > 1:
+            assert seen[-1] in (State.SESSION_STOP, State.POWER_DELIVERY_STOP)

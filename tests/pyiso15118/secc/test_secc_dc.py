@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pyiso15118.commands import Abort, CableCheckFinished
 from pyiso15118.events import (
     CableCheckRequested,
-    ChargeLoopReceived,
+    DcChargeLoopReceived,
     DcLimits,
     EndReason,
+    MeterReading,
     PowerDeliveryStarted,
     PowerDeliveryStopped,
     PreChargeRequested,
@@ -24,8 +25,10 @@ from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.messages import dc
 from pyiso15118.secc import SeccConfig, State
-from pyiso15118.secc.handlers_dc import handle_charge_loop, handle_power_delivery, handle_pre_charge
-from pyiso15118.secc.limits import loop_limits
+from pyiso15118.secc.handlers_dc import handle_pre_charge
+from pyiso15118.secc.handlers_loop_dc import handle_dc_charge_loop
+from pyiso15118.secc.handlers_power import handle_power_delivery
+from pyiso15118.secc.limits_dc import loop_limits
 from pyiso15118.secc.session import Hold, Reply, Session, Situation
 
 Code = ct.responseCodeType
@@ -39,6 +42,9 @@ def cpd(bench: Any, **changes: float) -> Any:
         request.DC_CPDReqEnergyTransferMode, **{name: rational(value) for name, value in changes.items()}
     )
     return msgspec.structs.replace(request, DC_CPDReqEnergyTransferMode=mode)
+
+
+METER = MeterReading(meter_id="METER-7", charged_energy_wh=1200, discharged_energy_wh=340)
 
 
 # ---- parameter discovery ----
@@ -388,7 +394,7 @@ def test_a_vehicle_without_bidirectional_mode_in_the_loop_may_not_be_discharged(
     response = bench.ask(bench.request(State.CHARGE_LOOP, CLReqControlMode=mode))
     assert type(response.CLResControlMode) is dc.Dynamic_DC_CLResControlMode
     told = bench.told[-1]
-    assert isinstance(told, ChargeLoopReceived)
+    assert isinstance(told, DcChargeLoopReceived)
     assert told.limits.max_discharge_power_w == 0
 
 
@@ -427,14 +433,14 @@ def test_a_silent_evse_in_the_loop_stops_energy_and_fails(secc_bench: Any) -> No
 def test_the_wish_to_stop_is_notified_and_only_then(secc_bench: Any) -> None:
     bench = secc_bench().reach(State.CHARGE_LOOP)
     assert bench.ask(bench.request(State.CHARGE_LOOP)).EVSEStatus is None
-    bench.update(notify_stop=True)
+    bench.update(notification=ct.evseNotificationType.Terminate)
     status = bench.ask(bench.request(State.CHARGE_LOOP)).EVSEStatus
     assert (status.EVSENotification, status.NotificationMaxDelay) == ("Terminate", 0)
 
 
 def test_meter_info_comes_first_and_on_request(secc_bench: Any) -> None:
-    bench = secc_bench(meter_id="METER-7").reach(State.CHARGE_LOOP)
-    bench.update(charged_energy_wh=1200, discharged_energy_wh=340)
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench.update(meter=METER)
     first = bench.ask(bench.request(State.CHARGE_LOOP)).MeterInfo
     assert (first.MeterID, first.ChargedEnergyReadingWh, first.BPT_DischargedEnergyReadingWh) == ("METER-7", 1200, 340)
     assert bench.ask(bench.request(State.CHARGE_LOOP)).MeterInfo is None
@@ -443,7 +449,7 @@ def test_meter_info_comes_first_and_on_request(secc_bench: Any) -> None:
 
 def test_the_discharge_reading_can_be_left_out_for_vehicles_that_reject_it(secc_bench: Any) -> None:
     bench = secc_bench(meter_discharge_reading=False).reach(State.CHARGE_LOOP)
-    bench.update(charged_energy_wh=1200, discharged_energy_wh=340)
+    bench.update(meter=METER)
     assert bench.ask(bench.request(State.CHARGE_LOOP)).MeterInfo.BPT_DischargedEnergyReadingWh is None
 
 
@@ -486,7 +492,7 @@ def test_the_loop_handler_says_why_it_failed(evse_limits: DcLimits, secc_bench: 
         request,
         CLReqControlMode=dc.Scheduled_DC_CLReqControlMode(EVTargetCurrent=rational(1), EVTargetVoltage=rational(1)),
     )
-    reply = handle_charge_loop(request, situation(evse_limits))
+    reply = handle_dc_charge_loop(request, situation(evse_limits))
     assert isinstance(reply, Reply)
     assert reply.outcome is None
     assert "Scheduled_DC_CLReqControlMode does not belong" in reply.detail

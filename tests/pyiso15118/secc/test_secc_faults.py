@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from pyiso15118.checks import limits_problem
 from pyiso15118.commands import Authorize, CableCheckFinished
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import EndReason, PowerDeliveryStopped, PreChargeRequested, SessionEnded
-from pyiso15118.machine import limits_problem
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import State

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyiso15118.commands import Authorize, CableCheckFinished
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import (
-    ChargeLoopReceived,
+    DcChargeLoopReceived,
     EndReason,
     PowerDeliveryStarted,
     PowerDeliveryStopped,
@@ -52,7 +52,7 @@ def assert_energy_is_sound(bench: Any) -> None:
         assert bench.now - bench.told_at <= bench.config.evse_state_max_age_s
         assert 300 <= bench.machine.session.pre_charge_target_v <= 450
         assert not bench.bad_news
-        if ChargeLoopReceived in kinds:
+        if DcChargeLoopReceived in kinds:
             assert bench.now - bench.answered_at <= bench.config.timers.sequence_charge_loop_s
 
 

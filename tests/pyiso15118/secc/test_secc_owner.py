@@ -7,11 +7,12 @@ import pytest
 
 from pyiso15118.commands import Abort, Authorize, CableCheckFinished, StopCharging
 from pyiso15118.errors import LocalProtocolError
-from pyiso15118.events import DcLimits, EnergyService
+from pyiso15118.events import DcLimits, EnergyService, MeterReading
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import DC_SERVICES, SeccConfig, ServiceOffer, State
 
 Code = ct.responseCodeType
+METER = MeterReading(meter_id="METER-7", charged_energy_wh=1200)
 
 
 def test_commands_that_make_no_sense_are_refused(secc_bench: Any, evse_limits: DcLimits) -> None:
@@ -44,11 +45,15 @@ def test_commands_that_make_no_sense_are_refused(secc_bench: Any, evse_limits: D
         {"power_limit_achieved": 1},
         {"current_limit_achieved": None},
         {"voltage_limit_achieved": "no"},
-        {"notify_stop": 0},
-        {"charged_energy_wh": 12.5},
-        {"charged_energy_wh": True},
-        {"charged_energy_wh": -1},
-        {"discharged_energy_wh": 2**64},
+        {"notification": "Terminate"},
+        {"notification_max_delay_s": 2**16},
+        {"meter": 12.5},
+        {"meter": replace(METER, charged_energy_wh=12.5)},
+        {"meter": replace(METER, charged_energy_wh=True)},
+        {"meter": replace(METER, charged_energy_wh=-1)},
+        {"meter": replace(METER, discharged_energy_wh=2**64)},
+        {"meter": replace(METER, meter_id="m" * 33)},
+        {"meter": replace(METER, signature=bytes(65))},
     ],
 )
 def test_a_state_that_no_evse_can_have_is_refused_and_the_last_one_stands(
@@ -84,9 +89,8 @@ def test_commands_with_wrong_types_are_refused(secc_bench: Any, command: Any) ->
     [
         ({"evse_id": ""}, "evse_id"),
         ({"services": ()}, "at least one service"),
-        ({"services": (ServiceOffer(service=EnergyService.AC),)}, "AC is not one"),
+        ({"services": (ServiceOffer(service=EnergyService.AC),)}, "ac_limits of US\\*V2G\\*E1 \\(service AC\\)"),
         ({"services": (replace(DC_SERVICES[0], parameter_sets=()),)}, "parameter sets"),
-        ({"meter_id": "m" * 33}, "33 characters"),
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyiso15118.events import (
     CableCheckRequested,
-    ChargeLoopReceived,
+    DcChargeLoopReceived,
     EndReason,
     PowerDeliveryStarted,
     PowerDeliveryStopped,
@@ -35,4 +35,4 @@ def test_a_recorded_dc_vehicle_completes_its_session(secc_bench: Any, shared_dat
     assert bench.end.reason is EndReason.STOPPED
     kinds = [type(e) for e in bench.told]
     assert kinds.count(PowerDeliveryStarted) == kinds.count(PowerDeliveryStopped) == 1
-    assert kinds.count(ChargeLoopReceived) == sum(r["message"] == "DC_ChargeLoopReq" for r in rows)
+    assert kinds.count(DcChargeLoopReceived) == sum(r["message"] == "DC_ChargeLoopReq" for r in rows)

@@ -9,9 +9,9 @@ from pyiso15118.commands import Abort, Authorize
 from pyiso15118.events import (
     AuthorizationRequested,
     CableCheckRequested,
-    ChargeLoopAnswered,
-    ChargeLoopReceived,
     ControlMode,
+    DcChargeLoopAnswered,
+    DcChargeLoopReceived,
     EndReason,
     EnergyNeedsReceived,
     EnergyService,
@@ -48,9 +48,9 @@ def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
         CableCheckRequested,
         PreChargeRequested,
         PowerDeliveryStarted,
-        ChargeLoopReceived,
-        ChargeLoopReceived,
-        ChargeLoopReceived,
+        DcChargeLoopReceived,
+        DcChargeLoopReceived,
+        DcChargeLoopReceived,
         PowerDeliveryStopped,
         SessionEnded,
     ]
@@ -75,13 +75,13 @@ def test_session_values_reach_the_owner(pair: Any) -> None:
     )
     assert told[VehicleLimitsReceived].limits.max_discharge_power_w == 10_000
     assert told[EnergyNeedsReceived].needs.departure_time_s == 3600
-    loop = told[ChargeLoopReceived]
+    loop = told[DcChargeLoopReceived]
     assert (loop.present_soc_pct, loop.battery_capacity_wh, loop.limits.max_discharge_current_a) == (50, 60_000, 30)
 
 
 def test_discharge_current_reaches_the_vehicle_negative(pair: Any) -> None:
     session = pair(loops=3).run()
-    answers = [e for e in session.evcc_told if isinstance(e, ChargeLoopAnswered)]
+    answers = [e for e in session.evcc_told if isinstance(e, DcChargeLoopAnswered)]
     assert answers[-1].evse_present_current_a == -25.0
     assert answers[-1].limits.max_discharge_power_w == 20_000
 
@@ -90,7 +90,7 @@ def test_plain_dc_is_served_without_discharge(pair: Any) -> None:
     session = pair(evcc={"services": (EnergyService.DC,)}).run()
     told = {type(e): e for e in session.secc.told}
     assert told[EnergyServiceSelected].service is EnergyService.DC
-    assert told[ChargeLoopReceived].limits.max_discharge_power_w == 0
+    assert told[DcChargeLoopReceived].limits.max_discharge_power_w == 0
     assert session.secc.end.reason is EndReason.STOPPED
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, x448
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import NameOID
 
 from pyiso15118.security import Authority, Credential, Curve, Pki, write_credential, write_trust_anchor
@@ -37,6 +38,35 @@ def verify_chain(credential: Credential, root: Authority) -> None:
 def test_chains_lead_from_leaf_to_root(pki: Pki) -> None:
     verify_chain(pki.secc("US*V2G*E1"), pki.v2g_root)
     verify_chain(pki.vehicle("WMIV1234567890ABCDEX"), pki.oem_root)
+
+
+def test_contracts_and_who_delivers_them_have_chains_of_their_own(pki: Pki) -> None:
+    verify_chain(pki.contract("USV2GC123456786"), pki.mo_root)
+    verify_chain(pki.cps("CPS"), pki.v2g_root)
+    verify_chain(pki.provisioning("WMIV123456789ABCDE"), pki.oem_root)
+    domains = [
+        leaf.certificate.subject.get_attributes_for_oid(NameOID.DOMAIN_COMPONENT)[0].value
+        for leaf in (pki.contract("x"), pki.cps("x"), pki.provisioning("x"))
+    ]
+    assert domains == ["MO", "CPS", "OEM"]
+
+
+def test_messages_carry_a_chain_leaf_first(pki: Pki) -> None:
+    credential = pki.contract("USV2GC123456786")
+    chain = [x509.load_der_x509_certificate(der) for der in credential.chain_der()]
+    assert chain == [credential.certificate, *credential.chain]
+
+
+def test_ed448_is_offered_and_its_provisioning_certificate_names_an_x448_key() -> None:
+    pki = Pki(not_before=NOT_BEFORE, curve=Curve.ED448)
+    verify_chain(pki.contract("USV2GC123456786"), pki.mo_root)
+    credential = pki.provisioning("WMIV123456789ABCDE")
+    verify_chain(credential, pki.oem_root)
+    named = credential.certificate.extensions.get_extension_for_oid(x509.ObjectIdentifier("2.5.29.72")).value
+    assert isinstance(credential.key, ed448.Ed448PrivateKey)
+    assert isinstance(named, x509.UnrecognizedExtension)
+    assert isinstance(credential.agreement_key, x448.X448PrivateKey)
+    assert load_der_public_key(named.value) == credential.agreement_key.public_key()
 
 
 def test_leaves_carry_their_identity_and_may_not_sign_certificates(pki: Pki) -> None:

@@ -15,16 +15,16 @@ from pyiso15118.commands import (
     Command,
     ContactorsClosed,
     StopCharging,
-    UpdateEvse,
-    UpdateVehicle,
+    UpdateDcEvse,
+    UpdateDcVehicle,
 )
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.events import (
     AuthorizationRequested,
     CableCheckRequested,
-    ChargeLoopAnswered,
-    ChargeLoopReceived,
     ChargingStopped,
+    DcChargeLoopAnswered,
+    DcChargeLoopReceived,
     DcLimits,
     EnergyNeeds,
     Event,
@@ -59,7 +59,7 @@ VEHICLE_LIMITS = DcLimits(
     max_discharge_power_w=10_000.0,
     max_discharge_current_a=30.0,
 )
-VEHICLE = UpdateVehicle(
+VEHICLE = UpdateDcVehicle(
     present_voltage_v=395.0,
     target_voltage_v=400.0,
     limits=VEHICLE_LIMITS,
@@ -69,7 +69,7 @@ VEHICLE = UpdateVehicle(
     present_soc_pct=50,
     battery_capacity_wh=60_000.0,
 )
-EVSE = UpdateEvse(present_voltage_v=0.0, present_current_a=0.0, limits=EVSE_LIMITS, contactors_closed=False)
+EVSE = UpdateDcEvse(present_voltage_v=0.0, present_current_a=0.0, limits=EVSE_LIMITS, contactors_closed=False)
 START = 1000.0
 UNIX_OFFSET = 1_700_000_000.0
 
@@ -110,7 +110,7 @@ class SeccBench:
 
     def command(self, command: Command) -> None:
         self.machine.command(command, self.now)
-        if isinstance(command, UpdateEvse):
+        if isinstance(command, UpdateDcEvse):
             self.told_at = self.now
         late = self.machine.state in (State.PRE_CHARGE, State.POWER_DELIVERY, State.CHARGE_LOOP)
         if late and command in (CableCheckFinished(passed=False), Authorize(granted=False)):
@@ -320,11 +320,11 @@ class Pair:
         self.loops_left = loops
         self.evcc_events: list[Event] = []
         self.secc.answers |= {
-            ChargeLoopReceived: lambda _: self.secc.update(present_current_a=-25.0),
+            DcChargeLoopReceived: lambda _: self.secc.update(present_current_a=-25.0),
         }
         self.evcc_answers: dict[type[Event], Callable[[Any], None]] = {
             PreChargeReached: lambda _: self.evcc.command(ContactorsClosed(), self.now),
-            ChargeLoopAnswered: lambda _: self._count_loop(),
+            DcChargeLoopAnswered: lambda _: self._count_loop(),
             ChargingStopped: lambda _: self.secc.update(present_voltage_v=0.0),
         }
 
@@ -399,5 +399,5 @@ def evse_limits() -> DcLimits:
 
 
 @pytest.fixture
-def vehicle() -> UpdateVehicle:
+def vehicle() -> UpdateDcVehicle:
     return VEHICLE

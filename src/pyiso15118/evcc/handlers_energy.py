@@ -226,14 +226,13 @@ def handle_power_delivery_standby(response: cm.PowerDeliveryRes, situation: Situ
     """A refusal is a warning, and charging goes on."""
     session = situation.session
     granted = not response.ResponseCode.startswith("WARNING")
-    leave = session.wishes.leave_standby and granted
-    session = replace(session, wishes=replace(session.wishes, standby=False, leave_standby=leave))
+    session = replace(session, wishes=replace(session.wishes, standby=False))
     step = Step(
         outcome=Outcome.DONE if granted else Outcome.AGAIN,
         session=session,
         events=(StandbyAnswered(granted=granted),),
     )
-    return notified(step, response.EVSEStatus, in_standby=granted)
+    return notified(step, response.EVSEStatus)
 
 
 def handle_power_delivery_renegotiation(response: cm.PowerDeliveryRes, situation: Situation) -> Step:

@@ -43,14 +43,15 @@ def handle_charge_loop(response: dc.DC_ChargeLoopRes | ac.AC_ChargeLoopRes, situ
         event = _ac_answered(response, session)
     else:
         event = _dc_answered(response, session)
-        session = replace(session, transfer=replace(session.transfer, loop_limits=event.limits))
+        if event.limits != session.transfer.loop_limits:
+            session = replace(session, transfer=replace(session.transfer, loop_limits=event.limits))
     step = Step(
         outcome=Outcome.AGAIN,
         session=session,
         events=(event,),
         pause_s=situation.config.timers.charge_loop_period_s,
     )
-    return notified(step, response.EVSEStatus, in_standby=situation.in_standby)
+    return notified(step, response.EVSEStatus)
 
 
 def asks_for_confirmation(response: Any, before: Session) -> bool:

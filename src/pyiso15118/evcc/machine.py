@@ -51,6 +51,7 @@ _NEEDS_VEHICLE = {
 }
 _LOOPS = {State.CHARGE_LOOP, State.STANDBY}
 _SLOW = {State.SERVICE_DETAIL, State.VALUE_ADDED_DETAIL, State.CERTIFICATE_INSTALLATION}
+_SIDE_STREAMS = frozenset({PayloadType.METERING_CONFIRMATION})
 _WITHOUT_OWN_SESSION = {State.APP_PROTOCOL, State.SESSION_SETUP}
 
 GENERAL_CODES = {"OK", "OK_SuccessfulNegotiation", "OK_SuccessfulNegotiationWithMinorDeviation"}
@@ -72,8 +73,6 @@ class EvccMachine(Machine):
     asked for only if the SECC is the one with which it was paused ([V2G20-2539]), else a fresh session begins.
     ``random`` is not used yet: a fresh session has the all-zero SessionID and nothing else is drawn.
     """
-
-    _side_streams = frozenset({PayloadType.METERING_CONFIRMATION})
 
     def __init__(
         self,
@@ -100,6 +99,13 @@ class EvccMachine(Machine):
         self._side_until: float | None = None
         self._setup_until: float | None = None
         self._series_since = 0.0
+        self._series_limits = {
+            State.AUTHORIZATION: config.timers.ongoing_s,
+            State.SCHEDULE_EXCHANGE: config.timers.ongoing_s,
+            State.SCHEDULE_RENEGOTIATION: config.timers.ongoing_s,
+            State.CABLE_CHECK: config.timers.cable_check_s,
+            State.PRE_CHARGE: config.timers.pre_charge_s,
+        }
 
     # ---- what the owner calls, beside Machine ----
 
@@ -145,6 +151,10 @@ class EvccMachine(Machine):
         if blocked and self._vehicle is not None and self._send_at is None:
             self._send_request(now)
 
+    @property
+    def _side_streams(self) -> frozenset[PayloadType]:
+        return _SIDE_STREAMS
+
     def _stop_energy(self, reason: str) -> None:
         transfer = self.session.transfer
         if transfer.contactors_closed or transfer.charging:
@@ -156,14 +166,18 @@ class EvccMachine(Machine):
         if self._send_at is not None and self._send_at == self.next_deadline():
             self._send_request(now)
         elif self._response_until is not None and self._response_until <= now:
-            what = f"no response to {self.state.value}" if self._awaiting else "no vehicle state from the owner"
+            what = (
+                f"no response to {self.state.named(is_ac=self.session.is_ac)}"
+                if self._awaiting
+                else "no vehicle state from the owner"
+            )
             self._end(EndReason.TIMEOUT_EVCC, what)
         elif self._side_until is not None and self._side_until <= now:
             self._end(EndReason.TIMEOUT_EVCC, "no response to MeteringConfirmation")
         elif self._setup_until is not None and self._setup_until <= now:
             self._end(EndReason.TIMEOUT_EVCC, f"no session within {self.config.timers.setup_s:g} s")
         else:
-            self._end(EndReason.TIMEOUT_EVCC, f"{self.state.value} was not finished in time")
+            self._end(EndReason.TIMEOUT_EVCC, f"{self.state.named(is_ac=self.session.is_ac)} was not finished in time")
 
     def _receive_message(self, message: Any, now: float) -> None:
         name = type(message).__name__
@@ -290,16 +304,8 @@ class EvccMachine(Machine):
 
     def _series_until(self) -> float | None:
         """When a request that is answered again and again without result is given up."""
-        timers = self.config.timers
-        match self.state:
-            case State.AUTHORIZATION | State.SCHEDULE_EXCHANGE | State.SCHEDULE_RENEGOTIATION:
-                return self._series_since + timers.ongoing_s
-            case State.CABLE_CHECK:
-                return self._series_since + timers.cable_check_s
-            case State.PRE_CHARGE:
-                return self._series_since + timers.pre_charge_s
-            case _:
-                return None
+        seconds = self._series_limits.get(self.state)
+        return None if seconds is None else self._series_since + seconds
 
     @property
     def _vehicle(self) -> VehicleState | None:

@@ -162,7 +162,14 @@ def build_power_delivery_stop(situation: Situation) -> cm.PowerDeliveryReq:
 
 
 def _power_delivery(situation: Situation, progress: cm.chargeProgressType) -> cm.PowerDeliveryReq:
-    return cm.PowerDeliveryReq(Header=situation.header, EVProcessing=Processing.Finished, ChargeProgress=progress)
+    # Optional in the schema, but EcoG's SECC refuses all but Stop without the plan that holds.
+    plan = None if progress is Progress.Stop else situation.session.transfer.profile
+    return cm.PowerDeliveryReq(
+        Header=situation.header,
+        EVProcessing=Processing.Finished,
+        ChargeProgress=progress,
+        EVPowerProfile=plan.to_message() if plan else None,
+    )
 
 
 def _processing(finished: bool) -> ct.processingType:

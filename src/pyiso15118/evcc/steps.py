@@ -24,7 +24,7 @@ def again(situation: Situation) -> Step:
     return Step(outcome=Outcome.AGAIN, session=situation.session, pause_s=situation.config.timers.ongoing_period_s)
 
 
-def notified(step: Step, status: ct.EVSEStatusType | None, *, in_standby: bool = False) -> Step:
+def notified(step: Step, status: ct.EVSEStatusType | None) -> Step:
     """What the EVSE asks for becomes the vehicle's wish, once: an EVSE repeats it until it is done.
 
     Terminate [V2G20-1960], Pause [V2G20-1850], ExitStandby [V2G20-1854]. MeteringConfirmation is the charge loop's.
@@ -47,7 +47,7 @@ def notified(step: Step, status: ct.EVSEStatusType | None, *, in_standby: bool =
         case Notification.ScheduleRenegotiation:
             session = replace(session, wishes=replace(wishes, schedule=True))
         case Notification.ExitStandby:
-            session = replace(session, wishes=replace(wishes, standby=False, leave_standby=in_standby))
+            session = replace(session, wishes=replace(wishes, standby=False, leave_standby=True))
         case _:
             pass
     event = StopRequested(notification=str(notification), max_delay_s=status.NotificationMaxDelay)

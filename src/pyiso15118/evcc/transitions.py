@@ -45,9 +45,13 @@ class State(enum.Enum):
     SESSION_STOP = "SessionStop"
     ENDED = "ended"
 
+    def named(self, *, is_ac: bool) -> str:
+        """The value for one kind of service."""
+        return self.value.replace("*", "AC" if is_ac else "DC", 1)
+
     def response(self, *, is_ac: bool) -> str:
         """Name of the response that belongs to the request."""
-        return self.value.split(" ")[0].replace("*", "AC" if is_ac else "DC") + "Res"
+        return self.named(is_ac=is_ac).split(" ")[0] + "Res"
 
 
 class Outcome(enum.Enum):

@@ -36,8 +36,9 @@ class EvseLimitsReceived(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulesOffered(Event):
-    """Scheduled mode. Answer with ``SelectSchedule``; without it within the machine's next step the first one is
-    taken and followed as far as the vehicle's limits go."""
+    """Scheduled mode. Answer with ``SelectSchedule``; if it has not come when PowerDelivery(Start) is due (AC: after
+    ``EvccTimers.ongoing_period_s``), the first one is taken and followed as far as the vehicle's limits go; with
+    ``EvccConfig.select_schedules`` the EVSE is told to wait. Schedules that name no time start now."""
 
     tuples: tuple[ScheduleTuple, ...]
 
@@ -95,7 +96,11 @@ class AcChargeLoopAnswered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested(Event):
-    """The EVSE sent EVSENotification. The machine acts by itself on each; the owner need do nothing."""
+    """The EVSE sent EVSENotification, or asked for a pause with its schedule. Told once while it stands.
+
+    The machine acts by itself on each; the owner need do nothing. MeteringConfirmation is acted on where a contract
+    authorised the session, whose key signs.
+    """
 
     notification: str
     max_delay_s: int

@@ -230,6 +230,19 @@ def test_what_the_evse_leaves_out_holds_as_discovered(bench: Any, scheduled: Any
     assert answer.limits.max_discharge_power_w == 20_000
 
 
+def test_a_discovered_minimum_above_the_maximum_of_the_loop_takes_no_power_away(bench: Any, scheduled: Any) -> None:
+    def bend(message: Any) -> Any:
+        mode = msgspec.structs.replace(
+            message.DC_CPDResEnergyTransferMode, EVSEMinimumChargePower=ct.RationalNumberType.of(1_000)
+        )
+        return msgspec.structs.replace(message, DC_CPDResEnergyTransferMode=mode)
+
+    scheduled.bend("DC_ChargeParameterDiscoveryRes", bend)
+    scheduled.loop_power = {"EVSEMaximumChargePower": 500.0}
+    answer = bench(scheduled).run().loop_answers[0]
+    assert (answer.limits.min_charge_power_w, answer.limits.max_charge_power_w) == (500, 500)
+
+
 def test_a_one_way_service_is_never_asked_to_discharge(bench: Any, evse: Any, vehicle: Any) -> None:
     station = evse((EnergyService.DC,), SCHEDULED)
     session = looping(bench, station, vehicle, target_current_a=-12.5)
@@ -255,6 +268,16 @@ def test_the_other_direction_is_not_asked_for_on_a_chosen_channel(bench: Any, ev
     station = evse((EnergyService.DC_BPT,), SCHEDULED, channel=BptChannel.SEPARATED)
     session = bench(station, loops=1000).looped()
     session.command(replace(vehicle, target_current_a=-10.0))
+    session.looped(2)
+    assert target_a(session, -1) == 0
+
+
+def test_a_wish_to_charge_is_not_asked_for_on_the_channel_to_discharge(bench: Any, evse: Any, vehicle: Any) -> None:
+    station = evse((EnergyService.DC_BPT,), SCHEDULED, channel=BptChannel.SEPARATED)
+    session = bench(station, loops=1000).start(vehicle=False)
+    session.command(replace(vehicle, target_current_a=-10.0))
+    session.looped()
+    session.command(replace(vehicle, target_current_a=10.0))
     session.looped(2)
     assert target_a(session, -1) == 0
 

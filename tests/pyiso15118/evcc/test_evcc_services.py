@@ -130,7 +130,7 @@ def test_the_best_parameter_set_is_taken_whatever_their_order(preferences: dict[
 
 def test_bidirectional_parameters_count_for_bidirectional_services_only() -> None:
     config = EvccConfig(evccid="X", bpt_channels=(BptChannel.SEPARATED,))
-    sets = [parameter_set(9, ControlMode=2, MobilityNeedsMode=1, BPTChannel=1, GeneratorMode=7)]
+    sets = [parameter_set(9, ControlMode=2, MobilityNeedsMode=1, BPTChannel=9, GeneratorMode=7)]
     assert best_parameters(sets, DC_BPT, config) is None
     best = best_parameters(sets, DC, config)
     assert best is not None

@@ -185,6 +185,19 @@ def test_what_belongs_to_the_loop_is_refused_elsewhere(bench: Any, command: Comm
     assert session.run().end.reason is EndReason.STOPPED
 
 
+@pytest.mark.parametrize("command", [EnterStandby(), RenegotiateSchedule()], ids=str)
+def test_the_plan_that_holds_goes_along_with_all_but_stop(bench: Any, evse: Any, command: Command) -> None:
+    """EcoG's SECC takes nothing else."""
+    session = charging(bench, evse)
+    session.command(command)
+    session.looped(2)
+    stop(session)
+    plans = [r.EVPowerProfile for r in session.requests("PowerDeliveryReq")]
+    assert plans[0] == plans[1]
+    assert plans[0] is not None
+    assert plans[-1] is None
+
+
 # ---- schedule renegotiation ---------------------------------------------------------------------------------------
 
 
@@ -223,6 +236,23 @@ def test_the_owner_may_choose_from_the_new_offer(bench: Any, evse: Any) -> None:
     session.looped(3)
     sent = session.requests("PowerDeliveryReq")[-1].EVPowerProfile
     assert PowerProfile.from_message(sent) == plan
+
+
+def test_a_plan_chosen_once_holds_after_standby_and_not_for_the_next_offer(bench: Any, evse: Any) -> None:
+    plan = PowerProfile(starts_at_unix_s=NOW, slots=(PowerSlot(duration_s=900, power_w=3_000.0),), selected_tuple_id=1)
+    session = bench(evse(mode=ControlMode.SCHEDULED), loops=10_000).until(State.CABLE_CHECK)
+    session.command(SelectSchedule(profile=plan))
+    session.looped()
+    session.command(EnterStandby())
+    session.looped(2)
+    session.command(LeaveStandby())
+    session.looped(2)
+    session.command(RenegotiateSchedule())
+    session.looped(2)
+    starts = [r for r in session.requests("PowerDeliveryReq") if r.ChargeProgress == "Start"]
+    plans = [PowerProfile.from_message(r.EVPowerProfile) for r in starts]
+    assert plans[:2] == [plan, plan]
+    assert plans[2].slots[0].power_w == 11_000
 
 
 @pytest.mark.parametrize(("tuple_id", "used"), [(6, 6), (5, 5), (1, 5)])

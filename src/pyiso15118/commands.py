@@ -205,7 +205,8 @@ class StopCharging(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseCharging(Command):
-    """As :class:`StopCharging`, but SessionStop(Pause): ``machine.paused`` then resumes."""
+    """As :class:`StopCharging`, but SessionStop(Pause): ``machine.paused`` then resumes. From ``EnergyServiceSelected``
+    on; a StopCharging before SessionStop is out still overrides it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,7 @@ from cryptography import x509
 
 from pyiso15118.commands import PauseCharging, StopCharging
 from pyiso15118.errors import LocalProtocolError
-from pyiso15118.evcc import EvccConfig, State
-from pyiso15118.evcc.config import ProvisioningCredential
+from pyiso15118.evcc import EvccConfig, ProvisioningCredential, State
 from pyiso15118.events import (
     CertificateInstallationFailed,
     CertificateInstalled,

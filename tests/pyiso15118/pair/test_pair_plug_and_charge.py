@@ -4,9 +4,10 @@ import datetime
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from pyiso15118.commands import Authorize, InstallCertificate, StopCharging
-from pyiso15118.evcc.config import ProvisioningCredential
+from pyiso15118.evcc import ProvisioningCredential
 from pyiso15118.events import (
     AuthorizationRequested,
     CertificateInstallationFailed,
@@ -159,8 +160,6 @@ def test_a_meter_reading_is_signed_and_kept(
     data = confirmed.receipt.SignedMeteringData
     assert (data.Scheduled_SMDTControlMode is not None) is (mode is ControlMode.SCHEDULED)
     key = session.told_of(AuthorizationRequested)[0].contract_chain[0]
-    from cryptography import x509
-
     public_key = x509.load_der_x509_certificate(key).public_key()
     verify_parts(confirmed.receipt.Header.Signature, [data], public_key, profile=TlsProfile.STRICT)
     assert session.told_of(MeteringConfirmationSent)[0].meter.charged_energy_wh == 5_000

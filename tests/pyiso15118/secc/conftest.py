@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from pyiso15118 import exi
@@ -14,32 +15,43 @@ from pyiso15118.commands import (
     CableCheckFinished,
     Command,
     ContactorsClosed,
+    OfferSchedules,
+    SetMobilityNeeds,
     StopCharging,
+    UpdateAcEvse,
     UpdateDcEvse,
     UpdateDcVehicle,
 )
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.events import (
+    AcLimits,
+    AcPower,
     AuthorizationRequested,
     CableCheckRequested,
     ChargingStopped,
+    ContactorRequested,
+    ControlMode,
     DcChargeLoopAnswered,
     DcChargeLoopReceived,
     DcLimits,
     EnergyNeeds,
+    EnergyService,
     Event,
     MessageReceived,
     MessageSent,
     PowerDeliveryStopped,
     PreChargeReached,
     PreChargeRequested,
+    ScheduleRequested,
     SessionEnded,
 )
 from pyiso15118.machine import Machine
-from pyiso15118.messages import app_protocol, dc
+from pyiso15118.messages import ac, app_protocol, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
-from pyiso15118.secc import SeccConfig, SeccMachine, State
+from pyiso15118.paused import PausedSession
+from pyiso15118.schedules import flat_schedule, follow
+from pyiso15118.secc import ParameterSet, SeccConfig, SeccMachine, ServiceOffer, State
 from pyiso15118.v2gtp import FrameReader, encode_frame, namespace_of, payload_type_of
 
 EVSE_LIMITS = DcLimits(
@@ -86,23 +98,57 @@ def is_quiet(event: Event) -> bool:
     return isinstance(event, MessageReceived | MessageSent)
 
 
-class SeccBench:
-    """A SECC machine. ``answers`` says what its owner does at an event; by default it plays a perfect EVSE."""
+AC_LIMITS = AcLimits(
+    max_charge_power=AcPower(7_400.0, 7_400.0, 7_400.0),
+    max_discharge_power=AcPower(5_000.0, 5_000.0, 5_000.0),
+)
+DYNAMIC = ParameterSet(id=1)
+AC_EVSE = UpdateAcEvse(contactor_closed=False, target_active_power=AcPower(3_000.0, 3_000.0, 3_000.0))
 
-    def __init__(self, **config: Any) -> None:
-        self.config = SeccConfig(**({"evse_id": "US*V2G*E1", "limits": EVSE_LIMITS} | config))
-        self.machine = SeccMachine(self.config, random=counted_bytes, unix_offset_s=UNIX_OFFSET)
+
+class SeccBench:
+    """A SECC machine. ``answers`` says what its owner does at an event; by default it plays a perfect EVSE.
+
+    ``service`` and ``parameter_set``: the only ones offered; by default DC_BPT and DC in dynamic mode.
+    """
+
+    def __init__(
+        self,
+        service: EnergyService | None = None,
+        parameter_set: ParameterSet = DYNAMIC,
+        peer_certificate: bytes | None = None,
+        paused: PausedSession | None = None,
+        **config: Any,
+    ) -> None:
+        defaults: dict[str, Any] = {"evse_id": "US*V2G*E1", "limits": EVSE_LIMITS, "standby_allowed": True}
+        if service is not None:
+            defaults["services"] = (ServiceOffer(service=service, parameter_sets=(parameter_set,)),)
+        self.service = service or EnergyService.DC_BPT
+        self.scheduled = parameter_set.control_mode is ControlMode.SCHEDULED
+        if self.service.is_ac:
+            defaults |= {"limits": None, "ac_limits": AC_LIMITS, "ac_nominal_frequency_hz": 50.0}
+        self.config = SeccConfig(**(defaults | config))
+        self.machine = SeccMachine(
+            self.config,
+            random=counted_bytes,
+            unix_offset_s=UNIX_OFFSET,
+            peer_certificate=peer_certificate,
+            paused=paused,
+        )
         self.now = START
-        self.evse = EVSE
+        self.evse: Any = AC_EVSE if self.service.is_ac else EVSE
         self.events: list[Event] = []
         self.answers: dict[type[Event], Callable[[Any], None]] = {
             AuthorizationRequested: lambda _: self.command(Authorize(granted=True)),
+            ScheduleRequested: self.offer_schedules,
             CableCheckRequested: lambda _: self.finish_cable_check(),
             PreChargeRequested: lambda e: self.update(present_voltage_v=e.target_voltage_v),
-            PowerDeliveryStopped: lambda _: self.update(present_current_a=0.0),
+            ContactorRequested: lambda _: self.update(contactor_closed=True),
+            PowerDeliveryStopped: lambda _: self.switch_off(),
         }
         self.told_at = self.answered_at = self.now
         self.bad_news = False
+        self.offered = (flat_schedule(22_000.0, discharge_power_w=-20_000.0),)
         self._reader = FrameReader()
         self.machine.start(self.now)
 
@@ -110,16 +156,24 @@ class SeccBench:
 
     def command(self, command: Command) -> None:
         self.machine.command(command, self.now)
-        if isinstance(command, UpdateDcEvse):
+        if isinstance(command, UpdateDcEvse | UpdateAcEvse):
             self.told_at = self.now
-        late = self.machine.state in (State.PRE_CHARGE, State.POWER_DELIVERY, State.CHARGE_LOOP)
-        if late and command in (CableCheckFinished(passed=False), Authorize(granted=False)):
+        if self.machine.state in LATE and command in (CableCheckFinished(passed=False), Authorize(granted=False)):
             self.bad_news = True
         self._take_events()
 
     def update(self, **changes: Any) -> None:
         self.evse = replace(self.evse, **changes)
         self.command(self.evse)
+
+    def switch_off(self) -> None:
+        self.update(**({"contactor_closed": False} if self.service.is_ac else {"present_current_a": 0.0}))
+
+    def offer_schedules(self, asked: ScheduleRequested) -> None:
+        if asked.control_mode is ControlMode.SCHEDULED:
+            self.command(OfferSchedules(tuples=self.offered))
+        else:
+            self.command(SetMobilityNeeds(departure_time_s=7200, min_soc_pct=40, target_soc_pct=80))
 
     def finish_cable_check(self) -> None:
         self.update(contactors_closed=True)
@@ -194,27 +248,108 @@ class SeccBench:
 
     def request(self, state: State, **changes: Any) -> Any:
         """A good request for a state."""
-        cls, fields = REQUESTS[state]
-        fields = fields | changes
+        cls, fields = self._good(state)
         if cls is app_protocol.supportedAppProtocolReq:
-            return cls(**fields)
-        return cls(**({"Header": self.header()} | fields))
+            return cls(**(fields | changes))
+        return cls(**({"Header": self.header()} | fields | changes))
+
+    def _good(self, state: State) -> tuple[type[Any], dict[str, Any]]:
+        state = SAME_REQUEST.get(state, state)
+        if state in COMMON:
+            return COMMON[state]
+        match state:
+            case State.APP_PROTOCOL:
+                return app_protocol.supportedAppProtocolReq, {"AppProtocol": [protocol(is_ac=self.service.is_ac)]}
+            case State.SERVICE_DETAIL:
+                return cm.ServiceDetailReq, {"ServiceID": int(self.service)}
+            case State.SERVICE_SELECTION:
+                chosen = cm.SelectedServiceType(ServiceID=int(self.service), ParameterSetID=1)
+                return cm.ServiceSelectionReq, {"SelectedEnergyTransferService": chosen}
+            case State.SCHEDULE_EXCHANGE:
+                return cm.ScheduleExchangeReq, SCHEDULED_NEEDS if self.scheduled else DYNAMIC_NEEDS
+            case State.POWER_DELIVERY:
+                profile = follow(self.machine.session.offered[0]) if self.machine.session.offered else None
+                return cm.PowerDeliveryReq, {
+                    "EVProcessing": _FINISHED,
+                    "ChargeProgress": cm.chargeProgressType.Start,
+                    "EVPowerProfile": profile and profile.to_message(),
+                }
+            case State.CHARGE_PARAMETER_DISCOVERY if self.service.is_ac:
+                mode = AC_CPD if self.service.is_bpt else plain(AC_CPD, ac.AC_CPDReqEnergyTransferMode)
+                return ac.AC_ChargeParameterDiscoveryReq, {"AC_CPDReqEnergyTransferMode": mode}
+            case State.CHARGE_PARAMETER_DISCOVERY:
+                mode = CPD if self.service.is_bpt else plain(CPD, dc.DC_CPDReqEnergyTransferMode)
+                return dc.DC_ChargeParameterDiscoveryReq, {"DC_CPDReqEnergyTransferMode": mode}
+            case State.CHARGE_LOOP:
+                fields = {"MeterInfoRequested": False, "CLReqControlMode": self._loop_mode()}
+                if self.service.is_ac:
+                    return ac.AC_ChargeLoopReq, fields
+                return dc.DC_ChargeLoopReq, fields | {"EVPresentVoltage": rational(400)}
+        raise AssertionError(state)
+
+    def _loop_mode(self) -> Any:
+        bpt, mode = LOOP_MODES[self.service.is_ac, self.scheduled]
+        return bpt if self.service.is_bpt else plain(bpt, mode)
+
+    def deliver(self, progress: cm.chargeProgressType, **changes: Any) -> Any:
+        """Ask for a PowerDelivery that is no start."""
+        request = self.request(State.POWER_DELIVERY, ChargeProgress=progress, EVPowerProfile=None)
+        return self.ask(msgspec.structs.replace(request, **changes))
 
     def reach(self, state: State) -> SeccBench:
         """Bring the session to ``state`` by good requests."""
-        while self.machine.state is not state:
-            response = self.ask(self.request(self.machine.state))
+        progress = cm.chargeProgressType
+        for _ in range(30):
+            if self.machine.state is state:
+                return self
+            if self.machine.state is State.CHARGE_LOOP and state in BEYOND:
+                self.ask(self.request(State.CHARGE_LOOP))
+                response = self.deliver(progress[BEYOND[state]])
+            else:
+                response = self.ask(self.request(self.machine.state))
             assert not str(response.ResponseCode).upper().startswith("FAILED"), response
-        return self
+        raise AssertionError(f"{state} was not reached from {self.machine.state}")
+
+
+BEYOND = {
+    State.STANDBY: "Standby",
+    State.SCHEDULE_RENEGOTIATION: "ScheduleRenegotiation",
+    State.POWER_DELIVERY_AGAIN: "ScheduleRenegotiation",
+    State.WELDING_DETECTION: "Stop",
+    State.SESSION_STOP: "Stop",
+}
+"""How a state is reached from the charge loop."""
+LATE = {State.PRE_CHARGE, State.POWER_DELIVERY, State.CHARGE_LOOP, *BEYOND}
+SAME_REQUEST = {
+    State.STANDBY: State.CHARGE_LOOP,
+    State.SCHEDULE_RENEGOTIATION: State.SCHEDULE_EXCHANGE,
+    State.POWER_DELIVERY_AGAIN: State.POWER_DELIVERY,
+}
+
+
+def protocol(*, is_ac: bool) -> app_protocol.AppProtocolType:
+    return app_protocol.AppProtocolType(
+        ProtocolNamespace=f"urn:iso:std:iso:15118:-20:{'AC' if is_ac else 'DC'}",
+        VersionNumberMajor=1,
+        VersionNumberMinor=0,
+        SchemaID=7,
+        Priority=1,
+    )
+
+
+def plain(mode: Any, cls: type[Any]) -> Any:
+    """``mode`` without what only its bidirectional kind has."""
+    return cls(**{name: getattr(mode, name) for name in cls.__struct_fields__})
 
 
 MODULES = {
     "urn:iso:15118:2:2010:AppProtocol": app_protocol,
     "urn:iso:std:iso:15118:-20:CommonMessages": cm,
     "urn:iso:std:iso:15118:-20:DC": dc,
+    "urn:iso:std:iso:15118:-20:AC": ac,
 }
 
-_CPD = dc.BPT_DC_CPDReqEnergyTransferMode(
+CPD = dc.BPT_DC_CPDReqEnergyTransferMode(
     EVMaximumChargePower=rational(11_000),
     EVMinimumChargePower=rational(100),
     EVMaximumChargeCurrent=rational(32),
@@ -241,21 +376,51 @@ LOOP_MODE = dc.BPT_Dynamic_DC_CLReqControlMode(
 )
 _FINISHED = ct.processingType.Finished
 
-REQUESTS: dict[State, tuple[type[Any], dict[str, Any]]] = {
-    State.APP_PROTOCOL: (
-        app_protocol.supportedAppProtocolReq,
-        {
-            "AppProtocol": [
-                app_protocol.AppProtocolType(
-                    ProtocolNamespace="urn:iso:std:iso:15118:-20:DC",
-                    VersionNumberMajor=1,
-                    VersionNumberMinor=0,
-                    SchemaID=7,
-                    Priority=1,
-                )
-            ]
-        },
+_ENERGIES = {
+    "EVTargetEnergyRequest": rational(40_000),
+    "EVMaximumEnergyRequest": rational(60_000),
+    "EVMinimumEnergyRequest": rational(-20_000),
+}
+AC_CPD = ac.BPT_AC_CPDReqEnergyTransferMode(
+    EVMaximumChargePower=rational(3_600),
+    EVMaximumChargePower_L2=rational(3_600),
+    EVMaximumChargePower_L3=rational(3_600),
+    EVMinimumChargePower=rational(100),
+    EVMaximumDischargePower=rational(3_000),
+    EVMinimumDischargePower=rational(0),
+)
+_AC_LOOP: dict[str, Any] = {
+    "EVMaximumChargePower": rational(3_600),
+    "EVMaximumChargePower_L2": rational(3_600),
+    "EVMaximumChargePower_L3": rational(3_600),
+    "EVMinimumChargePower": rational(100),
+    "EVPresentActivePower": rational(9_000),
+    "EVPresentReactivePower": rational(-50),
+    "EVMaximumDischargePower": rational(3_000),
+    "EVMinimumDischargePower": rational(0),
+} | _ENERGIES
+LOOP_MODES: dict[tuple[bool, bool], tuple[Any, type[Any]]] = {
+    (False, False): (LOOP_MODE, dc.Dynamic_DC_CLReqControlMode),
+    (False, True): (
+        dc.BPT_Scheduled_DC_CLReqControlMode(EVTargetCurrent=rational(25), EVTargetVoltage=rational(400)),
+        dc.Scheduled_DC_CLReqControlMode,
     ),
+    (True, False): (ac.BPT_Dynamic_AC_CLReqControlMode(**_AC_LOOP), ac.Dynamic_AC_CLReqControlMode),
+    (True, True): (ac.BPT_Scheduled_AC_CLReqControlMode(**_AC_LOOP), ac.Scheduled_AC_CLReqControlMode),
+}
+"""By whether AC and whether scheduled: the mode with discharge, and the type of that without."""
+SCHEDULED_NEEDS: dict[str, Any] = {
+    "MaximumSupportingPoints": 12,
+    "Scheduled_SEReqControlMode": cm.Scheduled_SEReqControlModeType(DepartureTime=7200, **_ENERGIES),
+}
+DYNAMIC_NEEDS: dict[str, Any] = {
+    "MaximumSupportingPoints": 12,
+    "Dynamic_SEReqControlMode": cm.Dynamic_SEReqControlModeType(
+        DepartureTime=7200, MinimumSOC=30, TargetSOC=80, **_ENERGIES
+    ),
+}
+
+COMMON: dict[State, tuple[type[Any], dict[str, Any]]] = {
     State.SESSION_SETUP: (cm.SessionSetupReq, {"EVCCID": "WMIV1234567890ABCDEX"}),
     State.AUTHORIZATION_SETUP: (cm.AuthorizationSetupReq, {}),
     State.AUTHORIZATION: (
@@ -266,43 +431,13 @@ REQUESTS: dict[State, tuple[type[Any], dict[str, Any]]] = {
         },
     ),
     State.SERVICE_DISCOVERY: (cm.ServiceDiscoveryReq, {}),
-    State.SERVICE_DETAIL: (cm.ServiceDetailReq, {"ServiceID": 6}),
-    State.SERVICE_SELECTION: (
-        cm.ServiceSelectionReq,
-        {"SelectedEnergyTransferService": cm.SelectedServiceType(ServiceID=6, ParameterSetID=1)},
-    ),
-    State.CHARGE_PARAMETER_DISCOVERY: (
-        dc.DC_ChargeParameterDiscoveryReq,
-        {"DC_CPDReqEnergyTransferMode": _CPD},
-    ),
-    State.SCHEDULE_EXCHANGE: (
-        cm.ScheduleExchangeReq,
-        {
-            "MaximumSupportingPoints": 12,
-            "Dynamic_SEReqControlMode": cm.Dynamic_SEReqControlModeType(
-                DepartureTime=7200,
-                MinimumSOC=30,
-                TargetSOC=80,
-                EVTargetEnergyRequest=rational(40_000),
-                EVMaximumEnergyRequest=rational(60_000),
-                EVMinimumEnergyRequest=rational(-20_000),
-            ),
-        },
-    ),
     State.CABLE_CHECK: (dc.DC_CableCheckReq, {}),
     State.PRE_CHARGE: (
         dc.DC_PreChargeReq,
         {"EVProcessing": _FINISHED, "EVPresentVoltage": rational(395), "EVTargetVoltage": rational(400)},
     ),
-    State.POWER_DELIVERY: (
-        cm.PowerDeliveryReq,
-        {"EVProcessing": _FINISHED, "ChargeProgress": cm.chargeProgressType.Start},
-    ),
-    State.CHARGE_LOOP: (
-        dc.DC_ChargeLoopReq,
-        {"MeterInfoRequested": False, "EVPresentVoltage": rational(400), "CLReqControlMode": LOOP_MODE},
-    ),
     State.WELDING_DETECTION: (dc.DC_WeldingDetectionReq, {"EVProcessing": _FINISHED}),
+    State.SESSION_STOP: (cm.SessionStopReq, {"ChargingSession": cm.chargingSessionType.Terminate}),
 }
 
 

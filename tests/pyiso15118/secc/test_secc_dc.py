@@ -288,18 +288,20 @@ def test_power_delivery_still_processing_at_the_vehicle_starts_nothing(secc_benc
     assert not any(isinstance(e, PowerDeliveryStarted) for e in bench.events)
 
 
-@pytest.mark.parametrize("state", [State.POWER_DELIVERY, State.CHARGE_LOOP])
 @pytest.mark.parametrize(
-    ("progress", "code"),
+    ("state", "progress", "code"),
     [
-        (Progress.Standby, Code.WARNING_StandbyNotAllowed),
-        (Progress.ScheduleRenegotiation, Code.WARNING_ScheduleRenegotiationFailed),
+        (State.POWER_DELIVERY, Progress.Standby, Code.WARNING_StandbyNotAllowed),
+        (State.POWER_DELIVERY, Progress.ScheduleRenegotiation, Code.WARNING_ScheduleRenegotiationFailed),
+        (State.CHARGE_LOOP, Progress.Standby, Code.WARNING_StandbyNotAllowed),
+        (State.POWER_DELIVERY_AGAIN, Progress.Standby, Code.WARNING_StandbyNotAllowed),
+        (State.STANDBY, Progress.ScheduleRenegotiation, Code.WARNING_ScheduleRenegotiationFailed),
     ],
 )
 def test_standby_and_renegotiation_are_declined_and_the_session_goes_on(
     secc_bench: Any, state: State, progress: Progress, code: Code
 ) -> None:
-    bench = secc_bench().reach(state)
+    bench = secc_bench(standby_allowed=state is State.STANDBY).reach(state)
     assert bench.ask(bench.request(State.POWER_DELIVERY, ChargeProgress=progress)).ResponseCode is code
     assert bench.machine.state is state
     assert bench.ask(bench.request(state)).ResponseCode is Code.OK

@@ -21,19 +21,21 @@ from pyiso15118.events import (
     MessageSent,
     PowerDeliveryStarted,
     PowerDeliveryStopped,
+    PowerProfileReceived,
     PreChargeRequested,
     ProtocolAgreed,
     SessionEnded,
     SessionStarted,
     VehicleLimitsReceived,
 )
-from pyiso15118.messages import app_protocol, dc
+from pyiso15118.messages import app_protocol
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import State
 from pyiso15118.v2gtp import encode_frame
 
 Code = ct.responseCodeType
+DC_STATES = [s for s in State if s not in (State.SESSION_STOP, State.ENDED)]
 
 
 def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
@@ -47,6 +49,7 @@ def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
         EnergyNeedsReceived,
         CableCheckRequested,
         PreChargeRequested,
+        PowerProfileReceived,
         PowerDeliveryStarted,
         DcChargeLoopReceived,
         DcChargeLoopReceived,
@@ -262,10 +265,10 @@ def test_a_value_added_service_that_was_not_offered_fails(secc_bench: Any) -> No
 # ---- the end ----
 
 
-@pytest.mark.parametrize("state", [s for s in State if s not in (State.APP_PROTOCOL, State.SESSION_SETUP, State.ENDED)])
+@pytest.mark.parametrize("state", [s for s in DC_STATES if s not in (State.APP_PROTOCOL, State.SESSION_SETUP)])
 def test_the_vehicle_may_stop_the_session_at_any_time(secc_bench: Any, state: State) -> None:
-    bench = reach_any(secc_bench(), state)
-    live = state in (State.POWER_DELIVERY, State.CHARGE_LOOP, State.WELDING_DETECTION)
+    bench = secc_bench().reach(state)
+    live = DC_STATES.index(state) >= DC_STATES.index(State.POWER_DELIVERY)
     response = bench.ask(stop_request(bench))
     assert response.ResponseCode is Code.OK
     assert bench.end.reason is EndReason.STOPPED
@@ -278,8 +281,11 @@ def test_pause_ends_the_session_as_paused(secc_bench: Any) -> None:
     assert bench.end.reason is EndReason.PAUSED
 
 
-def test_service_renegotiation_is_refused(secc_bench: Any) -> None:
-    bench = secc_bench().reach(State.SERVICE_DISCOVERY)
+@pytest.mark.parametrize(("supported", "state"), [(True, State.SERVICE_DISCOVERY), (False, State.CHARGE_LOOP)])
+def test_service_renegotiation_is_refused_without_a_service_and_where_not_supported(
+    secc_bench: Any, supported: bool, state: State
+) -> None:
+    bench = secc_bench(service_renegotiation=supported).reach(state)
     response = bench.ask(stop_request(bench, cm.chargingSessionType.ServiceRenegotiation))
     assert response.ResponseCode is Code.FAILED_NoServiceRenegotiationSupported
 
@@ -422,16 +428,6 @@ def test_undecodable_bytes_end_the_session_without_a_response(secc_bench: Any, d
 
 def stop_request(bench: Any, how: cm.chargingSessionType = cm.chargingSessionType.Terminate) -> cm.SessionStopReq:
     return cm.SessionStopReq(Header=bench.header(), ChargingSession=how)
-
-
-def reach_any(bench: Any, state: State) -> Any:
-    if state is not State.WELDING_DETECTION:
-        return bench.reach(state)
-    bench.reach(State.CHARGE_LOOP)
-    stop = bench.request(State.POWER_DELIVERY, ChargeProgress=cm.chargeProgressType.Stop)
-    assert bench.ask(stop).ResponseCode is Code.OK
-    assert isinstance(bench.ask(bench.request(State.WELDING_DETECTION)), dc.DC_WeldingDetectionRes)
-    return bench
 
 
 def test_long_messages_are_taken_only_once_a_protocol_is_agreed(secc_bench: Any) -> None:

@@ -13,7 +13,8 @@ from pyiso15118.timers import SeccTimers
 
 Code = ct.responseCodeType
 Progress = cm.chargeProgressType
-EVERY_STATE = [s for s in State if s not in (State.ENDED, State.APP_PROTOCOL, State.WELDING_DETECTION)]
+LOOPING = (State.STANDBY, State.SCHEDULE_RENEGOTIATION, State.POWER_DELIVERY_AGAIN)
+QUIET_STATES = [s for s in State if s not in (State.ENDED, State.APP_PROTOCOL, State.SESSION_STOP, *LOOPING)]
 
 
 def test_silence_after_the_connection_ends_the_setup(secc_bench: Any) -> None:
@@ -34,7 +35,7 @@ def test_a_trickle_of_bytes_does_not_keep_the_setup_alive(secc_bench: Any) -> No
     assert bench.end.reason is EndReason.TIMEOUT_SECC
 
 
-@pytest.mark.parametrize("state", EVERY_STATE)
+@pytest.mark.parametrize("state", QUIET_STATES)
 def test_sixty_seconds_of_silence_end_the_session_outside_the_loop(secc_bench: Any, state: State) -> None:
     bench = secc_bench().reach(state)
     bench.advance(59.99)
@@ -55,6 +56,30 @@ def test_half_a_second_of_silence_ends_the_loop_and_energy(secc_bench: Any) -> N
     assert "DC_ChargeLoopReq" in bench.end.detail
 
 
+def test_half_a_second_of_silence_ends_standby(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.STANDBY)
+    bench.advance(0.51)
+    assert [type(e) for e in bench.told[-2:]] == [PowerDeliveryStopped, SessionEnded]
+    assert bench.end.reason is EndReason.TIMEOUT_SECC
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULE_RENEGOTIATION, State.POWER_DELIVERY_AGAIN])
+def test_five_seconds_of_silence_end_a_schedule_renegotiation(secc_bench: Any, state: State) -> None:
+    bench = secc_bench().reach(state)
+    for _ in range(7):
+        bench.advance(0.7)
+        bench.update()
+    assert not bench.machine.closed
+    bench.advance(0.2)
+    assert [type(e) for e in bench.told[-2:]] == [PowerDeliveryStopped, SessionEnded]
+    assert bench.end.reason is EndReason.TIMEOUT_SECC
+
+
+def test_after_a_schedule_renegotiation_the_loop_timeout_holds_again(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.POWER_DELIVERY_AGAIN).reach(State.CHARGE_LOOP)
+    assert bench.machine.next_deadline() == bench.now + 0.5
+
+
 def test_the_loop_timeout_can_be_raised(secc_bench: Any) -> None:
     bench = secc_bench(timers=SeccTimers(sequence_charge_loop_s=2.0)).reach(State.CHARGE_LOOP)
     bench.ask(bench.request(State.CHARGE_LOOP))
@@ -64,9 +89,9 @@ def test_the_loop_timeout_can_be_raised(secc_bench: Any) -> None:
     assert bench.ask(bench.request(State.CHARGE_LOOP)).ResponseCode is Code.OK
 
 
-@pytest.mark.parametrize("progress", [Progress.Standby, Progress.ScheduleRenegotiation, Progress.Start])
+@pytest.mark.parametrize("progress", [Progress.Standby, Progress.Start])
 def test_a_declined_power_delivery_does_not_lengthen_the_loop_timeout(secc_bench: Any, progress: Progress) -> None:
-    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench = secc_bench(standby_allowed=False).reach(State.CHARGE_LOOP)
     bench.ask(bench.request(State.CHARGE_LOOP))
     bench.ask(bench.request(State.POWER_DELIVERY, ChargeProgress=progress))
     assert bench.machine.next_deadline() == bench.now + 0.5
@@ -144,7 +169,8 @@ def test_stop_is_served_however_long_the_vehicle_hesitated(secc_bench: Any) -> N
 
 
 def test_a_loop_request_ends_a_series_of_power_deliveries(secc_bench: Any) -> None:
-    bench = secc_bench(timers=SeccTimers(power_delivery_series_s=1.0)).reach(State.CHARGE_LOOP)
+    bench = secc_bench(standby_allowed=False, timers=SeccTimers(power_delivery_series_s=1.0))
+    bench.reach(State.CHARGE_LOOP)
     for _ in range(10):
         assert bench.ask(bench.request(State.CHARGE_LOOP)).ResponseCode is Code.OK
         standby = bench.request(State.POWER_DELIVERY, ChargeProgress=Progress.Standby)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import AcLimits, AcPower, DcLimits, EnergyNeeds, MeterReading
@@ -13,8 +14,9 @@ MAX_MAGNITUDE = 1e9
 """In V, A, W and Wh: nothing that charges a vehicle comes near."""
 
 
+@lru_cache(maxsize=1024)
 def rational(value: float) -> ct.RationalNumberType:
-    """``value`` as RationalNumber with as many digits as fit."""
+    """``value`` as RationalNumber with as many digits as fit. Kept, for limits go out unchanged many times a second."""
     return ct.RationalNumberType.of(value)
 
 

@@ -81,7 +81,8 @@ def handle_cable_check(request: dc.DC_CableCheckReq, situation: Situation) -> Re
 def handle_pre_charge(request: dc.DC_PreChargeReq, situation: Situation) -> Reply | Hold:
     """Reports the EVSE's voltage, at once when it has arrived at the vehicle's target, else after a while.
 
-    FAILED for a target outside what both sides declared they bear: no recorded vehicle that charged asks for that.
+    FAILED for a target outside what both sides declared they bear: only one simulated vehicle on record, which wants
+    20 kV, asks for that.
     """
     session, evse, config = situation.session, dc_evse(situation), situation.config
     target_v = float(request.EVTargetVoltage)

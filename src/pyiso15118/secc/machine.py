@@ -22,7 +22,7 @@ from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import EndReason, PowerDeliveryStopped
 from pyiso15118.exi.schema import type_namespace
 from pyiso15118.machine import Machine
-from pyiso15118.messages import Namespace, ac, app_protocol, dc
+from pyiso15118.messages import Namespace
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.paused import PausedSession
@@ -78,10 +78,13 @@ HANDLERS: dict[str, Handler] = {
     "SessionStopReq": handle_session_stop,
 }
 
-_LOOPS = {State.CHARGE_LOOP, State.STANDBY}
-_RENEGOTIATION = {State.SCHEDULE_RENEGOTIATION, State.POWER_DELIVERY_AGAIN}
+_LOOPS = (State.CHARGE_LOOP, State.STANDBY)
+_RENEGOTIATION = (State.SCHEDULE_RENEGOTIATION, State.POWER_DELIVERY_AGAIN)
+_LOOP_REQUESTS = {"AC_ChargeLoopReq", "DC_ChargeLoopReq"}
+_WITHOUT_SESSION = {"supportedAppProtocolReq", "SessionSetupReq"}
 _SIDE_STREAMS = frozenset(PayloadType(payload_type) for payload_type in SIDE_STREAM_REQUESTS)
 _NO_STREAMS: frozenset[PayloadType] = frozenset()
+_NAMESPACES = {str(namespace): namespace for namespace in Namespace}
 
 
 class SeccMachine(Machine):
@@ -210,10 +213,12 @@ class SeccMachine(Machine):
 
     def _receive_message(self, message: Any, now: float) -> None:
         name = type(message).__name__
-        if name not in self._allowed():
-            detail = f"{name} arrived where {' or '.join(self._allowed())} was expected"
+        is_side = self._is_side
+        allowed = (SIDE_STREAM_REQUESTS[self._frame.payload_type],) if is_side else self._allowed
+        if name not in allowed:
+            detail = f"{name} arrived where {' or '.join(allowed)} was expected"
             self._refuse(message, ct.responseCodeType.FAILED_SequenceError, detail, now)
-        elif self._is_foreign(message):
+        elif name not in _WITHOUT_SESSION and message.Header.SessionID != self.session.session_id:
             detail = f"{name} with SessionID {message.Header.SessionID.hex().upper()}, which is not this session's"
             self._refuse(message, ct.responseCodeType.FAILED_UnknownSession, detail, now)
         elif problem := self._series_problem(message, name, now):
@@ -222,7 +227,7 @@ class SeccMachine(Machine):
             if self.session.charging and self._stale_at() < now:
                 self._fail_next(self._staleness())
             # Beside the loop nothing waits: the main stream must not be held up.
-            self._handle(message, now, held_out=self._is_side)
+            self._handle(message, now, held_out=is_side)
 
     # ---- within ----
 
@@ -231,11 +236,11 @@ class SeccMachine(Machine):
         """The frame at hand came beside the main stream."""
         return self._frame.payload_type in _SIDE_STREAMS
 
+    @property
     def _allowed(self) -> tuple[str, ...]:
-        """Names of the requests that may come now: those of the table, of the kind of service that was agreed."""
-        if self._is_side:
-            return (SIDE_STREAM_REQUESTS[self._frame.payload_type],)
-        return _ALLOWED[self.state, self.session.is_ac]
+        """Names of the requests that may come on the main stream now: those of the table, of the kind of service that
+        was agreed."""
+        return _ALLOWED[self.session.is_ac][self.state]
 
     def _stale_at(self) -> float:
         return self._evse_at + self.config.evse_state_max_age_s
@@ -252,7 +257,7 @@ class SeccMachine(Machine):
 
     def _series_problem(self, request: Any, name: str, now: float) -> str | None:
         """Why the vehicle has asked the same for too long, in words; the first request of a kind starts its time."""
-        if isinstance(request, dc.DC_ChargeLoopReq | ac.AC_ChargeLoopReq):
+        if name in _LOOP_REQUESTS:
             self._series_since.pop("PowerDeliveryReq", None)
             return None
         stopping = isinstance(request, cm.PowerDeliveryReq) and request.ChargeProgress is cm.chargeProgressType.Stop
@@ -260,12 +265,6 @@ class SeccMachine(Machine):
         if limit_s is None or stopping or now - self._series_since.setdefault(name, now) < limit_s:
             return None
         return f"{name} was repeated for {limit_s:g} s without the session going on"
-
-    def _is_foreign(self, message: Any) -> bool:
-        if isinstance(message, app_protocol.supportedAppProtocolReq | cm.SessionSetupReq):
-            return False
-        session_id: bytes = message.Header.SessionID
-        return session_id != self.session.session_id
 
     def _handle(self, request: Any, now: float, *, held_out: bool) -> None:
         if (failure := self.session.failure) is not None:
@@ -344,18 +343,17 @@ class SeccMachine(Machine):
 
     def _respond(self, response: Response) -> bool:
         side = PayloadType(self._frame.payload_type) if self._is_side else None
-        return self._send(Namespace(type_namespace[type(response)]), response, side)
+        return self._send(_NAMESPACES[type_namespace[type(response)]], response, side)
 
 
 def _of_kind(name: str, is_ac: bool) -> bool:
     return not name.startswith("DC_" if is_ac else "AC_")
 
 
-_ALLOWED: dict[tuple[State, bool], tuple[str, ...]] = {
-    (state, is_ac): tuple(name for name in requests if _of_kind(name, is_ac))
-    for state, requests in TRANSITIONS.items()
+_ALLOWED: tuple[dict[State, tuple[str, ...]], ...] = tuple(
+    {state: tuple(name for name in requests if _of_kind(name, is_ac)) for state, requests in TRANSITIONS.items()}
     for is_ac in (False, True)
-}
+)
 
 
 def _series_limits(timers: SeccTimers) -> dict[str, float]:

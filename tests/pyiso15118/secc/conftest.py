@@ -1,4 +1,4 @@
-"""Benches: a SECC machine with an owner and a hand-fed vehicle, and a SECC and an EVCC machine joined in memory."""
+"""A bench for the charger's side: a SECC machine, its owner, and a vehicle whose every request a test can bend."""
 
 from __future__ import annotations
 
@@ -14,38 +14,28 @@ from pyiso15118.commands import (
     Authorize,
     CableCheckFinished,
     Command,
-    ContactorsClosed,
     OfferSchedules,
     SetMobilityNeeds,
-    StopCharging,
     UpdateAcEvse,
     UpdateDcEvse,
-    UpdateDcVehicle,
 )
-from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.events import (
     AcLimits,
     AcPower,
     AuthorizationRequested,
     CableCheckRequested,
-    ChargingStopped,
     ContactorRequested,
     ControlMode,
-    DcChargeLoopAnswered,
-    DcChargeLoopReceived,
     DcLimits,
-    EnergyNeeds,
     EnergyService,
     Event,
     MessageReceived,
     MessageSent,
     PowerDeliveryStopped,
-    PreChargeReached,
     PreChargeRequested,
     ScheduleRequested,
     SessionEnded,
 )
-from pyiso15118.machine import Machine
 from pyiso15118.messages import ac, app_protocol, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
@@ -61,25 +51,6 @@ EVSE_LIMITS = DcLimits(
     min_voltage_v=150.0,
     max_discharge_power_w=20_000.0,
     max_discharge_current_a=70.0,
-)
-VEHICLE_LIMITS = DcLimits(
-    max_charge_power_w=11_000.0,
-    min_charge_power_w=100.0,
-    max_charge_current_a=32.0,
-    max_voltage_v=450.0,
-    min_voltage_v=300.0,
-    max_discharge_power_w=10_000.0,
-    max_discharge_current_a=30.0,
-)
-VEHICLE = UpdateDcVehicle(
-    present_voltage_v=395.0,
-    target_voltage_v=400.0,
-    limits=VEHICLE_LIMITS,
-    needs=EnergyNeeds(
-        departure_time_s=3600, target_energy_wh=20_000.0, max_energy_wh=40_000.0, min_energy_wh=-20_000.0
-    ),
-    present_soc_pct=50,
-    battery_capacity_wh=60_000.0,
 )
 EVSE = UpdateDcEvse(present_voltage_v=0.0, present_current_a=0.0, limits=EVSE_LIMITS, contactors_closed=False)
 START = 1000.0
@@ -441,91 +412,9 @@ COMMON: dict[State, tuple[type[Any], dict[str, Any]]] = {
 }
 
 
-class Pair:
-    """Our EVCC against our SECC, with owners that play a perfect vehicle and a perfect EVSE."""
-
-    def __init__(self, loops: int = 3, secc: dict[str, Any] | None = None, evcc: dict[str, Any] | None = None) -> None:
-        self.secc = SeccBench(**(secc or {}))
-        self.evcc = EvccMachine(
-            EvccConfig(**({"evccid": "WMIV1234567890ABCDEX"} | (evcc or {}))),
-            random=counted_bytes,
-            unix_offset_s=UNIX_OFFSET,
-        )
-        self.now = START
-        self.loops_left = loops
-        self.evcc_events: list[Event] = []
-        self.secc.answers |= {
-            DcChargeLoopReceived: lambda _: self.secc.update(present_current_a=-25.0),
-        }
-        self.evcc_answers: dict[type[Event], Callable[[Any], None]] = {
-            PreChargeReached: lambda _: self.evcc.command(ContactorsClosed(), self.now),
-            DcChargeLoopAnswered: lambda _: self._count_loop(),
-            ChargingStopped: lambda _: self.secc.update(present_voltage_v=0.0),
-        }
-
-    def _count_loop(self) -> None:
-        self.loops_left -= 1
-        if self.loops_left == 0:
-            self.evcc.command(StopCharging(), self.now)
-
-    def run(self, max_s: float = 300.0, stop: Callable[[], bool] = lambda: False) -> Pair:
-        """Until both machines are closed, ``stop()`` is true, or ``max_s`` seconds have passed in the session."""
-        if self.evcc.state.value == "":
-            self.evcc.command(VEHICLE, self.now)
-            self.evcc.start(self.now)
-        until = self.now + max_s
-        while not (self.secc.machine.closed and self.evcc.closed) and not stop():
-            if not self._exchange() and not self._pass_time(until):
-                break
-        if not stop():
-            self._exchange()
-        return self
-
-    def _exchange(self) -> bool:
-        self.secc.now = self.now
-        moved = self._move(self.evcc, self.secc.machine)
-        self.secc._take_events()
-        moved = self._move(self.secc.machine, self.evcc) or moved
-        while (event := self.evcc.next_event()) is not None:
-            self.evcc_events.append(event)
-            answer = self.evcc_answers.get(type(event))
-            if answer is not None:
-                answer(event)
-        return moved
-
-    def _move(self, source: Machine, sink: Machine) -> bool:
-        moved = False
-        while data := source.data_to_send():
-            sink.receive_data(data, self.now)
-            moved = True
-        if source.closed and not sink.closed:
-            sink.receive_eof(self.now)
-        return moved
-
-    def _pass_time(self, until: float) -> bool:
-        deadlines = [d for m in (self.secc.machine, self.evcc) if (d := m.next_deadline()) is not None]
-        if not deadlines or min(deadlines) > until:
-            return False
-        self.now = self.secc.now = max(self.now, min(deadlines))
-        if not self.evcc.closed:
-            self.secc.command(self.secc.evse)
-        self.evcc.handle_timer(self.now)
-        self.secc.machine.handle_timer(self.now)
-        return True
-
-    @property
-    def evcc_told(self) -> list[Event]:
-        return [e for e in self.evcc_events if not is_quiet(e)]
-
-
 @pytest.fixture
 def secc_bench() -> type[SeccBench]:
     return SeccBench
-
-
-@pytest.fixture
-def pair() -> type[Pair]:
-    return Pair
 
 
 @pytest.fixture
@@ -534,5 +423,5 @@ def evse_limits() -> DcLimits:
 
 
 @pytest.fixture
-def vehicle() -> UpdateDcVehicle:
-    return VEHICLE
+def ac_limits() -> AcLimits:
+    return AC_LIMITS

@@ -8,7 +8,15 @@ import pytest
 from pyiso15118.checks import limits_problem
 from pyiso15118.commands import Authorize, CableCheckFinished
 from pyiso15118.errors import LocalProtocolError
-from pyiso15118.events import EndReason, PowerDeliveryStopped, PreChargeRequested, SessionEnded
+from pyiso15118.events import (
+    ContactorRequested,
+    EndReason,
+    EnergyService,
+    PowerDeliveryStarted,
+    PowerDeliveryStopped,
+    PreChargeRequested,
+    SessionEnded,
+)
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import State
@@ -137,3 +145,41 @@ def test_an_impossible_energy_in_schedule_exchange_fails(secc_bench: Any) -> Non
     request = bench.request(State.SCHEDULE_EXCHANGE, Dynamic_SEReqControlMode=mode)
     assert bench.ask(request).ResponseCode is Code.FAILED
     assert "max_energy_wh is 2e+09" in bench.end.detail
+
+
+STARTS = [State.CHARGE_PARAMETER_DISCOVERY, State.CABLE_CHECK, State.PRE_CHARGE, State.POWER_DELIVERY]
+
+
+@pytest.mark.parametrize("state", STARTS)
+def test_no_charging_starts_on_a_faulted_dc_evse(secc_bench: Any, state: State) -> None:
+    bench = secc_bench().reach(state)
+    bench.update(fault="emergency stop")
+    response = bench.ask(bench.request(state))
+    assert response.ResponseCode.startswith("FAILED")
+    assert "emergency stop" in bench.end.detail
+    assert not any(isinstance(e, PowerDeliveryStarted) for e in bench.told)
+
+
+@pytest.mark.parametrize("state", [State.CHARGE_PARAMETER_DISCOVERY, State.POWER_DELIVERY])
+def test_no_charging_starts_on_a_faulted_ac_evse(secc_bench: Any, state: State) -> None:
+    bench = secc_bench(service=EnergyService.AC).reach(state)
+    bench.update(fault="emergency stop")
+    assert bench.ask(bench.request(state)).ResponseCode.startswith("FAILED")
+    assert not any(isinstance(e, PowerDeliveryStarted | ContactorRequested) for e in bench.told)
+
+
+def test_a_fault_while_the_contactor_is_awaited_fails_at_once(secc_bench: Any) -> None:
+    bench = secc_bench(service=EnergyService.AC).reach(State.POWER_DELIVERY)
+    bench.answers.clear()
+    assert bench.feed(bench.frame(bench.request(State.POWER_DELIVERY))) == []
+    bench.update(fault="welded")
+    assert [r.ResponseCode for r in bench.sent()] == [Code.FAILED_PowerDeliveryNotApplied]
+    assert [type(e) for e in bench.told[-2:]] == [PowerDeliveryStopped, SessionEnded]
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULE_RENEGOTIATION, State.POWER_DELIVERY_AGAIN])
+def test_a_fault_while_a_schedule_is_renegotiated_stops_energy_at_once(secc_bench: Any, state: State) -> None:
+    bench = secc_bench().reach(state)
+    bench.update(fault="hot")
+    assert any(isinstance(e, PowerDeliveryStopped) for e in bench.told)
+    assert bench.ask(bench.request(state)).ResponseCode is Code.FAILED

@@ -10,7 +10,6 @@ from pyiso15118.events import (
     AuthorizationRequested,
     CableCheckRequested,
     ControlMode,
-    DcChargeLoopAnswered,
     DcChargeLoopReceived,
     EndReason,
     EnergyNeedsReceived,
@@ -21,7 +20,6 @@ from pyiso15118.events import (
     MessageSent,
     PowerDeliveryStarted,
     PowerDeliveryStopped,
-    PowerProfileReceived,
     PreChargeRequested,
     ProtocolAgreed,
     SessionEnded,
@@ -38,9 +36,21 @@ Code = ct.responseCodeType
 DC_STATES = [s for s in State if s not in (State.SESSION_STOP, State.ENDED)]
 
 
-def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
-    session = pair(loops=3).run()
-    assert [type(e) for e in session.secc.told] == [
+def charged(bench: Any, loops: int = 3) -> Any:
+    """A whole session."""
+    bench.reach(State.CHARGE_LOOP)
+    for _ in range(loops):
+        bench.ask(bench.request(State.CHARGE_LOOP))
+    bench.deliver(cm.chargeProgressType.Stop)
+    if bench.machine.state is State.WELDING_DETECTION:
+        bench.ask(bench.request(State.WELDING_DETECTION))
+    bench.ask(bench.request(State.SESSION_STOP))
+    assert bench.end.reason is EndReason.STOPPED
+    return bench
+
+
+def test_whole_session_tells_its_owner_everything_in_order(secc_bench: Any) -> None:
+    assert [type(e) for e in charged(secc_bench()).told] == [
         ProtocolAgreed,
         SessionStarted,
         AuthorizationRequested,
@@ -49,7 +59,6 @@ def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
         EnergyNeedsReceived,
         CableCheckRequested,
         PreChargeRequested,
-        PowerProfileReceived,
         PowerDeliveryStarted,
         DcChargeLoopReceived,
         DcChargeLoopReceived,
@@ -57,19 +66,18 @@ def test_whole_session_tells_its_owner_everything_in_order(pair: Any) -> None:
         PowerDeliveryStopped,
         SessionEnded,
     ]
-    assert session.secc.end.reason is EndReason.STOPPED
 
 
-def test_every_response_is_announced_after_its_request(pair: Any) -> None:
-    session = pair(loops=2).run()
-    names = [e.name for e in session.secc.events if isinstance(e, MessageReceived | MessageSent)]
+def test_every_response_is_announced_after_its_request(secc_bench: Any) -> None:
+    bench = charged(secc_bench())
+    names = [e.name for e in bench.events if isinstance(e, MessageReceived | MessageSent)]
     assert len(names) % 2 == 0
     for request, response in zip(names[::2], names[1::2], strict=True):
         assert response == request.removesuffix("Req") + "Res"
 
 
-def test_session_values_reach_the_owner(pair: Any) -> None:
-    told = {type(e): e for e in pair().run().secc.told}
+def test_session_values_reach_the_owner(secc_bench: Any) -> None:
+    told = {type(e): e for e in charged(secc_bench()).told}
     assert told[SessionStarted] == SessionStarted(
         session_id=bytes(range(1, 9)), evccid="WMIV1234567890ABCDEX", evse_id="US*V2G*E1"
     )
@@ -77,24 +85,36 @@ def test_session_values_reach_the_owner(pair: Any) -> None:
         service=EnergyService.DC_BPT, control_mode=ControlMode.DYNAMIC, parameter_set_id=1
     )
     assert told[VehicleLimitsReceived].limits.max_discharge_power_w == 10_000
-    assert told[EnergyNeedsReceived].needs.departure_time_s == 3600
+    assert told[EnergyNeedsReceived].needs.departure_time_s == 7200
     loop = told[DcChargeLoopReceived]
-    assert (loop.present_soc_pct, loop.battery_capacity_wh, loop.limits.max_discharge_current_a) == (50, 60_000, 30)
+    assert (loop.limits.max_discharge_current_a, loop.needs.target_energy_wh, loop.target_current_a) == (
+        30,
+        20_000,
+        None,
+    )
 
 
-def test_discharge_current_reaches_the_vehicle_negative(pair: Any) -> None:
-    session = pair(loops=3).run()
-    answers = [e for e in session.evcc_told if isinstance(e, DcChargeLoopAnswered)]
-    assert answers[-1].evse_present_current_a == -25.0
-    assert answers[-1].limits.max_discharge_power_w == 20_000
+def test_what_the_vehicle_displays_reaches_the_owner(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    display = ct.DisplayParametersType(
+        PresentSOC=50, MinimumSOC=20, TargetSOC=90, BatteryEnergyCapacity=ct.RationalNumberType.of(60_000)
+    )
+    bench.ask(bench.request(State.CHARGE_LOOP, DisplayParameters=display))
+    loop = bench.told[-1]
+    assert (loop.present_soc_pct, loop.battery_capacity_wh) == (50, 60_000)
+    assert (loop.needs.min_soc_pct, loop.needs.target_soc_pct) == (20, 90)
 
 
-def test_plain_dc_is_served_without_discharge(pair: Any) -> None:
-    session = pair(evcc={"services": (EnergyService.DC,)}).run()
-    told = {type(e): e for e in session.secc.told}
+def test_discharge_current_reaches_the_vehicle_negative(secc_bench: Any) -> None:
+    bench = secc_bench().reach(State.CHARGE_LOOP)
+    bench.update(present_current_a=-25.0)
+    assert float(bench.ask(bench.request(State.CHARGE_LOOP)).EVSEPresentCurrent) == -25
+
+
+def test_plain_dc_is_served_without_discharge(secc_bench: Any) -> None:
+    told = {type(e): e for e in charged(secc_bench(service=EnergyService.DC)).told}
     assert told[EnergyServiceSelected].service is EnergyService.DC
     assert told[DcChargeLoopReceived].limits.max_discharge_power_w == 0
-    assert session.secc.end.reason is EndReason.STOPPED
 
 
 # ---- supportedAppProtocol and SessionSetup ----

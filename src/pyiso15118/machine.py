@@ -126,11 +126,6 @@ class Machine(ABC):
     def _may_read(self) -> bool:
         return True
 
-    @property
-    def _side_streams(self) -> frozenset[PayloadType]:
-        """Those of :data:`SIDE_STREAMS` that the machine listens to now; the others are skipped."""
-        return frozenset()
-
     # ---- shared ----
 
     def _read_frames(self, now: float) -> None:

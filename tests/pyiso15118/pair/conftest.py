@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,6 +24,7 @@ from pyiso15118.commands import (
     UpdateDcEvse,
     UpdateDcVehicle,
 )
+from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.events import (
     AcChargeLoopAnswered,
@@ -122,9 +125,13 @@ ALL_SERVICES = tuple(offer_of(service) for service in EnergyService)
 
 
 class Station:
-    """The SECC's owner and its EVSE. ``answers`` says what it does at an event."""
+    """The SECC's owner and its EVSE. ``answers`` says what it does at an event, ``delay_s`` later."""
 
-    def __init__(self, services: tuple[ServiceOffer, ...] = ALL_SERVICES, **config: Any) -> None:
+    def __init__(
+        self, services: tuple[ServiceOffer, ...] = ALL_SERVICES, *, delay_s: float = 0.0, **config: Any
+    ) -> None:
+        self.delay_s = delay_s
+        self.due: list[tuple[float, Callable[[], None]]] = []
         self.config = SeccConfig(
             **(
                 {
@@ -155,7 +162,7 @@ class Station:
     def connect(self, machine: SeccMachine, now: float) -> None:
         self.machine, self.now = machine, now
         self.dc, self.ac = replace(DC_EVSE, limits=self.dc.limits), AC_EVSE
-        self.events = []
+        self.events, self.due = [], []
         machine.start(now)
         self.tell()
 
@@ -178,7 +185,9 @@ class Station:
     @property
     def is_ac(self) -> bool:
         agreed = [e for e in self.events if type(e).__name__ == "ProtocolAgreed"]
-        return bool(agreed) and agreed[-1].namespace.endswith(":AC")
+        if not agreed:
+            return all(offer.service.is_ac for offer in self.config.services)
+        return bool(agreed[-1].namespace.endswith(":AC"))
 
     def offer(self, event: ScheduleRequested) -> None:
         if event.control_mode is ControlMode.SCHEDULED:
@@ -197,8 +206,19 @@ class Station:
         while (event := self.machine.next_event()) is not None:
             self.events.append(event)
             answer = self.answers.get(type(event))
-            if answer is not None:
+            if answer is not None and self.delay_s:
+                self.due.append((self.now + self.delay_s, partial(answer, event)))
+            elif answer is not None:
                 answer(event)
+
+    def catch_up(self) -> None:
+        """Do what is due by now."""
+        due = [act for at, act in self.due if at <= self.now]
+        self.due = [(at, act) for at, act in self.due if at > self.now]
+        for act in due:
+            # A late answer may come when its question no longer stands.
+            with suppress(LocalProtocolError):
+                act()
 
 
 class Pair:
@@ -285,11 +305,14 @@ class Pair:
 
     def _pass_time(self, until: float) -> bool:
         deadlines = [d for m in (self.secc, self.machine) if (d := m.next_deadline()) is not None]
+        if not self.secc.closed:
+            deadlines += [at for at, _ in self.station.due]
         if not deadlines or min(deadlines) > until:
             return False
         self.now = self.station.now = max(self.now, min(deadlines))
         if not self.machine.closed:
             self.station.tell()
+        self.station.catch_up()
         self.machine.handle_timer(self.now)
         self.secc.handle_timer(self.now)
         return True

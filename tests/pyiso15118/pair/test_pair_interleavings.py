@@ -38,13 +38,14 @@ ORDERLY = {EndReason.STOPPED, EndReason.PAUSED}
     mode=st.sampled_from(ControlMode),
     channel=st.sampled_from(BptChannel),
     standby=st.booleans(),
+    delay_s=st.sampled_from([0.0, 0.15, 0.4]),
     moments=MOMENTS,
 )
 def test_every_interleaving_ends_in_order_on_both_sides(
-    pair: Any, station: Any, service: Any, mode: Any, channel: Any, standby: bool, moments: Any
+    pair: Any, station: Any, service: Any, mode: Any, channel: Any, standby: bool, delay_s: float, moments: Any
 ) -> None:
     session = pair(
-        station(standby_allowed=standby),
+        station(standby_allowed=standby, delay_s=delay_s),
         services=(service,),
         control_modes=(mode,),
         bpt_channels=(channel,),

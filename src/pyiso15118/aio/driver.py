@@ -45,7 +45,8 @@ class StreamProtocol(asyncio.Protocol):
         self._lost = False
 
     def attach(self, connection: Connection[Machine]) -> None:
-        self._connection = connection
+        if not self._lost:
+            self._connection = connection
         if self._early:
             connection.data_received(bytes(self._early))
             self._early.clear()
@@ -70,9 +71,11 @@ class StreamProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        if self._connection is not None:
-            self._connection.stream_lost()
-            self._connection.stream_closed()
+        # Nothing that is over refers in a circle: what a session held is free at once, not when garbage is collected.
+        connection, self._connection, self.transport = self._connection, None, None
+        if connection is not None:
+            connection.stream_lost()
+            connection.stream_closed()
 
     @property
     def lost(self) -> bool:
@@ -181,7 +184,7 @@ class Connection(Generic[MachineT]):
         for handle in (self._timer, self._linger):
             if handle is not None:
                 handle.cancel()
-        self._timer = None
+        self._timer = self._linger = None
         self._closed.set()
 
     def write_buffer_full(self) -> None:

@@ -98,7 +98,11 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
             self._await_peer()
         else:
             self._step()
-        await self._done
+        try:
+            await self._done
+        finally:
+            # An error knows the frames it came through, and through them this stream: no circle, please.
+            self._done = None
 
     def _step(self) -> None:
         if self._workers is None:

@@ -21,6 +21,11 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1]
 PEER = TESTS.parents[1] / "shared" / "peer"
 KEY_PASSWORD = "12345"
+PEER_ENVIRONMENT = {
+    "MESSAGE_LOG_JSON": "True",
+    # Its Java lives for seconds: no second compiler, no collector threads. Twice as quick on two cores.
+    "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
 
 
 @dataclass
@@ -201,7 +206,7 @@ def peer_vehicle(
         *("-p", cell.protocol, "-s", cell.service, "-c", cell.mode, "-C", turns, "-D", f"{delay_s:g}"),
         *("-k", kit.pki, "-V", kit.python_dir),
     ]
-    return Peer(command, log, MESSAGE_LOG_JSON="True", **environment)
+    return Peer(command, log, **PEER_ENVIRONMENT, **environment)
 
 
 def peer_station(kit: PeerKit, where: Namespaces, log: Path, *, authorization: str = "EIM") -> Peer:
@@ -210,7 +215,7 @@ def peer_station(kit: PeerKit, where: Namespaces, log: Path, *, authorization: s
         *("bash", PEER / "run_secc.sh", "-n", where.secc, "-i", where.secc_interface),
         *("-m", "sim", "-t", "tls", "-v", "1.3", "-a", authorization, "-k", kit.pki, "-V", kit.python_dir),
     ]
-    return Peer(command, log, MESSAGE_LOG_JSON="True")
+    return Peer(command, log, **PEER_ENVIRONMENT)
 
 
 def our_program(module: str, namespace: str, log: Path, job: dict[str, Any]) -> Ours:

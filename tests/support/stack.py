@@ -30,8 +30,8 @@ DC_LIMITS = DcLimits(
 )
 AC_LIMITS = AcLimits(max_charge_power=AcPower(22_000), max_discharge_power=AcPower(22_000))
 
-_BULKY = ("message", "payload", "request", "receipt", "contract_chain", "contract", "energy_offer")
-"""Fields of events that a log has no use for."""
+_BULKY = ("payload", "contract_chain", "contract", "energy_offer")
+"""Fields of events that a log has no use for; messages are left out as well."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +72,8 @@ class EventLog:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.name not in _BULKY}
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name not in _BULKY}
+    return {name: _plain(item) for name, item in fields.items() if not isinstance(item, msgspec.Struct)}
 
 
 def _plain(value: Any) -> Any:

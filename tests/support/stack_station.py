@@ -37,6 +37,7 @@ from pyiso15118.events import (
     ScheduleRequested,
 )
 from pyiso15118.messages.common_messages import authorizationType
+from pyiso15118.messages.common_types import evseNotificationType
 from pyiso15118.schedules import flat_schedule
 from pyiso15118.secc import SeccConfig
 from pyiso15118.secc.config import ParameterSet, ServiceOffer
@@ -51,16 +52,20 @@ TICK_S = 0.3
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """``tls`` None: plain TCP. ``contract_roots``: a PEM file; with it Plug and Charge is offered beside EIM."""
+    """``tls`` None: plain TCP. ``contract_roots``: a PEM file; with it Plug and Charge is offered beside EIM.
+    ``stop_after``: so many turns of the charge loop, and the vehicle is asked to stop."""
 
     interface: str
     ac: bool
     tls: Tls | None = None
     contract_roots: str | None = None
-    charge_loop_timeout_s: float = 3.0
+    stop_after: int | None = None
 
 
 class PowerStage(Protocol):
+    stop: bool
+    """The vehicle is asked to stop."""
+
     def follow(self, event: Event) -> None: ...
 
     def state(self) -> EvseState: ...
@@ -70,6 +75,7 @@ class DcStage:
     """Reaches what is asked for at once."""
 
     def __init__(self) -> None:
+        self.stop = False
         self._voltage_v = 0.0
         self._current_a = 0.0
         self._closed = False
@@ -97,6 +103,7 @@ class DcStage:
             present_current_a=self._current_a,
             limits=DC_LIMITS,
             contactors_closed=self._closed,
+            notification=evseNotificationType.Terminate if self.stop else None,
             meter=METER,
         )
 
@@ -105,6 +112,7 @@ class AcStage:
     """A contactor, and a set-point where the vehicle awaits one."""
 
     def __init__(self) -> None:
+        self.stop = False
         self._closed = False
         self._set_w: float | None = None
         self._present_w = 0.0
@@ -126,6 +134,7 @@ class AcStage:
             contactor_closed=self._closed,
             target_active_power=None if self._set_w is None else AcPower(self._set_w),
             present_active_power=AcPower(self._present_w),
+            notification=evseNotificationType.Terminate if self.stop else None,
             meter=METER,
         )
 
@@ -133,8 +142,8 @@ class AcStage:
 class Owner:
     """Answers whatever a session asks of its EVSE."""
 
-    def __init__(self, ac: bool) -> None:
-        self._ac = ac
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._log = EventLog()
 
     def listening(self) -> None:
@@ -142,13 +151,17 @@ class Owner:
 
     async def serve(self, connection: SeccConnection) -> None:
         self._log.connected(connection)
-        stage: PowerStage = AcStage() if self._ac else DcStage()
+        stage: PowerStage = AcStage() if self._job.ac else DcStage()
         connection.command(stage.state())
         ticking = asyncio.create_task(self._tell(connection, stage))
+        turns = 0
         try:
             async for event in connection.events():
                 self._log.write(event)
                 stage.follow(event)
+                turns += isinstance(event, AcChargeLoopReceived | DcChargeLoopReceived)
+                if turns == self._job.stop_after:
+                    stage.stop = True
                 connection.command(stage.state())
                 self._answer(connection, event)
         finally:
@@ -211,7 +224,7 @@ def endpoint(job: Job) -> Endpoint:
         authorization=authorization,
         contract_anchors=anchors,
         profile=TlsProfile.COMPAT,
-        timers=SeccTimers(sequence_charge_loop_s=job.charge_loop_timeout_s),
+        timers=SeccTimers(sequence_charge_loop_s=3.0),
         meter_discharge_reading=False,
     )
     tls = None
@@ -224,7 +237,7 @@ def endpoint(job: Job) -> Endpoint:
 
 async def main() -> None:
     job = read_job(Job)
-    owner = Owner(job.ac)
+    owner = Owner(job)
     async with SeccServer([endpoint(job)], owner.serve):
         owner.listening()
         await asyncio.Event().wait()

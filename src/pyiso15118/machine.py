@@ -123,6 +123,11 @@ class Machine(ABC):
     def _stop_energy(self, reason: str) -> None:
         """Emit the event that ends energy flow and voltage, if there may be any."""
 
+    @property
+    def _side_streams(self) -> frozenset[PayloadType]:
+        """Those of :data:`SIDE_STREAMS` that the machine listens to now; the others are skipped."""
+        return frozenset()
+
     def _may_read(self) -> bool:
         return True
 

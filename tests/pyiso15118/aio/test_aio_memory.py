@@ -12,7 +12,7 @@ import pytest
 
 from pyiso15118.aio import SeccConnection, SeccServer, connect
 from pyiso15118.aio.tls_stream import TlsStream
-from pyiso15118.commands import UpdateVehicle
+from pyiso15118.commands import UpdateDcVehicle
 from pyiso15118.evcc import EvccConfig
 from pyiso15118.events import SessionStarted
 from support.stations import STRICT, Contexts, Station, charge
@@ -58,7 +58,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_session_that_ended_in_order_is_free(
-    forgetful: Forgetful, vehicle: UpdateVehicle, strict: Contexts
+    forgetful: Forgetful, vehicle: UpdateDcVehicle, strict: Contexts
 ) -> None:
     before = streams()
     async with SeccServer([forgetful.endpoint(1, tls=strict.server)], forgetful.serve) as server:
@@ -69,7 +69,7 @@ async def test_a_session_that_ended_in_order_is_free(
 
 
 async def test_a_session_that_was_cut_off_is_free(
-    forgetful: Forgetful, vehicle: UpdateVehicle, strict: Contexts
+    forgetful: Forgetful, vehicle: UpdateDcVehicle, strict: Contexts
 ) -> None:
     before = streams()
     async with SeccServer([forgetful.endpoint(1, tls=strict.server)], forgetful.serve) as server:

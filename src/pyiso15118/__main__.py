@@ -82,7 +82,7 @@ def encode_line(request: dict[str, Any]) -> dict[str, Any]:
     if fragment:
         (element,) = request["json"]
         return _answer(namespace, request["json"], exi.encode_fragment(message, namespace, element))
-    return _answer(namespace, jsonform.to_json(message), exi.encode(message))
+    return _answer(namespace, jsonform.to_json(message), exi.encode(message, namespace))
 
 
 COMMANDS = {"decode": decode_line, "encode": encode_line}

@@ -20,6 +20,7 @@ from pyiso15118.events import (
     SessionEnded,
 )
 from pyiso15118.messages import Namespace
+from pyiso15118.schedules.wire import MICROSECONDS
 from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, PayloadType, encode_frame, namespace_of, payload_type_of
 
 SESSION_ID_BYTES = 8
@@ -41,7 +42,7 @@ class Machine(ABC):
     def __init__(self, *, max_payload_bytes: int, unix_offset_s: float) -> None:
         self._max_payload_bytes = max_payload_bytes
         self._reader = FrameReader(min(APP_PROTOCOL_MAX_BYTES, max_payload_bytes))
-        self._unix_offset_s = unix_offset_s
+        self._unix_offset_s = self._secc_offset_s = unix_offset_s
         self._out: deque[bytes] = deque()
         self._events: deque[Event] = deque()
         self._ended = False
@@ -122,6 +123,11 @@ class Machine(ABC):
     def _stop_energy(self, reason: str) -> None:
         """Emit the event that ends energy flow and voltage, if there may be any."""
 
+    @property
+    def _side_streams(self) -> frozenset[PayloadType]:
+        """Those of :data:`SIDE_STREAMS` that the machine listens to now; the others are skipped."""
+        return frozenset()
+
     def _may_read(self) -> bool:
         return True
 
@@ -165,8 +171,12 @@ class Machine(ABC):
             self._reader.max_payload_bytes = self._max_payload_bytes
         self._events.append(event)
 
-    def _timestamp(self, now: float) -> int:
+    def _unix_s(self, now: float) -> int:
         return max(0, int(now + self._unix_offset_s))
+
+    def _timestamp(self, now: float) -> int:
+        """Of a header: SECC time in microseconds ([V2G20-1534])."""
+        return max(0, int((now + self._secc_offset_s) * MICROSECONDS))
 
     def _end(self, reason: EndReason, detail: str, response_code: str | None = None) -> None:
         if self._ended:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from pyiso15118 import events as ev
-from pyiso15118.commands import UpdateEvse
+from pyiso15118.commands import UpdateDcEvse
 from pyiso15118.secc import SeccConfig, SeccMachine
 from v2g.clock import ManualClock
 from v2g.config.schema import Config
@@ -47,7 +47,7 @@ LIMITS = ev.DcLimits(
     max_discharge_power_w=12_000.0,
     max_discharge_current_a=80.0,
 )
-LOOP = ev.ChargeLoopReceived(
+LOOP = ev.DcChargeLoopReceived(
     ev_present_voltage_v=400.0,
     limits=LIMITS,
     needs=ev.EnergyNeeds(min_energy_wh=-9000.0, max_energy_wh=9000.0),
@@ -73,7 +73,7 @@ class Machine:
 
     def command(self, command: Any) -> None:
         # The machine has seen no vehicle; the answers of a session's beginning are none it would take.
-        if isinstance(command, UpdateEvse):
+        if isinstance(command, UpdateDcEvse):
             self._machine.command(command, self._clock.monotonic_s())
 
 

@@ -1,44 +1,37 @@
-"""A vehicle that nobody here wrote: EcoG's EVCC in a network namespace of its own, opposite the whole simulation."""
+"""A vehicle and a station that nobody here wrote, EcoG's, in network namespaces of their own, opposite ours."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.ecog import (
+    KEY_PASSWORD,
+    PEER,
+    Cell,
+    Namespaces,
+    Ours,
+    Peer,
+    PeerKit,
+    Program,
+    our_program,
+    peer_station,
+    peer_vehicle,
+)
 from v2g.simulation.plant_client import PlantClient
-
-ROOT = Path(__file__).resolve().parents[2]
-PEER = ROOT.parent / "shared" / "peer"
-
-
-@dataclass
-class PeerKit:
-    """EcoG's package in a virtual environment of its own, with the certificates its scripts make."""
-
-    python_dir: Path
-    pki: Path
-
-    @property
-    def certs(self) -> Path:
-        return self.pki / "iso15118_2" / "certs"
-
-    @property
-    def keys(self) -> Path:
-        return self.pki / "iso15118_2" / "private_keys"
 
 
 @pytest.fixture(scope="session")
@@ -66,14 +59,6 @@ def peer_kit() -> PeerKit:
     return kit
 
 
-@dataclass
-class Namespaces:
-    secc: str
-    evcc: str
-    secc_interface: str
-    evcc_interface: str
-
-
 @pytest.fixture
 def namespaces(peer_kit: PeerKit) -> Iterator[Namespaces]:
     tag = f"{os.getpid() % 100000}"
@@ -97,16 +82,13 @@ def overlay_for(kit: PeerKit, folder: Path, loop_timeout_s: float) -> str:
 
     Its Java gateway halts for longer than the standard's 0.5 s now and then, the more the busier the machine is.
     """
-    key = folder / "peer-secc.key"
-    key.write_bytes((kit.keys / "seccLeaf.key").read_bytes())
     password = folder / "peer-secc.password"
-    password.write_text("12345")
-    for secret in (key, password):
-        secret.chmod(0o600)
+    password.write_text(KEY_PASSWORD)
+    password.chmod(0o600)
     return f"""
 pki:
   compat_chain: {kit.certs / "cpoCertChain.pem"}
-  compat_key: {key}
+  compat_key: {kit.key("seccLeaf.key", folder)}
   compat_trust: {kit.certs / "oemRootCACert.pem"}
   key_password_file: {password}
 dispatch:
@@ -201,50 +183,78 @@ def start_site(namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path) -> Ite
             os.killpg(site.process.pid, signal.SIGKILL)
 
 
-@dataclass
-class PeerVehicle:
-    process: subprocess.Popen[str]
-    log_path: Path
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
-
-    def loop_currents_a(self) -> list[float]:
-        """EVSEPresentCurrent of every DC_ChargeLoopRes that the vehicle decoded, in order."""
-        found = re.findall(r'"EVSEPresentCurrent": ?\{"Exponent": ?(-?\d+), ?"Value": ?(-?\d+)\}', self.log)
-        return [int(value) * 10.0 ** int(exponent) for exponent, value in found]
-
-    def requests(self) -> int:
-        return self.log.count("Sent DC_ChargeLoopReq")
+@pytest.fixture
+def programs() -> Iterator[list[Program]]:
+    """Processes of this test, ended with it whatever happens."""
+    running: list[Program] = []
+    yield running
+    for program in running:
+        program.stop()
 
 
 @pytest.fixture
-def start_peer_vehicle(namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path) -> Iterator[Any]:
-    running: list[PeerVehicle] = []
-
-    def start(*, tls: str, loops: int, delay_s: float = 0.0) -> PeerVehicle:
-        path = tmp_path / f"peer-{len(running)}.log"
-        vehicle = PeerVehicle(
-            subprocess.Popen(
-                [
-                    *("bash", PEER / "run_evcc.sh", "-n", namespaces.evcc, "-i", namespaces.evcc_interface),
-                    *("-t", tls, "-v", "1.3", "-p", "ISO_15118_20_DC", "-s", "DC_BPT", "-c", "dynamic"),
-                    *("-C", str(loops), "-D", f"{delay_s:g}", "-k", peer_kit.pki, "-V", peer_kit.python_dir),
-                ],
-                env=os.environ | {"MESSAGE_LOG_JSON": "True"},
-                stdout=path.open("w"),
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            ),
-            path,
-        )
-        running.append(vehicle)
+def start_peer_vehicle(
+    namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path, programs: list[Program]
+) -> Callable[..., Peer]:
+    def start(
+        *,
+        tls: str,
+        loops: int,
+        delay_s: float = 0.0,
+        service: str = "DC_BPT",
+        mode: str = "dynamic",
+        **environment: str,
+    ) -> Peer:
+        log = tmp_path / f"peer-{len(programs)}.log"
+        cell = Cell(service, mode, tls != "none")
+        vehicle = peer_vehicle(peer_kit, namespaces, log, cell, turns=loops, delay_s=delay_s, **environment)
+        programs.append(vehicle)
         return vehicle
 
-    yield start
-    for vehicle in running:
-        if vehicle.process.poll() is None:
-            os.killpg(vehicle.process.pid, signal.SIGKILL)
-            vehicle.process.wait(5)
+    return start
+
+
+@pytest.fixture
+def start_peer_station(
+    namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path, programs: list[Program]
+) -> Callable[..., Peer]:
+    def start(**options: str) -> Peer:
+        station = peer_station(peer_kit, namespaces, tmp_path / "peer-station.log", **options)
+        programs.append(station)
+        return station
+
+    return start
+
+
+@pytest.fixture
+def start_our_station(
+    namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path, programs: list[Program]
+) -> Callable[..., Ours]:
+    """The package alone: ``support.stack_station``."""
+
+    def start(*, ac: bool, tls: bool, **job: Any) -> Ours:
+        job |= {"interface": namespaces.secc_interface, "ac": ac}
+        if tls:
+            job["tls"] = peer_kit.station_tls(tmp_path)
+        station = our_program("support.stack_station", namespaces.secc, tmp_path / "our-station.log", job)
+        programs.append(station)
+        return station
+
+    return start
+
+
+@pytest.fixture
+def start_our_vehicle(
+    namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path, programs: list[Program]
+) -> Callable[..., Ours]:
+    """The package alone: ``support.stack_vehicle``."""
+
+    def start(cell: Cell, **job: Any) -> Ours:
+        job |= {"interface": namespaces.evcc_interface, "service": cell.service, "mode": cell.mode.upper()}
+        if cell.tls:
+            job["tls"] = peer_kit.vehicle_tls(tmp_path)
+        vehicle = our_program("support.stack_vehicle", namespaces.evcc, tmp_path / "our-vehicle.log", job)
+        programs.append(vehicle)
+        return vehicle
+
+    return start

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from pyiso15118 import exi
 from pyiso15118.__main__ import COMMANDS, convert, main
+from pyiso15118.messages import Namespace, xmldsig
 
 NAMESPACE = "urn:iso:std:iso:15118:-20:CommonMessages"
 REQUEST = {"SessionSetupReq": {"Header": {"SessionID": "0000000000000000", "TimeStamp": 0}, "EVCCID": "Z"}}
@@ -40,6 +42,16 @@ def test_encode_answers_the_same() -> None:
         0,
         [{"namespace": NAMESPACE, "message": "SessionSetupReq", "json": REQUEST, "hex": HEX}] * 2,
     )
+
+
+def test_a_document_is_of_the_namespace_asked_for_also_where_its_root_is_imported() -> None:
+    request = {"namespace": NAMESPACE, "json": {"KeyName": {"value": "k"}}}
+    code, (encoded,) = run("encode", request)
+    assert (code, encoded["json"]) == (0, request["json"])
+    assert run("decode", {"namespace": NAMESPACE, "hex": encoded["hex"]}) == (0, [encoded])
+    assert exi.encode(xmldsig.KeyName(value="k")) == exi.encode(xmldsig.KeyName(value="k"), Namespace.XMLDSIG)
+    with pytest.raises(exi.ExiError, match="AppProtocol has no global element KeyName"):
+        exi.encode(xmldsig.KeyName(value="k"), Namespace.APP_PROTOCOL)
 
 
 def test_a_fragment_goes_both_ways() -> None:

@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from pyiso15118.aio import Address, Endpoint, EvccConnection, SeccConnection, connect
-from pyiso15118.commands import Authorize, CableCheckFinished, ContactorsClosed, StopCharging, UpdateEvse, UpdateVehicle
+from pyiso15118.commands import (
+    Authorize,
+    CableCheckFinished,
+    ContactorsClosed,
+    StopCharging,
+    UpdateDcEvse,
+    UpdateDcVehicle,
+)
 from pyiso15118.evcc import EvccConfig
 from pyiso15118.events import (
     AuthorizationRequested,
     CableCheckRequested,
-    ChargeLoopAnswered,
-    ChargeLoopReceived,
+    DcChargeLoopAnswered,
+    DcChargeLoopReceived,
     DcLimits,
     Event,
     PowerDeliveryStopped,
@@ -73,7 +80,7 @@ class Station:
     async def serve(self, connection: SeccConnection) -> None:
         self.connections.append(connection)
         told = self.told.setdefault(connection.endpoint.evse_id, [])
-        evse = UpdateEvse(present_voltage_v=0.0, present_current_a=0.0, limits=self.limits, contactors_closed=False)
+        evse = UpdateDcEvse(present_voltage_v=0.0, present_current_a=0.0, limits=self.limits, contactors_closed=False)
 
         def update(**changes: Any) -> None:
             nonlocal evse
@@ -90,7 +97,7 @@ class Station:
                     connection.command(CableCheckFinished(passed=True))
                 case PreChargeRequested():
                     update(present_voltage_v=event.target_voltage_v)
-                case ChargeLoopReceived():
+                case DcChargeLoopReceived():
                     update(present_current_a=self.current_a)
                 case PowerDeliveryStopped():
                     update(present_current_a=0.0, present_voltage_v=0.0)
@@ -111,7 +118,7 @@ async def drive(connection: EvccConnection, loops: int, at_loop: Callable[[int],
         match event:
             case PreChargeReached():
                 connection.command(ContactorsClosed())
-            case ChargeLoopAnswered():
+            case DcChargeLoopAnswered():
                 done += 1
                 at_loop(done)
                 if done == loops:
@@ -122,7 +129,7 @@ async def drive(connection: EvccConnection, loops: int, at_loop: Callable[[int],
 
 async def charge(
     address: Address,
-    vehicle: UpdateVehicle,
+    vehicle: UpdateDcVehicle,
     tls: ssl.SSLContext | None = None,
     profile: TlsProfile = STRICT,
     loops: int = 5,

@@ -9,8 +9,9 @@ import ssl
 import time
 
 from pyiso15118 import exi
-from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, bound_tls_buffers
+from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, peer_certificate
 from pyiso15118.aio.network import Address, NetworkError
+from pyiso15118.aio.tls_stream import secure
 from pyiso15118.commands import VehicleState
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.messages import Namespace
@@ -37,7 +38,6 @@ async def connect(
     """
     if tls is not None:
         check_context(profile, tls, server_side=False)
-    bound_tls_buffers()
     exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
     started_at = time.monotonic()
     protocol = StreamProtocol()
@@ -45,7 +45,7 @@ async def connect(
     sock.setblocking(False)
     try:
         async with asyncio.timeout(config.timers.setup_s):
-            transport = await _open(sock, address, protocol, tls)
+            transport = await _open(sock, address, protocol, tls, config.timers.setup_s)
     except TimeoutError:
         sock.close()
         raise NetworkError(f"no connection to {address} within {config.timers.setup_s:g} s") from None
@@ -59,7 +59,7 @@ async def connect(
         config,
         random=secrets.token_bytes,
         unix_offset_s=time.time() - time.monotonic(),
-        peer_certificate=_peer_certificate(transport),
+        peer_certificate=peer_certificate(transport),
         paused=paused,
     )
     try:
@@ -76,20 +76,19 @@ async def connect(
 
 
 async def _open(
-    sock: socket.socket, address: Address, protocol: StreamProtocol, tls: ssl.SSLContext | None
+    sock: socket.socket, address: Address, protocol: StreamProtocol, tls: ssl.SSLContext | None, patience_s: float
 ) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, address.sockaddr())
+    plain, _ = await loop.create_connection(lambda: protocol, sock=sock)
     if tls is None:
-        transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
-        return transport
-    transport, _ = await loop.create_connection(
-        lambda: protocol, sock=sock, ssl=tls, server_hostname="", ssl_shutdown_timeout=TLS_SHUTDOWN_S
-    )
+        return plain
+    try:
+        transport = await secure(
+            plain, protocol, tls, server_side=False, patience_s=patience_s, shutdown_s=TLS_SHUTDOWN_S
+        )
+    except BaseException:
+        plain.abort()
+        raise
+    protocol.transport = transport
     return transport
-
-
-def _peer_certificate(transport: asyncio.Transport) -> bytes | None:
-    """The SECC's leaf in DER; None without TLS."""
-    tls = transport.get_extra_info("ssl_object")
-    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None

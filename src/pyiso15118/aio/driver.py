@@ -6,7 +6,6 @@ import asyncio
 import logging
 import ssl
 import time
-from asyncio.sslproto import SSLProtocol
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar, cast
@@ -28,13 +27,12 @@ MAX_WRITE_BUFFER_BYTES = 65_536
 TLS_SHUTDOWN_S = 2.0
 LINGER_S = 3.0
 """A closed stream that does not drain in this time is cut, so that a dead peer cannot keep an EVSE busy."""
-TLS_READ_BYTES = 16_384
-"""Of asyncio's TLS read buffer: 58 kB a connection instead of 296 kB."""
 
 
-def bound_tls_buffers() -> None:
-    """Make asyncio's TLS connections small. A setting of the process; harmless to repeat."""
-    SSLProtocol.max_size = TLS_READ_BYTES
+def peer_certificate(transport: asyncio.Transport) -> bytes | None:
+    """The peer's leaf in DER; None without TLS, and where the peer showed none."""
+    tls = transport.get_extra_info("ssl_object")
+    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
 
 
 class StreamProtocol(asyncio.Protocol):
@@ -47,7 +45,8 @@ class StreamProtocol(asyncio.Protocol):
         self._lost = False
 
     def attach(self, connection: Connection[Machine]) -> None:
-        self._connection = connection
+        if not self._lost:
+            self._connection = connection
         if self._early:
             connection.data_received(bytes(self._early))
             self._early.clear()
@@ -72,9 +71,11 @@ class StreamProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        if self._connection is not None:
-            self._connection.stream_lost()
-            self._connection.stream_closed()
+        # Nothing that is over refers in a circle: what a session held is free at once, not when garbage is collected.
+        connection, self._connection, self.transport = self._connection, None, None
+        if connection is not None:
+            connection.stream_lost()
+            connection.stream_closed()
 
     @property
     def lost(self) -> bool:
@@ -109,7 +110,7 @@ class Connection(Generic[MachineT]):
         self._protocol = protocol
         self._transport = transport
         self._events: deque[Event] = deque()
-        self._wakeup = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
         self._overflowed = False
         self._broken = False
@@ -147,8 +148,11 @@ class Connection(Generic[MachineT]):
                 yield event
                 if self._told_end:
                     return
-            self._wakeup.clear()
-            await self._wakeup.wait()
+            self._reader = self._loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
 
     async def closed(self) -> None:
         """Wait until the stream is closed, which is some time after ``SessionEnded``."""
@@ -180,7 +184,7 @@ class Connection(Generic[MachineT]):
         for handle in (self._timer, self._linger):
             if handle is not None:
                 handle.cancel()
-        self._timer = None
+        self._timer = self._linger = None
         self._closed.set()
 
     def write_buffer_full(self) -> None:
@@ -217,7 +221,7 @@ class Connection(Generic[MachineT]):
             self._broken = True
             if not self._told_end and not any(isinstance(event, SessionEnded) for event in self._events):
                 self._events.append(SessionEnded(reason=EndReason.ABORTED, detail=reason))
-            self._wakeup.set()
+            self._wake_reader()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -227,7 +231,8 @@ class Connection(Generic[MachineT]):
         machine = self.machine
         while data := machine.data_to_send():
             self._transport.write(data)
-        self._take_events()
+        if (event := machine.next_event()) is not None:
+            self._take_events(event)
         if machine.closed:
             self._close_stream()
         self._arm()
@@ -239,18 +244,21 @@ class Connection(Generic[MachineT]):
         elif self._linger is None:
             self._linger = self._loop.call_later(LINGER_S, self._transport.abort)
 
-    def _take_events(self) -> None:
-        while (event := self.machine.next_event()) is not None:
-            self._events.append(event)
-        if len(self._events) > MAX_WAITING_EVENTS and not self._overflowed:
+    def _take_events(self, event: Event | None) -> None:
+        events = self._events
+        while event is not None:
+            events.append(event)
+            event = self.machine.next_event()
+        if len(events) > MAX_WAITING_EVENTS and not self._overflowed:
             self._overflowed = True
-            log.error(
-                "%s: the session's owner left %d events unread, session aborted", self.peer_address, len(self._events)
-            )
+            log.error("%s: the session's owner left %d events unread, session aborted", self.peer_address, len(events))
             self.machine.command(Abort(reason="the session's owner does not read its events"), time.monotonic())
-            self._take_events()
-        if self._events:
-            self._wakeup.set()
+            self._take_events(self.machine.next_event())
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def _arm(self) -> None:
         """One timer at most; one that fires before the deadline arms the next, so moving a deadline away is free."""

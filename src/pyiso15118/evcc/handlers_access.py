@@ -103,5 +103,5 @@ def _opened(response: cm.CertificateInstallationRes, situation: Situation) -> Co
         cps_anchors=config.cps_anchors,
         mo_anchors=config.contract_anchors,
         profile=config.profile,
-        at_unix_s=situation.header.TimeStamp,
+        at_unix_s=situation.unix_s,
     )

@@ -141,7 +141,7 @@ def _scheduled(response: cm.ScheduleExchangeRes, situation: Situation, outcome: 
     events: tuple[Event, ...] = ()
     pause_s = 0.0
     if isinstance(mode, cm.Scheduled_SEResControlModeType):
-        tuples = tuple(offer.starting(situation.header.TimeStamp) for offer in tuples_from_message(mode))
+        tuples = tuple(offer.starting(situation.secc_unix_s) for offer in tuples_from_message(mode))
         chosen = transfer.chosen
         if chosen is not None and profile_problem(chosen, tuples) is not None:
             chosen = None

@@ -29,6 +29,7 @@ from pyiso15118.messages import Namespace, app_protocol
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.paused import PausedSession, binding
+from pyiso15118.schedules.wire import MAX_UNIX_S, unix_s_of
 from pyiso15118.v2gtp import PayloadType
 
 _ENERGY_STATES = {
@@ -226,6 +227,9 @@ class EvccMachine(Machine):
             self._emit(WarningReceived(message=name, response_code=code))
         if self.state is State.SESSION_SETUP:
             self._setup_until = None
+            # From here on both sides count by the SECC's clock ([V2G20-1536]).
+            if 0 < (secc_unix_s := unix_s_of(message.Header.TimeStamp)) <= MAX_UNIX_S:
+                self._secc_offset_s = secc_unix_s - now
         if self.state in _LOOPS and asks_for_confirmation(message, before):
             step = self._confirm_meter(message, step, now)
         self._apply(step, now)
@@ -317,6 +321,7 @@ class EvccMachine(Machine):
             config=self.config,
             session=self.session,
             header=ct.MessageHeaderType(SessionID=self.session.session_id, TimeStamp=self._timestamp(now)),
+            unix_s=self._unix_s(now),
             vehicle=self._vehicle,
             in_standby=self.state is State.STANDBY,
             series_s=now - self._series_since,

@@ -121,7 +121,7 @@ def build_welding_detection(situation: Situation) -> dc.DC_WeldingDetectionReq:
 def decide_power_delivery_start(situation: Situation) -> Session:
     """The plan: what the owner chose, what held before where no other schedule came, else the first offer."""
     session, vehicle = situation.session, any_vehicle(situation)
-    transfer, now = session.transfer, situation.header.TimeStamp
+    transfer, now = session.transfer, situation.secc_unix_s
     if not session.is_scheduled:
         profile = forecast(vehicle, now)
     elif transfer.chosen is not None:

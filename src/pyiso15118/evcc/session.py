@@ -26,6 +26,7 @@ from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.paused import PausedSession
 from pyiso15118.schedules import PowerProfile, ScheduleTuple
+from pyiso15118.schedules.wire import MICROSECONDS
 from pyiso15118.security.provisioning import ContractCredential
 
 
@@ -159,14 +160,21 @@ class Session:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """All that a builder or handler may know. ``vehicle``: as its owner told it last, for the kind of service at hand.
-    ``in_standby``: no power is wanted. ``series_s``: how long the present request has been repeated."""
+    ``in_standby``: no power is wanted. ``series_s``: how long the present request has been repeated. ``unix_s``: by the
+    vehicle's own clock, which is the one to trust certificates by ([V2G20-1533])."""
 
     config: EvccConfig
     session: Session
     header: ct.MessageHeaderType
+    unix_s: int
     vehicle: VehicleState | None
     in_standby: bool = False
     series_s: float = 0.0
+
+    @property
+    def secc_unix_s(self) -> int:
+        """Calendar time now by the SECC's clock, by which schedules count."""
+        return self.header.TimeStamp // MICROSECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ def target_current_a(situation: Situation, vehicle: UpdateDcVehicle) -> float:
     if vehicle.target_current_a is not None:
         wanted_a = vehicle.target_current_a
     else:
-        powers = transfer.profile.power_at(situation.header.TimeStamp) if transfer.profile else None
+        powers = transfer.profile.power_at(situation.secc_unix_s) if transfer.profile else None
         wanted_a = sum(power or 0.0 for power in powers) / voltage_v if powers else 0.0
     most_a, least_a = _range_a(vehicle.limits, voltage_v)
     evse = transfer.loop_limits or transfer.evse_limits

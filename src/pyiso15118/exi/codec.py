@@ -97,18 +97,24 @@ def element_name(cls: type[Struct]) -> str:
 
 
 @cache
-def _document_encoder(cls: type[Struct]) -> tuple[Encoder, int]:
-    namespace = type_namespace.get(cls)
-    if namespace is None or not is_element(cls) or cls in abstract_types:
+def _document_encoder(cls: type[Struct], namespace: str | None) -> tuple[Encoder, int]:
+    own = type_namespace.get(cls)
+    if own is None or not is_element(cls) or cls in abstract_types:
         raise ExiError(f"{cls.__name__} is no element that can be a message")
-    grammar = document_grammar(namespace)
-    return encoder_of(cls), HEADER << grammar.width | grammar.codes[cls.__name__, namespace]
+    grammar = document_grammar(own if namespace is None else str(namespace))
+    code = grammar.codes.get((cls.__name__, own))
+    if code is None:
+        raise ExiError(f"{namespace} has no global element {cls.__name__}")
+    return encoder_of(cls), HEADER << grammar.width | code
 
 
-def encode(message: Struct) -> bytes:
-    """A message as an EXI document. Raises :class:`ExiError` naming the element whose value the schema forbids."""
+def encode(message: Struct, namespace: str | None = None) -> bytes:
+    """A message as an EXI document, by the schema of ``namespace`` where that is not the one that declares the message.
+
+    Raises :class:`ExiError` naming the element whose value the schema forbids.
+    """
     cls = message.__class__
-    encoder, start = _document_encoder(cls)
+    encoder, start = _document_encoder(cls, namespace)
     try:
         acc = encoder(start, message)
     except (Malformed, ValueError, TypeError, AttributeError) as error:

@@ -97,7 +97,8 @@ def _from_object(cls: type[Struct], body: Any, path: str) -> Struct:
         if not field.repeated:
             values[field.name] = _from_value(terminal.datatype, item, place)
         elif isinstance(item, list):
-            values[field.name] = [_from_value(terminal.datatype, each, f"{place}[{i}]") for i, each in enumerate(item)]
+            items = [_from_value(terminal.datatype, each, f"{place}[{i}]") for i, each in enumerate(item)]
+            values[field.name] = items if items or field.minimum else None
         else:
             raise ExiError(f"{_kind(item)} where a list is required", place)
     for field in fields_of(cls):
@@ -130,6 +131,9 @@ def _from_value(datatype: Datatype, value: Any, path: str) -> Any:
 
 
 def _from_name(datatype: type[Enum], value: Any, path: str) -> Enum:
+    # An enumeration writes what it refuses into its error, which a list nested deep enough does not survive.
+    if not isinstance(value, str):
+        raise ExiError(f"{_kind(value)} where the name of a {datatype.__name__} is required", path)
     try:
         return datatype(value)
     except ValueError:

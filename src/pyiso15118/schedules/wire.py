@@ -135,13 +135,15 @@ def read_items(where: str, items: Sequence[T]) -> Sequence[T]:
     return items
 
 
-def read_anchor(where: str, anchor: int, slots: Sequence[Slot]) -> int:
-    """Unix seconds of a peer's TimeAnchor, fractions dropped; 0 where the peer names no time.
+def unix_s_of(secc_time: int) -> float:
+    """Unix seconds of a time as a peer sent it: microseconds by the standard ([V2G20-1534]); several stacks send
+    seconds, which are told by their size. So a clock that was never set is misread on its first day."""
+    return float(secc_time) if secc_time < _LARGEST_SECONDS else secc_time / MICROSECONDS
 
-    Microseconds by the standard; several stacks send seconds, which are told by their size. So a clock that was never
-    set is misread on its first day.
-    """
-    unix_s = anchor if anchor < _LARGEST_SECONDS else anchor // MICROSECONDS
+
+def read_anchor(where: str, anchor: int, slots: Sequence[Slot]) -> int:
+    """Unix seconds of a peer's TimeAnchor, fractions dropped; 0 where the peer names no time."""
+    unix_s = int(unix_s_of(anchor))
     if unix_s + sum(slot.duration_s for slot in slots) > MAX_UNIX_S:
         raise RemoteProtocolError(f"{where} is {anchor} and its durations end after the year 9999")
     return unix_s

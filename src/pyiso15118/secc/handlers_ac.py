@@ -87,7 +87,7 @@ def handle_ac_charge_loop(request: ac.AC_ChargeLoopReq, situation: Situation) ->
         session.obedience,
         measured.total,
         now=situation.now,
-        unix_s=situation.header.TimeStamp,
+        unix_s=situation.unix_s,
         config=config,
         watch=session.watch,
     )

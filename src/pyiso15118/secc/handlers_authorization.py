@@ -138,7 +138,7 @@ def check_contract(
             config.contract_anchors or TrustAnchors(),
             role=Role.CONTRACT,
             profile=config.profile,
-            at_unix_s=situation.header.TimeStamp,
+            at_unix_s=situation.unix_s,
             is_revoked=_careful(config.is_revoked),
         )
     except ChainError as error:
@@ -219,7 +219,7 @@ def _check_provisioning(request: cm.CertificateInstallationReq, situation: Situa
             request,
             oem_anchors=config.oem_anchors or TrustAnchors(),
             profile=config.profile,
-            at_unix_s=situation.header.TimeStamp,
+            at_unix_s=situation.unix_s,
             is_revoked=_careful(config.is_revoked),
         )
     except ChainError as error:

@@ -60,7 +60,7 @@ def handle_dc_charge_loop(request: dc.DC_ChargeLoopReq, situation: Situation) ->
         session.obedience,
         evse.present_voltage_v * evse.present_current_a,
         now=situation.now,
-        unix_s=situation.header.TimeStamp,
+        unix_s=situation.unix_s,
         config=config,
         watch=session.watch,
     )

@@ -29,7 +29,7 @@ def shown_reading(request: ct.ChargeLoopReqType, evse: EvseState, situation: Sit
 
 def meter_info(reading: MeterReading, situation: Situation) -> ct.MeterInfoType:
     """A reading as messages carry it."""
-    at_unix_s = situation.header.TimeStamp if reading.at_unix_s is None else reading.at_unix_s
+    at_unix_s = situation.unix_s if reading.at_unix_s is None else reading.at_unix_s
     return ct.MeterInfoType(
         MeterID=reading.meter_id,
         ChargedEnergyReadingWh=reading.charged_energy_wh,

@@ -60,7 +60,7 @@ def handle_schedule_exchange(request: cm.ScheduleExchangeReq, situation: Situati
         return _response(Code.OK, situation, events, Processing.Ongoing)
     done = replace(session, schedule_since=None, schedule_answer=None)
     if isinstance(answer, OfferSchedules):
-        tuples = tuple(offered.starting(situation.header.TimeStamp) for offered in answer.tuples)
+        tuples = tuple(offered.starting(situation.unix_s) for offered in answer.tuples)
         done = replace(done, offered=tuples, profile_due=True)
     try:
         return _response(Code.OK, replace(situation, session=done), events, answer=answer)
@@ -171,4 +171,4 @@ def dynamic_schedule(situation: Situation) -> DynamicSchedule:
         target_soc_pct=needs.target_soc_pct,
         prices=session.mobility.prices,
     )
-    return schedule.starting(situation.header.TimeStamp)
+    return schedule.starting(situation.unix_s)

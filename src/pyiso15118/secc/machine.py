@@ -167,9 +167,9 @@ class SeccMachine(Machine):
             case CableCheckFinished():
                 self._finish_cable_check(command)
             case OfferSchedules():
-                self.session = owner.with_schedules(command, self.session, self.state, self._timestamp(now))
+                self.session = owner.with_schedules(command, self.session, self.state, self._unix_s(now))
             case SetMobilityNeeds():
-                self.session = owner.with_mobility(command, self.session, now, self._timestamp(now))
+                self.session = owner.with_mobility(command, self.session, now, self._unix_s(now))
             case _:
                 raise LocalProtocolError(f"{type(command).__name__} is no command for a SECC")
         if self._pending is not None:

@@ -23,6 +23,7 @@ from pyiso15118.messages import common_types as ct
 from pyiso15118.messages.app_protocol import supportedAppProtocolRes
 from pyiso15118.paused import PausedSession
 from pyiso15118.schedules import PowerProfile, PowerWatch, ScheduleTuple
+from pyiso15118.schedules.wire import MICROSECONDS
 from pyiso15118.secc.config import ParameterSet, SeccConfig, ServiceOffer
 from pyiso15118.secc.obedience import Obedience
 from pyiso15118.secc.transitions import Outcome, State
@@ -147,8 +148,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     ``evse`` is None where no state was given or it is older than ``evse_state_max_age_s``, or is that of an EVSE of the
     other kind. ``held_out``: this request has waited as long as its handler asked for; it must be answered now.
-    ``side``: the request came beside the main stream; the answer changes no state. ``header`` is that of the response;
-    its time stamp is the calendar time now.
+    ``side``: the request came beside the main stream; the answer changes no state. ``header`` is that of the response.
     """
 
     config: SeccConfig
@@ -163,6 +163,11 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     random: Callable[[int], bytes] = bytes
     peer_certificate: bytes | None = None
     resumable: PausedSession | None = None
+
+    @property
+    def unix_s(self) -> int:
+        """Calendar time now."""
+        return self.header.TimeStamp // MICROSECONDS
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

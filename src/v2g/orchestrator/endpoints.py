@@ -15,8 +15,6 @@ from v2g.config.paths import PkiPaths, pki_paths
 from v2g.config.schema import Config, Evse, TlsProfileName
 from v2g.orchestrator.site import profile_of
 
-METER_ID_CHARS = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -59,8 +57,9 @@ def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> End
         limits=profile_of(evse, config.dispatch.min_soc_pct).rated,
         timers=SeccTimers(sequence_charge_loop_s=config.secc.charge_loop_timeout_s),
         negative_discharge_limits=evse.negative_discharge_limits,
-        meter_id=evse.id[:METER_ID_CHARS],
         meter_discharge_reading=evse.meter_discharge_reading,
+        # The EVSE's procedure runs once from lock to unlock.
+        service_renegotiation=False,
     )
     return Endpoint(
         config=secc,

@@ -15,8 +15,9 @@ import math
 from dataclasses import dataclass
 
 from pyiso15118 import events as ev
-from pyiso15118.commands import Authorize, CableCheckFinished, Command, UpdateEvse
+from pyiso15118.commands import Authorize, CableCheckFinished, Command, UpdateDcEvse
 from pyiso15118.events import DcLimits
+from pyiso15118.messages.common_types import evseNotificationType
 from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.vehicle import SOC_MAX_AGE_S, VehicleData, vehicle_bounds
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
@@ -45,6 +46,7 @@ SAFE_VOLTAGE_V = 60.0
 """The connector unlocks and the cable check ends below this (IEC 61851-23)."""
 FIRST_LOOP_WITHIN_S = 2.0
 MAX_TOLD = 1e6
+METER_ID_CHARS = 32
 
 
 class Phase(enum.StrEnum):
@@ -158,7 +160,8 @@ class Procedure:
             case ev.EnergyServiceSelected():
                 self.service = event.service
             case ev.VehicleLimitsReceived():
-                self.vehicle_limits = event.limits
+                if isinstance(event.limits, DcLimits):
+                    self.vehicle_limits = event.limits
             case ev.EnergyNeedsReceived():
                 self.needs = event.needs
             case ev.CableCheckRequested():
@@ -167,7 +170,7 @@ class Procedure:
                 self._start_pre_charge(event.target_voltage_v, now_s)
             case ev.PowerDeliveryStarted():
                 self._start_energy(now_s)
-            case ev.ChargeLoopReceived():
+            case ev.DcChargeLoopReceived():
                 self.vehicle_limits, self.needs = event.limits, event.needs
                 if event.present_soc_pct is not None:
                     self.soc_pct, self._soc_until_s = event.present_soc_pct, now_s + SOC_MAX_AGE_S
@@ -416,7 +419,7 @@ class Procedure:
         vehicle_a = vehicle.max_discharge_current_a if towards_grid else vehicle.max_charge_current_a
         return min(self._offered.max_charge_current_a, abs(vehicle_a))
 
-    def _update(self) -> UpdateEvse:
+    def _update(self) -> UpdateDcEvse:
         view, evse = self._view, self._view.evse
         limits = self._offered
         if self.phase is Phase.CHARGING:
@@ -429,7 +432,7 @@ class Procedure:
         power_w = voltage_v * current_a
         limit_w = limits.max_charge_power_w if power_w >= 0 else limits.max_discharge_power_w
         active = self.phase is Phase.CHARGING and abs(current_a) >= REST_CURRENT_A
-        return UpdateEvse(
+        return UpdateDcEvse(
             present_voltage_v=voltage_v,
             present_current_a=current_a,
             limits=limits,
@@ -438,15 +441,25 @@ class Procedure:
             power_limit_achieved=active and abs(power_w) >= 0.98 * limit_w,
             current_limit_achieved=active and abs(current_a) >= 0.98 * limits.max_charge_current_a,
             voltage_limit_achieved=active and voltage_v >= limits.max_voltage_v,
-            notify_stop=self._share.stopping,
-            charged_energy_wh=_meter_wh(evse.charged_energy_wh) if evse is not None else None,
-            discharged_energy_wh=_meter_wh(evse.discharged_energy_wh) if evse is not None else None,
+            notification=evseNotificationType.Terminate if self._share.stopping else None,
+            meter=_meter(self.profile.evse_id, evse),
         )
 
 
 def _sane(value: float) -> float:
     """A reading that no message could carry is told as 0; the watch has made it a fault."""
     return value if math.isfinite(value) and abs(value) < MAX_TOLD else 0.0
+
+
+def _meter(evse_id: str, evse: DcEvseReading | None) -> ev.MeterReading | None:
+    charged_wh = _meter_wh(evse.charged_energy_wh) if evse is not None else None
+    if evse is None or charged_wh is None:
+        return None
+    return ev.MeterReading(
+        meter_id=evse_id[:METER_ID_CHARS],
+        charged_energy_wh=charged_wh,
+        discharged_energy_wh=_meter_wh(evse.discharged_energy_wh),
+    )
 
 
 def _meter_wh(value: float) -> int | None:

@@ -190,7 +190,7 @@ class Vehicle:
                 self._enter("connected")
             case events.PreChargeReached():
                 await self._close_contactor(connection, cable)
-            case events.ChargeLoopAnswered():
+            case events.DcChargeLoopAnswered():
                 self._failures = 0
                 self._enter("charging")
             case events.ChargingStopped():
@@ -234,7 +234,7 @@ class Vehicle:
                 return
             await asyncio.sleep(0.05)
 
-    def _report(self, tick: Tick) -> commands.UpdateVehicle:
+    def _report(self, tick: Tick) -> commands.UpdateDcVehicle:
         config, soc = self._config, self._battery.soc
         capacity_wh = config.battery.capacity_wh
         full, empty = soc >= 0.98, soc <= 0.05
@@ -256,7 +256,7 @@ class Vehicle:
             min_soc_pct=config.min_soc_pct,
             target_soc_pct=config.target_soc_pct,
         )
-        return commands.UpdateVehicle(
+        return commands.UpdateDcVehicle(
             present_voltage_v=tick.battery_v if tick.contactor_closed else tick.inlet_v,
             target_voltage_v=tick.battery_v,
             limits=limits,

@@ -6,8 +6,10 @@ import socket
 
 import pytest
 
+from pyiso15118.commands import UpdateDcVehicle
 from pyiso15118.events import DcLimits
 from pyiso15118.security import Curve
+from support.fleet.parts import EVSE_LIMITS, VEHICLE
 from support.stations import COMPAT, STRICT, Contexts, Station
 
 
@@ -19,6 +21,16 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
 @pytest.fixture(scope="module")
 def compat(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
     return Contexts(tmp_path_factory.mktemp("compat"), Curve.SECP256R1, COMPAT)
+
+
+@pytest.fixture
+def evse_limits() -> DcLimits:
+    return EVSE_LIMITS
+
+
+@pytest.fixture
+def vehicle() -> UpdateDcVehicle:
+    return VEHICLE
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from pyiso15118 import exi
 from pyiso15118.aio import Address, SeccConnection, SeccServer, connect
 from pyiso15118.aio import driver as driver_module
 from pyiso15118.aio import server as server_module
-from pyiso15118.commands import UpdateVehicle
+from pyiso15118.commands import UpdateDcVehicle
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc import EvccConfig
 from pyiso15118.events import (
-    ChargeLoopReceived,
     ChargingStopped,
+    DcChargeLoopReceived,
     EndReason,
     PowerDeliveryStopped,
     SessionEnded,
@@ -43,7 +43,7 @@ def decode_name(frame: bytes) -> str:
 
 async def test_a_compat_vehicle_at_a_strict_evse_is_refused_and_others_are_served(
     station: Station,
-    vehicle: UpdateVehicle,
+    vehicle: UpdateDcVehicle,
     strict: Contexts,
     compat: Contexts,
     tmp_path: Path,
@@ -89,7 +89,7 @@ async def test_a_context_of_another_profile_is_refused_on_both_sides(station: St
 
 
 async def test_plain_bytes_at_a_tls_port_harm_nobody(
-    station: Station, vehicle: UpdateVehicle, strict: Contexts, caplog: pytest.LogCaptureFixture
+    station: Station, vehicle: UpdateDcVehicle, strict: Contexts, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with SeccServer([station.endpoint(1, tls=strict.server)], station.serve) as server:
         address = server.address("US*V2G*E1")
@@ -137,7 +137,7 @@ async def test_a_handshake_that_never_ends_is_closed_long_before_the_setup_timer
 
 
 async def test_silent_connections_keep_no_vehicle_out(
-    station: Station, vehicle: UpdateVehicle, strict: Contexts, caplog: pytest.LogCaptureFixture
+    station: Station, vehicle: UpdateDcVehicle, strict: Contexts, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with SeccServer([station.endpoint(1, tls=strict.server, max_connections=2)], station.serve) as server:
         address = server.address("US*V2G*E1")
@@ -151,7 +151,7 @@ async def test_silent_connections_keep_no_vehicle_out(
     assert "2 connections are open already, and it is the oldest without a session" in caplog.text
 
 
-async def test_a_vehicle_that_falls_silent_in_the_loop_times_out(station: Station, vehicle: UpdateVehicle) -> None:
+async def test_a_vehicle_that_falls_silent_in_the_loop_times_out(station: Station, vehicle: UpdateDcVehicle) -> None:
     config = {"timers": SeccTimers(sequence_charge_loop_s=0.05)}
     async with SeccServer([station.endpoint(1, config=config)], station.serve) as server:
         slow = EvccConfig(evccid="X", timers=replace(QUICK, charge_loop_period_s=5.0))
@@ -162,7 +162,7 @@ async def test_a_vehicle_that_falls_silent_in_the_loop_times_out(station: Statio
     assert [type(e) for e in told[-2:]] == [ChargingStopped, SessionEnded]
 
 
-async def test_a_stalled_host_causes_no_false_timeout(station: Station, vehicle: UpdateVehicle) -> None:
+async def test_a_stalled_host_causes_no_false_timeout(station: Station, vehicle: UpdateDcVehicle) -> None:
     """The request lies in the socket while the process stalls past the loop timeout: it counts as in time."""
     config = {"timers": SeccTimers(sequence_charge_loop_s=0.05), "evse_state_max_age_s": 60.0}
     endpoint = station.endpoint(1, config=config)
@@ -178,7 +178,7 @@ async def test_a_stalled_host_causes_no_false_timeout(station: Station, vehicle:
 
 
 async def test_an_owner_that_fails_ends_its_session_only(
-    station: Station, vehicle: UpdateVehicle, caplog: pytest.LogCaptureFixture
+    station: Station, vehicle: UpdateDcVehicle, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(connection: SeccConnection) -> None:
         if connection.endpoint.evse_id == "US*V2G*E1":
@@ -194,7 +194,7 @@ async def test_an_owner_that_fails_ends_its_session_only(
     assert "inverter gone" in caplog.text
 
 
-async def test_an_owner_that_leaves_early_ends_its_session(station: Station, vehicle: UpdateVehicle) -> None:
+async def test_an_owner_that_leaves_early_ends_its_session(station: Station, vehicle: UpdateDcVehicle) -> None:
     async def leaving(connection: SeccConnection) -> None:
         async for event in connection.events():
             if isinstance(event, SessionStarted):
@@ -205,14 +205,14 @@ async def test_an_owner_that_leaves_early_ends_its_session(station: Station, veh
     assert told[-1].reason is EndReason.PEER_CLOSED  # type: ignore[attr-defined]
 
 
-async def test_shutting_down_ends_running_sessions(station: Station, vehicle: UpdateVehicle) -> None:
+async def test_shutting_down_ends_running_sessions(station: Station, vehicle: UpdateDcVehicle) -> None:
     server = SeccServer([station.endpoint(1)], station.serve)
     await server.start()
     connection = await connect(
         server.address("US*V2G*E1"), EvccConfig(evccid="X", timers=QUICK), tls=None, vehicle=vehicle
     )
     driving = asyncio.create_task(drive(connection, 10_000))
-    while not any(isinstance(e, ChargeLoopReceived) for e in station.told.get("US*V2G*E1", [])):
+    while not any(isinstance(e, DcChargeLoopReceived) for e in station.told.get("US*V2G*E1", [])):
         await asyncio.sleep(0.005)
     await server.close()
     assert (await driving)[-1].reason is EndReason.PEER_CLOSED  # type: ignore[attr-defined]
@@ -221,7 +221,7 @@ async def test_shutting_down_ends_running_sessions(station: Station, vehicle: Up
 
 
 async def test_an_owner_that_reads_no_events_loses_its_session(
-    station: Station, vehicle: UpdateVehicle, monkeypatch: pytest.MonkeyPatch
+    station: Station, vehicle: UpdateDcVehicle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver_module, "MAX_WAITING_EVENTS", 5)
 
@@ -235,7 +235,7 @@ async def test_an_owner_that_reads_no_events_loses_its_session(
 
 
 async def test_a_closed_stream_that_does_not_drain_is_cut(
-    station: Station, vehicle: UpdateVehicle, monkeypatch: pytest.MonkeyPatch
+    station: Station, vehicle: UpdateDcVehicle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver_module, "LINGER_S", 0.01)
     async with SeccServer([station.endpoint(1)], station.serve) as server:

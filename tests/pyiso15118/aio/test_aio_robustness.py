@@ -22,7 +22,7 @@ from pyiso15118.aio import Address, Endpoint, SeccConnection, SeccServer, connec
 from pyiso15118.aio import client as client_module
 from pyiso15118.aio import quietlog as quietlog_module
 from pyiso15118.aio import server as server_module
-from pyiso15118.commands import Abort, UpdateVehicle
+from pyiso15118.commands import Abort, UpdateDcVehicle
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc import EvccConfig
 from pyiso15118.events import DcLimits, EndReason, Event, SessionEnded
@@ -186,7 +186,7 @@ async def test_held_back_lines_are_counted_in_the_log_when_their_time_is_over(
 
 
 async def test_a_vehicle_that_cannot_be_leaves_no_stream_behind(
-    endpoint: Callable[..., Endpoint], vehicle: UpdateVehicle
+    endpoint: Callable[..., Endpoint], vehicle: UpdateDcVehicle
 ) -> None:
     async with SeccServer([endpoint()], listen) as server:
         with pytest.raises(LocalProtocolError, match="soc"):
@@ -195,7 +195,7 @@ async def test_a_vehicle_that_cannot_be_leaves_no_stream_behind(
 
 
 async def test_time_spent_connecting_is_not_taken_from_the_first_response(
-    vehicle: UpdateVehicle, monkeypatch: pytest.MonkeyPatch
+    vehicle: UpdateDcVehicle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_stream = client_module._open
     opened_at = 0.0
@@ -228,7 +228,7 @@ async def test_time_spent_connecting_is_not_taken_from_the_first_response(
 
 
 async def test_a_server_can_be_opened_again_after_it_was_closed(
-    endpoint: Callable[..., Endpoint], vehicle: UpdateVehicle
+    endpoint: Callable[..., Endpoint], vehicle: UpdateDcVehicle
 ) -> None:
     server = SeccServer([endpoint(sdp_port=0)], listen)
     for _ in range(2):
@@ -314,7 +314,7 @@ async def test_closing_does_not_wait_for_an_owner_that_ignores_it(
 
 @pytest.mark.parametrize("step", ["receive_data", "handle_timer", "next_deadline", "command"])
 async def test_a_defect_of_the_machine_ends_the_session_in_order(
-    endpoint: Callable[..., Endpoint], vehicle: UpdateVehicle, caplog: pytest.LogCaptureFixture, step: str
+    endpoint: Callable[..., Endpoint], vehicle: UpdateDcVehicle, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
     told: list[Event] = []
 
@@ -336,7 +336,7 @@ async def test_a_defect_of_the_machine_ends_the_session_in_order(
         elif step == "next_deadline":
             connection._guarded()
         elif step == "command":
-            connection.command(UpdateVehicle)  # type: ignore[arg-type]
+            connection.command(UpdateDcVehicle)  # type: ignore[arg-type]
         told.extend([event async for event in connection.events()])
 
     async with SeccServer([endpoint()], owner) as server:
@@ -351,7 +351,7 @@ async def test_a_defect_of_the_machine_ends_the_session_in_order(
 
 
 async def test_where_even_ending_fails_the_owner_is_told_and_the_stream_closed(
-    endpoint: Callable[..., Endpoint], vehicle: UpdateVehicle
+    endpoint: Callable[..., Endpoint], vehicle: UpdateDcVehicle
 ) -> None:
     told: list[Event] = []
 

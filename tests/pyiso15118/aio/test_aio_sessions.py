@@ -11,10 +11,10 @@ import pytest
 from pyiso15118 import exi, sdp
 from pyiso15118.aio import Address, Endpoint, NetworkError, SeccServer, connect, discover, local_address
 from pyiso15118.aio import server as server_module
-from pyiso15118.commands import UpdateVehicle
+from pyiso15118.commands import UpdateDcVehicle
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc import EvccConfig
-from pyiso15118.events import ChargeLoopAnswered, DcLimits, EndReason, MessageReceived, SessionEnded, SessionStarted
+from pyiso15118.events import DcChargeLoopAnswered, DcLimits, EndReason, MessageReceived, SessionEnded, SessionStarted
 from pyiso15118.messages import app_protocol
 from pyiso15118.sdp import SdpRequest, Security
 from pyiso15118.secc import SeccConfig
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not socket.has_ipv6, reason="ISO 15118 needs IPv
 
 
 async def test_strict_and_compat_sessions_run_side_by_side_in_one_process(
-    station: Station, vehicle: UpdateVehicle, strict: Contexts, compat: Contexts
+    station: Station, vehicle: UpdateDcVehicle, strict: Contexts, compat: Contexts
 ) -> None:
     endpoints = [
         station.endpoint(1, tls=strict.server),
@@ -38,7 +38,7 @@ async def test_strict_and_compat_sessions_run_side_by_side_in_one_process(
         )
     for told in (first, second):
         assert told[-1] == SessionEnded(reason=EndReason.STOPPED, detail="charging ended")
-        assert sum(isinstance(e, ChargeLoopAnswered) for e in told) == 5
+        assert sum(isinstance(e, DcChargeLoopAnswered) for e in told) == 5
     by_evse = {c.endpoint.evse_id: c.peer_identity for c in station.connections}
     assert by_evse["US*V2G*E1"].key_type == "secp521r1"  # type: ignore[union-attr]
     assert by_evse["US*V2G*E2"].key_type == "secp256r1"  # type: ignore[union-attr]
@@ -47,7 +47,7 @@ async def test_strict_and_compat_sessions_run_side_by_side_in_one_process(
     assert all(len(i) == 8 for i in ids)
 
 
-async def test_many_vehicles_charge_at_once(station: Station, vehicle: UpdateVehicle) -> None:
+async def test_many_vehicles_charge_at_once(station: Station, vehicle: UpdateDcVehicle) -> None:
     endpoints = [station.endpoint(n) for n in range(1, 17)]
     async with SeccServer(endpoints, station.serve) as server:
         everyone = await asyncio.gather(*(charge(server.address(e.evse_id), vehicle) for e in endpoints))
@@ -55,7 +55,7 @@ async def test_many_vehicles_charge_at_once(station: Station, vehicle: UpdateVeh
     assert all(station.end(n).reason is EndReason.STOPPED for n in range(1, 17))
 
 
-async def test_an_evse_takes_the_next_vehicle_after_the_last(station: Station, vehicle: UpdateVehicle) -> None:
+async def test_an_evse_takes_the_next_vehicle_after_the_last(station: Station, vehicle: UpdateDcVehicle) -> None:
     async with SeccServer([station.endpoint(1)], station.serve) as server:
         for _ in range(3):
             told = await charge(server.address("US*V2G*E1"), vehicle, loops=2)
@@ -66,7 +66,7 @@ async def test_an_evse_takes_the_next_vehicle_after_the_last(station: Station, v
 
 
 async def test_a_busy_evse_closes_a_second_connection_and_says_so(
-    station: Station, vehicle: UpdateVehicle, caplog: pytest.LogCaptureFixture
+    station: Station, vehicle: UpdateDcVehicle, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with SeccServer([station.endpoint(1)], station.serve) as server:
         address = server.address("US*V2G*E1")
@@ -81,7 +81,7 @@ async def test_a_busy_evse_closes_a_second_connection_and_says_so(
     assert "the EVSE is busy" in caplog.text
 
 
-async def test_each_frame_is_one_write(station: Station, vehicle: UpdateVehicle) -> None:
+async def test_each_frame_is_one_write(station: Station, vehicle: UpdateDcVehicle) -> None:
     """Some peers read one message a segment, so frames are neither joined nor cut."""
     async with SeccServer([station.endpoint(1)], station.serve) as server:
         connection = await connect(server.address("US*V2G*E1"), EvccConfig(evccid="X", timers=QUICK), tls=None)
@@ -122,7 +122,7 @@ async def test_a_session_on_a_bare_socket_reads_requests_in_pieces(station: Stat
 
 
 async def test_discovery_leads_to_each_evse_with_the_security_it_wants(
-    station: Station, vehicle: UpdateVehicle, strict: Contexts
+    station: Station, vehicle: UpdateDcVehicle, strict: Contexts
 ) -> None:
     endpoints = [
         station.endpoint(1, tls=strict.server, sdp_port=0),
@@ -177,7 +177,7 @@ async def test_when_no_evse_opens_what_failed_is_named_and_nothing_stays_open(st
 
 
 async def test_an_evse_that_cannot_be_opened_keeps_nobody_else_and_is_tried_again(
-    station: Station, vehicle: UpdateVehicle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    station: Station, vehicle: UpdateDcVehicle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pyiso15118")
     monkeypatch.setattr(server_module, "RETRY_S", 0.02)

@@ -112,6 +112,7 @@ class Evse:
         self.silent: set[str] = set()
         self.seen: list[Any] = []
         self.service = EnergyService.DC_BPT
+        self.time_stamp = 1_700_001_000_000_000
 
     def bend(self, name: str, change: Callable[[Any], Any]) -> None:
         self.bends[name] = change
@@ -125,7 +126,7 @@ class Evse:
         return self.bends.get(type(response).__name__, lambda r: r)(response)
 
     def header(self) -> ct.MessageHeaderType:
-        return ct.MessageHeaderType(SessionID=self.session_id, TimeStamp=1_700_000_000)
+        return ct.MessageHeaderType(SessionID=self.session_id, TimeStamp=self.time_stamp)
 
     def _res(self, response_type: type[Any], code: ct.responseCodeType = OK, **fields: Any) -> Any:
         return response_type(Header=self.header(), ResponseCode=code, **fields)

@@ -396,3 +396,28 @@ def test_what_leads_to_the_end_ends() -> None:
             assert len(seen) < 4
         if len(seen) > 1:
             assert seen[-1] in (State.SESSION_STOP, State.POWER_DELIVERY_STOP)
+
+
+# ---- time ----
+
+
+@pytest.mark.parametrize(
+    ("stamp", "secc_unix_s"),
+    [
+        (1_800_000_000_000_000, 1_800_000_000),
+        (1_800_000_000, 1_800_000_000),
+        (2**64 - 1, 1_700_001_000),
+        (0, 1_700_001_000),
+    ],
+)
+def test_after_session_setup_the_vehicle_counts_by_the_seccs_clock(
+    bench: Any, evse: Any, stamp: int, secc_unix_s: int
+) -> None:
+    """In seconds, as several stacks stamp, or in microseconds; its own clock where the SECC's cannot be."""
+    station = evse()
+    station.time_stamp = stamp
+    session = bench(station).run()
+    first, setup, after, *_ = [r.message for r in session.events if isinstance(r, MessageSent)]
+    assert not hasattr(first, "Header")
+    assert setup.Header.TimeStamp // 1_000_000 == 1_700_001_000
+    assert after.Header.TimeStamp // 1_000_000 == secc_unix_s

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,28 +17,9 @@ from pyiso15118.exi.grammar import states_of
 from pyiso15118.exi.runtime import Malformed
 from pyiso15118.messages import Namespace, common_messages, xmldsig
 from pyiso15118.messages import common_types as ct
+from support.cost import counted
 
 MAX_PAYLOAD_BYTES = 16_384
-
-
-class CountedInt(int):
-    """The decoder's input; counts the bits that shifting and masking it moves."""
-
-    moved: list[int]
-
-    def __rshift__(self, by: int) -> int:
-        self.moved[0] += max(self.bit_length() - by, 0)
-        return int(self) >> by
-
-    def __and__(self, mask: int) -> CountedInt:
-        self.moved[0] += min(self.bit_length(), mask.bit_length())
-        return counted(int(self) & mask, self.moved)
-
-
-def counted(value: int, moved: list[int]) -> CountedInt:
-    number = CountedInt(value)
-    number.moved = moved
-    return number
 
 
 def bits_moved(message: Struct) -> int:
@@ -138,3 +121,40 @@ def decode_key_info(digits: str) -> None:
         decoder_of(xmldsig.KeyInfo)(int(digits, 2), len(digits))
     except Malformed as error:
         raise locate(error, "KeyInfo", len(digits)) from None
+
+
+def unbounded_values() -> Struct:
+    """A signature whose binary and text have no longest length in the schema."""
+    method = xmldsig.DigestMethod(Algorithm="d")
+    return xmldsig.Signature(
+        SignedInfo=xmldsig.SignedInfo(
+            CanonicalizationMethod=xmldsig.CanonicalizationMethod(Algorithm="c"),
+            SignatureMethod=xmldsig.SignatureMethod(Algorithm="s"),
+            Reference=[xmldsig.Reference(DigestMethod=method, DigestValue=b"v")],
+        ),
+        SignatureValue=xmldsig.SignatureValue(value=b"w"),
+        KeyInfo=xmldsig.KeyInfo(KeyName=["k"]),
+    )
+
+
+@pytest.mark.parametrize("claim", ["ffff7f", "ffffffff07", "ffffffff0f", "ffffffffffffffffff01"])
+def test_a_length_that_the_input_does_not_hold_takes_no_memory(claim: str) -> None:
+    # After every bit of a good message, so that each of its length fields is among them.
+    octets = f"{int(claim, 16):b}"
+    good = exi.encode_fragment(unbounded_values(), Namespace.COMMON_MESSAGES)
+    digits = f"{int.from_bytes(good):b}"
+    for place in range(17, len(digits)):
+        hostile = digits[:place] + octets
+        hostile += "0" * (-len(hostile) % 8)
+        assert peak_bytes(int(hostile, 2).to_bytes(len(hostile) // 8)) < 64 * 1024
+
+
+def peak_bytes(fragment: bytes) -> int:
+    peaks = []
+    for _ in range(2):  # the first time generates code
+        tracemalloc.start()
+        with suppress(ExiError):
+            exi.decode_fragment(Namespace.COMMON_MESSAGES, fragment)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return peaks[1]

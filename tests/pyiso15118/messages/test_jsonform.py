@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from pyiso15118 import exi
 from pyiso15118.errors import ExiError
-from pyiso15118.messages import Namespace, common_types, dc
+from pyiso15118.messages import Namespace, common_types, dc, xmldsig
 from pyiso15118.messages.jsonform import from_json, to_json
 
 HEADER = {"SessionID": "00112233AABBCCDD", "TimeStamp": 1700000000}
@@ -59,6 +60,11 @@ def setup(**changes: Any) -> dict[str, Any]:
             "'Fine' is no responseCodeType",
         ),
         (
+            {"AuthorizationRes": {"Header": HEADER, "ResponseCode": 0, "EVSEProcessing": "Finished"}},
+            "AuthorizationRes/ResponseCode",
+            "int where the name of a responseCodeType is required",
+        ),
+        (
             {"ServiceDiscoveryReq": {"Header": HEADER, "SupportedServiceIDs": {"ServiceID": 6}}},
             "ServiceDiscoveryReq/SupportedServiceIDs/ServiceID",
             "int where a list is required",
@@ -88,3 +94,23 @@ def test_base64_is_taken_strictly() -> None:
     body = {"GenChallenge": "AA=A", "Id": "i", "ContractCertificateChain": {"Certificate": "", "SubCertificates": {}}}
     with pytest.raises(ExiError, match="is not base64"):
         from_json(Namespace.COMMON_MESSAGES, {"PnC_AReqAuthorizationMode": body}, fragment=True)
+
+
+def nested(depth: int) -> list[Any]:
+    tree: list[Any] = []
+    for _ in range(depth):
+        tree = [tree]
+    return tree
+
+
+def test_lists_nested_deeper_than_can_be_written_out_are_refused_where_a_name_belongs() -> None:
+    body = {"Header": HEADER, "ResponseCode": nested(100_000), "EVSEProcessing": "Finished"}
+    with pytest.raises(ExiError, match="list where the name of a responseCodeType is required"):
+        from_json(Namespace.COMMON_MESSAGES, {"AuthorizationRes": body})
+
+
+def test_an_empty_list_where_none_is_needed_is_the_message_without_it() -> None:
+    message = from_json(Namespace.XMLDSIG, {"Transform": {"Algorithm": "a", "XPath": []}})
+    assert message == xmldsig.Transform(Algorithm="a")
+    assert exi.decode(Namespace.XMLDSIG, exi.encode(message)) == message
+    assert to_json(message) == {"Transform": {"Algorithm": "a"}}

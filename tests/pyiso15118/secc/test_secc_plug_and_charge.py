@@ -193,7 +193,7 @@ def test_a_chain_that_does_not_hold_is_refused_with_its_own_warning(
     site: Any, contract: Any, config: dict[str, Any], days: int, code: Code
 ) -> None:
     bench = site(**config)
-    bench.machine._unix_offset_s += days * DAY
+    bench.machine._secc_offset_s += days * DAY
     response = bench.ask(by_contract(bench, contract))
     assert (response.ResponseCode, response.EVSEProcessing) == (code, "Finished")
     assert bench.machine.state is State.AUTHORIZATION
@@ -294,8 +294,12 @@ def test_a_contract_is_brought_as_it_was_signed(site: Any, strong_oem: Any) -> N
     answer = made(pki, request)
     bench.command(InstallCertificate(response=answer))
     response = bench.ask(request)
+    assert response.Header.TimeStamp == int((bench.now + 1_700_000_000) * 1_000_000)
     assert response == msgspec.structs.replace(
-        answer, Header=msgspec.structs.replace(answer.Header, SessionID=bytes(range(1, 9)), TimeStamp=1_700_001_000)
+        answer,
+        Header=msgspec.structs.replace(
+            answer.Header, SessionID=bytes(range(1, 9)), TimeStamp=response.Header.TimeStamp
+        ),
     )
     assert bench.machine.state is State.AUTHORIZATION
     assert sum(isinstance(e, CertificateInstallationRequested) for e in bench.told) == 1
@@ -332,7 +336,7 @@ def test_a_provisioning_chain_that_does_not_hold_is_refused(
     site: Any, pki: Pki, oem: Any, config: dict[str, Any], days: int, code: Code
 ) -> None:
     bench = site(**config)
-    bench.machine._unix_offset_s += days * DAY
+    bench.machine._secc_offset_s += days * DAY
     assert bench.ask(installation(bench, pki, oem)).ResponseCode is code
     assert not any(isinstance(e, CertificateInstallationRequested) for e in bench.told)
 

@@ -84,8 +84,8 @@ class World:
         assert procedure is not None
         procedure.handle(event, self.clock.monotonic_s())
 
-    def loop_event(self) -> ev.ChargeLoopReceived:
-        return ev.ChargeLoopReceived(
+    def loop_event(self) -> ev.DcChargeLoopReceived:
+        return ev.DcChargeLoopReceived(
             ev_present_voltage_v=400.0,
             limits=LIMITS,
             needs=ev.EnergyNeeds(),

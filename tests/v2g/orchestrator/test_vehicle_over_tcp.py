@@ -12,7 +12,7 @@ import pytest
 
 from pyiso15118 import events as ev
 from pyiso15118.aio import NetworkError, SeccServer, connect, local_address
-from pyiso15118.commands import ContactorsClosed, StopCharging, UpdateVehicle
+from pyiso15118.commands import ContactorsClosed, StopCharging, UpdateDcVehicle
 from pyiso15118.evcc import EvccConfig
 from v2g.clock import SystemClock
 from v2g.config.schema import Config
@@ -27,7 +27,7 @@ from v2g.sessions.supervisor import Sessions
 
 ALICE = Caller(uid=1000, gid=1000, pid=1, user="alice", role=Role.OPERATOR)
 E1, E2 = "US*V2G*E1", "US*V2G*E2"
-VEHICLE = UpdateVehicle(
+VEHICLE = UpdateDcVehicle(
     present_voltage_v=400.0,
     target_voltage_v=400.0,
     limits=ev.DcLimits(
@@ -111,7 +111,7 @@ class Vehicle:
         return next((event for event in reversed(self.seen) if isinstance(event, kind)), None)
 
     def current_a(self) -> float:
-        answered = self.last(ev.ChargeLoopAnswered)
+        answered = self.last(ev.DcChargeLoopAnswered)
         return answered.evse_present_current_a if answered is not None else 0.0
 
 
@@ -132,7 +132,7 @@ async def dispatch(station: Station, power_w: float) -> messages.DispatchResult:
 
 async def test_two_vehicles_discharge_on_one_command_and_stop_in_order(station: Station) -> None:
     async with vehicle_at(station, E1, "WMIV1") as first, vehicle_at(station, E2, "WMIV2") as second:
-        await station.until(lambda: all(v.last(ev.ChargeLoopAnswered) is not None for v in (first, second)))
+        await station.until(lambda: all(v.last(ev.DcChargeLoopAnswered) is not None for v in (first, second)))
         await station.until(lambda: len(station.site.decision.grants) == 2)  # type: ignore[union-attr]
         result = await dispatch(station, 10_000.0)
         assert result.granted_w == pytest.approx(-10_000.0)
@@ -150,7 +150,7 @@ async def test_two_vehicles_discharge_on_one_command_and_stop_in_order(station: 
 
 async def test_silent_vehicle_is_secc_timeout_and_its_power_goes_to_zero(station: Station) -> None:
     async with vehicle_at(station, E1, "WMIV1") as vehicle:
-        await station.until(lambda: vehicle.last(ev.ChargeLoopAnswered) is not None)
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
         await station.until(lambda: E1 in station.site.decision.grants)  # type: ignore[union-attr]
         await dispatch(station, 5_000.0)
         await station.until(lambda: vehicle.current_a() < -12.0, 2.0)
@@ -166,22 +166,22 @@ async def test_silent_vehicle_is_secc_timeout_and_its_power_goes_to_zero(station
 
 async def test_garbage_ends_its_own_connection_and_the_other_vehicle_goes_on(station: Station) -> None:
     async with vehicle_at(station, E2, "WMIV2") as vehicle:
-        await station.until(lambda: vehicle.last(ev.ChargeLoopAnswered) is not None)
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
         address = station.secc.address(E1)
         reader, writer = await asyncio.open_connection(address.host, address.port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await asyncio.wait_for(reader.read(), 2.0) == b""
         writer.close()
         await station.until(lambda: "PROTOCOL_ERROR" in station.comms.codes(), 2.0)
-        loops = sum(isinstance(event, ev.ChargeLoopAnswered) for event in vehicle.seen)
+        loops = sum(isinstance(event, ev.DcChargeLoopAnswered) for event in vehicle.seen)
         await station.until(
-            lambda: sum(isinstance(event, ev.ChargeLoopAnswered) for event in vehicle.seen) > loops + 1, 2.0
+            lambda: sum(isinstance(event, ev.DcChargeLoopAnswered) for event in vehicle.seen) > loops + 1, 2.0
         )
 
 
 async def test_stopping_asks_the_vehicle_to_end_its_session(station: Station) -> None:
     async with vehicle_at(station, E1, "WMIV1") as vehicle:
-        await station.until(lambda: vehicle.last(ev.ChargeLoopAnswered) is not None)
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
         station.site.stopping = True
         await station.until(lambda: vehicle.last(ev.SessionEnded) is not None)
         assert vehicle.last(ev.SessionEnded).reason is ev.EndReason.STOPPED

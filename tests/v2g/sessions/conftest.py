@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pyiso15118 import events as ev
-from pyiso15118.commands import CableCheckFinished, UpdateEvse
+from pyiso15118.commands import CableCheckFinished, UpdateDcEvse
 from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading
 from v2g.sessions.authorization import GrantUnlessFaulted
 from v2g.sessions.bay import BayStep, EvseBay
@@ -133,7 +133,7 @@ class Rig:
         self, soc_pct: int | None = 60, limits: ev.DcLimits = VEHICLE, needs: ev.EnergyNeeds | None = None
     ) -> None:
         self.say(
-            ev.ChargeLoopReceived(
+            ev.DcChargeLoopReceived(
                 ev_present_voltage_v=400.0,
                 limits=limits,
                 needs=needs or ev.EnergyNeeds(),
@@ -160,8 +160,8 @@ class Rig:
     def finished(self, step: BayStep) -> CableCheckFinished | None:
         return next((c for c in step.commands if isinstance(c, CableCheckFinished)), None)
 
-    def update(self, step: BayStep) -> UpdateEvse:
-        return self.find(step, UpdateEvse)  # type: ignore[no-any-return]
+    def update(self, step: BayStep) -> UpdateDcEvse:
+        return self.find(step, UpdateDcEvse)  # type: ignore[no-any-return]
 
 
 @pytest.fixture

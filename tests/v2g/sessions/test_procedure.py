@@ -10,6 +10,7 @@ import pytest
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, CableCheckFinished
+from pyiso15118.messages.common_types import evseNotificationType
 from v2g.hardware.ports import DcEvseCommand, Insulation
 from v2g.sessions.procedure import Phase
 
@@ -390,7 +391,7 @@ def test_protocol_events_out_of_order_never_release_energy(rig: Any) -> None:
 def test_stopping_asks_the_vehicle_to_terminate(rig: Any) -> None:
     rig.charge()
     rig.stopping = True
-    assert rig.update(rig.cycle()).notify_stop
+    assert rig.update(rig.cycle()).notification is evseNotificationType.Terminate
 
 
 def test_inverter_alarm_means_zero_at_once_and_is_a_fault_when_it_lasts(rig: Any) -> None:

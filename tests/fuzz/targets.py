@@ -1,0 +1,310 @@
+"""What is fuzzed. To add a target, add a function that returns one and name it in ``TARGETS``."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from io import StringIO
+from random import Random
+from struct import unpack
+from typing import Any
+
+from fuzz import conversations, seeds
+from fuzz.checks import Sampler, check_exi, require, root_of
+from fuzz.content import change
+from pyiso15118 import exi, sdp
+from pyiso15118.__main__ import COMMANDS, convert, decode_line, encode_line
+from pyiso15118.errors import RemoteProtocolError
+from pyiso15118.messages import Namespace
+from pyiso15118.messages.jsonform import from_json, to_json
+from pyiso15118.v2gtp import HEADER_BYTES, Frame, FrameReader, encode_frame, payload_type_of
+
+NAMESPACES = [
+    *(Namespace.COMMON_MESSAGES, Namespace.DC, Namespace.AC, Namespace.APP_PROTOCOL, Namespace.XMLDSIG),
+    Namespace.COMMON_TYPES,
+]
+MACHINE_BYTES = 16_384
+"""Bytes that the messages and events of a whole session count for in the bound on memory."""
+BOUNDS = (1, 64, 4096, 65536)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """``check`` raises for an input that breaks a property. The first ``prefix`` bytes of an input are no part of what
+    is mutated by its ``form``: ``bytes``, ``bits`` or ``json``. ``rewrite`` gives an input with other content."""
+
+    check: Callable[[bytes], None]
+    seeds: Iterable[bytes]
+    form: str
+    prefix: int = 0
+    max_bytes: int = 4096
+    rewrite: Callable[[Random, bytes], bytes | None] = lambda rng, data: None
+
+
+def document(namespace: Namespace) -> Callable[[Sampler], Target]:
+    """The decoder of a namespace's documents."""
+
+    def target(sampler: Sampler) -> Target:
+        return Target(
+            check=lambda data: check_exi(sampler, namespace, data),
+            seeds=seeds.messages(namespace),
+            form="bits",
+            prefix=1,
+            max_bytes=8192,
+            rewrite=lambda rng, data: rewritten(rng, namespace, data),
+        )
+
+    return target
+
+
+def fragment(sampler: Sampler) -> Target:
+    """The decoders of fragments; the first byte says of which namespace."""
+
+    def check(data: bytes) -> None:
+        if data:
+            check_exi(sampler, NAMESPACES[data[0] % len(NAMESPACES)], data[1:], fragment=True)
+
+    samples = [
+        bytes([number]) + data
+        for number, namespace in enumerate(NAMESPACES)
+        for data in seeds.messages(namespace, fragment=True)
+    ]
+
+    def rewrite(rng: Random, data: bytes) -> bytes | None:
+        changed = rewritten(rng, NAMESPACES[data[0] % len(NAMESPACES)], data[1:], fragment=True) if data else None
+        return None if changed is None else data[:1] + changed
+
+    return Target(check=check, seeds=samples, form="bits", prefix=2, max_bytes=8192, rewrite=rewrite)
+
+
+def rewritten(rng: Random, namespace: Namespace, data: bytes, *, fragment: bool = False) -> bytes | None:
+    """The message in ``data`` with other content; None where there is none or the other content is not permitted."""
+    try:
+        message = exi.decode_fragment(namespace, data) if fragment else exi.decode(namespace, data)
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            message = change(rng, message)
+        if fragment:
+            return exi.encode_fragment(message, namespace, root_of(namespace, data, fragment))
+        return exi.encode(message, namespace)
+    except exi.ExiError:
+        return None
+
+
+def frames(sampler: Sampler) -> Target:
+    """The reader of V2GTP streams. The first byte picks its bound, the next four how the stream is cut."""
+
+    def check(data: bytes) -> None:
+        if len(data) < 5:
+            return
+        bound, pieces, stream = BOUNDS[data[0] % len(BOUNDS)], data[1:5], data[5:]
+        if sampler.due():
+            sampler.memory(lambda: read_frames(stream, pieces, bound), len(stream), ())
+        found = read_frames(stream, pieces, bound)
+        require(found == read_frames(stream, b"\0", bound), "frames depend on how the stream is cut")
+        require(found == expected_frames(stream, bound), "frames differ from those the stream holds")
+        sampler.counts["refused" if found[1] else "accepted"] += 1
+
+    samples = [
+        bytes((number % 256, 1, 7, 8, 250)) + b"".join(encode_frame(0x8001 + number % 5, body) for body in bodies)
+        for number, bodies in enumerate([(b"",), (b"a",), (b"", b"bc", b"\x01\xfe"), (bytes(64),), (bytes(65), b"x")])
+    ]
+    samples += [
+        b"\x03\x09\x08\x01\x40" + encode_frame(payload_type_of(namespace), message)
+        for namespace in NAMESPACES[:4]
+        for message in seeds.messages(namespace)[:20]
+    ]
+    return Target(check=check, seeds=samples, form="bytes", prefix=5)
+
+
+def read_frames(stream: bytes, pieces: bytes, bound: int) -> tuple[list[Frame], bool, int]:
+    """The frames read from a stream fed in pieces (0: all at once), whether it was refused, and what is left unread."""
+    reader = FrameReader(bound)
+    found: list[Frame] = []
+    start = number = 0
+    while start < len(stream) or not stream:
+        size = pieces[number % len(pieces)] or len(stream)
+        piece = stream[start : start + size]
+        start, number = start + size, number + 1
+        try:
+            reader.feed(piece)
+            whole = reader.whole_frames(3)
+            before = len(found)
+            found.extend(reader)
+        except RemoteProtocolError:
+            return found, True, 0
+        require(whole == min(3, len(found) - before), f"{whole} whole frames announced")
+        require(reader.buffered_bytes < HEADER_BYTES + bound, f"{reader.buffered_bytes} bytes kept")
+        if not stream:
+            break
+    return found, False, reader.buffered_bytes
+
+
+def expected_frames(stream: bytes, bound: int) -> tuple[list[Frame], bool, int]:
+    """What :func:`read_frames` must give, read from the stream as a whole."""
+    found: list[Frame] = []
+    while len(stream) >= HEADER_BYTES:
+        start, payload_type, length = unpack(">HHI", stream[:HEADER_BYTES])
+        if start != 0x01FE or length > bound:
+            return found, True, 0
+        if len(stream) < HEADER_BYTES + length:
+            break
+        found.append(Frame(payload_type, stream[HEADER_BYTES : HEADER_BYTES + length]))
+        stream = stream[HEADER_BYTES + length :]
+    return found, False, len(stream)
+
+
+def sdp_datagrams(decode: Callable[[bytes], sdp.SdpRequest | sdp.SdpResponse]) -> Callable[[Sampler], Target]:
+    """A decoder of discovery datagrams: there is one way only to write each."""
+
+    def target(sampler: Sampler) -> Target:
+        def check(data: bytes) -> None:
+            if sampler.due():
+                sampler.memory(lambda: decode(data), len(data), (RemoteProtocolError,))
+            try:
+                message = decode(data)
+            except RemoteProtocolError:
+                sampler.counts["refused"] += 1
+                return
+            sampler.counts["accepted"] += 1
+            require(sdp.encode(message) == data, f"{message} is not what was sent")
+
+        host = ipaddress.IPv6Address("fe80::1")
+        samples = [
+            sdp.encode(message)
+            for security in sdp.Security
+            for message in (
+                sdp.SdpRequest(security=security),
+                sdp.SdpResponse(host=host, port=61851, security=security),
+            )
+        ]
+        return Target(check=check, seeds=samples, form="bytes", max_bytes=128)
+
+    return target
+
+
+def json_form(sampler: Sampler) -> Target:
+    """Messages from JSON. The first byte says of which namespace, and whether as a fragment."""
+
+    def check(data: bytes) -> None:
+        if not data:
+            return
+        as_fragment, number = divmod(data[0] % (2 * len(NAMESPACES)), len(NAMESPACES))
+        namespace = NAMESPACES[number]
+        try:
+            tree = json.loads(data[1:])
+        except (ValueError, RecursionError):
+            return
+        if sampler.due():
+            sampler.memory(lambda: from_json(namespace, tree, fragment=bool(as_fragment)), len(data), (exi.ExiError,))
+        try:
+            message = from_json(namespace, tree, fragment=bool(as_fragment))
+            (name,) = tree
+            encoded = exi.encode_fragment(message, namespace, name) if as_fragment else exi.encode(message, namespace)
+        except exi.ExiError as error:
+            require(error.bit is None, f"refused at bit {error.bit}, where no bits are")
+            sampler.counts["refused"] += 1
+            return
+        sampler.counts["accepted"] += 1
+        again = exi.decode_fragment(namespace, encoded) if as_fragment else exi.decode(namespace, encoded)
+        require(again == message, f"{message} encodes to {encoded.hex()}, which is {again}")
+        if not as_fragment:
+            written = json.loads(json.dumps(to_json(again)))
+            require(from_json(namespace, written) == message, f"{written} is no JSON form of {message}")
+
+    samples = [
+        bytes([number]) + json.dumps(tree).encode()
+        for number, namespace in enumerate(NAMESPACES)
+        for tree in seeds.json_objects(namespace)
+    ]
+    return Target(check=check, seeds=samples, form="json", prefix=1)
+
+
+def lines(sampler: Sampler) -> Target:
+    """Lines given to ``python -m pyiso15118``; the first byte picks the command."""
+
+    def check(data: bytes) -> None:
+        if not data:
+            return
+        name = ("decode", "encode")[data[0] % 2]
+        given = data[1:].splitlines(keepends=True)
+        if sampler.due():
+            sampler.memory(lambda: convert(COMMANDS[name], given, StringIO()), len(data), ())
+        output = StringIO()
+        code = convert(COMMANDS[name], given, output)
+        answers = [json.loads(line) for line in output.getvalue().splitlines()]
+        require(len(answers) == sum(bool(line.strip()) for line in given), "not one answer to each line")
+        require(code == any("error" in answer for answer in answers), f"exit code {code} of {answers}")
+        for request, answer in zip(filter(bytes.strip, given), answers, strict=True):
+            sampler.counts["refused" if "error" in answer else "accepted"] += 1
+            if "error" not in answer and not json.loads(request).get("fragment"):
+                check_line(answer)
+
+    samples = []
+    for number, namespace in enumerate(NAMESPACES[:5]):
+        for data in seeds.messages(namespace)[:60]:
+            request = {"namespace": namespace, "hex": data.hex(), "fragment": False}
+            samples.append(b"\0" + json.dumps(request).encode())
+            body = to_json(exi.decode(namespace, data))
+            samples.append(b"\1" + json.dumps({"payload_type": 0x8001 + number, "json": body}).encode())
+        for data in seeds.messages(namespace, fragment=True)[:20]:
+            request = {"namespace": namespace, "hex": data.hex(), "fragment": True}
+            samples.append(b"\0" + json.dumps(request).encode())
+    return Target(check=check, seeds=samples, form="json", prefix=1)
+
+
+def charger(sampler: Sampler) -> Target:
+    """Bytes to a charger anywhere in a session."""
+
+    def check(data: bytes) -> None:
+        if len(data) < 2:
+            return
+        if sampler.due():
+            sampler.memory(lambda: conversations.charger_hears(data), MACHINE_BYTES + len(data), ())
+        conversations.count(sampler, conversations.charger_hears(data))
+
+    def rewrite(rng: Random, data: bytes) -> bytes | None:
+        return data[:2] + conversations.other_content(data[2:], rng) if len(data) > HEADER_BYTES + 2 else None
+
+    frames, _ = conversations.known_frames()
+    samples = [bytes((number, 0)) + frame for number, frame in enumerate(frames)]
+    samples += [bytes((number, 9)) + b"".join(frames[number : number + 3]) for number in range(len(frames))]
+    return Target(check=check, seeds=samples, form="bits", prefix=2, max_bytes=2048, rewrite=rewrite)
+
+
+def conversation(sampler: Sampler) -> Target:
+    """What a meddler does to the frames between a vehicle and a charger, four bytes for each frame."""
+
+    def check(data: bytes) -> None:
+        if sampler.due():
+            sampler.memory(lambda: conversations.converse(data), MACHINE_BYTES, ())
+        conversations.count(sampler, conversations.converse(data))
+
+    samples = [b""] + [bytes(4 * place) + bytes((kind, place, 1, 1)) for kind in range(2, 8) for place in range(30)]
+    return Target(check=check, seeds=samples, form="bytes", max_bytes=400)
+
+
+def check_line(answer: dict[str, Any]) -> None:
+    """What a command answered about a document is what both commands answer when given it."""
+    encoded = encode_line({"namespace": answer["namespace"], "json": answer["json"]})
+    again = decode_line({"namespace": answer["namespace"], "hex": encoded["hex"]})
+    require(json.dumps(encoded) == json.dumps(again), f"encode answers {encoded}, decode {again}")
+    require(json.dumps(again["json"]) == json.dumps(answer["json"]), f"{answer} became {again}")
+
+
+TARGETS: dict[str, Callable[[Sampler], Target]] = {
+    "frames": frames,
+    "sdp-request": sdp_datagrams(sdp.decode_request),
+    "sdp-response": sdp_datagrams(sdp.decode_response),
+    "exi-app-protocol": document(Namespace.APP_PROTOCOL),
+    "exi-common-messages": document(Namespace.COMMON_MESSAGES),
+    "exi-ac": document(Namespace.AC),
+    "exi-dc": document(Namespace.DC),
+    "exi-xmldsig": document(Namespace.XMLDSIG),
+    "exi-fragments": fragment,
+    "json-form": json_form,
+    "lines": lines,
+    "charger": charger,
+    "conversation": conversation,
+}

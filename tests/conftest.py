@@ -15,3 +15,8 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("reference data is absent: ../shared/data relative to the project root")
     return SHARED_DATA
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Fast tests share the cores; soaks, benches and peers need the machine to themselves."""
+    return None if str(config.option.markexpr).startswith("not ") else 0

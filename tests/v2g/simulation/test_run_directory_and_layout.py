@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,13 @@ from v2g.simulation import layout as layouts
 from v2g.simulation import plant_config, vehicle_config
 from v2g.simulation.layout import LayoutError
 from v2g.simulation.run_directory import RunDirectory, RunDirectoryError
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Short, as the names of sockets have to be."""
+    with tempfile.TemporaryDirectory(prefix="v2g") as folder:
+        yield Path(folder)
 
 
 def test_a_new_directory_is_private_and_locked(tmp_path: Path) -> None:

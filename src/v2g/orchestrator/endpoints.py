@@ -69,6 +69,8 @@ def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> End
         tls=context,
         profile=TlsProfile.COMPAT if evse.tls is TlsProfileName.COMPAT else TlsProfile.STRICT,
         allow_plain=context is None,
+        # A vehicle that comes back begins afresh until the journal keeps what a resumed session needs.
+        keep_paused_s=0.0,
     )
 
 

@@ -11,6 +11,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 PURE = [
     *("pyiso15118/exi", "pyiso15118/messages", "pyiso15118/secc", "pyiso15118/evcc", "pyiso15118/machine.py"),
+    *("pyiso15118/schedules", "pyiso15118/checks.py", "pyiso15118/paused.py", "pyiso15118/events"),
     *("pyiso15118/v2gtp.py", "pyiso15118/sdp.py", "v2g/thermal", "v2g/grid", "v2g/dispatch"),
 ]
 CLOCK_READERS = {"pyiso15118/aio", "v2g/clock.py"}

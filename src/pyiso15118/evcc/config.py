@@ -11,6 +11,7 @@ from pyiso15118.events import BptChannel, ControlMode, EnergyService, GeneratorM
 from pyiso15118.security.chain import TrustAnchors
 from pyiso15118.security.contract_key import AgreementPrivateKey, ContractPrivateKey
 from pyiso15118.security.provisioning import ContractCredential
+from pyiso15118.security.signature import DEFAULT_FORM, SignedInfoForm
 from pyiso15118.security.tls import TlsProfile
 from pyiso15118.timers import EvccTimers
 
@@ -51,6 +52,8 @@ class EvccConfig:
     ``cps_anchors`` and, where given, ``contract_anchors``. ``prioritized_emaids``: contracts wanted most. ``profile``
     says which curves are accepted.
 
+    ``signed_info_form``: by which grammar what it signs is encoded, for stations that know one only.
+
     ``select_schedules``: in scheduled mode the owner chooses by ``SelectSchedule``, and PowerDelivery(Start) says
     Ongoing until it has; else the first offer is followed where the owner has not chosen in time.
 
@@ -73,6 +76,7 @@ class EvccConfig:
     contract_anchors: TrustAnchors | None = None
     prioritized_emaids: tuple[str, ...] = ()
     profile: TlsProfile = TlsProfile.STRICT
+    signed_info_form: SignedInfoForm = DEFAULT_FORM
     select_schedules: bool = False
     timers: EvccTimers = field(default_factory=EvccTimers)
     pre_charge_tolerance_v: float = 20.0

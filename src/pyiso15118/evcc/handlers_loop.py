@@ -77,7 +77,7 @@ def build_metering_confirmation(response: Any, situation: Situation) -> cm.Meter
     if situation.session.contract is None:
         raise LocalProtocolError("there is no contract to sign a meter reading with")
     data = _metering_data(response, situation.session)
-    signature = sign_parts([data], situation.session.contract.signer)
+    signature = sign_parts([data], situation.session.contract.signer, form=situation.config.signed_info_form)
     return cm.MeteringConfirmationReq(
         Header=msgspec.structs.replace(situation.header, Signature=signature), SignedMeteringData=data
     )

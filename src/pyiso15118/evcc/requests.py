@@ -85,6 +85,7 @@ def build_certificate_installation(situation: Situation) -> cm.CertificateInstal
         roots=TrustAnchors(tuple(dict.fromkeys(roots))),
         max_chains=max(1, len(config.prioritized_emaids)),
         prioritized_emaids=config.prioritized_emaids,
+        form=config.signed_info_form,
     )
 
 
@@ -103,7 +104,7 @@ def build_authorization(situation: Situation) -> cm.AuthorizationReq:
         GenChallenge=session.challenge,
         ContractCertificateChain=session.contract.certificate_chain,
     )
-    signature = sign_parts([mode], session.contract.signer)
+    signature = sign_parts([mode], session.contract.signer, form=situation.config.signed_info_form)
     return cm.AuthorizationReq(
         Header=msgspec.structs.replace(header, Signature=signature),
         SelectedAuthorizationService=cm.authorizationType.PnC,

@@ -78,7 +78,7 @@ class EnergyServiceSelected(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureVerified(Event):
     """A signature of the peer holds. ``signed_info_form``: by which grammar its SignedInfo was encoded, for two are in
-    use (``CommonMessages`` and ``xmldsig``)."""
+    use (``common-messages`` and ``xmldsig``)."""
 
     message: str
     signed_info_form: str

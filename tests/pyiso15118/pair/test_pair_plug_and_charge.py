@@ -35,6 +35,7 @@ from pyiso15118.security import (
     issue_contract,
     verify_parts,
 )
+from pyiso15118.security.signature import SignedInfoForm
 
 PnC, EIM = cm.authorizationType.PnC, cm.authorizationType.EIM
 EMAID = "USV2GC123456786"
@@ -99,12 +100,14 @@ def issued(pki: Pki, request: cm.CertificateInstallationReq) -> cm.CertificateIn
     )
 
 
-def test_a_contract_authorises(pair: Any, site: Any, contract: Any) -> None:
-    session = pair(site, contract=contract).run()
+@pytest.mark.parametrize("form", list(SignedInfoForm))
+def test_a_contract_authorises(pair: Any, site: Any, contract: Any, form: SignedInfoForm) -> None:
+    session = pair(site, contract=contract, signed_info_form=form).run()
     session.check_ended_well()
     (asked,) = session.told_of(AuthorizationRequested)
     assert asked.emaid == EMAID
-    assert session.told_of(SignatureVerified)[0].message == "AuthorizationReq"
+    verified = session.told_of(SignatureVerified)[0]
+    assert (verified.message, verified.signed_info_form) == ("AuthorizationReq", form)
     assert session.end.reason is EndReason.STOPPED
 
 

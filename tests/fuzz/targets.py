@@ -14,6 +14,7 @@ from typing import Any
 from fuzz import conversations, seeds
 from fuzz.checks import Sampler, check_exi, require, root_of
 from fuzz.content import change
+from fuzz.settings import setting_of
 from pyiso15118 import exi, sdp
 from pyiso15118.__main__ import COMMANDS, convert, decode_line, encode_line
 from pyiso15118.errors import RemoteProtocolError
@@ -28,6 +29,9 @@ NAMESPACES = [
 MACHINE_BYTES = 16_384
 """Bytes that the messages and events of a whole session count for in the bound on memory."""
 BOUNDS = (1, 64, 4096, 65536)
+_chance = Random(20)
+SETTINGS = [bytes((_chance.randrange(256), number % 8 + 8 * _chance.randrange(32))) for number in range(40)]
+"""Of the conversations from which fuzzing starts: a mixture in which each request occurs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,34 +259,47 @@ def lines(sampler: Sampler) -> Target:
 
 
 def charger(sampler: Sampler) -> Target:
-    """Bytes to a charger anywhere in a session."""
+    """Bytes to a charger anywhere in a session of any kind."""
+    prefix = conversations.HEARING_BYTES
 
     def check(data: bytes) -> None:
-        if len(data) < 2:
+        if len(data) < prefix:
             return
+        conversations.count(sampler, conversations.charger_hears(data))
         if sampler.due():
             sampler.memory(lambda: conversations.charger_hears(data), MACHINE_BYTES + len(data), ())
-        conversations.count(sampler, conversations.charger_hears(data))
 
     def rewrite(rng: Random, data: bytes) -> bytes | None:
-        return data[:2] + conversations.other_content(data[2:], rng) if len(data) > HEADER_BYTES + 2 else None
+        if len(data) <= HEADER_BYTES + prefix:
+            return None
+        return data[:prefix] + conversations.other_content(data[prefix:], rng)
 
-    frames, _ = conversations.known_frames()
-    samples = [bytes((number, 0)) + frame for number, frame in enumerate(frames)]
-    samples += [bytes((number, 9)) + b"".join(frames[number : number + 3]) for number in range(len(frames))]
-    return Target(check=check, seeds=samples, form="bits", prefix=2, max_bytes=2048, rewrite=rewrite)
+    samples = []
+    for nth, chosen in enumerate(SETTINGS):
+        frames, _ = conversations.known_frames(setting_of(chosen))
+        # Each place of a session comes up in every fourth of them, or there were thousands.
+        places = range(nth % 4, len(frames), 4)
+        samples += [chosen + bytes((place, 0)) + frames[place] for place in places]
+        samples += [chosen + bytes((place, 9)) + b"".join(frames[place : place + 3]) for place in places[::2]]
+        beside = conversations.side_frames(frames)
+        samples += [chosen + bytes((place, 0)) + frame for frame in beside for place in places[-2:]]
+    return Target(check=check, seeds=samples, form="bits", prefix=prefix, max_bytes=8192, rewrite=rewrite)
 
 
 def conversation(sampler: Sampler) -> Target:
     """What a meddler does to the frames between a vehicle and a charger, four bytes for each frame."""
 
     def check(data: bytes) -> None:
+        conversations.count(sampler, conversations.converse(data))
         if sampler.due():
             sampler.memory(lambda: conversations.converse(data), MACHINE_BYTES, ())
-        conversations.count(sampler, conversations.converse(data))
 
-    samples = [b""] + [bytes(4 * place) + bytes((kind, place, 1, 1)) for kind in range(2, 8) for place in range(30)]
-    return Target(check=check, seeds=samples, form="bytes", max_bytes=400)
+    samples = [b"", *SETTINGS]
+    for kind in range(2, 10):
+        for place in range(0, 60, 2):
+            chosen = SETTINGS[(7 * kind + place // 2) % len(SETTINGS)]
+            samples.append(chosen + bytes(4 * place) + bytes((kind, (11 * place + kind) % 256, 1, place)))
+    return Target(check=check, seeds=samples, form="bytes", max_bytes=600)
 
 
 def check_line(answer: dict[str, Any]) -> None:

@@ -16,10 +16,12 @@ import pytest
 from fuzz import checks, conversations, mutators, seeds
 from fuzz.checks import Finding, Sampler, check_exi
 from fuzz.fuzz import HEADINGS, Outcome, fuzz, write_report
-from fuzz.targets import TARGETS
+from fuzz.settings import setting_of, staged
+from fuzz.targets import SETTINGS, TARGETS
 from pyiso15118 import exi
-from pyiso15118.events import ChargingStarted, EndReason, FrameIgnored, MessageReceived, SessionEnded
+from pyiso15118.events import ChargingStarted, EndReason, FrameIgnored, MessageReceived, MessageSent, SessionEnded
 from pyiso15118.messages import Namespace
+from pyiso15118.secc.machine import HANDLERS
 from pyiso15118.v2gtp import encode_frame
 
 RUNS = int(os.environ.get("V2G_FUZZ_RUNS", "100000"))
@@ -138,6 +140,9 @@ class Careless:
         if isinstance(self.answer, FrameIgnored):
             self.events = [self.answer]
 
+    def command(self, command: Any, now: float) -> None:
+        """Whatever it is."""
+
     def next_deadline(self) -> float | None:
         return None
 
@@ -186,6 +191,66 @@ def test_a_session_that_does_not_end_as_it_should_is_found(told: list[Any], foun
 def test_a_meddler_without_a_plan_lets_a_session_come_to_its_good_end() -> None:
     ends = [event.reason for event in conversations.converse(b"") if isinstance(event, SessionEnded)]
     assert ends == [EndReason.STOPPED, EndReason.STOPPED]
+
+
+def test_every_request_is_heard_in_the_conversations_from_which_fuzzing_starts() -> None:
+    heard, ends = set(), set()
+    for setting in SETTINGS:
+        for event in conversations.converse(setting):
+            if isinstance(event, MessageReceived):
+                heard.add(event.name)
+            elif isinstance(event, SessionEnded):
+                ends.add(event.reason)
+    assert {name for name in heard if name.endswith("Req")} == set(HANDLERS)
+    assert ends == {EndReason.STOPPED, EndReason.PAUSED}
+
+
+def test_what_is_asked_beside_the_loop_is_answered() -> None:
+    setting = bytes((4, 0))
+    to_charger, _ = conversations.known_frames(setting_of(setting))
+    schedule, *_ = conversations.side_frames(to_charger)
+    answers = []
+    for place in range(len(to_charger)):
+        told = conversations.charger_hears(setting + bytes((place, 0)) + schedule)
+        sent = [event.name for event in told if isinstance(event, MessageSent)]
+        answers.append(sent.count("ScheduleExchangeRes"))
+    assert max(answers) == 2
+
+
+@dataclass(frozen=True)
+class Inner:
+    charging: bool = True
+    profile: int = 0
+
+
+@dataclass(frozen=True)
+class Outer:
+    transfer: Inner = Inner()
+    seen: int = 0
+
+
+def test_what_belongs_to_an_energy_service_is_told_apart() -> None:
+    assert conversations.changes(Outer(), Outer()) == set()
+    assert conversations.changes(Outer(), Outer(transfer=Inner(charging=False), seen=1)) == {
+        "transfer.charging",
+        "seen",
+    }
+    assert conversations.changes(Outer(), Outer(transfer=Inner(profile=1))) == {"transfer.profile"}
+
+
+@pytest.mark.parametrize("changes", [{"fault": "hot"}, {"contactors_closed": False}])
+def test_energy_in_an_evse_that_is_not_sound_is_found(changes: dict[str, Any]) -> None:
+    pair = staged(setting_of(b""))
+    watch = conversations.Watch(pair.secc)
+    pair.run(stop=lambda: pair.secc.session.charging)
+    watch.judge_energy(pair.now)
+    evse, at = watch.evse
+    watch.evse = replace(evse, **changes), at
+    with pytest.raises(Finding, match="energy flows in an EVSE like this"):
+        watch.judge_energy(pair.now)
+    watch.evse = evse, at - 2.0
+    with pytest.raises(Finding, match="after the last word"):
+        watch.judge_energy(pair.now)
 
 
 def test_mutators_keep_the_bound_and_the_prefix_and_make_something_new() -> None:

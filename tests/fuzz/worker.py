@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["pyiso15118"]):
     from pyiso15118 import exi
     from pyiso15118.exi import compiler, schema
 
-TELL_EVERY = 1000
+TELL_EVERY = 100
 """Inputs between two notes of what was seen: libFuzzer ends the process without a word to Python."""
 MARK = "__ATHERIS_INSTRUMENTED__"
 

@@ -25,7 +25,7 @@ from pyiso15118.secc.machine import HANDLERS
 from pyiso15118.v2gtp import encode_frame
 
 RUNS = int(os.environ.get("V2G_FUZZ_RUNS", "100000"))
-SECONDS = int(os.environ.get("V2G_FUZZ_SECONDS", "8"))
+SECONDS = int(os.environ.get("V2G_FUZZ_SECONDS", "6"))
 EVERY_TARGET = pytest.mark.parametrize("name", TARGETS)
 NEEDS_ATHERIS = pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris is not installed (extra: fuzz)"

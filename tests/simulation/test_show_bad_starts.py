@@ -12,9 +12,11 @@ import pytest
 pytestmark = pytest.mark.soak
 
 LEAKING, OPEN, OFF_VOLTAGE, WELL, OFFLINE = (f"US*V2G*E{number}" for number in range(1, 6))
+NO_CABLE_CHECK = "(cable check failed|EVSE fault at cable check|EVSE fault at parameter discovery)"
+"""By whichever the protocol's side learns of it first: the result of the check, or the state of the EVSE."""
 REASONS = {
-    LEAKING: r"cable check failed: insulation fault: 10000 ohm",
-    OPEN: r"cable check failed: .*contactor",
+    LEAKING: rf"{NO_CABLE_CHECK}: insulation fault: 10000 ohm",
+    OPEN: rf"{NO_CABLE_CHECK}: .*contactor",
     OFF_VOLTAGE: r"pre-charge not reached: \d+ V of \d+ V",
 }
 

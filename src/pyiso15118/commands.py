@@ -37,10 +37,15 @@ class Authorize(Command):
     and Charge ``warning`` where given (``WARNING_NoContractMatchingPCIDFound``, ``WARNING_CertificateRevoked``,
     ``WARNING_eMSPUnknown``, …), else WARNING_GeneralPnCAuthorizationError. ``granted=False`` later on withdraws: energy
     stops at once and the next request is answered FAILED. ``granted=True`` later on is an error.
+
+    It may come before the vehicle asks, for external identification; a contract is answered for only once it was
+    asked about. ``emaid``: the contract that is meant; give it where answers may come late, for one that is no longer
+    asked about is then an error and never counts for another.
     """
 
     granted: bool
     warning: responseCodeType | None = None
+    emaid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,8 @@ def handle_authorization(request: cm.AuthorizationReq, situation: Situation) -> 
                 *shown.ContractCertificateChain.SubCertificates.Certificate,
             )
             events = (SignatureVerified(message="AuthorizationReq", signed_info_form=form),)
+            # What was said before this contract was seen was not said of it.
+            session = replace(session, authorization=None)
         since = situation.now
         session = replace(session, authorization_since=since, contract=contract)
         if session.authorization is None:

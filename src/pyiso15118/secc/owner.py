@@ -77,6 +77,9 @@ def authorized(command: Authorize, session: Session, state: State) -> Session | 
     warning = command.warning
     if warning is not None and not (isinstance(warning, ct.responseCodeType) and warning.startswith("WARNING_")):
         raise LocalProtocolError(f"Authorize: warning is {warning!r}, must be a WARNING_* code")
+    asked = session.contract.emaid if session.contract is not None else None
+    if command.emaid is not None and command.emaid != asked:
+        raise LocalProtocolError(f"Authorize for contract {command.emaid!r}, asked about is {asked!r}")
     if state in UNAUTHORIZED:
         return replace(session, authorization=command)
     if command.granted:

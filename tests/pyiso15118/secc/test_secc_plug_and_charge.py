@@ -169,6 +169,29 @@ def test_a_contract_that_is_refused_leaves_the_way_to_the_driver(
     assert bench.ask(bench.request(State.AUTHORIZATION)).ResponseCode is Code.OK
 
 
+def test_what_was_granted_before_a_contract_was_seen_does_not_count_for_it(site: Any, contract: Any) -> None:
+    bench = site()
+    bench.answers.clear()
+    bench.command(Authorize(granted=True))
+    assert bench.ask(by_contract(bench, contract)).EVSEProcessing == "Ongoing"
+    assert bench.machine.state is State.AUTHORIZATION
+    bench.command(Authorize(granted=True, emaid=EMAID))
+    assert bench.ask(by_contract(bench, contract)).EVSEProcessing == "Finished"
+    assert bench.machine.state is State.SERVICE_DISCOVERY
+
+
+def test_an_answer_for_another_contract_is_refused_and_changes_nothing(site: Any, pki: Pki, contract: Any) -> None:
+    bench = site()
+    bench.answers.clear()
+    with pytest.raises(LocalProtocolError, match="asked about is None"):
+        bench.command(Authorize(granted=True, emaid=EMAID))
+    bench.ask(by_contract(bench, pki.contract("USV2GC999999999")))
+    with pytest.raises(LocalProtocolError, match="asked about is 'USV2GC999999999'"):
+        bench.command(Authorize(granted=True, emaid=EMAID))
+    assert bench.machine.state is State.AUTHORIZATION
+    assert bench.machine.session.authorization is None
+
+
 def test_an_owner_that_never_answers_for_a_contract_refuses_in_time(site: Any, contract: Any) -> None:
     bench = site()
     bench.answers.clear()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import lru_cache
 
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import AcLimits, AcPower, DcLimits, EnergyNeeds, MeterReading
 from pyiso15118.messages import common_types as ct
-
-MAX_MAGNITUDE = 1e9
-"""In V, A, W and Wh: nothing that charges a vehicle comes near."""
+from pyiso15118.schedules.wire import MAX_MAGNITUDE, is_number
 
 
 @lru_cache(maxsize=1024)
@@ -90,15 +87,6 @@ def sane_loop_limits(limits: DcLimits, discovered: DcLimits | None) -> DcLimits:
             if not 0 <= getattr(limits, f"min_{pair}") <= getattr(limits, f"max_{pair}") <= MAX_MAGNITUDE:
                 changes |= {f"min_{pair}": 0.0, f"max_{pair}": 0.0}
     return replace(limits, **changes) if changes else limits
-
-
-def is_number(value: object) -> bool:
-    """A finite int or float, and no bool."""
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and (isinstance(value, int) or math.isfinite(value))
-    )
 
 
 def check_limits(limits: DcLimits | None, what: str) -> None:

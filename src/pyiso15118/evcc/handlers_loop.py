@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pyiso15118.checks import MAX_MAGNITUDE, sane_loop_limits
+from pyiso15118.checks import sane_loop_limits
 from pyiso15118.errors import LocalProtocolError, RemoteProtocolError
 from pyiso15118.evcc.session import Session, Situation, Step
 from pyiso15118.evcc.steps import measured, notified, phases
@@ -27,6 +27,7 @@ from pyiso15118.events import (
 from pyiso15118.messages import ac, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
+from pyiso15118.schedules.wire import MAX_MAGNITUDE
 from pyiso15118.security.signature import sign_parts
 
 Notification = ct.evseNotificationType

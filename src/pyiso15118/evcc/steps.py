@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyiso15118.checks import MAX_MAGNITUDE
 from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.evcc.session import Ending, Session, Situation, Step
 from pyiso15118.evcc.steering import ending
 from pyiso15118.evcc.transitions import Outcome
 from pyiso15118.events import AcPower, StopRequested
 from pyiso15118.messages import common_types as ct
+from pyiso15118.schedules.wire import MAX_MAGNITUDE
 
 Notification = ct.evseNotificationType
 

@@ -17,7 +17,7 @@ from pyiso15118.messages import common_types as ct
 T = TypeVar("T")
 
 MAX_MAGNITUDE = 1e9
-"""In W, Wh and any currency: nothing that charges a vehicle comes near."""
+"""In V, A, W, Wh and any currency: nothing that charges a vehicle comes near."""
 DAY_S = 86_400
 """What schedules must cover at least for a vehicle that names no departure time ([V2G20-1563])."""
 MAX_UNSIGNED_INT = 2**32 - 1
@@ -44,7 +44,7 @@ def sent_number(
     where: str, value: float, low: float = -MAX_MAGNITUDE, high: float = MAX_MAGNITUDE
 ) -> ct.RationalNumberType:
     """``value`` as RationalNumber, of which four or five digits remain."""
-    if not _is_number(value) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise LocalProtocolError(f"{where} is {value!r}, must be a number within {low:g}..{high:g}")
     return ct.RationalNumberType.of(value)
 
@@ -149,7 +149,8 @@ def read_anchor(where: str, anchor: int, slots: Sequence[Slot]) -> int:
     return unix_s
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """A finite int or float, and no bool."""
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from pyiso15118.commands import EvseState, UpdateAcEvse, UpdateDcEvse
 from pyiso15118.events import Event
+from pyiso15118.messages import ac, dc
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc.refusals import refusal
-from pyiso15118.secc.session import Failure, Reply, Situation
+from pyiso15118.secc.session import Failure, Reply, Session, Situation
 
 Code = ct.responseCodeType
 Processing = ct.processingType
+
+_LOOP_MODES: dict[type[ct.CLReqControlMode], tuple[bool, bool]] = {
+    ac.Dynamic_AC_CLReqControlMode: (False, False),
+    ac.BPT_Dynamic_AC_CLReqControlMode: (False, True),
+    ac.Scheduled_AC_CLReqControlMode: (True, False),
+    ac.BPT_Scheduled_AC_CLReqControlMode: (True, True),
+    dc.Dynamic_DC_CLReqControlMode: (False, False),
+    dc.BPT_Dynamic_DC_CLReqControlMode: (False, True),
+    dc.Scheduled_DC_CLReqControlMode: (True, False),
+    dc.BPT_Scheduled_DC_CLReqControlMode: (True, True),
+}
 
 
 def failed(request: object, code: Code, detail: str, situation: Situation, events: tuple[Event, ...] = ()) -> Reply:
@@ -33,6 +45,17 @@ def ac_evse(situation: Situation) -> UpdateAcEvse | None:
 def stale(situation: Situation, where: str) -> str:
     """In words: nobody knows the EVSE."""
     return f"no state of the EVSE younger than {situation.config.evse_state_max_age_s:g} s at {where}"
+
+
+def loop_kind(mode: ct.CLReqControlMode, session: Session) -> tuple[bool, bool] | str:
+    """Of the control mode of a charge-loop request: whether it is scheduled, and whether it may feed back.
+
+    In words where it is not one of the service and control mode selected.
+    """
+    scheduled, bpt = _LOOP_MODES[type(mode)]
+    if scheduled is not session.is_scheduled or (bpt and not session.is_bpt):
+        return f"{type(mode).__name__} does not belong to the selected service and control mode"
+    return scheduled, bpt
 
 
 def evse_failure(evse: EvseState, *, standby: bool = False) -> Failure | None:

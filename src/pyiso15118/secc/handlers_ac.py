@@ -10,8 +10,7 @@ from pyiso15118.checks import rational
 from pyiso15118.commands import UpdateAcEvse
 from pyiso15118.events import ZERO_POWER, AcChargeLoopReceived, AcLimits, AcPower, VehicleLimitsReceived
 from pyiso15118.messages import ac
-from pyiso15118.messages import common_messages as cm
-from pyiso15118.secc.answers import Code, ac_evse, evse_failure, evse_status, failed, fault_at, stale
+from pyiso15118.secc.answers import Code, ac_evse, evse_failure, evse_status, failed, fault_at, loop_kind, stale
 from pyiso15118.secc.handlers_metering import shown_reading
 from pyiso15118.secc.limits_ac import (
     bounded,
@@ -29,14 +28,6 @@ from pyiso15118.secc.needs import battery_capacity_wh, loop_needs, owner_needs, 
 from pyiso15118.secc.obedience import judge
 from pyiso15118.secc.session import Reply, Session, Situation
 from pyiso15118.secc.transitions import Outcome
-
-_KINDS: dict[type[Any], tuple[bool, bool]] = {
-    ac.Dynamic_AC_CLReqControlMode: (False, False),
-    ac.BPT_Dynamic_AC_CLReqControlMode: (False, True),
-    ac.Scheduled_AC_CLReqControlMode: (True, False),
-    ac.BPT_Scheduled_AC_CLReqControlMode: (True, True),
-}
-"""Of each control mode: whether it is scheduled, and whether it may feed back."""
 
 
 def handle_charge_parameter_discovery(request: ac.AC_ChargeParameterDiscoveryReq, situation: Situation) -> Reply:
@@ -73,10 +64,10 @@ def handle_ac_charge_loop(request: ac.AC_ChargeLoopReq, situation: Situation) ->
     """
     session, evse, config = situation.session, ac_evse(situation), situation.config
     mode: Any = request.CLReqControlMode
-    scheduled, bpt = _KINDS[type(mode)]
-    if scheduled is not session.is_scheduled or (bpt and not session.is_bpt):
-        detail = f"{type(mode).__name__} does not belong to the selected service and control mode"
-        return failed(request, Code.FAILED, detail, situation)
+    kind = loop_kind(mode, session)
+    if isinstance(kind, str):
+        return failed(request, Code.FAILED, kind, situation)
+    scheduled, bpt = kind
     if evse is None:
         return failed(request, Code.FAILED, stale(situation, "the charge loop"), situation)
     if failure := evse_failure(evse, standby=session.standby):
@@ -92,8 +83,7 @@ def handle_ac_charge_loop(request: ac.AC_ChargeLoopReq, situation: Situation) ->
         watch=session.watch,
     )
     offered = evse_ac_limits(situation)
-    charge = not session.standby and session.channel != cm.channelSelectionType.Discharge
-    discharge = bpt and not session.standby and session.channel != cm.channelSelectionType.Charge
+    charge, discharge = session.directions(bpt)
     target = _target(evse, offered, scheduled=scheduled, charge=charge, discharge=discharge)
     if target is None:
         charge_w = offered.max_charge_power.total if charge else 0.0

@@ -9,10 +9,9 @@ from msgspec.structs import replace
 from pyiso15118.checks import rational
 from pyiso15118.commands import UpdateDcEvse
 from pyiso15118.events import DcChargeLoopReceived, DcLimits
-from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.messages import dc
-from pyiso15118.secc.answers import Code, dc_evse, evse_failure, evse_status, failed, stale
+from pyiso15118.secc.answers import Code, dc_evse, evse_failure, evse_status, failed, loop_kind, stale
 from pyiso15118.secc.handlers_metering import shown_reading
 from pyiso15118.secc.limits_dc import (
     dynamic_mode,
@@ -30,14 +29,6 @@ from pyiso15118.secc.obedience import Obedience, judge
 from pyiso15118.secc.session import Reply, Session, Situation
 from pyiso15118.secc.transitions import Outcome
 
-_KINDS: dict[type[Any], tuple[bool, bool]] = {
-    dc.Dynamic_DC_CLReqControlMode: (False, False),
-    dc.BPT_Dynamic_DC_CLReqControlMode: (False, True),
-    dc.Scheduled_DC_CLReqControlMode: (True, False),
-    dc.BPT_Scheduled_DC_CLReqControlMode: (True, True),
-}
-"""Of each control mode: whether it is scheduled, and whether it may feed back."""
-
 
 def handle_dc_charge_loop(request: dc.DC_ChargeLoopReq, situation: Situation) -> Reply:
     """One turn of the loop. An EVSE that is faulted, silent or open ends it with FAILED.
@@ -48,10 +39,10 @@ def handle_dc_charge_loop(request: dc.DC_ChargeLoopReq, situation: Situation) ->
     """
     session, evse, config = situation.session, dc_evse(situation), situation.config
     mode: Any = request.CLReqControlMode
-    scheduled, bpt = _KINDS[type(mode)]
-    if scheduled is not session.is_scheduled or (bpt and not session.is_bpt):
-        detail = f"{type(mode).__name__} does not belong to the selected service and control mode"
-        return failed(request, Code.FAILED, detail, situation)
+    kind = loop_kind(mode, session)
+    if isinstance(kind, str):
+        return failed(request, Code.FAILED, kind, situation)
+    scheduled, bpt = kind
     if evse is None:
         return failed(request, Code.FAILED, stale(situation, "the charge loop"), situation)
     if failure := evse_failure(evse, standby=session.standby):
@@ -100,8 +91,7 @@ def handle_dc_charge_loop(request: dc.DC_ChargeLoopReq, situation: Situation) ->
 
 def _granted(evse: UpdateDcEvse, situation: Situation, bpt: bool) -> DcLimits:
     session = situation.session
-    charge = not session.standby and session.channel != cm.channelSelectionType.Discharge
-    discharge = bpt and not session.standby and session.channel != cm.channelSelectionType.Charge
+    charge, discharge = session.directions(bpt)
     return granted(evse_dc_limits(situation), evse.limits, charge=charge, discharge=discharge)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyiso15118.checks import MAX_MAGNITUDE, limits_problem, rational, sane_ac_loop_limits
+from pyiso15118.checks import limits_problem, rational, sane_ac_loop_limits
 from pyiso15118.events import ZERO_POWER, AcLimits, AcPower
 from pyiso15118.messages import ac
 from pyiso15118.messages import common_types as ct
+from pyiso15118.schedules.wire import MAX_MAGNITUDE
 from pyiso15118.secc.session import Situation
 
 _SUFFIXES = ("", "_L2", "_L3")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyiso15118.checks import MAX_MAGNITUDE, limits_problem, rational, sane_loop_limits
+from pyiso15118.checks import limits_problem, rational, sane_loop_limits
 from pyiso15118.events import DcLimits, EnergyNeeds
 from pyiso15118.messages import common_types as ct
 from pyiso15118.messages import dc
+from pyiso15118.schedules.wire import MAX_MAGNITUDE
 from pyiso15118.secc.needs import NO_NEEDS
 from pyiso15118.secc.session import Situation
 

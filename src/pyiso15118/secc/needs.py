@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyiso15118.checks import MAX_MAGNITUDE
 from pyiso15118.events import EnergyNeeds
 from pyiso15118.messages import ac, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
+from pyiso15118.schedules.wire import MAX_MAGNITUDE
 from pyiso15118.secc.session import Session
 
 NO_NEEDS = EnergyNeeds()

@@ -126,6 +126,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             and self.parameter_set.mobility_needs_mode is MobilityNeedsMode.BY_SECC
         )
 
+    def directions(self, bpt: bool) -> tuple[bool, bool]:
+        """Whether power may flow into and out of the vehicle now: none in standby, one with separate channels."""
+        if self.standby:
+            return False, False
+        selection = cm.channelSelectionType
+        return self.channel != selection.Discharge, bpt and self.channel != selection.Charge
+
     def without_service(self) -> Session:
         """As after authorisation: what belongs to the service selected is forgotten."""
         return Session(

@@ -18,8 +18,6 @@ from pyiso15118.events import (
     BptChannel,
     ControlMode,
     DcChargeLoopAnswered,
-    DcLimits,
-    EnergyNeeds,
     EnergyService,
     Event,
     MessageReceived,
@@ -33,6 +31,7 @@ from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules import ScheduleTuple, flat_schedule, tuples_to_message
 from pyiso15118.v2gtp import FrameReader, encode_frame, namespace_of, payload_type_of
+from support.fleet.parts import VEHICLE as DC_VEHICLE
 
 START = 1000.0
 UNIX_OFFSET = 1_700_000_000.0
@@ -42,24 +41,6 @@ OK = ct.responseCodeType.OK
 FINISHED = ct.processingType.Finished
 ONGOING = ct.processingType.Ongoing
 
-DC_VEHICLE = UpdateDcVehicle(
-    present_voltage_v=395.0,
-    target_voltage_v=400.0,
-    limits=DcLimits(
-        max_charge_power_w=11_000.0,
-        min_charge_power_w=100.0,
-        max_charge_current_a=32.0,
-        max_voltage_v=450.0,
-        min_voltage_v=300.0,
-        max_discharge_power_w=10_000.0,
-        max_discharge_current_a=30.0,
-    ),
-    needs=EnergyNeeds(
-        departure_time_s=3600, target_energy_wh=20_000.0, max_energy_wh=40_000.0, min_energy_wh=-20_000.0
-    ),
-    present_soc_pct=50,
-    battery_capacity_wh=60_000.0,
-)
 AC_VEHICLE = UpdateAcVehicle(
     limits=AcLimits(
         max_charge_power=AcPower(3_600.0, 3_600.0, 3_600.0),

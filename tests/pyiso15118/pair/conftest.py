@@ -57,19 +57,12 @@ from pyiso15118.machine import Machine
 from pyiso15118.schedules import ScheduleTuple, flat_schedule
 from pyiso15118.secc import SeccConfig, SeccMachine
 from pyiso15118.secc.config import ParameterSet, ServiceOffer
+from support.fleet.parts import EVSE_LIMITS as DC_LIMITS
 
 START = 1000.0
 UNIX_OFFSET = 1_700_000_000.0
 EVCCID = "WMIV1234567890ABCDEX"
 
-DC_LIMITS = DcLimits(
-    max_charge_power_w=22_000.0,
-    max_charge_current_a=80.0,
-    max_voltage_v=920.0,
-    min_voltage_v=150.0,
-    max_discharge_power_w=20_000.0,
-    max_discharge_current_a=70.0,
-)
 AC_LIMITS = AcLimits(max_charge_power=AcPower(22_000.0), max_discharge_power=AcPower(11_000.0))
 DC_EVSE = UpdateDcEvse(present_voltage_v=0.0, present_current_a=0.0, limits=DC_LIMITS, contactors_closed=False)
 AC_EVSE = UpdateAcEvse(contactor_closed=False, target_active_power=AcPower(3_000.0))

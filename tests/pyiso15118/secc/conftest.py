@@ -43,15 +43,8 @@ from pyiso15118.paused import PausedSession
 from pyiso15118.schedules import flat_schedule, follow
 from pyiso15118.secc import ParameterSet, SeccConfig, SeccMachine, ServiceOffer, State
 from pyiso15118.v2gtp import FrameReader, encode_frame, namespace_of, payload_type_of
+from support.fleet.parts import EVSE_LIMITS
 
-EVSE_LIMITS = DcLimits(
-    max_charge_power_w=22_000.0,
-    max_charge_current_a=80.0,
-    max_voltage_v=920.0,
-    min_voltage_v=150.0,
-    max_discharge_power_w=20_000.0,
-    max_discharge_current_a=70.0,
-)
 EVSE = UpdateDcEvse(present_voltage_v=0.0, present_current_a=0.0, limits=EVSE_LIMITS, contactors_closed=False)
 START = 1000.0
 UNIX_OFFSET = 1_700_000_000.0

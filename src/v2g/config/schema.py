@@ -63,15 +63,131 @@ class Transformer(_Section, frozen=True, kw_only=True):
     """Used, and said, when the ambient transducer is lost."""
 
 
+class TripChange(_Section, frozen=True, kw_only=True):
+    """Adjusts one trip element inside its range of adjustability."""
+
+    threshold: Positive | None = None
+    """p.u. or Hz."""
+    time_s: Positive | None = None
+
+
+class EnterService(_Section, frozen=True, kw_only=True):
+    """Adjusts the profile's enter-service criteria (IEEE 1547-2018 Table 4); what is left out keeps the profile's."""
+
+    v_lo_pu: Positive | None = None
+    v_hi_pu: Positive | None = None
+    f_lo_hz: Positive | None = None
+    f_hi_hz: Positive | None = None
+    delay_s: Annotated[float, Meta(ge=0)] | None = None
+    ramp_s: Annotated[float, Meta(ge=0)] | None = None
+    random_delay_s: Annotated[float, Meta(ge=0)] | None = None
+
+
 class Grid(_Section, frozen=True, kw_only=True):
-    """Nominal values at the bus and the abnormal-operation category (IEEE 1547-2018)."""
+    """Nominal values at the bus and the settings that the guard protects by (:mod:`v2g.grid.profiles`)."""
 
     nominal_voltage_v: Positive
     """Line to neutral, RMS."""
     nominal_frequency_hz: Positive = 60.0
-    category: Annotated[str, Meta(pattern="^III$")] = "III"
-    enter_service_delay_s: Annotated[float, Meta(ge=0, le=600)] = 300.0
-    """IEEE 1547-2018 Table 4; default 300 s."""
+    profile: str = ""
+    """Empty: IEEE 1547-2018 with ``category`` at 60 Hz, nothing at 50 Hz (then no power is permitted)."""
+    confirm_unverified: bool = False
+    """A person takes upon himself that an unverified profile is right for this site."""
+    category: Annotated[str, Meta(pattern="^(I|II|III)$")] = "III"
+    """Abnormal operating performance category of IEEE 1547-2018; used when ``profile`` is empty."""
+    trips: dict[str, TripChange] = {}
+    """``{OV1: {time_s: 5}}``."""
+    enter_service: EnterService = EnterService()
+    alarm_window_hz: Annotated[float, Meta(gt=0, le=5)] = 0.5
+    """Beyond it: a warning and no new discharge. It never trips."""
+
+
+class Overcurrent(_Section, frozen=True, kw_only=True):
+    """One place, per unit of its rated current. ``rated_a`` None: from the transformer's or the EVSEs' ratings."""
+
+    rated_a: Positive | None = None
+    pickup_pu: Annotated[float, Meta(ge=1.05, le=4)] = 1.2
+    curve: Annotated[str, Meta(pattern="^(standard_inverse|very_inverse|extremely_inverse)$")] = "standard_inverse"
+    time_multiplier: Annotated[float, Meta(ge=0.05, le=1.5)] = 0.1
+    instantaneous_pu: Annotated[float, Meta(ge=1.5, le=30)] = 3.0
+    instantaneous_s: Annotated[float, Meta(ge=0.035, le=5)] = 0.1
+
+
+class Protection(_Section, frozen=True, kw_only=True):
+    """What the guard protects by besides the grid's profile."""
+
+    feeder: Overcurrent = Overcurrent()
+    transformer: Overcurrent = Overcurrent(pickup_pu=1.5)
+    mains_input_path: str = ""
+    """Memory-mapped loss-of-mains input (position of the upstream switch, transfer trip); empty: none. Without it the
+    inverters' own active islanding detection is required for discharge (SunSpec 704 AntiIslEna)."""
+    phase_limit_deg: Annotated[float, Meta(gt=0, le=60)] | None = None
+    """Between inverter side and grid across the closed breaker; None: the synchronisation limit of the rating."""
+    phase_cycles: Annotated[int, Meta(ge=2, le=120)] = 6
+
+
+class Relay(_Section, frozen=True, kw_only=True):
+    """The hardware over-voltage relay in series with the V2G breaker. Software supervises it and cannot replace it."""
+
+    setting_pu: Positive | None = None
+    """What it is set to. None: not stated, and discharge is refused; so it is above 1.10."""
+    delay_s: Annotated[float, Meta(ge=0, le=60)] = 0.16
+    feedback_path: str = ""
+    """Memory-mapped feedback of its contact (layout: :mod:`v2g.hardware.contact`); empty: none, discharge is refused."""
+
+
+class Calibration(_Section, frozen=True, kw_only=True):
+    """Written by commands into ``conf.d/80-calibration.yaml``."""
+
+    phase_offset_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Inverter side minus grid with the breaker closed and no current: the transducers' own error."""
+    calibrated_at: str = ""
+    """ISO 8601, for people."""
+
+
+class FrequencyDroop(_Section, frozen=True, kw_only=True):
+    enabled: bool = True
+    db_of_hz: Positive = 0.036
+    db_uf_hz: Positive = 0.036
+    k_of: Positive = 0.05
+    k_uf: Positive = 0.05
+    response_s: Positive = 5.0
+
+
+class Curve(_Section, frozen=True, kw_only=True):
+    """``points``: pairs, x ascending. None: the standard's default for category B."""
+
+    enabled: bool = False
+    points: tuple[tuple[float, float], ...] | None = None
+    response_s: Positive | None = None
+
+
+class ConstantPf(_Section, frozen=True, kw_only=True):
+    enabled: bool = False
+    power_factor: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    over_excited: bool = True
+
+
+class Functions(_Section, frozen=True, kw_only=True):
+    """Grid-support functions (IEEE 1547-2018 clause 5), into every inverter."""
+
+    frequency_droop: FrequencyDroop = FrequencyDroop()
+    volt_var: Curve = Curve()
+    volt_watt: Curve = Curve()
+    watt_var: Curve = Curve()
+    constant_pf: ConstantPf = ConstantPf()
+
+
+class PowerQuality(_Section, frozen=True, kw_only=True):
+    """Limits of clause 7 that are told in power_quality.log."""
+
+    thd_v_limit_pct: Positive = 8.0
+    trd_limit_pct: Positive = 5.0
+    rapid_change_limit_pct: Positive = 5.0
+    pst_limit: Positive = 0.35
+    plt_limit: Positive = 0.25
+    voltage_window_pu: tuple[Positive, Positive] = (0.88, 1.10)
+    summary_every_s: Annotated[float, Meta(ge=10, le=7200)] = 600.0
 
 
 class Breaker(_Section, frozen=True, kw_only=True):
@@ -112,6 +228,12 @@ class Inverter(_Section, frozen=True, kw_only=True):
     max_discharge_w: Positive | None = None
     efficiency: Annotated[float, Meta(gt=0.5, le=1)] = 0.97
     """DC to AC. A vehicle's limits are DC: so much of them is what it may be discharged with at the AC terminals."""
+    voltage_channels: tuple[str, str, str] | None = None
+    """Channels of the waveform buffer that measure this inverter's own terminals; None: only the feeder's are."""
+    phase_offset_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Calibrated offset of ``voltage_channels``."""
+    configure_functions: bool = True
+    """Write enter service, trip curves and grid-support functions into the device where it has the models."""
     reversion_s: Annotated[int, Meta(ge=1, le=60)] = 3
     """The inverter's own reversion to zero (SunSpec 704 WSetRvrtTms)."""
 
@@ -199,6 +321,11 @@ class Config(_Section, frozen=True, kw_only=True):
     paths: Paths = Paths()
     breaker: Breaker = Breaker()
     waveform: Waveform = Waveform()
+    protection: Protection = Protection()
+    relay: Relay = Relay()
+    calibration: Calibration = Calibration()
+    functions: Functions = Functions()
+    power_quality: PowerQuality = PowerQuality()
     pki: Pki = Pki()
     dispatch: Dispatch = Dispatch()
     secc: SeccTiming = SeccTiming()

@@ -4,8 +4,9 @@ Powers in W, positive charges a vehicle, negative discharges it; ``power_w`` of 
 mode. Ages and remaining times in seconds, so that no reader needs our clock. None is "unknown".
 
 Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (operator),
-``trip.reset`` (operator), ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server
-answers ``hello`` and ``subscribe`` itself; ``hello`` comes first on every connection.
+``trip.reset`` (operator), ``permit.service`` (operator), ``grid.settings`` (viewer), ``grid.adjust`` (engineer),
+``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``subscribe`` (viewer: a ``status`` notification each second on
+this connection). The server answers ``hello`` and ``subscribe`` itself; ``hello`` comes first on every connection.
 """
 
 from __future__ import annotations
@@ -87,6 +88,94 @@ class TripResetResult(msgspec.Struct, frozen=True, kw_only=True):
     """The element that was latched; empty when there was no trip."""
 
 
+class PermitServiceParams(Params, frozen=True, kw_only=True):
+    enabled: bool
+
+
+class PermitServiceResult(msgspec.Struct, frozen=True, kw_only=True):
+    enabled: bool
+
+
+class ElementLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One trip element in force. ``threshold_range`` and ``time_range_s`` None where the profile states none."""
+
+    element: str
+    quantity: str
+    side: str
+    threshold: float
+    time_s: float
+    timing: str
+    clause: str
+    threshold_range: tuple[float, float] | None = None
+    time_range_s: tuple[float, float] | None = None
+
+
+class GridSettingsResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration says and what the guard has in force; ``in_force`` is the guard's digest, equal to
+    ``digest`` when it has adopted the configuration."""
+
+    profile: str
+    standard: str
+    verified: bool
+    confirmed: bool
+    nominal_frequency_hz: float
+    elements: tuple[ElementLine, ...]
+    enter_service: dict[str, float]
+    sync: dict[str, float]
+    relay: dict[str, float | str | bool | None]
+    adjusted: tuple[str, ...]
+    remarks: tuple[str, ...]
+    digest: str
+    in_force: str
+    problem: str = ""
+    """Why there are no settings (``SettingsUnset``); the tables are then empty."""
+    profiles: tuple[str, ...] = ()
+    """All names, unverified ones marked with ``*``."""
+
+
+class GridAdjustParams(Params, frozen=True, kw_only=True):
+    """``changes``: paths below ``grid.`` and values, as ``{"profile": "g99", "trips.OV1.time_s": 5.0}``; None takes a
+    setting back to the file's or the profile's. ``confirm_unverified`` goes with an unverified profile."""
+
+    changes: dict[str, float | str | bool | None]
+    confirm_unverified: bool = False
+
+
+class PllCalibrateParams(Params, frozen=True, kw_only=True):
+    evse_id: str | None = None
+    """Its own voltage channels; None: the feeder's."""
+
+
+class PllCalibrateResult(msgspec.Struct, frozen=True, kw_only=True):
+    measured_deg: tuple[float, float, float]
+    """Before: inverter side minus grid."""
+    offset_deg: tuple[float, float, float]
+    """What was written to the calibration drop-in."""
+    residual_deg: tuple[float, float, float]
+    """After: read back through the guard."""
+    file: str
+
+
+class RelayTestParams(Params, frozen=True, kw_only=True):
+    """``step``: ``start`` (breaker opens, the guard watches), ``state``, ``finish`` (``passed`` and ``note`` are recorded),
+    ``abort``."""
+
+    step: str
+    passed: bool | None = None
+    note: str = ""
+
+
+class RelayTestResult(msgspec.Struct, frozen=True, kw_only=True):
+    """``operations``: times in s since the start at which the relay's feedback changed, and to what."""
+
+    running: bool
+    relay_closed: bool | None
+    breaker_closed: bool | None
+    elapsed_s: float
+    operations: tuple[tuple[float, bool], ...] = ()
+    recorded_in: str = ""
+
+
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
     order_id: int
     mode: str
@@ -147,6 +236,20 @@ class GuardLine(msgspec.Struct, frozen=True, kw_only=True):
     trip_value: float
     enter_service_remaining_s: float
     realtime: bool
+    profile: str = ""
+    operation: str = "continuous"
+    blocks: tuple[str, ...] = ()
+    """Names of :class:`v2g.grid.protection.Block`, lower case."""
+    curtail_charge: float = 1.0
+    curtail_discharge: float = 1.0
+    service_fraction: float = 0.0
+    permit_service: bool = True
+    relay_closed: bool | None = None
+    mains_present: bool | None = None
+    rocof_hz_s: float | None = None
+    feeder_a: tuple[float, float, float] | None = None
+    transformer_a: tuple[float, float, float] | None = None
+    inverter_angle_deg: tuple[float | None, float | None, float | None] = (None, None, None)
 
 
 class TransformerLine(msgspec.Struct, frozen=True, kw_only=True):

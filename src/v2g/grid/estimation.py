@@ -46,6 +46,8 @@ class Validity(enum.StrEnum):
     VALID = "valid"
     NOT_FINITE = "not finite"
     STUCK = "stuck"
+    CLIPPED = "clipped"
+    """A voltage reached the end of its scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,26 @@ class Estimate:
     feeder: Power = _ZERO
     transformer_moves: tuple[bool, bool, bool] = (True, True, True)
     """False for a transformer current channel that holds one value over the whole window."""
+    centre_age_s: float = 0.0
+    """From the centre of the frequency window, which is the time that frequency and phasors belong to, to its newest
+    sample."""
+    v_phasor_pu: tuple[complex, complex, complex] = (0j, 0j, 0j)
+    """Fundamental of the bus voltages at the window's centre, RMS p.u.; the angle is that of a cosine there."""
+    v1_pu: float = 0.0
+    """Positive sequence, magnitude."""
+    v2_pu: float = 0.0
+    """Negative sequence."""
+    v0_pu: float = 0.0
+    """Zero sequence."""
+    transformer_a: PerPhase = (0.0, 0.0, 0.0)
+    """RMS over one cycle, A."""
+    feeder_a: PerPhase = (0.0, 0.0, 0.0)
+    inverter_v_pu: PerPhase = (0.0, 0.0, 0.0)
+    """RMS over one cycle on the inverter side of the breaker."""
+    inverter_angle_deg: tuple[float | None, float | None, float | None] = (None, None, None)
+    """Fundamental, inverter side minus bus, in (-180, 180]; None where either side is below the voltage floor."""
+    inverter_frequency_hz: float | None = None
+    """Median of the phases; estimated only when asked for."""
 
 
 class Estimator:

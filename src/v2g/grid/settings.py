@@ -1,7 +1,7 @@
-"""Trip and enter-service settings of IEEE 1547-2018, each value with its clause.
+"""The settings of the guard as values: trip elements, ride-through, enter service, synchronisation.
 
-Voltages are per unit of nominal, line to neutral; frequencies in Hz; clearing times in s and counted as the standard
-counts them: from the moment the quantity leaves its limit to the moment the breaker has parted.
+Voltages are per unit of nominal, line to neutral; frequencies in Hz; times in s. Where the figures come from:
+:mod:`v2g.grid.ieee1547` and :mod:`v2g.grid.profiles`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-IEEE1547_NOMINAL_HZ = 60.0
 FREQUENCY_CYCLES = 3
 """Nominal cycles that the frequency is estimated from."""
 
@@ -18,13 +17,21 @@ class SettingsError(ValueError):
     """Settings that cannot protect this site; the message names the value, the rule and the remedy."""
 
 
+class SettingsUnset(SettingsError):
+    """There are no settings for this grid yet, or they are not confirmed: the guard runs and permits nothing."""
+
+
 class Measured(enum.StrEnum):
     """The quantity an element looks at."""
 
     VOLTAGE = "voltage"
-    """Per phase, per unit: one phase beyond the threshold picks the element up."""
+    """Per phase, per unit, RMS over one cycle: one phase beyond the threshold picks the element up."""
+    VOLTAGE_10MIN = "voltage_10min"
+    """Per phase, per unit, RMS over the last ten minutes, renewed at least every 3 s."""
     FREQUENCY = "frequency"
     """Of the system, Hz."""
+    ROCOF = "rocof"
+    """Magnitude of the rate of change of frequency, Hz/s, over at least 100 ms; never unfiltered."""
 
 
 class Side(enum.StrEnum):
@@ -32,16 +39,27 @@ class Side(enum.StrEnum):
     UNDER = "under"
 
 
+class Timing(enum.StrEnum):
+    """What the time of an element counts."""
+
+    CLEARING = "clearing"
+    """From the moment the quantity leaves its limit to the parted breaker, at most (IEEE 1547)."""
+    OPERATE = "operate"
+    """From that moment to the command; the breaker's own time comes on top (relay settings in European practice)."""
+
+
 @dataclass(frozen=True, slots=True)
 class TripSetting:
-    """One element: beyond ``threshold`` for its time, the DER ceases to energise within ``clearing_time_s``."""
+    """One element: beyond ``threshold`` for its time, the DER ceases to energise. ``time_s`` as ``timing`` says."""
 
     element: str
+    """``OV2``, ``UF1``; ``U<`` and ``f>`` in European profiles."""
     quantity: Measured
     side: Side
     threshold: float
-    clearing_time_s: float
+    time_s: float
     clause: str
+    timing: Timing = Timing.CLEARING
 
     def is_beyond(self, value: float) -> bool:
         """Strictly beyond: a voltage of exactly 1.20 p.u. does not pick OV2 up."""
@@ -50,9 +68,10 @@ class TripSetting:
 
 @dataclass(frozen=True, slots=True)
 class TripSettings:
-    """The elements of one abnormal-operating-performance category."""
+    """The elements in force. An element that is not among them is off."""
 
     category: str
+    """IEEE 1547 abnormal-operating-performance category, or the profile's name."""
     nominal_frequency_hz: float
     elements: tuple[TripSetting, ...]
 
@@ -66,13 +85,20 @@ class TripSettings:
 
 @dataclass(frozen=True, slots=True)
 class EnterServiceSettings:
-    """The window the grid must hold for ``delay_s`` before the DER may energise it. Limits belong to the window."""
+    """The window the grid must hold for ``delay_s`` before the DER may energise it. Limits belong to the window.
+
+    After closing, power may rise to its rating over ``ramp_s`` (0: at once). ``random_delay_s`` above 0 adds a delay
+    drawn anew for each entry, uniformly from 0 to it, and power then rises at once (IEEE 1547-2018 4.10.3, only for
+    DER below 500 kVA).
+    """
 
     v_lo_pu: float
     v_hi_pu: float
     f_lo_hz: float
     f_hi_hz: float
     delay_s: float
+    ramp_s: float = 0.0
+    random_delay_s: float = 0.0
     clause: str = "IEEE 1547-2018 4.10.2, Table 4"
 
     def contains(self, v_pu: tuple[float, float, float], frequency_hz: float | None) -> bool:
@@ -85,52 +111,98 @@ class EnterServiceSettings:
         )
 
 
-_V, _F, _OVER, _UNDER = Measured.VOLTAGE, Measured.FREQUENCY, Side.OVER, Side.UNDER
+class Operation(enum.IntEnum):
+    """What a DER has to do at the present voltage (IEEE 1547-2018 6.4.2), from the mildest to the hardest."""
 
-_TABLE_13 = "IEEE 1547-2018 6.4.1, Table 13 (category III, default)"
-_CATEGORY_III_VOLTAGE = (
-    TripSetting("OV2", _V, _OVER, 1.20, 0.16, _TABLE_13),
-    TripSetting("OV1", _V, _OVER, 1.10, 13.0, _TABLE_13),
-    TripSetting("UV1", _V, _UNDER, 0.88, 21.0, _TABLE_13),
-    TripSetting("UV2", _V, _UNDER, 0.50, 2.0, _TABLE_13),
-)
-
-_TABLE_18 = "IEEE 1547-2018 6.5.1, Table 18 (all categories, default)"
-_FREQUENCY = (
-    TripSetting("OF2", _F, _OVER, 62.0, 0.16, _TABLE_18),
-    TripSetting("OF1", _F, _OVER, 61.2, 300.0, _TABLE_18),
-    TripSetting("UF1", _F, _UNDER, 58.5, 300.0, _TABLE_18),
-    TripSetting("UF2", _F, _UNDER, 56.5, 0.16, _TABLE_18),
-)
-
-_VOLTAGE_BY_CATEGORY = {"III": _CATEGORY_III_VOLTAGE}
+    CONTINUOUS = 0
+    MANDATORY = 1
+    """Stays and goes on exchanging current."""
+    PERMISSIVE = 2
+    """Stays connected; may cease."""
+    MOMENTARY_CESSATION = 3
+    """Stays connected, ceases to energise, restores its output at once when the voltage is back."""
+    CEASE = 4
+    """Ceases to energise; need not ride through."""
 
 
-def default_trip_settings(category: str, nominal_frequency_hz: float) -> TripSettings:
-    """The default trip settings of ``category`` ("III") at 60 Hz.
+@dataclass(frozen=True, slots=True)
+class VoltageRegion:
+    """One row of the ride-through tables for ``lo_pu <= V < hi_pu`` (over-voltage rows: ``lo_pu < V <= hi_pu``).
 
-    Raises :class:`SettingsError` at any other nominal frequency: IEEE 1547 is written for 60 Hz and is never scaled.
+    The minimum ride-through time is ``base_s + slope_s_per_pu * (V - lo_pu)``; infinity for continuous operation, 0 for
+    none.
     """
-    _require_60_hz(nominal_frequency_hz)
-    voltage = _VOLTAGE_BY_CATEGORY.get(category)
-    if voltage is None:
-        raise SettingsError(
-            f"grid.category {category!r}: no default trip settings; set one of {', '.join(_VOLTAGE_BY_CATEGORY)}"
-        )
-    return TripSettings(category, nominal_frequency_hz, voltage + _FREQUENCY)
+
+    lo_pu: float
+    hi_pu: float
+    operation: Operation
+    base_s: float
+    slope_s_per_pu: float = 0.0
+
+    def ride_through_s(self, v_pu: float) -> float:
+        return self.base_s + self.slope_s_per_pu * (v_pu - self.lo_pu)
 
 
-def default_enter_service_settings(nominal_frequency_hz: float, delay_s: float = 300.0) -> EnterServiceSettings:
-    """The default window of Table 4 at 60 Hz; ``delay_s`` adjustable in 0-600 s. Raises :class:`SettingsError`."""
-    _require_60_hz(nominal_frequency_hz)
-    if not 0.0 <= delay_s <= 600.0:
-        raise SettingsError(f"grid.enter_service_delay_s {delay_s:g}: IEEE 1547-2018 4.10.2, Table 4 allows 0 to 600 s")
-    return EnterServiceSettings(v_lo_pu=0.917, v_hi_pu=1.05, f_lo_hz=59.5, f_hi_hz=60.1, delay_s=delay_s)
+@dataclass(frozen=True, slots=True)
+class FrequencyRegion:
+    """``lo_hz <= f <= hi_hz`` must be ridden through for ``ride_through_s`` (infinity: continuous)."""
+
+    lo_hz: float
+    hi_hz: float
+    operation: Operation
+    ride_through_s: float
 
 
-def _require_60_hz(nominal_frequency_hz: float) -> None:
-    if nominal_frequency_hz != IEEE1547_NOMINAL_HZ:
-        raise SettingsError(
-            f"grid.nominal_frequency_hz {nominal_frequency_hz:g}: there are no verified trip settings for this "
-            "frequency. IEEE 1547-2018 holds at 60 Hz and is not scaled; set 60, or do not run the guard on this grid"
-        )
+@dataclass(frozen=True, slots=True)
+class RideThroughSettings:
+    """What the DER must survive. Consecutive disturbances: ``sets`` of them, those less than ``min_gap_s`` apart count
+    as one; from the next on it may trip."""
+
+    voltage: tuple[VoltageRegion, ...]
+    frequency: tuple[FrequencyRegion, ...]
+    sets: int
+    min_gap_s: float
+    rocof_hz_s: float
+    """Averaged over at least 0.1 s (Table 21)."""
+    phase_jump_sequence_deg: float
+    """Of the positive sequence."""
+    phase_jump_phase_deg: float
+    """Of a single phase."""
+    clause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncLimits:
+    """At the closing of the breaker on two live sides (IEEE 1547-2018 4.10.4, Table 5), by aggregate rating."""
+
+    df_hz: float
+    dv_pu: float
+    dtheta_deg: float
+    clause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSettings:
+    """Everything the guard protects by, resolved: profile, adjustments and confirmation."""
+
+    profile: str
+    """``ieee1547-III``, ``vde-ar-n-4105`` ..."""
+    standard: str
+    verified: bool
+    """Against the standard's own text or a reference of equal weight; others need a person's confirmation by name."""
+    nominal_frequency_hz: float
+    trips: TripSettings
+    enter_service: EnterServiceSettings
+    ride_through: RideThroughSettings | None
+    """None where the profile does not state it."""
+    sync: SyncLimits
+    alarm_window_hz: float = 0.5
+    """Beyond it: a warning and no new discharge. Never a trip."""
+    islanding_s: float = 2.0
+    """Unintentional islands are left within this (IEEE 1547-2018 8.1.1)."""
+    permit_off_s: float = 2.0
+    """Cease to energise within this after permit service is withdrawn (4.10.3)."""
+    adjusted: tuple[str, ...] = ()
+    """Values that differ from the profile's defaults, as ``OV1.time_s 13 -> 5``."""
+    remarks: tuple[str, ...] = ()
+    """Allowed, and worth a warning: a time shorter than the ride-through asks for, an unverified profile."""

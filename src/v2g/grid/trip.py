@@ -82,16 +82,23 @@ def require_young_samples(timing: TripTiming, settings: TripSettings, max_age_s:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """Why the breaker has to open. ``value`` and ``threshold`` in p.u. or Hz; ``phase`` empty for frequency."""
+    """Why the breaker has to open. ``value`` and ``threshold`` in ``unit``; ``phase`` empty where it has none."""
 
     element: str
-    quantity: Measured
+    """``OV2``, ``f<``, ``LOM``, ``51 feeder``, ``Phase Mismatch``."""
+    quantity: str
+    """``voltage``, ``frequency``, ``rocof``, ``current``, ``phase``, ``mains``."""
     phase: str
     value: float
     threshold: float
     clearing_time_s: float
+    """From the event to the parted breaker; 0 where no such time is stated."""
     picked_up_at_s: float
     at_s: float
+    unit: str = "pu"
+    """``pu``, ``Hz``, ``Hz/s``, ``A``, ``deg`` or empty."""
+    remedy: str = ""
+    """For people: what to look at."""
 
 
 class TripLogic:

@@ -28,6 +28,18 @@ class Permit(enum.IntEnum):
     """The breaker is commanded closed and its feedback says open, or is unknown."""
     GUARD_STALE = 7
     """Said by readers: the block is missing, torn or old."""
+    NO_SETTINGS = 8
+    """There are no grid settings for this frequency, or they are not confirmed."""
+    PERMIT_OFF = 9
+    """Permit service is withdrawn by an operator."""
+    RELAY_OPEN = 10
+    """The hardware relay says that it is open."""
+    BREAKER_FAILED = 11
+    """Commanded open, its contact still says closed: every inverter to zero, every contactor open."""
+    TESTING = 12
+    """A relay test runs."""
+    NOT_SYNCHRONOUS = 13
+    """The inverter side is live and not in step with the grid."""
 
 
 class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,3 +75,26 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     worst_lateness_s: float = 0.0
     realtime: bool = False
     """SCHED_FIFO and locked memory were granted."""
+    operation: int = 0
+    """:class:`v2g.grid.settings.Operation`; from MOMENTARY_CESSATION on power is zero although the permit stands."""
+    blocks: int = 0
+    """:class:`v2g.grid.protection.Block`: what discharge is refused for."""
+    curtail_charge: float = 1.0
+    """0..1, of what would otherwise flow: over-current curtailment."""
+    curtail_discharge: float = 1.0
+    service_fraction: float = 0.0
+    """0..1 of each rating: the ramp after entering service."""
+    permit_service: bool = True
+    relay_closed: bool | None = None
+    mains_present: bool | None = None
+    rocof_hz_s: float | None = None
+    v1_pu: float = 0.0
+    transformer_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    feeder_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    inverter_v_pu: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    inverter_angle_deg: tuple[float | None, float | None, float | None] = (None, None, None)
+    """As measured, not corrected by the calibration."""
+    profile: str = ""
+    """Name of the settings in force; at most 16 ASCII characters."""
+    settings_digest: str = ""
+    """Eight hex digits over all settings in force, to read a change back."""

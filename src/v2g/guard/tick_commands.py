@@ -3,6 +3,13 @@
 ``{"command": "reset_trip", "by": "name"}`` is answered with ``{"accepted": bool, "message": "..."}``. Only processes of
 ``tick``'s own user and of root may command, by the kernel's word (SCM_CREDENTIALS): to be in the socket's group is not
 enough. The orchestrator asks for the role before it passes a command on.
+
+- ``reset_trip``: release the latch when enter-service conditions hold.
+- ``permit_service`` with ``enabled``: withdraw or give permit service; kept across restarts.
+- ``adopt_settings``: read the configuration again, take its grid, protection, relay and calibration sections, and answer
+  with their digest; on a mistake nothing changes. (The files are read on the background thread; ``tick`` answers when
+  it has adopted them, within a second.)
+- ``test_relay`` with ``enabled``: open the breaker and watch the relay's feedback; ends by itself after ten minutes.
 """
 
 from __future__ import annotations
@@ -28,13 +35,17 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_UCRED.size)
 class TickCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``by`` names who commands; control characters and what exceeds 64 characters are cut."""
 
-    command: Literal["reset_trip"]
+    command: Literal["reset_trip", "permit_service", "adopt_settings", "test_relay"]
     by: str = ""
+    enabled: bool = True
 
 
 class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
+    """``digest``: of the settings in force after the command (:attr:`GuardStatus.settings_digest`)."""
+
     accepted: bool
     message: str
+    digest: str = ""
 
 
 class CommandError(Exception):

@@ -1,0 +1,46 @@
+"""What ``wires`` and the orchestrator obey of the guard's status. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from v2g.grid.protection import Block
+from v2g.grid.settings import Operation
+from v2g.guard.status import GuardStatus, Permit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardView:
+    """``permit``: energy may flow. ``stop``: why it may not although the permit stands; empty otherwise.
+
+    ``open_contactors``: the breaker failed to open, contactors have to do its work.
+    """
+
+    permit: bool
+    stop: str
+    open_contactors: bool
+    blocks: Block
+    curtail_charge: float
+    curtail_discharge: float
+    service_fraction: float
+    v_pu: float
+    """Mean of the phases."""
+    frequency_hz: float | None
+
+
+def view(status: GuardStatus) -> GuardView:
+    """Of a status that its reader has already found fresh (or ``GUARD_STALE``)."""
+    permit = status.permit is Permit.GRANTED
+    operation = Operation(min(max(status.operation, 0), int(Operation.CEASE)))
+    stop = operation.name.lower() if permit and operation >= Operation.MOMENTARY_CESSATION else ""
+    return GuardView(
+        permit=permit,
+        stop=stop,
+        open_contactors=status.permit is Permit.BREAKER_FAILED,
+        blocks=Block(status.blocks),
+        curtail_charge=status.curtail_charge,
+        curtail_discharge=status.curtail_discharge,
+        service_fraction=status.service_fraction,
+        v_pu=sum(status.v_pu) / 3,
+        frequency_hz=status.frequency_hz,
+    )

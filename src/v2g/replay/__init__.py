@@ -1,0 +1,1 @@
+"""Events from files through the guard's own estimation and trip code."""

@@ -9,6 +9,8 @@ enough. The orchestrator asks for the role before it passes a command on.
 - ``adopt_settings``: read the configuration again, take its grid, protection, relay and calibration sections, and answer
   with their digest; on a mistake nothing changes. (The files are read on the background thread; ``tick`` answers when
   it has adopted them, within a second.)
+- ``measure_phase`` with ``evse_id`` (empty: the feeder's channels): the mean angle of inverter side minus grid over the last
+  60 cycles, as measured, and how far single ones lay from it; refused while either side is dead.
 - ``test_relay`` with ``enabled``: open the breaker and watch the relay's feedback; ends by itself after ten minutes.
 """
 
@@ -35,9 +37,10 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_UCRED.size)
 class TickCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``by`` names who commands; control characters and what exceeds 64 characters are cut."""
 
-    command: Literal["reset_trip", "permit_service", "adopt_settings", "test_relay"]
+    command: Literal["reset_trip", "permit_service", "adopt_settings", "measure_phase", "test_relay"]
     by: str = ""
     enabled: bool = True
+    evse_id: str = ""
 
 
 class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,8 @@ class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
     accepted: bool
     message: str
     digest: str = ""
+    angle_deg: tuple[float, float, float] | None = None
+    spread_deg: float = 0.0
 
 
 class CommandError(Exception):

@@ -93,7 +93,7 @@ class Overcurrent:
         if worst_a > self._instantaneous_a:
             if self._fast_since_s is None or self._fast_since_s > now_s:
                 self._fast_since_s = now_s - elapsed_s
-            if now_s - self._fast_since_s >= settings.instantaneous_s:
+            if now_s - self._fast_since_s >= settings.instantaneous_s - 1e-9:
                 return self._trip("50", now_s, amps.index(worst_a), worst_a, self._instantaneous_a, self._fast_since_s)
         else:
             self._fast_since_s = None

@@ -16,7 +16,7 @@ FLAT_ABOVE = 20.0
 RECOVER_S = 10.0
 """Curtailment from nothing to all of the power."""
 RECOVER_BELOW_PU = 0.97
-SETTLE_S = 0.5
+SETTLE_S = 1.0
 """What a commanded reduction takes until the current shows it; before, the same overload is not cut twice."""
 ADDS_FROM_PU = 0.02
 """Of the feeder's rating: below it the feeder's flow is noise and adds to nothing."""

@@ -15,7 +15,7 @@ from v2g.grid.overcurrent import Curtailment, Overcurrent, adding
 from v2g.grid.rate import PhaseJump, PhaseJumpDetector, Rocof
 from v2g.grid.relay_watch import RelayWatch
 from v2g.grid.ride_through import RideThrough
-from v2g.grid.settings import Operation
+from v2g.grid.settings import FREQUENCY_CYCLES, Operation
 from v2g.grid.synchronisation import PhaseWatch, Synchronisation, SyncState, corrected
 from v2g.grid.ten_minutes import TenMinuteVoltage
 from v2g.grid.trip import Trip, TripLogic, tick_timing
@@ -64,6 +64,8 @@ class Protection:
         self._rocof_hz_s: float | None = None
         self._as_of_s: float | None = None
         self._in_service = False
+        self._apart_at_s = 0.0
+        """When the contact was last apart: windows that reach back to then tell nothing of the closed breaker."""
         self._mains_false = 0
         self._mains_false_at_s = 0.0
         self._told_mains_lost = False
@@ -151,6 +153,10 @@ class Protection:
     def relay_proved(self) -> None:
         """A test has seen the hardware relay open: it has not failed any more."""
         self._relay.proved()
+
+    @property
+    def _window_s(self) -> float:
+        return FREQUENCY_CYCLES / self._settings.grid.nominal_frequency_hz
 
     def _blind(self, now_s: float, blocks: Block, events: list[GridEvent]) -> Verdict:
         self._leave()
@@ -242,6 +248,8 @@ class Protection:
         if overcurrent is not None:
             return overcurrent
         if inputs.breaker_closed is False:
+            self._apart_at_s = now_s
+        if not now_s - self._apart_at_s > self._window_s:
             self._timed.phases.reset()
             return None
         mismatch = self._timed.phases.step(now_s, estimate.inverter_angle_deg)
@@ -275,6 +283,7 @@ class Protection:
 
     def _enter(self, now_s: float, estimate: Estimate, sync: SyncState, events: list[GridEvent]) -> None:
         self._in_service = True
+        self._apart_at_s = now_s
         self._enter_service.enter(now_s)
         self._timed.trips.reset()
         self._timed.phases.reset()

@@ -176,13 +176,21 @@ def test_an_overload_is_curtailed_before_anything_trips() -> None:
 def test_swapped_phases_open_the_breaker_as_phase_mismatch_and_name_the_wiring() -> None:
     guard = Guarded().in_service()
     began_s = guard.now_s
-    guard.run(0.2, estimate(inverter_v_pu=NORMAL, inverter_angle_deg=(0.0, -121.0, 120.0)), breaker_closed=True)
+    guard.run(0.3, estimate(inverter_v_pu=NORMAL, inverter_angle_deg=(0.0, -121.0, 120.0)), breaker_closed=True)
     assert guard.trip is not None
     assert (guard.trip.element, guard.trip.phase, guard.trip.value) == ("Phase Mismatch", "b", -121.0)
     assert (guard.trip.threshold, guard.trip.unit) == (20.0, "deg")
     assert guard.trip.remedy == "phases b and c are swapped"
     # Six cycles of 60 Hz from the first estimate.
     assert guard.trip.at_s - began_s == pytest.approx(TICK_S + 0.1)
+
+
+def test_windows_that_reach_back_to_the_open_breaker_are_no_mismatch() -> None:
+    guard = Guarded(protection_settings(phase_cycles=2)).in_service()
+    turned = estimate(inverter_v_pu=NORMAL, inverter_angle_deg=(27.0, 27.0, 27.0))
+    guard.run(0.06, turned, breaker_closed=False)
+    assert guard.run(0.05, turned, breaker_closed=True).close
+    assert guard.run(0.5, estimate(inverter_v_pu=NORMAL, inverter_angle_deg=(1.0, 1.0, 1.0)), breaker_closed=True).close
 
 
 def test_angles_count_only_across_a_closed_breaker_and_without_the_calibrated_offset() -> None:

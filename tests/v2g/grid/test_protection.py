@@ -171,6 +171,8 @@ def test_an_overload_is_curtailed_before_anything_trips() -> None:
     assert verdict.close
     assert verdict.curtail_charge == pytest.approx(100 / 110)
     assert verdict.curtail_discharge == 1.0
+    guard.protection.adopt(protection_settings())
+    assert guard.tick().curtail_charge == pytest.approx(100 / 110)
 
 
 def test_swapped_phases_open_the_breaker_as_phase_mismatch_and_name_the_wiring() -> None:
@@ -212,6 +214,22 @@ def test_a_live_inverter_side_out_of_step_keeps_the_breaker_open(angle_deg: floa
     assert not verdict.close
     assert verdict.waiting_for.startswith(f"synchronisation: angle of phase a is +{angle_deg:.1f} degrees, limit 20")
     assert guard.run(0.2, estimate(inverter_angle_deg=(15.0, 0.0, 0.0), **live)).close
+
+
+def test_the_calibrated_offset_is_taken_away_before_the_sides_are_compared() -> None:
+    guard = Guarded(protection_settings(phase_offset_deg=(25.0, 25.0, 25.0)))
+    live = {"inverter_v_pu": NORMAL, "inverter_frequency_hz": 60.0}
+    assert not guard.run(1.0, estimate(inverter_angle_deg=(0.0, 0.0, 0.0), **live)).close
+    assert guard.run(0.2, estimate(inverter_angle_deg=(30.0, 20.0, 25.0), **live)).close
+
+
+def test_being_in_step_starts_over_without_a_measurement() -> None:
+    guard = Guarded(protection_settings(delay_s=0.0))
+    live = estimate(inverter_angle_deg=(0.0, 0.0, 0.0), inverter_v_pu=NORMAL, inverter_frequency_hz=60.0)
+    assert not guard.run(0.1, live).close
+    guard.tick(blind=True)
+    assert not guard.run(0.1, live).close
+    assert guard.tick(live).close
 
 
 # inputs -> what it waits for
@@ -276,6 +294,31 @@ SEVERITY = [
     ),
     ({"relay_closed": False, "measured": estimate(0.5)}, "the hardware relay", ""),
 ]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "element"), [({}, "OV2"), ({"permit_service": False}, None), ({"latched": True}, None)]
+)
+def test_permit_off_goes_before_a_trip_that_is_due_in_the_same_tick(inputs, element: str | None) -> None:
+    guard = Guarded().in_service()
+    assert guard.run(0.07, estimate(1.25)).close
+    verdict = guard.tick(estimate(1.25), **inputs)
+    assert not verdict.close
+    assert (verdict.trip.element if verdict.trip else None) == element
+
+
+def test_over_current_of_both_places_is_told_of_the_feeder() -> None:
+    guard = Guarded().in_service()
+    guard.run(0.2, estimate(feeder_a=400.0, feeder_w=90e3, transformer_a=700.0, transformer_w=160e3))
+    assert guard.trip is not None
+    assert guard.trip.element == "50 feeder"
+
+
+def test_the_tick_that_trips_does_not_close_again_with_a_delay_of_zero() -> None:
+    guard = Guarded(protection_settings(delay_s=0.0)).in_service()
+    while guard.trip is None:
+        verdict = guard.tick(estimate(feeder_a=400.0, feeder_w=90e3))
+    assert not verdict.close
 
 
 @pytest.mark.parametrize(("inputs", "words", "element"), SEVERITY)
@@ -354,8 +397,12 @@ def test_a_jump_of_the_phase_angle_is_told_once_and_is_no_frequency() -> None:
         turn = cmath.exp(1j * (math.tau * 60.0 * at_s + turned))
         phasors = (turn, turn * cmath.exp(-2j * math.pi / 3), turn * cmath.exp(2j * math.pi / 3))
         hz = 62.5 if tick in (22, 23) else 60.0
+        # The last window before the jump is suspected shows a little of it.
+        hz = 60.3 if tick == 20 else hz
         verdict = guard.tick(estimate(1.0, hz, v_phasor_pu=phasors, v1_pu=1.0))
         assert verdict.close
+        if guard.told("PHASE_JUMP"):
+            assert verdict.rocof_hz_s is None or abs(verdict.rocof_hz_s) < 0.01
     (jumped,) = guard.told("PHASE_JUMP")
     assert jumped["sequence_deg"] == pytest.approx(20.0, abs=2.0)
     assert jumped["a_deg"] == pytest.approx(20.0, abs=2.0)
@@ -386,6 +433,17 @@ def test_service_goes_on_with_new_settings_and_their_times_start_anew() -> None:
     guard.run(1.0, estimate(0.69))
     assert guard.trip is not None
     assert (guard.trip.element, guard.trip.clearing_time_s) == ("UV1", 10.0)
+
+
+def test_new_settings_of_alarm_and_relay_count_and_lost_mains_are_counted_anew() -> None:
+    guard = Guarded().in_service()
+    assert guard.tick(estimate(1.0, 60.3), mains_present=False).blocks is Block.NONE
+    base = protection_settings(relay=RelaySettings(setting_pu=1.15, feedback=True))
+    guard.protection.adopt(replace(base, grid=replace(base.grid, alarm_window_hz=0.2)))
+    verdict = guard.tick(estimate(1.0, 60.3), mains_present=False)
+    assert verdict.close
+    assert verdict.blocks == Block.NEW_DISCHARGE | Block.RELAY_SETTING
+    assert not guard.tick(mains_present=False).close
 
 
 def test_settings_that_cannot_be_kept_change_nothing() -> None:

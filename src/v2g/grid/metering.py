@@ -3,9 +3,9 @@
 Slow and exact beside the fast estimator that protects. Pure: blocks of samples in, records out.
 
 Blocks are ten cycles of the present frequency, one beside the other without a gap, as IEC 61000-4-30 aggregates. Each
-is resampled to whole cycles before its FFT, so that a frequency beside nominal does not leak. The frequency is the slope
-of the phase of the positive sequence over 60 cycles, taken every cycle under a window that leaves harmonics, DC and the
-negative sequence 90 dB down.
+is resampled to whole cycles before its FFT, so that a frequency beside nominal does not leak. The frequency is the
+slope of the phase of the positive sequence over 60 cycles, taken every cycle under a window that leaves harmonics, DC
+and the negative sequence 90 dB down.
 """
 
 from __future__ import annotations
@@ -294,8 +294,8 @@ class Metering:
         total = np.vstack((np.zeros((1, 3)), np.cumsum(squares, axis=0)))
         ends: Samples = start - first + cycle / 2.0 * np.arange(1, 2 * RMS_CYCLES + 1)
         energy = _between(total, ends) - _between(total, ends - cycle)
-        v_pct: Samples = 100.0 / self._nominal_v * np.sqrt(np.clip(energy / cycle, 0.0, None))
-        at_s: Samples = self._time_of(self._start - 0.5) + (ends - (start - first)) / self._rate_hz
+        v_pct = np.asarray(100.0 / self._nominal_v * np.sqrt(np.clip(energy / cycle, 0.0, None)), np.float64)
+        at_s = np.asarray(self._time_of(self._start - 0.5) + (ends - (start - first)) / self._rate_hz, np.float64)
         self._changes.feed(at_s, v_pct)
 
     def _time_of(self, row: float) -> float:

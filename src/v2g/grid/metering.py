@@ -292,7 +292,7 @@ class Metering:
         first = math.floor(start - cycle) - 1
         squares = self._rows[first : math.ceil(start + length) + 1, 0:3] ** 2
         total = np.vstack((np.zeros((1, 3)), np.cumsum(squares, axis=0)))
-        ends: Samples = start - first + cycle / 2.0 * np.arange(1, 2 * RMS_CYCLES + 1)
+        ends = np.linspace(start - first + cycle / 2.0, start - first + length, 2 * RMS_CYCLES)
         energy = _between(total, ends) - _between(total, ends - cycle)
         v_pct = np.asarray(100.0 / self._nominal_v * np.sqrt(np.clip(energy / cycle, 0.0, None)), np.float64)
         at_s = np.asarray(self._time_of(self._start - 0.5) + (ends - (start - first)) / self._rate_hz, np.float64)

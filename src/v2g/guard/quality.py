@@ -1,11 +1,14 @@
 """Power quality as ``v2g-guard quality`` judges it: samples in, lines of power_quality.log and a report out. Pure.
 
-Limits are those of IEEE 1547-2018 clause 7 and of the section ``power_quality`` of the configuration. Nothing here trips.
+Limits are those of IEEE 1547-2018 clause 7 and of the section ``power_quality`` of the configuration. Nothing here
+trips.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+import msgspec
 
 from v2g.grid.harmonics import current_limit_pct
 from v2g.grid.metering import Metering, MeteringRecord, Samples
@@ -33,6 +36,9 @@ class QualitySettings:
     pst_limit: float = 0.35
     plt_limit: float = 0.25
     voltage_window_pu: tuple[float, float] = (0.88, 1.10)
+
+
+_FIGURES = tuple(name for name in QualityReport.__struct_fields__ if name in MeteringRecord.__dataclass_fields__)
 
 
 class Quality:
@@ -120,20 +126,19 @@ class Quality:
         )
 
     def report(self, not_measured: str = "") -> QualityReport:
-        record = self._newest
-        common = {
-            "not_measured": not_measured,
-            "pst": self._flicker.pst,
-            "plt": self._flicker.plt,
-            "highest_harmonic": self.highest_harmonic,
-            "sample_rate_hz": self._rate_hz,
-            "active": tuple(watch.name for watch in self._watches() if watch.active),
-        }
-        if record is None:
-            return QualityReport(as_of_s=0.0, **common)
-        figures = asdict(record)
-        del figures["frequency_at_s"]
-        return QualityReport(as_of_s=figures.pop("at_s"), **figures, **common)
+        report = QualityReport(
+            as_of_s=0.0,
+            not_measured=not_measured,
+            pst=self._flicker.pst,
+            plt=self._flicker.plt,
+            highest_harmonic=self.highest_harmonic,
+            sample_rate_hz=self._rate_hz,
+            active=tuple(watch.name for watch in self._watches() if watch.active),
+        )
+        if self._newest is None:
+            return report
+        figures = {name: getattr(self._newest, name) for name in _FIGURES}
+        return msgspec.structs.replace(report, as_of_s=self._newest.at_s, **figures)
 
     def _new_metering(self, sample_rate_hz: int) -> Metering:
         s = self._settings

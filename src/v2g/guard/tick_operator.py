@@ -180,8 +180,8 @@ class Operator:
                 respond(
                     self._reply(
                         False,
-                        f"EVSE {command.evse_id} has no voltage channels of its own: set its inverter.voltage_channels, "
-                        "or measure at the feeder",
+                        f"EVSE {command.evse_id} has no voltage channels of its own: set inverter.voltage_channels, or "
+                        "measure at the feeder",
                     )
                 )
                 return
@@ -243,9 +243,7 @@ class Operator:
         settings = self._guard.settings
         protection = settings.protection
         profile = "" if protection is None else protection.grid.profile
-        self._events.event(
-            "warning", "SETTINGS_ADOPTED", f"settings {profile}", digest=settings.digest, by=reading.by
-        )
+        self._events.event("warning", "SETTINGS_ADOPTED", f"settings {profile}", digest=settings.digest, by=reading.by)
         reading.respond(self._reply(True, f"settings {profile} are in force, digest {settings.digest}"))
 
 

@@ -301,10 +301,10 @@ def test_a_healthy_voltage_without_a_frequency_trips_after_50_ms() -> None:
     logic = TripLogic(TRIPS, TIMING)
     assert logic.step(1.00, NORMAL, None) is None
     assert logic.picked_up == (NO_FREQUENCY,)
-    assert logic.step(1.05, NORMAL, None) is None
-    trip = logic.step(1.06, NORMAL, None)
+    assert logic.step(1.049, NORMAL, None) is None
+    trip = logic.step(1.051, NORMAL, None)
     assert trip is not None
-    assert (trip.element, trip.quantity, trip.value, trip.threshold) == (NO_FREQUENCY, "frequency", 1.0, 0.5)
+    assert (trip.element, trip.quantity, trip.value, trip.threshold) == (NO_FREQUENCY, "voltage", 1.0, 0.5)
     assert "check the bus voltage channels" in trip.remedy
 
 
@@ -321,7 +321,7 @@ def test_the_unknown_frequency_element_starts_over(v_pu: tuple[float, float, flo
 def test_a_breaker_may_be_slow_where_times_count_to_the_command() -> None:
     trips = european(Measured.FREQUENCY, Side.OVER, 51.5, 0.1)
     TripLogic(trips, tick_timing(0.2, 50.0))
-    with pytest.raises(SettingsError, match="must open within 0.0"):
+    with pytest.raises(SettingsError, match=r"must open within 0\.045 s"):
         TripLogic(european(Measured.FREQUENCY, Side.OVER, 51.5, 0.16, Timing.CLEARING), tick_timing(0.2, 50.0))
 
 
@@ -336,3 +336,13 @@ def test_samples_may_not_be_older_than_an_operate_time_leaves_room_for() -> None
     assert timing.max_age_s(trips) == pytest.approx(max(MIN_INTENTIONAL_DELAY_S, 0.1 - 0.06 - 0.01))
     with pytest.raises(SettingsError, match="E; set at most that"):
         require_young_samples(timing, trips, 0.04)
+
+
+def test_a_clock_that_went_back_starts_the_timer_over() -> None:
+    logic = TripLogic(only(TRIPS, "OV1"), TIMING)
+    delay_s = TIMING.intentional_delay_s(TRIPS.element("OV1"))
+    logic.step(100.0, (1.15, 1.0, 1.0), 60.0)
+    assert logic.step(50.0, (1.15, 1.0, 1.0), 60.0) is None
+    trip = logic.step(50.0 + delay_s + 1e-6, (1.15, 1.0, 1.0), 60.0)
+    assert trip is not None
+    assert trip.picked_up_at_s == 50.0

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Breaker:
     """One pair of contacts. Times are those of the caller's clock, s.
 
-    An opening once begun is completed; a closing whose command is withdrawn before the contact has moved does not happen.
+    An opening once begun is completed; a closing whose command is withdrawn before the contact has moved does not
+    happen.
     """
 
     opening_time_s: float

@@ -13,7 +13,8 @@ import msgspec
 from v2g.replay.stimulus import Case, ReplayError, Segment
 
 COLUMNS = (
-    "id", "family", "category", "nominal_hz", "settings", "stimulus", "ref_segment", "expect", "element", "tmin_s", "tmax_s",
+    "id", "family", "category", "nominal_hz", "settings", "stimulus", "ref_segment", "expect", "element",
+    "tmin_s", "tmax_s",
 )  # fmt: skip
 """Each must be there; ``provenance`` and ``note`` may."""
 EXPECTATIONS = ("TRIP", "NO_TRIP", "CLOSE", "NO_CLOSE")
@@ -172,7 +173,9 @@ def _segment(row: _Row, number: int, entry: Any) -> Segment:
     try:
         segment = msgspec.convert(given, Segment)
     except msgspec.ValidationError as error:
-        raise wrong(str(error), "d in s, v three p.u., f in Hz, r in Hz/s, ph three degrees, h order to share") from None
+        raise wrong(
+            str(error), "d in s, v three p.u., f in Hz, r in Hz/s, ph three degrees, h order to share"
+        ) from None
     if not 0.0 < segment.d <= LONGEST_S:
         raise wrong(f"d {segment.d:g} s", f"it is above 0 and at most {LONGEST_S:g}")
     if not all(0.0 <= v <= _V_MAX_PU for v in segment.v):

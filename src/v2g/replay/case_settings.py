@@ -55,9 +55,7 @@ def _settings_of(case: Case) -> GridSettings:
     if "es" in form:
         return _resolve(case, "ieee1547-III", enter_service=_enter_service(form["es"]))
     if "sync" in form:
-        return _resolve(
-            case, "ieee1547-III", enter_service={"delay_s": 0.0}, rated_kva=float(form["sync"]["kva"])
-        )
+        return _resolve(case, "ieee1547-III", enter_service={"delay_s": 0.0}, rated_kva=float(form["sync"]["kva"]))
     name = form["profile"]
     category = case.category if case.category in ("I", "II", "III") else "III"
     if name == "ui":
@@ -68,7 +66,9 @@ def _settings_of(case: Case) -> GridSettings:
         changes = form.get("override", {})
         settings = _resolve(case, PROFILES[name], trips={element: _change(changes[element]) for element in changes})
     else:
-        raise ReplayError(f"case {case.id}: no profile {name!r}; known are {', '.join(PROFILES)}, widest_II, widest_III, ui")
+        raise ReplayError(
+            f"case {case.id}: no profile {name!r}; known are {', '.join(PROFILES)}, widest_II, widest_III, ui"
+        )
     if form.get("disable_other"):
         settings = profiles.only(settings, tuple(form.get("override", {})))
     return settings

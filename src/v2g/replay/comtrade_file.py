@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from v2g.replay.record import MAX_BYTES, ReadOptions, Record, nominal_frequency, pre_fault_voltage, require_rate
 from v2g.grid.estimation import SAMPLE_RATE_MIN_HZ
+from v2g.replay.record import (
+    MAX_BYTES,
+    SHORTEST_S,
+    ReadOptions,
+    Record,
+    nominal_frequency,
+    pre_fault_voltage,
+    require_rate,
+)
 from v2g.replay.stimulus import ReplayError, Samples
 from v2g.replay.synthesis import SampledRecord
 
@@ -20,7 +30,6 @@ _ENCODINGS = ("utf-8", "gb18030", "latin-1")
 _UNITS = {"V": 1.0, "KV": 1e3, "MV": 1e6}
 _PHASE_NAMES = ({"A", "L1", "1", "R", "AN"}, {"B", "L2", "2", "S", "BN"}, {"C", "L3", "3", "T", "CN"})
 _NAME = re.compile(r"(?:^|[^A-Za-z])[UV]_?(?:L)?([ABCabc123])N?$", re.I)
-_SHORTEST_S = 0.1
 
 
 def read_comtrade(path: Path, options: ReadOptions) -> tuple[Record, ...]:
@@ -32,24 +41,28 @@ def read_comtrade(path: Path, options: ReadOptions) -> tuple[Record, ...]:
     volts, scaled = _volts(path, recorded, channels)
     remarks = [f"voltages are the channels {', '.join(names)}", *scaled]
     records: list[Record] = []
-    first = 0
+    first, begins_s = 0, 0.0
     for number, (rate_hz, last) in enumerate(_sections(path, recorded), start=1):
         part = volts[first:last]
         first = last
+        offset_s, begins_s = begins_s, begins_s + (len(part) / rate_hz if rate_hz > 0.0 else 0.0)
         label = f"section {number}"
-        if rate_hz < SAMPLE_RATE_MIN_HZ or len(part) < _SHORTEST_S * rate_hz:
-            remarks.append(f"{label} is left out: {len(part)} samples at {rate_hz:g} Hz are not enough to estimate from")
+        if rate_hz < SAMPLE_RATE_MIN_HZ or len(part) < SHORTEST_S * rate_hz:
+            remarks.append(
+                f"{label} is left out: {len(part)} samples at {rate_hz:g} Hz are not enough to estimate from"
+            )
             continue
-        records.append(_record(f"{path}, {label}", label, part, rate_hz, recorded, options))
+        records.append(replace(_record(f"{path}, {label}", label, part, rate_hz, recorded, options), offset_s=offset_s))
     if not records:
         raise ReplayError(
-            f"{path}: no section of at least {_SHORTEST_S:g} s with {SAMPLE_RATE_MIN_HZ} samples a second or more; "
+            f"{path}: no section of at least {SHORTEST_S:g} s with {SAMPLE_RATE_MIN_HZ} samples a second or more; "
             "export the record with a higher rate"
         )
     return tuple(
-        Record(
-            stimulus=record.stimulus,
+        replace(
+            record,
             label=record.label if len(records) > 1 else "",
+            begins=recorded.start_timestamp + timedelta(seconds=record.offset_s),
             remarks=(*remarks, *record.remarks),
         )
         for record in records
@@ -146,7 +159,8 @@ def _is_voltage_of(channel: Any, phase: int) -> bool:
 
 def _volts(path: Path, recorded: Any, channels: list[int]) -> tuple[Samples, list[str]]:
     """Primary volts where the file states a ratio, and what was done."""
-    columns, remarks = [], []
+    columns: list[Samples] = []
+    remarks: list[str] = []
     for at in channels:
         channel = recorded.cfg.analog_channels[at]
         factor = _UNITS.get(channel.uu.strip().upper())
@@ -176,9 +190,7 @@ def _sections(path: Path, recorded: Any) -> list[tuple[float, int]]:
     return [(1.0 / period_s, len(times_s))]
 
 
-def _record(
-    where: str, label: str, volts: Samples, rate_hz: float, recorded: Any, options: ReadOptions
-) -> Record:
+def _record(where: str, label: str, volts: Samples, rate_hz: float, recorded: Any, options: ReadOptions) -> Record:
     require_rate(where, rate_hz)
     remarks: list[str] = []
     nominal_hz = options.nominal_frequency_hz or (recorded.frequency if recorded.frequency in (50.0, 60.0) else None)

@@ -48,8 +48,10 @@ def read_csv(path: Path, options: ReadOptions) -> Record:
     columns = _voltage_columns(path, header, options)
     unit = _unit(path, [header[column] for column in columns])
     wanted = [time_column, *columns] + ([] if frequency_column is None else [frequency_column])
-    values, begins = _values(path, header, wanted, frequency_column is not None)
+    values, begins, missing = _values(path, header, wanted, frequency_column is not None)
     remarks = [f"voltages are {', '.join(header[column] for column in columns)}"]
+    if missing:
+        remarks.append(f"{missing} rows hold nothing and are bridged by a straight line")
     if frequency_column is None:
         return _samples(path, values, unit, options, remarks)
     return _slow(path, values, unit, options, remarks, begins)
@@ -70,23 +72,25 @@ def _voltage_columns(path: Path, header: list[str], options: ReadOptions) -> lis
 def _unit(path: Path, names: list[str]) -> str:
     units = {name.lower().rsplit("_", 1)[-1] for name in names}
     if len(units) != 1 or not units <= {"pu", "v", "kv"}:
-        raise ReplayError(
-            f"{path}, line 1: {', '.join(names)} do not say one unit; let them end in _pu, _v or _kv"
-        )
+        raise ReplayError(f"{path}, line 1: {', '.join(names)} do not say one unit; let them end in _pu, _v or _kv")
     return units.pop()
 
 
-def _values(
-    path: Path, header: list[str], wanted: list[int], slow: bool
-) -> tuple[Samples, datetime | None]:
+def _values(path: Path, header: list[str], wanted: list[int], slow: bool) -> tuple[Samples, datetime | None, int]:
+    """The wanted columns, the clock time of the first row, and how many rows of a slow record held nothing."""
     rows: list[list[float]] = []
     lines: list[int] = []
+    missing = 0
     begins: datetime | None = None
     stamp = next((at for at, name in enumerate(header) if name.lower().startswith("timestamp")), None)
     for line, row in numbered_rows(path):
         if len(row) != len(header):
             raise ReplayError(f"{path}, line {line}: {len(row)} fields, the header has {len(header)}; complete the row")
-        numbers = [_number(path, line, header[at], row[at], slow and at == wanted[-1]) for at in wanted]
+        empty = slow and all(_is_missing(row[at]) for at in wanted[1:])
+        numbers = [_number(path, line, header[at], row[at], empty or (slow and at == wanted[-1])) for at in wanted]
+        if empty:
+            missing += 1
+            continue
         if rows and numbers[0] <= rows[-1][0]:
             raise ReplayError(
                 f"{path}, line {line}: t_s {numbers[0]:g} does not come after {rows[-1][0]:g}; sort the rows by time"
@@ -99,11 +103,15 @@ def _values(
         raise ReplayError(f"{path}: {len(rows)} rows; an event needs at least {_SMALLEST_ROWS}")
     values = np.array(rows)
     _require_even(path, values[:, 0], lines, slow)
-    return values, begins
+    return values, begins, missing
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().lower() in ("", "nan")
 
 
 def _number(path: Path, line: int, name: str, text: str, may_be_missing: bool) -> float:
-    if may_be_missing and not text.strip():
+    if may_be_missing and _is_missing(text):
         return math.nan
     try:
         value = float(text)
@@ -161,7 +169,11 @@ def _samples(path: Path, values: Samples, unit: str, options: ReadOptions, remar
             remarks.append(said)
         else:
             nominal_v = options.nominal_voltage_v
-    return Record(stimulus=SampledRecord(volts, rate_hz, nominal_hz, nominal_v), remarks=tuple(remarks))
+    return Record(
+        stimulus=SampledRecord(volts, rate_hz, nominal_hz, nominal_v),
+        offset_s=float(values[0, 0]),
+        remarks=tuple(remarks),
+    )
 
 
 def _slow(
@@ -178,7 +190,9 @@ def _slow(
         v = v * (1000.0 if unit == "kv" else 1.0)
         if nominal_v is None:
             nominal_v = float(np.median(v[0]))
-            remarks.append(f"nominal voltage {nominal_v:.4g} V, that of the first row; --nominal-voltage states another")
+            remarks.append(
+                f"nominal voltage {nominal_v:.4g} V, that of the first row; --nominal-voltage states another"
+            )
         if not nominal_v > 0.0:
             raise ReplayError(f"{path}: the first row has no voltage to take as nominal; state --nominal-voltage")
         v = v / nominal_v
@@ -196,12 +210,13 @@ def _slow(
         remarks.append(f"nominal frequency {nominal_hz:g} Hz, the nearer to the median of the rows")
     step_s = float(np.median(np.diff(values[:, 0])))
     remarks.append(
-        f"a slow record, a row every {step_s:g} s: waveforms are made again with straight lines between rows, so nothing "
-        f"faster than that is in them; below {FREQUENCY_FLOOR_PU:g} p.u. a phase is noise of the recorded RMS, whatever "
-        "frequency the record prints"
+        f"a slow record, a row every {step_s:g} s: waveforms are made again with straight lines between rows, so "
+        f"nothing faster than that is in them; below {FREQUENCY_FLOOR_PU:g} p.u. a phase is noise of the recorded "
+        "RMS, whatever frequency the record prints"
     )
     return Record(
         stimulus=SlowRecord(values[:, 0], hz, v, nominal_hz, nominal_v),
         begins=begins,
+        offset_s=float(values[0, 0]),
         remarks=tuple(remarks),
     )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from v2g.grid.estimation import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ
-from v2g.replay.stimulus import ReplayError, Samples, Stimulus
+from v2g.replay.stimulus import ReplayError, Samples
+from v2g.replay.synthesis import SampledRecord, SlowRecord
 
 MAX_BYTES = 512 << 20
 NOMINAL_HZ = (50.0, 60.0)
+SHORTEST_S = 0.1
 _LOOK_AT_S = 0.2
 _PRE_FAULT_CYCLES = 2
 
@@ -23,11 +25,31 @@ _PRE_FAULT_CYCLES = 2
 class Record:
     """``label``: which part of the file; empty where it has only one. ``begins``: the clock time of its first row."""
 
-    stimulus: Stimulus
+    stimulus: SampledRecord | SlowRecord
     label: str = ""
     begins: datetime | None = None
+    offset_s: float = 0.0
+    """Of the stimulus's start, in the file's own time."""
     remarks: tuple[str, ...] = ()
     """What was assumed, in words; people must see it."""
+
+    def cut(self, from_s: float | None, to_s: float | None) -> Record:
+        """The part between two times of the file. Raises :class:`~v2g.replay.stimulus.ReplayError` for an empty one."""
+        start_s = self.offset_s if from_s is None else max(from_s, self.offset_s)
+        end_s = self.offset_s + self.stimulus.duration_s
+        end_s = end_s if to_s is None else min(to_s, end_s)
+        if end_s - start_s < SHORTEST_S:
+            raise ReplayError(
+                f"{start_s:g} to {end_s:g} s holds less than {SHORTEST_S:g} s of the record, which lasts from "
+                f"{self.offset_s:g} to {self.offset_s + self.stimulus.duration_s:g} s; widen --from and --to"
+            )
+        skipped_s = start_s - self.offset_s
+        return replace(
+            self,
+            stimulus=self.stimulus.cut(skipped_s, end_s - start_s),
+            begins=None if self.begins is None else self.begins + timedelta(seconds=skipped_s),
+            offset_s=start_s,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ import numpy as np
 from v2g.grid.estimation import Estimate, EstimationError, Estimator, Validity
 from v2g.grid.protection import GridEvent, Inputs, Protection, ProtectionSettings
 from v2g.grid.settings import SettingsError
-from v2g.grid.trip import BATCH_S, TICK_PERIOD_S, Trip
+from v2g.grid.trip import TICK_PERIOD_S, Trip
 from v2g.guard.latch import LatchedTrip, LatchStore, TripLatch
 from v2g.replay.breaker import Breaker
 from v2g.replay.case_settings import protection_settings, settings_of
@@ -72,8 +72,9 @@ def run(
 ) -> Outcome:
     """``in_service``: begin with a closed breaker (the enter-service criteria count as fulfilled); otherwise open.
 
-    The first three cycles only fill the estimator's window and are not judged. ``until_open``: stop when the breaker has
-    opened on a trip. Raises :class:`~v2g.replay.stimulus.ReplayError` for a stimulus or settings that the guard refuses.
+    The first three cycles only fill the estimator's window and are not judged. ``until_open``: stop when the breaker
+    has opened on a trip. Raises :class:`~v2g.replay.stimulus.ReplayError` for a stimulus or settings that the guard
+    refuses.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="v2g-replay-") as place:
@@ -134,9 +135,7 @@ class _Run:
         latch: TripLatch,
     ) -> None:
         self._stimulus = stimulus
-        self._estimator = Estimator(
-            stimulus.sample_rate_hz, stimulus.nominal_frequency_hz, stimulus.nominal_voltage_v
-        )
+        self._estimator = Estimator(stimulus.sample_rate_hz, stimulus.nominal_frequency_hz, stimulus.nominal_voltage_v)
         self._protection = _in_service(settings, draw) if in_service else Protection(settings, draw)
         self._breaker = Breaker(settings.opening_time_s, closing_time_s, closed=in_service)
         self._latch = latch
@@ -170,7 +169,7 @@ class _Run:
             if index < self._estimator.window_samples:
                 continue
             judged_from_s = self._as_of_s
-            self._measure(rows, batch_s)
+            self._measure(rows, batch_s, closed)
             verdict = self._protection.step(
                 now_s,
                 Inputs(
@@ -212,8 +211,10 @@ class _Run:
             steps=tuple(steps),
         )
 
-    def _measure(self, rows: Samples, as_of_s: float) -> None:
-        estimate = self._estimator.estimate(rows[:, V_BUS], rows[:, I_TR], rows[:, I_V2G])
+    def _measure(self, rows: Samples, as_of_s: float, closed: bool) -> None:
+        estimate = self._estimator.estimate(
+            rows[:, V_BUS], rows[:, I_TR], rows[:, I_V2G], rows[:, V_INV], inverter_frequency=not closed
+        )
         if estimate.validity is Validity.VALID:
             self._estimate, self._as_of_s = estimate, as_of_s
         elif as_of_s - self._as_of_s > MAX_AGE_S:

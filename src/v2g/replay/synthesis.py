@@ -1,5 +1,5 @@
-"""Waveforms from descriptions: segments of a case, and slow records of RMS and frequency. In blocks, so that an event of
-any length takes the memory of one block."""
+"""Waveforms from descriptions: segments of a case, and slow records of RMS and frequency. In blocks, so that an event
+of any length takes the memory of one block."""
 
 from __future__ import annotations
 
@@ -151,6 +151,16 @@ class SlowRecord:
     def __post_init__(self) -> None:
         self.duration_s = float(self.times_s[-1] - self.times_s[0])
 
+    def cut(self, skip_s: float, length_s: float) -> SlowRecord:
+        begin_s = self.times_s[0] + skip_s
+        inside = (self.times_s > begin_s) & (self.times_s < begin_s + length_s)
+        times_s = np.concatenate(([begin_s], self.times_s[inside], [begin_s + length_s]))
+        v_pu = np.stack([np.interp(times_s, self.times_s, self.v_pu[:, phase]) for phase in range(3)], axis=1)
+        frequency_hz = np.interp(times_s, self.times_s, self.frequency_hz)
+        return SlowRecord(
+            times_s, frequency_hz, v_pu, self.nominal_frequency_hz, self.nominal_voltage_v, self.sample_rate_hz
+        )
+
     def blocks(self, n: int) -> Iterator[tuple[Samples, bool]]:
         noise = np.random.default_rng(self.seed)
         angle = np.radians(np.array(PHASE_DEG))
@@ -162,9 +172,7 @@ class SlowRecord:
             angles = turned[:, None] + angle
             angle = np.remainder(angles[-1], _TAU)
             v_pu = np.stack([np.interp(times_s, self.times_s, self.v_pu[:, phase]) for phase in range(3)], axis=1)
-            wave = np.where(
-                v_pu < FREQUENCY_FLOOR_PU, noise.standard_normal(angles.shape), _SQRT2 * np.sin(angles)
-            )
+            wave = np.where(v_pu < FREQUENCY_FLOOR_PU, noise.standard_normal(angles.shape), _SQRT2 * np.sin(angles))
             rows = np.zeros((len(wave), len(CHANNELS)))
             rows[:, V_BUS] = wave * v_pu * self.nominal_voltage_v
             yield rows, True
@@ -183,6 +191,12 @@ class SampledRecord:
 
     def __post_init__(self) -> None:
         self.duration_s = len(self.volts) / self.sample_rate_hz
+
+    def cut(self, skip_s: float, length_s: float) -> SampledRecord:
+        first, last = round(skip_s * self.sample_rate_hz), round((skip_s + length_s) * self.sample_rate_hz)
+        return SampledRecord(
+            self.volts[first:last], self.sample_rate_hz, self.nominal_frequency_hz, self.nominal_voltage_v
+        )
 
     def blocks(self, n: int) -> Iterator[tuple[Samples, bool]]:
         for start in range(0, len(self.volts), n):

@@ -18,14 +18,13 @@ _DEFAULT_PROFILE = "ieee1547-III"
 _DEFAULT_HZ = 60.0
 
 
-class _Channels(click.ParamType[tuple[str, str, str]]):
-    name = "a,b,c"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str, str]:
-        parts = [part.strip() for part in str(value).split(",")]
-        if len(parts) != 3 or not all(parts):
-            self.fail("three channels, separated by commas: those of phases a, b and c", param, ctx)
-        return parts[0], parts[1], parts[2]
+def _three(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, str, str] | None:
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if len(parts) != 3 or not all(parts):
+        raise click.BadParameter("three channels, separated by commas: those of phases a, b and c")
+    return parts[0], parts[1], parts[2]
 
 
 @click.group()
@@ -39,7 +38,7 @@ def replay() -> None:
 @click.option("--voltage-only", is_flag=True, help="Only the profile's voltage elements, at the record's frequency.")
 @click.option("--case", "chosen", multiple=True, metavar="ID", help="Only this case of a case file (repeatable).")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture here.")
-@click.option("--channels", type=_Channels(), help="The channels of phases a, b and c.")
+@click.option("--channels", callback=_three, metavar="A,B,C", help="The channels of phases a, b and c.")
 @click.option("--nominal-voltage", type=click.FloatRange(min=0, min_open=True), help="Line to neutral, V.")
 @click.option("--nominal-frequency", type=click.Choice(["50", "60"]), help="Hz.")
 @click.option(

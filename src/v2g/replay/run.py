@@ -174,6 +174,7 @@ class _Run:
                 now_s,
                 Inputs(
                     estimate=self._estimate,
+                    as_of_s=None if self._estimate is None else self._as_of_s,
                     judged_from_s=judged_from_s if math.isfinite(judged_from_s) else None,
                     breaker_closed=closed,
                     mains_present=feed.mains_present,
@@ -233,6 +234,7 @@ def _in_service(settings: ProtectionSettings, draw: Callable[[], float]) -> Prot
             now_s,
             Inputs(
                 estimate=_nominal(grid.nominal_frequency_hz, closed),
+                as_of_s=now_s,
                 judged_from_s=now_s - TICK_PERIOD_S,
                 breaker_closed=closed,
                 mains_present=True,

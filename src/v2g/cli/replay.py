@@ -240,9 +240,7 @@ def _as_json(
                 "breaker_closed": line.breaker_closed,
                 "operation": line.operation,
                 "waiting_for": line.waiting_for,
-                "events": [
-                    {"level": event.level, "code": event.code, "message": event.message} for event in line.events
-                ],
+                "notes": list(line.notes),
             }
             for line in told
         ],

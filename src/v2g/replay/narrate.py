@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from v2g.grid.protection import GridEvent
 from v2g.grid.settings import Operation
+from v2g.grid.trip import Trip
 from v2g.replay.run import Outcome, Step
 
 SHORT_S = 20.0
@@ -18,7 +18,7 @@ _V_MOVED_PU = 0.02
 _F_MOVED_HZ = 0.1
 _DIGITS = re.compile(r"[-+]?[\d.]+")
 _OPERATION = {
-    Operation.CONTINUOUS: "continuous operation",
+    Operation.CONTINUOUS: "",
     Operation.MANDATORY: "mandatory operation",
     Operation.PERMISSIVE: "permissive operation",
     Operation.MOMENTARY_CESSATION: "momentary cessation",
@@ -37,7 +37,8 @@ class Line:
     breaker_closed: bool
     operation: str
     waiting_for: str
-    events: tuple[GridEvent, ...]
+    notes: tuple[str, ...]
+    """What the guard and the breaker did in it."""
 
 
 def lines(outcome: Outcome, *, duration_s: float, begins: datetime | None = None, offset_s: float = 0.0) -> list[Line]:
@@ -48,12 +49,12 @@ def lines(outcome: Outcome, *, duration_s: float, begins: datetime | None = None
 def _lines(outcome: Outcome, pitch_s: float, begins: datetime | None, offset_s: float) -> Iterator[Line]:
     said: tuple[object, ...] | None = None
     shown: Step | None = None
-    events = list(outcome.events)
+    notes = _notes(outcome)
     for number, steps in groupby(outcome.steps, key=lambda step: int(step.t_s / pitch_s)):
         at_s, step = number * pitch_s, _last(steps)
         happened = []
-        while events and events[0][0] < at_s + pitch_s:
-            happened.append(events.pop(0)[1])
+        while notes and notes[0][0] < at_s + pitch_s:
+            happened.append(notes.pop(0)[1])
         state = _state(step)
         if state == said and not happened and shown is not None and not _moved(shown, step):
             continue
@@ -66,8 +67,24 @@ def _lines(outcome: Outcome, pitch_s: float, begins: datetime | None, offset_s: 
             breaker_closed=step.breaker_closed,
             operation=_OPERATION[Operation(step.operation)],
             waiting_for=step.waiting_for,
-            events=tuple(happened),
+            notes=tuple(happened),
         )
+
+
+def _notes(outcome: Outcome) -> list[tuple[float, str]]:
+    notes = [(at_s, f"{event.level.upper()} {event.code}: {event.message}") for at_s, event in outcome.events]
+    if outcome.trip is not None:
+        notes.append((outcome.trip.at_s, f"TRIP {_what(outcome.trip)}; breaker commanded open, latched"))
+    if outcome.opened_s is not None:
+        notes.append((outcome.opened_s, "the breaker's contact parts"))
+    return sorted(notes, key=lambda note: note[0])
+
+
+def _what(trip: Trip) -> str:
+    phase = f" of phase {trip.phase}" if trip.phase else ""
+    return (
+        f"{trip.element}: {trip.quantity}{phase} {trip.value:.4g} {trip.unit}, threshold {trip.threshold:g} {trip.unit}"
+    )
 
 
 def _last(steps: Iterator[Step]) -> Step:
@@ -97,14 +114,16 @@ def _moved(shown: Step, step: Step) -> bool:
 
 
 def text(line: Line) -> str:
-    """``12:33:22  0.941 0.928 0.933 pu  47.476 Hz  closed, continuous operation  ...``"""
+    """``12:33:22  0.941 0.928 0.933 pu  47.476 Hz  closed, mandatory operation`` and what was done, below it."""
     volts = " ".join(f"{v:.3f}" for v in line.v_pu)
     frequency = "no frequency" if line.frequency_hz is None else f"{line.frequency_hz:.3f} Hz"
-    state = f"closed, {line.operation}" if line.breaker_closed else "open"
+    state = "closed" if line.breaker_closed else "open"
+    if line.breaker_closed and line.operation:
+        state += f", {line.operation}"
     if line.waiting_for:
         state += f", waits: {line.waiting_for}"
-    events = "".join(f"\n    {event.level.upper()} {event.code}: {event.message}" for event in line.events)
-    return f"{line.clock or f'{line.t_s:8.2f} s'}  {volts} pu  {frequency:>12}  {state}{events}"
+    notes = "".join(f"\n    {note}" for note in line.notes)
+    return f"{line.clock or f'{line.t_s:8.2f} s'}  {volts} pu  {frequency:>12}  {state}{notes}"
 
 
 def verdict_text(outcome: Outcome, offset_s: float = 0.0) -> str:
@@ -114,14 +133,12 @@ def verdict_text(outcome: Outcome, offset_s: float = 0.0) -> str:
         if outcome.opened_s is None:
             return "No trip: the breaker stays closed."
         return f"No trip, and the breaker opens at {outcome.opened_s + offset_s:.3f} s."
-    phase = f" of phase {trip.phase}" if trip.phase else ""
     opened = (
         "the record ends before the contact parts"
         if outcome.opened_s is None
         else f"the contact parts at {outcome.opened_s + offset_s:.3f} s"
     )
     return (
-        f"TRIP on {trip.element}: {trip.quantity}{phase} {trip.value:.4g} {trip.unit}, threshold {trip.threshold:g} "
-        f"{trip.unit}, picked up at {trip.picked_up_at_s + offset_s:.3f} s, commanded at {trip.at_s + offset_s:.3f} s; "
+        f"TRIP {_what(trip)}, picked up at {trip.picked_up_at_s + offset_s:.3f} s, commanded at {trip.at_s + offset_s:.3f} s; "
         f"{opened}. The trip latches."
     )

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from v2g.grid.estimation import Estimate, EstimationError, Estimator, Validity
 from v2g.grid.protection import GridEvent, Inputs, Protection, ProtectionSettings
 from v2g.grid.settings import SettingsError
@@ -20,6 +18,7 @@ from v2g.grid.trip import TICK_PERIOD_S, Trip
 from v2g.guard.latch import LatchedTrip, LatchStore, TripLatch
 from v2g.replay.breaker import Breaker
 from v2g.replay.case_settings import protection_settings, settings_of
+from v2g.replay.feed import Feed
 from v2g.replay.stimulus import Case, ReplayError, Samples, Stimulus
 from v2g.replay.synthesis import I_TR, I_V2G, V_BUS, V_INV, CaseStimulus
 
@@ -28,7 +27,6 @@ TICK_OFFSET_S = 0.003
 """From a batch to the tick that judges it."""
 MAX_AGE_S = 0.03
 """Samples that cannot be estimated from are bridged for this long, then there is no measurement."""
-_BLOCK_S = 1.0
 _PRIMING_S = 1.0
 
 
@@ -86,44 +84,6 @@ def run(
         raise ReplayError(str(error)) from None
 
 
-class _Feed:
-    """The newest rows of a stimulus, with what depends on the breaker put in."""
-
-    def __init__(self, stimulus: Stimulus, window: int) -> None:
-        self._blocks = stimulus.blocks(max(1, round(_BLOCK_S * stimulus.sample_rate_hz)))
-        self._window = window
-        self._rows: Samples = np.zeros((0, V_INV.stop))
-        self._mains = np.zeros(0, bool)
-        self._begin = 0
-        """Index of the first row held."""
-        self._judged = 0
-
-    def upto(self, index: int, closed: bool) -> Samples | None:
-        """The ``window`` rows before ``index``; None when the stimulus has ended before."""
-        while self._begin + len(self._rows) < index:
-            block = next(self._blocks, None)
-            if block is None:
-                return None
-            rows, mains = block
-            keep = max(0, self._judged - self._window - self._begin)
-            self._rows = np.concatenate((self._rows[keep:], rows))
-            self._mains = np.concatenate((self._mains[keep:], np.full(len(rows), mains)))
-            self._begin += keep
-        fresh = self._rows[self._judged - self._begin : index - self._begin]
-        if closed:
-            fresh[:, V_INV] = fresh[:, V_BUS]
-        else:
-            fresh[:, I_TR] -= fresh[:, I_V2G]
-            fresh[:, I_V2G] = 0.0
-        self._judged = index
-        at = index - self._begin
-        return self._rows[max(0, at - self._window) : at]
-
-    @property
-    def mains_present(self) -> bool:
-        return bool(self._mains[self._judged - self._begin - 1])
-
-
 class _Run:
     def __init__(
         self,
@@ -145,7 +105,7 @@ class _Run:
 
     def run(self, count_from_s: float, keep_every: int, until_open: bool) -> Outcome:
         stimulus, breaker, rate_hz = self._stimulus, self._breaker, self._stimulus.sample_rate_hz
-        feed = _Feed(stimulus, self._estimator.window_samples)
+        feed = Feed(stimulus, self._estimator.window_samples)
         events: list[tuple[float, GridEvent]] = []
         steps: list[Step] = []
         trip: Trip | None = None
@@ -163,13 +123,12 @@ class _Run:
                     closed_s = breaker.closed_at_s
                 elif not closed and opened_s is None:
                     opened_s = breaker.opened_at_s
-            rows = feed.upto(index, closed)
-            if rows is None or (until_open and trip is not None and not closed):
+            if feed.take(index, closed) is None or (until_open and trip is not None and not closed):
                 break
             if index < self._estimator.window_samples:
                 continue
             judged_from_s = self._as_of_s
-            self._measure(rows, batch_s, closed)
+            self._measure(feed.window, batch_s, closed)
             verdict = self._protection.step(
                 now_s,
                 Inputs(

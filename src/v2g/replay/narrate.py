@@ -72,9 +72,10 @@ def _lines(outcome: Outcome, pitch_s: float, begins: datetime | None, offset_s: 
 
 
 def _notes(outcome: Outcome) -> list[tuple[float, str]]:
-    notes = [(at_s, f"{event.level.upper()} {event.code}: {event.message}") for at_s, event in outcome.events]
+    notes: list[tuple[float, str]] = []
     if outcome.trip is not None:
         notes.append((outcome.trip.at_s, f"TRIP {_what(outcome.trip)}; breaker commanded open, latched"))
+    notes += [(at_s, f"{event.level.upper()} {event.code}: {event.message}") for at_s, event in outcome.events]
     if outcome.opened_s is not None:
         notes.append((outcome.opened_s, "the breaker's contact parts"))
     return sorted(notes, key=lambda note: note[0])
@@ -82,9 +83,8 @@ def _notes(outcome: Outcome) -> list[tuple[float, str]]:
 
 def _what(trip: Trip) -> str:
     phase = f" of phase {trip.phase}" if trip.phase else ""
-    return (
-        f"{trip.element}: {trip.quantity}{phase} {trip.value:.4g} {trip.unit}, threshold {trip.threshold:g} {trip.unit}"
-    )
+    figures = f"{trip.value:.4g} {trip.unit}, threshold {trip.threshold:g} {trip.unit}" if trip.unit else "lost"
+    return f"{trip.element}: {trip.quantity}{phase} {figures}"
 
 
 def _last(steps: Iterator[Step]) -> Step:
@@ -139,6 +139,6 @@ def verdict_text(outcome: Outcome, offset_s: float = 0.0) -> str:
         else f"the contact parts at {outcome.opened_s + offset_s:.3f} s"
     )
     return (
-        f"TRIP {_what(trip)}, picked up at {trip.picked_up_at_s + offset_s:.3f} s, commanded at {trip.at_s + offset_s:.3f} s; "
-        f"{opened}. The trip latches."
+        f"TRIP {_what(trip)}, picked up at {trip.picked_up_at_s + offset_s:.3f} s, commanded at "
+        f"{trip.at_s + offset_s:.3f} s; {opened}. The trip latches."
     )

@@ -1,8 +1,8 @@
 """Plays a case in real time to a running ``v2g-guard tick``: waveforms into the buffer, and a breaker that obeys.
 
-Run ``python -m v2g.replay.player CASES ID --waveform PATH --breaker PATH``. It waits with a healthy grid until the guard has
-closed the breaker (enter-service and synchronisation cases: with a dead bus, until the guard runs), plays the case, and
-prints one JSON line with the times of the contact, counted from the case's reference segment.
+Run ``python -m v2g.replay.player CASES ID --waveform PATH --breaker PATH``. It waits with a healthy grid until the guard
+has closed the breaker (enter-service and synchronisation cases: with a dead bus, until the guard runs), plays the case,
+and prints one JSON line with the times of the contact, counted from the case's reference segment.
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ def _wait(case: Case, plant: Plant, player: _Player, dead_s: float) -> None:
         elif now_s - began_s > waits_s:
             break
     raise ReplayError(
-        f"case {case.id}: the guard has not closed the breaker within {waits_s:g} s of a healthy grid; is it running on "
-        "this waveform and breaker file, with a short enter-service delay and no trip latched?"
+        f"case {case.id}: the guard has not closed the breaker within {waits_s:g} s of a healthy grid; is it running "
+        "on this waveform and breaker file, with a short enter-service delay and no trip latched?"
     )
 
 

@@ -17,8 +17,8 @@ class ReplayError(ValueError):
 
 
 class Stimulus(Protocol):
-    """Samples at a fixed rate from ``0`` on. ``blocks(n)`` yields ``(samples[<= n, 12], mains_present)`` with the channels
-    of :data:`v2g.hardware.waveform.CHANNELS`, until it ends. What it says of currents and the inverter side holds while
+    """Samples at a fixed rate from ``0`` on. ``blocks(n)`` yields ``(samples[<= n, 12], mains_present)`` with the
+    channels of :data:`v2g.hardware.waveform.CHANNELS`, until it ends. What it says of currents and the inverter side holds while
     the breaker is closed and open, respectively; who plays it puts the breaker in."""
 
     sample_rate_hz: float

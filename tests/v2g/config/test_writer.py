@@ -96,7 +96,7 @@ def test_writers_wait_for_each_other(configure: Configure) -> None:
         "dispatch.min_soc_pct",
         "dispatch.setpoint_lease_s",
         "secc.charge_loop_timeout_s",
-        "grid.enter_service_delay_s",
+        "grid.enter_service.delay_s",
     ]
     threads = [threading.Thread(target=write_dropin, args=(config_dir, {path: 2})) for path in paths]
     for thread in threads:
@@ -105,4 +105,4 @@ def test_writers_wait_for_each_other(configure: Configure) -> None:
         thread.join()
     found = written(config_dir)
     assert (len(found["dispatch"]), len(found["secc"])) == (2, 1)
-    assert found["grid"] == {"enter_service_delay_s": 2}
+    assert found["grid"] == {"enter_service": {"delay_s": 2}}

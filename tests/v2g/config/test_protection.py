@@ -38,6 +38,14 @@ def test_without_a_word_category_iii_holds(config: Callable[..., Config]) -> Non
     assert grid_settings(config()) == profiles.resolve(nominal_frequency_hz=60.0, rated_kva=44.0)
 
 
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_profile_holds_with_the_defaults_of_breaker_and_samples(config: Callable[..., Config], name: str) -> None:
+    hz = 60 if name == "simulation" or name.startswith("ieee1547") else 50
+    named = config(f"grid: {{nominal_frequency_hz: {hz}, profile: {name}, confirm_unverified: true}}")
+    assert protection_settings(named).grid.profile == name
+    assert settings_digest(named) != UNSET_DIGEST
+
+
 def test_adjustments_reach_the_guard(config: Callable[..., Config]) -> None:
     settings = grid_settings(
         config(

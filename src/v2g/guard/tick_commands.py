@@ -4,13 +4,15 @@
 ``tick``'s own user and of root may command, by the kernel's word (SCM_CREDENTIALS): to be in the socket's group is not
 enough. The orchestrator asks for the role before it passes a command on.
 
-- ``reset_trip``: release the latch when enter-service conditions hold.
+Senders use :func:`send_command`.
+
+- ``reset_trip``: release the latch when enter-service conditions hold; refused with those that do not.
 - ``permit_service`` with ``enabled``: withdraw or give permit service; kept across restarts.
-- ``adopt_settings``: read the configuration again, take its grid, protection, relay and calibration sections, and answer
-  with their digest; on a mistake nothing changes. (The files are read on the background thread; ``tick`` answers when
-  it has adopted them, within a second.)
-- ``measure_phase`` with ``evse_id`` (empty: the feeder's channels): the mean angle of inverter side minus grid over the last
-  60 cycles, as measured, and how far single ones lay from it; refused while either side is dead.
+- ``adopt_settings``: read the configuration again, take its grid, protection, relay and calibration sections, and
+  answer with their digest; on a mistake nothing changes. (The files are read on the background thread; ``tick``
+  answers when it has adopted them, within a second.)
+- ``measure_phase`` with ``evse_id`` (empty: the feeder's channels): the mean angle of inverter side minus grid over
+  60 cycles, as measured, and how far single ones lay from it; refused while either side is dead. (Takes a second.)
 - ``test_relay`` with ``enabled``: open the breaker and watch the relay's feedback; ends by itself after ten minutes.
 """
 
@@ -22,8 +24,9 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,10 +37,13 @@ _UCRED = struct.Struct("3i")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_UCRED.size)
 
 
+CommandName = Literal["reset_trip", "permit_service", "adopt_settings", "measure_phase", "test_relay"]
+
+
 class TickCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``by`` names who commands; control characters and what exceeds 64 characters are cut."""
 
-    command: Literal["reset_trip", "permit_service", "adopt_settings", "measure_phase", "test_relay"]
+    command: CommandName
     by: str = ""
     enabled: bool = True
     evse_id: str = ""
@@ -51,6 +57,11 @@ class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     angle_deg: tuple[float, float, float] | None = None
     spread_deg: float = 0.0
+
+
+Respond = Callable[[CommandReply], None]
+"""Sends the answer to who asked, now or later; nothing raises when he is gone."""
+Handle = Callable[[TickCommand, Respond], None]
 
 
 class CommandError(Exception):
@@ -81,8 +92,8 @@ class CommandSocket:
             ) from error
         self._decoder = msgspec.json.Decoder(TickCommand)
 
-    def poll(self, handle: Callable[[TickCommand], CommandReply]) -> None:
-        """Take what has arrived (a few a call) and answer it. Nothing that arrives raises."""
+    def poll(self, handle: Handle) -> None:
+        """Take what has arrived (a few a call) and hand it on with the way to answer. Nothing that arrives raises."""
         for _ in range(MAX_COMMANDS_A_TICK):
             try:
                 data, ancillary, _, sender = self._socket.recvmsg(MAX_DATAGRAM_BYTES + 1, _ANCILLARY_BYTES)
@@ -90,33 +101,40 @@ class CommandSocket:
                 return
             uid = _uid(ancillary)
             if uid not in self._uids:
-                reply = CommandReply(accepted=False, message=f"user {uid} may not command v2g-guard tick")
+                refusal = f"user {uid} may not command v2g-guard tick"
             elif len(data) > MAX_DATAGRAM_BYTES:
-                reply = CommandReply(accepted=False, message=f"more than {MAX_DATAGRAM_BYTES} bytes")
+                refusal = f"more than {MAX_DATAGRAM_BYTES} bytes"
             else:
                 try:
                     command = self._decoder.decode(data)
                 except ValueError as error:
-                    reply = CommandReply(accepted=False, message=f"not understood: {error}")
+                    refusal = f"not understood: {error}"
                 else:
-                    reply = handle(msgspec.structs.replace(command, by=_clean(command.by)))
-            if sender:
-                with contextlib.suppress(OSError):
-                    self._socket.sendto(msgspec.json.encode(reply), sender)
+                    handle(msgspec.structs.replace(command, by=_clean(command.by)), partial(self._respond, sender))
+                    continue
+            self._respond(sender, CommandReply(accepted=False, message=refusal))
 
     def close(self) -> None:
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
+    def _respond(self, sender: Any, reply: CommandReply) -> None:
+        if sender:
+            with contextlib.suppress(OSError):
+                self._socket.sendto(msgspec.json.encode(reply), sender)
+
 
 _counter = itertools.count()
 
 
-def send_reset_trip(path: Path, by: str, timeout_s: float = 1.0) -> CommandReply:
-    """Ask the ``tick`` behind ``path`` to release its trip latch; waits at most ``timeout_s`` for the answer.
+def send_command(
+    path: Path, command: CommandName, by: str, *, enabled: bool = True, evse_id: str = "", timeout_s: float = 3.0
+) -> CommandReply:
+    """Command the ``tick`` behind ``path``; waits at most ``timeout_s`` for the answer.
 
     Blocks: call it in a thread from asyncio. Raises :class:`CommandError` when nobody listens or answers.
     """
+    request = TickCommand(command=command, by=_clean(by), enabled=enabled, evse_id=evse_id)
     own = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
         client.settimeout(timeout_s)
@@ -125,7 +143,7 @@ def send_reset_trip(path: Path, by: str, timeout_s: float = 1.0) -> CommandReply
             client.bind(os.fspath(own))
             # Root may ask a tick that runs as another user.
             own.chmod(0o660)
-            client.sendto(msgspec.json.encode(TickCommand(command="reset_trip", by=_clean(by))), os.fspath(path))
+            client.sendto(msgspec.json.encode(request), os.fspath(path))
             return msgspec.json.decode(client.recv(MAX_DATAGRAM_BYTES), type=CommandReply)
         except TimeoutError as error:
             raise CommandError(f"v2g-guard tick did not answer on {path} within {timeout_s:g} s") from error

@@ -180,9 +180,9 @@ def main() -> int:
         "",
         "## Fault records",
         "",
-        "Two 220 kV stations at 50 Hz, by the voltage elements of IEEE 1547-2018 alone, nominal 127.017 kV; its frequency "
-        "elements are not scaled. In ygz seg0 only phase a is dead, from the fault on; in seg2 phase a is low at first and "
-        "all three are dead after the reclose.",
+        "Two 220 kV stations at 50 Hz, by the voltage elements of IEEE 1547-2018 alone, nominal 127.017 kV; its "
+        "frequency elements are not scaled. In ygz seg0 only phase a is dead, from the fault on; in seg2 phase a is "
+        "low at first and all three are dead after the reclose.",
         "",
         *faults(),
     ]

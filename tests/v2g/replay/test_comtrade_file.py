@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 import struct
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from v2g.replay.comtrade_file import read_comtrade
 from v2g.replay.csv_file import read_csv
@@ -151,6 +155,25 @@ def test_the_data_file_may_be_named_instead_and_names_may_be_upper_case(tmp_path
     shutil.move(path, tmp_path / "event.CFG")
     shutil.move(path.with_suffix(".dat"), tmp_path / "event.DAT")
     assert len(read_comtrade(tmp_path / "event.CFG", PLAIN)) == 1
+
+
+def test_the_single_file_form_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, three("U"), VOLTS / 0.02, kind="ASCII")
+    parts = [("CFG", path.read_text()), ("INF", ""), ("HDR", ""), ("DAT ASCII", path.with_suffix(".dat").read_text())]
+    single = tmp_path / "event.cff"
+    single.write_text("".join(f"--- file type: {kind} ---\n{content}" for kind, content in parts))
+    assert volts(single) == pytest.approx(VOLTS, abs=0.011)
+
+
+@given(content=st.binary(max_size=400), at=st.integers(0, 400))
+@settings(max_examples=40, deadline=None)
+def test_whatever_a_configuration_file_holds_only_a_declared_error_comes_out(content: bytes, at: int) -> None:
+    with TemporaryDirectory() as place:
+        path = write(Path(place), three(), VOLTS / 0.02)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:at] + content + whole[at + len(content) :])
+        with contextlib.suppress(ReplayError):
+            read_comtrade(path, PLAIN)
 
 
 def test_the_recorded_file_holds_what_its_csv_holds(shared_data: Path) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from v2g.replay.csv_file import read_csv
 from v2g.replay.record import ReadOptions
@@ -139,6 +143,16 @@ def test_a_broken_file_names_line_and_remedy(write: Write, text: str, said: str)
         read_csv(path, PLAIN)
     assert str(raised.value).startswith(str(path))
     assert said in str(raised.value)
+
+
+@given(text=st.text(alphabet='0123456789.,-+eainvtfspu_hz\n "', max_size=200), slow=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_whatever_a_file_holds_only_a_declared_error_comes_out(text: str, slow: bool) -> None:
+    with TemporaryDirectory() as place:
+        path = Path(place) / "event.csv"
+        path.write_text((SLOW if slow else "t_s,va_pu,vb_pu,vc_pu\n") + "0,1,1,1\n" + text)
+        with contextlib.suppress(ReplayError):
+            read_csv(path, PLAIN)
 
 
 def test_the_iberian_record_is_read(shared_data: Path) -> None:

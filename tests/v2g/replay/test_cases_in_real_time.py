@@ -15,8 +15,7 @@ import yaml
 from v2g.clock import SystemClock
 from v2g.guard.status_block import StatusReader
 from v2g.replay.case_file import read_cases
-from v2g.replay.case_settings import PROFILES
-from v2g.replay.run import is_entry
+from v2g.replay.case_settings import PROFILES, is_entry
 from v2g.replay.stimulus import Case
 
 pytestmark = pytest.mark.soak

@@ -224,7 +224,7 @@ class Operator:
         if found is None and now_s < reading.until_s:
             return
         self._reading = None
-        refusal = ""
+        refusal: str | None = None
         if found is None:
             refusal = f"the configuration could not be read within {ADOPT_WITHIN_S:g} s"
         elif isinstance(found, str):
@@ -236,7 +236,7 @@ class Operator:
                 self._guard.adopt(found)
             except SettingsError as error:
                 refusal = str(error)
-        if refusal:
+        if refusal is not None:
             self._events.event("warning", "SETTINGS_REFUSED", f"nothing has changed: {refusal}", by=reading.by)
             reading.respond(self._reply(False, f"nothing has changed: {refusal}"))
             return

@@ -14,8 +14,8 @@ from v2g.guard.tick_commands import (
     CommandError,
     CommandReply,
     CommandSocket,
-    TickCommand,
     Respond,
+    TickCommand,
     send_command,
 )
 

@@ -89,7 +89,7 @@ def play(case: Case, cases: Path, directory: Path) -> tuple[dict, str]:
     places = {"waveform": directory / "waveform", "breaker": directory / "breaker", "mains": directory / "mains"}
     for option, path in places.items():
         player += [f"--{option}", str(path)]
-    with subprocess.Popen([sys.executable, "-c", TICK, str(etc)]) as tick:
+    with subprocess.Popen([sys.executable, "-c", TICK, str(etc)], stdout=subprocess.DEVNULL) as tick:
         try:
             done = subprocess.run(player, capture_output=True, text=True, timeout=240, check=False)
             assert done.returncode == 0, done.stderr

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _NAME = "v2g-tool replay grid"
 _DEFAULT_PROFILE = "ieee1547-III"
 _DEFAULT_HZ = 60.0
+_LONG_S = 600.0
+"""Longer records are kept every 50 ms instead of every tick."""
 
 
 def _three(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, str, str] | None:
@@ -194,10 +196,15 @@ def _record(
             "frequency elements are not scaled, and nothing here says what they would do"
         )
     remarks.append("the guard is taken as in service at the start; its first three cycles only fill the estimator")
+    if stimulus.duration_s > _LONG_S:
+        print(
+            f"{_NAME}: {stimulus.duration_s:g} s of waveforms take some minutes; --from and --to choose a part",
+            file=sys.stderr,
+        )
     outcome = run(
         stimulus,
         protection_settings(settings, opening_time_s),
-        keep_every=1 if stimulus.duration_s <= 600.0 else 5,
+        keep_every=1 if stimulus.duration_s <= _LONG_S else 5,
     )
     told = lines(outcome, duration_s=stimulus.duration_s, begins=record.begins, offset_s=record.offset_s)
     title = f"{file.name}{f', {record.label}' if record.label else ''}"

@@ -14,6 +14,7 @@ import numpy as np
 from v2g.grid.estimation import SAMPLE_RATE_MIN_HZ
 from v2g.replay.record import (
     MAX_BYTES,
+    NOMINAL_HZ,
     SHORTEST_S,
     ReadOptions,
     Record,
@@ -41,7 +42,7 @@ def read_comtrade(path: Path, options: ReadOptions) -> tuple[Record, ...]:
     volts, scaled = _volts(path, recorded, channels)
     remarks = [f"voltages are the channels {', '.join(names)}", *scaled]
     records: list[Record] = []
-    first, begins_s = 0, 0.0
+    first, begins_s, nominal_hz, nominal_v = 0, 0.0, 0.0, 0.0
     for number, (rate_hz, last) in enumerate(_sections(path, recorded), start=1):
         part = volts[first:last]
         first = last
@@ -52,7 +53,13 @@ def read_comtrade(path: Path, options: ReadOptions) -> tuple[Record, ...]:
                 f"{label} is left out: {len(part)} samples at {rate_hz:g} Hz are not enough to estimate from"
             )
             continue
-        records.append(replace(_record(f"{path}, {label}", label, part, rate_hz, recorded, options), offset_s=offset_s))
+        where = f"{path}, {label}"
+        require_rate(where, rate_hz)
+        if not records:
+            # Once for all: a later section may begin in the middle of the fault.
+            nominal_hz, nominal_v = _nominal(where, part, rate_hz, recorded, options, remarks)
+        stimulus = SampledRecord(part, rate_hz, nominal_hz, nominal_v)
+        records.append(Record(stimulus=stimulus, label=label, offset_s=offset_s))
     if not records:
         raise ReplayError(
             f"{path}: no section of at least {SHORTEST_S:g} s with {SAMPLE_RATE_MIN_HZ} samples a second or more; "
@@ -63,7 +70,7 @@ def read_comtrade(path: Path, options: ReadOptions) -> tuple[Record, ...]:
             record,
             label=record.label if len(records) > 1 else "",
             begins=recorded.start_timestamp + timedelta(seconds=record.offset_s),
-            remarks=(*remarks, *record.remarks),
+            remarks=tuple(remarks),
         )
         for record in records
     )
@@ -190,10 +197,11 @@ def _sections(path: Path, recorded: Any) -> list[tuple[float, int]]:
     return [(1.0 / period_s, len(times_s))]
 
 
-def _record(where: str, label: str, volts: Samples, rate_hz: float, recorded: Any, options: ReadOptions) -> Record:
-    require_rate(where, rate_hz)
-    remarks: list[str] = []
-    nominal_hz = options.nominal_frequency_hz or (recorded.frequency if recorded.frequency in (50.0, 60.0) else None)
+def _nominal(
+    where: str, volts: Samples, rate_hz: float, recorded: Any, options: ReadOptions, remarks: list[str]
+) -> tuple[float, float]:
+    """Frequency and voltage; what was taken from the record is added to ``remarks``."""
+    nominal_hz = options.nominal_frequency_hz or (recorded.frequency if recorded.frequency in NOMINAL_HZ else None)
     if nominal_hz is None:
         nominal_hz, said = nominal_frequency(where, volts, rate_hz)
         remarks.append(said)
@@ -201,4 +209,4 @@ def _record(where: str, label: str, volts: Samples, rate_hz: float, recorded: An
     if nominal_v is None:
         nominal_v, said = pre_fault_voltage(where, volts, rate_hz, nominal_hz)
         remarks.append(said)
-    return Record(stimulus=SampledRecord(volts, rate_hz, nominal_hz, nominal_v), label=label, remarks=tuple(remarks))
+    return nominal_hz, nominal_v

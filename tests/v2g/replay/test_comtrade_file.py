@@ -110,6 +110,7 @@ def test_sections_that_are_too_slow_are_left_out_and_it_is_said(tmp_path: Path) 
     path = write(tmp_path, three(), VOLTS / 0.02, rates=f"3\n{RATE_HZ},700\n50,800\n{RATE_HZ},1600")
     first, last = read_comtrade(path, PLAIN)
     assert (first.label, last.label) == ("section 1", "section 3")
+    assert first.stimulus.nominal_voltage_v == last.stimulus.nominal_voltage_v
     assert last.offset_s == pytest.approx(700 / RATE_HZ + 2.0)
     assert np.array_equal(next(last.stimulus.blocks(10_000))[0][:, V_BUS][:1], volts_at(path, 800))
     assert "section 2 is left out: 100 samples at 50 Hz are not enough to estimate from" in first.remarks

@@ -48,6 +48,8 @@ class SimInverter:
     """The reversion timer never counts."""
 
     power_w: float = 0.0
+    reactive_var: float = 0.0
+    """At the AC terminals, positive: taken as by a coil."""
     voltage_v: float = 0.0
     frequency_hz: float = 0.0
     connected: bool = False

@@ -34,6 +34,7 @@ def healthy() -> SiteImage:
             breaker_commanded_closed=True,
             breaker_closed=True,
             measured=True,
+            service_fraction=1.0,
         ),
         transformer=TransformerView(
             lo_w=-50_000.0,
@@ -43,6 +44,8 @@ def healthy() -> SiteImage:
             expires_at_s=NOW + 2.0,
         ),
         bays=(vehicle("US*V2G*E1"), vehicle("US*V2G*E2"), BayImage(evse_id="US*V2G*E3", bounds=None)),
+        rated_charge_w=66_000.0,
+        rated_discharge_w=66_000.0,
     )
 
 

@@ -14,7 +14,19 @@ FREQUENCY_CYCLES = 3
 
 
 class SettingsError(ValueError):
-    """Settings that cannot protect this site; the message names the value, the rule and the remedy."""
+    """Settings that cannot protect this site; the message names the value, the rule and the remedy.
+
+    ``path`` (``grid.trips.OV1.time_s``), ``value``, ``reason`` and ``remedy`` are its parts, empty where they are not
+    known one by one.
+    """
+
+    def __init__(self, reason: str, *, path: str = "", value: str = "", remedy: str = "") -> None:
+        where = " ".join(part for part in (path, value) if part)
+        super().__init__((f"{where}: " if where else "") + reason + (f"; {remedy}" if remedy else ""))
+        self.path = path
+        self.value = value
+        self.reason = reason
+        self.remedy = remedy
 
 
 class SettingsUnset(SettingsError):
@@ -140,12 +152,16 @@ class VoltageRegion:
     slope_s_per_pu: float = 0.0
 
     def ride_through_s(self, v_pu: float) -> float:
+        """``v_pu`` inside the row."""
+        if not self.slope_s_per_pu:
+            return self.base_s
         return self.base_s + self.slope_s_per_pu * (v_pu - self.lo_pu)
 
 
 @dataclass(frozen=True, slots=True)
 class FrequencyRegion:
-    """``lo_hz <= f <= hi_hz`` must be ridden through for ``ride_through_s`` (infinity: continuous)."""
+    """``lo_hz <= f <= hi_hz`` must be ridden through for ``ride_through_s`` (infinity: continuous; 0: nothing is asked).
+    A boundary belongs to the row that asks for more."""
 
     lo_hz: float
     hi_hz: float
@@ -159,9 +175,12 @@ class RideThroughSettings:
     as one; from the next on it may trip."""
 
     voltage: tuple[VoltageRegion, ...]
+    """From the highest voltage to the lowest, without a gap."""
     frequency: tuple[FrequencyRegion, ...]
     sets: int
     min_gap_s: float
+    count_window_s: float
+    """So long after the first of them the count starts anew."""
     rocof_hz_s: float
     """Averaged over at least 0.1 s (Table 21)."""
     phase_jump_sequence_deg: float
@@ -169,6 +188,9 @@ class RideThroughSettings:
     phase_jump_phase_deg: float
     """Of a single phase."""
     clause: str
+    """Of the voltage regions."""
+    frequency_clause: str
+    rocof_clause: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""``v2g-guard wires``: every Modbus device of the site, behind leases and the permit word."""
+"""``v2g-guard wires``: every Modbus device of the site, behind leases and the guard's word."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from v2g.config.paths import RunPaths
 from v2g.config.schema import Config, Evse, ModbusAddress
 from v2g.guard.link import Applied, Image, Setpoints
 from v2g.guard.status import GuardStatus, Permit
+from v2g.guard.view import GuardView, allowance, urgent, view
 from v2g.guard.wires_core import EvseLimits, Target, WiresCore
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace, Transducers
 from v2g.guard.wires_server import WiresServer
@@ -26,6 +27,8 @@ from v2g.host.notify import Notifier
 from v2g.telemetry import logs
 
 PERMIT_PERIOD_S = 0.02
+FOLLOW_PERIOD_S = 0.1
+"""What changes steadily (ramp, curtailment that ends, grid support) is followed so often."""
 IMAGE_PERIOD_S = 0.1
 STOP_WITHIN_S = 1.8
 """The end of the process waits at most this long for zero power and open contactors."""
@@ -65,7 +68,9 @@ class Wires:
         self._notifier = notifier
         self._permits = permits
         self._jitter = jitter
-        self._core = WiresCore(map(_limits, config.evses), clock.monotonic_s())
+        self._core = WiresCore(
+            map(_limits, config.evses), clock.monotonic_s(), mains_input=bool(config.protection.mains_input_path)
+        )
         self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
@@ -80,6 +85,11 @@ class Wires:
         self._applied: dict[str, Applied] = {}
         self._unknown: tuple[str, ...] = ()
         self._permit = Permit.GUARD_STALE
+        self._view: GuardView = view(
+            GuardStatus(as_of_s=0.0, permit=self._permit, breaker_commanded_closed=False, breaker_closed=None)
+        )
+        self._followed: GuardView = self._view
+        self._follow_at_s = 0.0
         self._next_change_s = 0.0
         self._sequence = 0
         for evse in config.evses:
@@ -91,7 +101,7 @@ class Wires:
         """Until ``stop`` is set; then zero power, open contactors, and the end."""
         await self._server.start()
         actuators: list[_AnyActuator] = [*self._inverters.values(), *self._outputs.values()]
-        self._look_at_permit()
+        self._look_at_guard()
         self._decide_all()
         try:
             async with asyncio.TaskGroup() as group:
@@ -112,7 +122,7 @@ class Wires:
         image_at_s = status_at_s = alive_at_s = 0.0
         while not stop.is_set():
             now_s = self._clock.monotonic_s()
-            if self._look_at_permit() or now_s >= self._next_change_s:
+            if self._look_at_guard() or now_s >= self._next_change_s:
                 self._decide_all()
             if now_s >= image_at_s:
                 image_at_s = _next(image_at_s, now_s, IMAGE_PERIOD_S)
@@ -143,11 +153,17 @@ class Wires:
                 "WIRES_NOT_AT_REST", "ended before every device confirmed zero; their own reversion remains"
             )
 
-    def _look_at_permit(self) -> bool:
-        permit = self._permits.read(self._clock.monotonic_s()).permit
-        changed = permit is not self._permit
-        self._permit = permit
-        return changed
+    def _look_at_guard(self) -> bool:
+        """Take the guard's word; True when it has to be obeyed at once."""
+        now_s = self._clock.monotonic_s()
+        status = self._permits.read(now_s)
+        self._permit, self._view = status.permit, view(status)
+        if now_s >= self._follow_at_s and self._moves():
+            return True
+        return urgent(self._followed, self._view)
+
+    def _moves(self) -> bool:
+        return self._core.computes_support() or allowance(self._followed) != allowance(self._view)
 
     def _on_peer(self) -> None:
         self._unknown = ()
@@ -163,19 +179,20 @@ class Wires:
                     f"set-points for {', '.join(unknown[:8])} are not used: not in the configuration that this process "
                     "was started with; the others are. To take a changed one: systemctl restart v2g-guard-wires",
                 )
-        # A permit that was lost since the last look must not serve a new set-point.
-        self._look_at_permit()
+        # What the guard withdrew since the last look must not serve a new set-point.
+        self._look_at_guard()
         self._decide_all()
 
     def _decide_all(self) -> None:
         now_s = self._clock.monotonic_s()
-        for evse_id, target in self._core.decide(self._permit is Permit.GRANTED, now_s).items():
+        self._followed, self._follow_at_s = self._view, now_s + FOLLOW_PERIOD_S
+        for evse_id, target in self._core.decide(self._view, now_s).items():
             self._command(evse_id, target)
         self._next_change_s = self._core.next_change_s(now_s)
 
     def _decide_one(self, evse_id: str) -> None:
         now_s = self._clock.monotonic_s()
-        self._command(evse_id, self._core.decide_one(evse_id, self._permit is Permit.GRANTED, now_s))
+        self._command(evse_id, self._core.decide_one(evse_id, self._view, now_s))
 
     def _command(self, evse_id: str, target: Target) -> None:
         busy = self._core.busy(evse_id)
@@ -215,7 +232,7 @@ class Wires:
         return Image(
             sequence=self._sequence,
             as_of_s=now_s,
-            permit=self._permit is Permit.GRANTED,
+            permit=self._view.permit,
             permit_reason=self._permit.name,
             inverters=self._core.inverters(),
             evses=self._core.outputs(),

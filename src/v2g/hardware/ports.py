@@ -41,6 +41,8 @@ class InverterReading(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
     """The device says that it is connected to the grid and able to deliver."""
     fault: str | None = None
+    anti_islanding: bool = False
+    """Its own active islanding detection, read back as enabled."""
 
 
 class Insulation(enum.StrEnum):

@@ -34,7 +34,13 @@ class Permits:
         self.permit = Permit.GRANTED
 
     def read(self, now_s: float) -> GuardStatus:
-        return GuardStatus(as_of_s=now_s, permit=self.permit, breaker_commanded_closed=True, breaker_closed=True)
+        return GuardStatus(
+            as_of_s=now_s,
+            permit=self.permit,
+            breaker_commanded_closed=True,
+            breaker_closed=True,
+            service_fraction=1.0,
+        )
 
 
 class Site:

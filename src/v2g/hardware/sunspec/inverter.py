@@ -242,4 +242,5 @@ class SunSpecInverter:
             max_discharge_w=max_discharge_w,
             connected=able_to_deliver(measured, self._images.get(703)),
             fault=fault(measured),
+            anti_islanding=control.integer("AntiIslEna") == _ENABLED,
         )

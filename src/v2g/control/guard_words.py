@@ -32,6 +32,17 @@ _BLOCKS = {
     ),
 }
 
+PHASE_MISMATCH = "Phase Mismatch"
+"""Its element and its error: the inverter side is not in phase with the grid."""
+
+_TRIP_REMEDIES = {
+    PHASE_MISMATCH: "when the wiring named in power_quality.log is checked",
+    "LOM": "once the upstream switch is closed",
+    "50": "when the fault is found and cleared",
+    "51": "when the overload or the fault is found and cleared",
+    "LATCH_FILE": "when the trip is understood (its file could not be read)",
+}
+
 _OPERATIONS = {
     "mandatory": "rides through a disturbance and goes on exchanging power",
     "permissive": "rides through a disturbance",
@@ -48,3 +59,21 @@ def block_words(name: str) -> Words:
 def operation_words(name: str) -> str:
     """Of a :class:`v2g.grid.settings.Operation` by its name in lower case; empty for continuous operation."""
     return "" if name == "continuous" else _OPERATIONS.get(name, name.replace("_", " "))
+
+
+def trip_words(element: str, value: float) -> str:
+    """``OF2 at 62.500 Hz``; without a value for what has none (loss of mains, a latch file that cannot be read)."""
+    if element.startswith(("50", "51")):
+        return f"{element} at {value:.0f} A"
+    if element == PHASE_MISMATCH:
+        return f"{element} at {value:+.1f} degrees"
+    if element[:1] == "f" or element[1:2] == "F":
+        return f"{element} at {value:.3f} Hz"
+    if element[:1] == "U" or element[1:2] == "V":
+        return f"{element} at {value:.3f} per unit"
+    return element
+
+
+def trip_remedy(element: str) -> str:
+    """What to do before ``v2g-control trip reset``."""
+    return _TRIP_REMEDIES.get(element[:2]) or _TRIP_REMEDIES.get(element) or "once the grid is back"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from v2g.control.server import Refused
 from v2g.guard.status import GuardStatus
 from v2g.orchestrator.site import FLOWING_W, Site
 from v2g.units import format_power
@@ -27,6 +28,13 @@ def power_problem(site: Site, guard: GuardStatus, now_s: float, evse_id: str | N
         if grant is not None and grant.power_w != 0.0:
             return f"order {grant.order_id} gives {each} a power: {_flow(grant.power_w)}; {REMEDY}"
     return None
+
+
+def require_idle(site: Site, guard: GuardStatus, now_s: float, done: str, evse_id: str | None = None) -> None:
+    """Raises :class:`Refused` while power flows. ``done``: what is not done meanwhile, as ``calibrated``."""
+    problem = power_problem(site, guard, now_s, evse_id)
+    if problem is not None:
+        raise Refused(f"nothing is {done} while power flows: {problem}", code="POWER_FLOWS")
 
 
 def _whose(site: Site, now_s: float) -> str:

@@ -38,7 +38,7 @@ class RelayTestRecord(msgspec.Struct, frozen=True, kw_only=True):
 class RelayTest:
     """One running test. Make it in the event loop; :meth:`close` ends the watching."""
 
-    def __init__(self, read: Callable[[float], GuardStatus], clock: Clock) -> None:
+    def __init__(self, read: Callable[[], GuardStatus], clock: Clock) -> None:
         self._read = read
         self._clock = clock
         self._began_s = clock.monotonic_s()
@@ -68,7 +68,7 @@ class RelayTest:
     def look(self) -> None:
         """Note the contact's position as it is now. An unknown one is left out: it is no operation."""
         now_s = self._clock.monotonic_s()
-        closed = self._read(now_s).relay_closed
+        closed = self._read().relay_closed
         if closed is None:
             return
         if self._last is not None and closed != self._last and len(self._operations) < _MAX_OPERATIONS:

@@ -10,6 +10,8 @@ import click
 from v2g.cli.daemons import problems
 from v2g.config.loader import ConfigError, Loaded, Problem, load
 from v2g.config.paths import sensor_map_path
+from v2g.config.protection import grid_settings, settings_digest
+from v2g.grid.settings import SettingsUnset
 
 
 def check(name: str, config_dir: Path) -> int:
@@ -32,8 +34,8 @@ def summary(loaded: Loaded) -> str:
         f"OK: {', '.join(str(file) for file in loaded.files)}",
         f"  site         {config.site.id}" + (f" ({config.site.name})" if config.site.name else ""),
         f"  transformer  {transformer.id}, {transformer.rated_kva:g} kVA {transformer.cooling}",
-        f"  grid         {grid.nominal_voltage_v:g} V line to neutral, {grid.nominal_frequency_hz:g} Hz, "
-        f"category {grid.category}, enter service after {grid.enter_service_delay_s:g} s",
+        f"  grid         {grid.nominal_voltage_v:g} V line to neutral, {grid.nominal_frequency_hz:g} Hz",
+        *_protection(loaded),
         f"  EVSEs        {len(config.evses)}",
     ]
     lines += [
@@ -42,6 +44,21 @@ def summary(loaded: Loaded) -> str:
         for evse in config.evses
     ]
     return "\n".join([*lines, *(f"warning: {warning}" for warning in loaded.warnings)])
+
+
+def _protection(loaded: Loaded) -> Iterator[str]:
+    try:
+        settings = grid_settings(loaded.config)
+    except SettingsUnset:
+        yield "  protection   no settings: no power is permitted"
+        return
+    service = settings.enter_service
+    then = f"random up to {service.random_delay_s:g} s" if service.random_delay_s else f"ramp {service.ramp_s:g} s"
+    yield (
+        f"  protection   {settings.profile}, {len(settings.trips.elements)} trip elements, enter service after "
+        f"{service.delay_s:g} s, {then}; settings {settings_digest(loaded.config)}"
+    )
+    yield from (f"    adjusted   {change}" for change in settings.adjusted)
 
 
 def _sensors(loaded: Loaded) -> Iterator[Problem]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import configparser
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.paths import run_paths, sensor_map_path
-from v2g.config.problems import Problem
+from v2g.config.problems import Locate, Problem, Report
+from v2g.config.protection import grid_settings_if_confirmed
 from v2g.config.schema import Config, Evse, ModbusAddress, TlsProfileName
-from v2g.grid.settings import SettingsError, TripSettings, default_enter_service_settings, default_trip_settings
-from v2g.grid.trip import TripTiming, require_young_samples, tick_timing
+from v2g.grid.settings import SettingsError
+from v2g.grid.trip import require_young_samples, tick_timing
 from v2g.thermal.headroom import ThermalLimits
 from v2g.thermal.parameters import ParameterError, from_nameplate
-
-Locate = Callable[[str], tuple[str, int | None]]
-"""Path of a value -> file and line."""
 
 _SUN_PATH_MAX = 107
 _FIRST_DYNAMIC_PORT = 49152
@@ -23,30 +22,16 @@ _TOP_OIL_SECTION = "top_oil_c"
 _SENSOR_MAP_MAX_BYTES = 1 << 20
 
 
-class _Report:
-    def __init__(self, locate: Locate) -> None:
-        self._locate = locate
-        self.problems: list[Problem] = []
-
-    def add(self, path: str, value: object, reason: str, remedy: str) -> None:
-        file, line = self._locate(path)
-        self.problems.append(Problem(file, path, str(value), reason, remedy, line))
-
-    def place(self, path: str) -> str:
-        file, line = self._locate(path)
-        return file if line is None else f"{file}:{line}"
-
-
 def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Problem]:
     """Every contradiction between values that are each valid."""
-    report = _Report(locate)
+    report = Report(locate)
     _evse_ids(config, report)
     _ports(config, report)
     _modbus(config, report)
     for position, evse in enumerate(config.evses):
         _one_evse(evse, f"evses[{position}]", config, report)
     _transformer(config, report)
-    _protection(config, report)
+    check_guard(config, report)
     _paths(config, config_dir, report)
     return report.problems
 
@@ -81,8 +66,8 @@ def suspicions(config: Config) -> Iterator[str]:
             f"secc.charge_loop_timeout_s is {config.secc.charge_loop_timeout_s:g} s; the standard's is 0.5 s, "
             "and a silent vehicle is noticed that much later"
         )
-    slow = slow_samples(config)
-    if slow:
+    yield from guard_suspicions(config)
+    if slow := slow_samples(config):
         yield slow
     if config.pki.allow_plain:
         yield "pki.allow_plain is on: test mode, ISO 15118-20 does not allow conversations without TLS"
@@ -90,24 +75,21 @@ def suspicions(config: Config) -> Iterator[str]:
 
 def slow_samples(config: Config) -> str:
     """Why the clearing times are not kept although ``waveform.allow_slow`` lets the guard run; empty where they are."""
+    settings = grid_settings_if_confirmed(config)
+    if settings is None:
+        return ""
+    timing = tick_timing(config.breaker.opening_time_s, settings.nominal_frequency_hz)
     try:
-        timing, trips = _trips(config)
-        require_young_samples(timing, trips, config.waveform.max_age_s)
+        require_young_samples(timing, settings.trips, config.waveform.max_age_s)
     except SettingsError:
         return (
             f"waveform.allow_slow is on with waveform.max_age_s {config.waveform.max_age_s:g} s: the clearing times of "
-            "IEEE 1547 are not kept; for simulation and trials only"
+            f"{settings.standard} are not kept; for simulation and trials only"
         )
     return ""
 
 
-def _trips(config: Config) -> tuple[TripTiming, TripSettings]:
-    grid = config.grid
-    timing = tick_timing(config.breaker.opening_time_s, grid.nominal_frequency_hz)
-    return timing, default_trip_settings(grid.category, grid.nominal_frequency_hz)
-
-
-def _evse_ids(config: Config, report: _Report) -> None:
+def _evse_ids(config: Config, report: Report) -> None:
     seen: dict[str, int] = {}
     for position, evse in enumerate(config.evses):
         bare = evse.id.replace("*", "")
@@ -120,7 +102,7 @@ def _evse_ids(config: Config, report: _Report) -> None:
         seen.setdefault(bare, position)
 
 
-def _ports(config: Config, report: _Report) -> None:
+def _ports(config: Config, report: Report) -> None:
     for name in ("tcp_port", "sdp_port"):
         seen: dict[tuple[str, int], int] = {}
         for position, evse in enumerate(config.evses):
@@ -135,7 +117,7 @@ def _ports(config: Config, report: _Report) -> None:
                 )
 
 
-def _modbus(config: Config, report: _Report) -> None:
+def _modbus(config: Config, report: Report) -> None:
     seen: dict[tuple[str, int, int], tuple[int, str]] = {}
     for position, evse in enumerate(config.evses):
         for part, address in (("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)):
@@ -150,7 +132,7 @@ def _modbus(config: Config, report: _Report) -> None:
                 )
 
 
-def _one_evse(evse: Evse, path: str, config: Config, report: _Report) -> None:
+def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
     if evse.min_voltage_v >= evse.max_voltage_v:
         report.add(
             f"{path}.min_voltage_v",
@@ -167,7 +149,7 @@ def _one_evse(evse: Evse, path: str, config: Config, report: _Report) -> None:
         )
 
 
-def _transformer(config: Config, report: _Report) -> None:
+def _transformer(config: Config, report: Report) -> None:
     transformer = config.transformer
     try:
         from_nameplate(
@@ -184,27 +166,7 @@ def _transformer(config: Config, report: _Report) -> None:
         report.add("transformer", "", str(error), "compare with the nameplate and the heat-run test")
 
 
-def _protection(config: Config, report: _Report) -> None:
-    """The rules of the guard itself: what it would refuse at its start is refused here."""
-    try:
-        default_enter_service_settings(config.grid.nominal_frequency_hz, config.grid.enter_service_delay_s)
-        timing, trips = _trips(config)
-    except SettingsError as error:
-        report.add("grid", "", str(error), "the guard does not start with this, and without it no power is permitted")
-        return
-    try:
-        timing.require_fast_enough(trips)
-    except SettingsError as error:
-        report.add("breaker.opening_time_s", "", str(error), "use a faster breaker; the guard does not start with this")
-        return
-    if not config.waveform.allow_slow:
-        try:
-            require_young_samples(timing, trips, config.waveform.max_age_s)
-        except SettingsError as error:
-            report.add("waveform.max_age_s", "", str(error), "the guard does not start with this")
-
-
-def _top_oil(file: Path, report: _Report) -> None:
+def _top_oil(file: Path, report: Report) -> None:
     """Only that the transducer is there; the values are judged by :mod:`v2g.hardware.sensor_map`, which needs the
     Modbus library that the guard's tick must not load."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
@@ -225,17 +187,11 @@ def _top_oil(file: Path, report: _Report) -> None:
     )
 
 
-def _paths(config: Config, config_dir: Path, report: _Report) -> None:
+def _paths(config: Config, config_dir: Path, report: Report) -> None:
     for name in ("run_dir", "state_dir", "log_dir"):
         value: str = getattr(config.paths, name)
         if not Path(value).is_absolute():
             report.add(f"paths.{name}", repr(value), "is no absolute path", "begin it with /")
-    for path, value in (
-        ("waveform.buffer_path", config.waveform.buffer_path),
-        ("breaker.output_path", config.breaker.output_path),
-    ):
-        if value and not Path(value).is_absolute():
-            report.add(path, repr(value), "is no absolute path", "begin it with /, or leave it empty")
     socket = str(run_paths(config).control_sock)
     if len(socket.encode()) > _SUN_PATH_MAX:
         report.add(

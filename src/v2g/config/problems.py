@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -34,6 +34,26 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+Locate = Callable[[str], tuple[str, int | None]]
+"""Path of a value -> file and line."""
+
+
+class Report:
+    """Collects the problems of a check between values."""
+
+    def __init__(self, locate: Locate) -> None:
+        self._locate = locate
+        self.problems: list[Problem] = []
+
+    def add(self, path: str, value: object, reason: str, remedy: str) -> None:
+        file, line = self._locate(path)
+        self.problems.append(Problem(file, path, str(value), reason, remedy, line))
+
+    def place(self, path: str) -> str:
+        file, line = self._locate(path)
+        return file if line is None else f"{file}:{line}"
 
 
 def shown(value: object) -> str:

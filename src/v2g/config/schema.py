@@ -66,7 +66,7 @@ class Transformer(_Section, frozen=True, kw_only=True):
 class TripChange(_Section, frozen=True, kw_only=True):
     """Adjusts one trip element inside its range of adjustability."""
 
-    threshold: Positive | None = None
+    threshold: Annotated[float, Meta(ge=0)] | None = None
     """p.u. or Hz."""
     time_s: Positive | None = None
 
@@ -106,7 +106,8 @@ class Overcurrent(_Section, frozen=True, kw_only=True):
     """One place, per unit of its rated current. ``rated_a`` None: from the transformer's or the EVSEs' ratings."""
 
     rated_a: Positive | None = None
-    pickup_pu: Annotated[float, Meta(ge=1.05, le=4)] = 1.2
+    pickup_pu: Annotated[float, Meta(ge=1.05, le=4)] | None = None
+    """None: 1.2 at the feeder, 1.5 at the transformer."""
     curve: Annotated[str, Meta(pattern="^(standard_inverse|very_inverse|extremely_inverse)$")] = "standard_inverse"
     time_multiplier: Annotated[float, Meta(ge=0.05, le=1.5)] = 0.1
     instantaneous_pu: Annotated[float, Meta(ge=1.5, le=30)] = 3.0
@@ -117,7 +118,7 @@ class Protection(_Section, frozen=True, kw_only=True):
     """What the guard protects by besides the grid's profile."""
 
     feeder: Overcurrent = Overcurrent()
-    transformer: Overcurrent = Overcurrent(pickup_pu=1.5)
+    transformer: Overcurrent = Overcurrent()
     mains_input_path: str = ""
     """Memory-mapped loss-of-mains input (position of the upstream switch, transfer trip); empty: none. Without it the
     inverters' own active islanding detection is required for discharge (SunSpec 704 AntiIslEna)."""
@@ -133,7 +134,7 @@ class Relay(_Section, frozen=True, kw_only=True):
     """What it is set to. None: not stated, and discharge is refused; so it is above 1.10."""
     delay_s: Annotated[float, Meta(ge=0, le=60)] = 0.16
     feedback_path: str = ""
-    """Memory-mapped feedback of its contact (layout: :mod:`v2g.hardware.contact`); empty: none, discharge is refused."""
+    """Memory-mapped feedback of its contact (layout: :mod:`v2g.hardware.contact`); empty: none, no discharge."""
 
 
 class Calibration(_Section, frozen=True, kw_only=True):
@@ -199,7 +200,7 @@ class Breaker(_Section, frozen=True, kw_only=True):
 class Waveform(_Section, frozen=True, kw_only=True):
     buffer_path: str = ""
     """Memory-mapped ring; empty: ``<run_dir>/waveform``."""
-    max_age_s: Annotated[float, Meta(ge=0.01, le=0.5)] = 0.03
+    max_age_s: Annotated[float, Meta(ge=0.01, le=0.5)] = 0.02
     """Samples older than this open the breaker. Refused where it is too long for the clearing times (0.04 s with a
     breaker of 0.05 s), unless ``allow_slow``."""
     allow_slow: bool = False

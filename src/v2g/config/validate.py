@@ -17,6 +17,7 @@ from v2g.config.tree import Tree
 
 _UNITS = {
     "w": "W", "kva": "kVA", "v": "V", "a": "A", "s": "s", "hz": "Hz", "c": "°C", "k": "K", "pct": "%", "pu": "per unit",
+    "deg": "degrees",
 }  # fmt: skip
 _FACTORS = {
     "w": {"w": 1.0, "kw": 1e3, "mw": 1e6},
@@ -29,6 +30,7 @@ _FACTORS = {
     "k": {"k": 1.0},
     "pct": {"%": 1.0, "pct": 1.0},
     "pu": {"pu": 1.0, "%": 0.01},
+    "deg": {"deg": 1.0, "°": 1.0},
 }
 _QUANTITY = re.compile(r"\s*([+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\d\s.,]*)\s*")
 _KINDS = {
@@ -46,8 +48,14 @@ def validate(tree: Tree, kind: Any, path: str = "") -> list[Problem]:
     bare, metas = _bare(kind)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         return _section(tree, bare, path)
+    if tree.value is None and _optional(kind):
+        return []
     if get_origin(bare) is tuple and len(get_args(bare)) == 2 and get_args(bare)[1] is Ellipsis:
         return _list(tree, get_args(bare)[0], metas, path)
+    if get_origin(bare) is tuple:
+        return _row(tree, get_args(bare), path)
+    if get_origin(bare) is dict:
+        return _named(tree, get_args(bare)[1], path)
     if isinstance(tree.value, float) and not math.isfinite(tree.value):
         return [_problem(tree, path, "is no finite number", f"write {_wanted(bare, path)}")]
     try:
@@ -97,6 +105,22 @@ def _list(tree: Tree, item: Any, metas: list[msgspec.Meta], path: str) -> list[P
     return problems
 
 
+def _row(tree: Tree, items: tuple[Any, ...], path: str) -> list[Problem]:
+    if not isinstance(tree.value, list) or len(tree.value) != len(items):
+        has = f"has {len(tree.value)} entries" if isinstance(tree.value, list) else "is no list"
+        return [_problem(tree, path, has, f"write a list of {len(items)}, as [{', '.join(map(_sample, items))}]")]
+    pairs = enumerate(zip(tree.value, items, strict=True))
+    return [p for i, (child, item) in pairs for p in validate(child, item, f"{path}[{i}]")]
+
+
+def _named(tree: Tree, item: Any, path: str) -> list[Problem]:
+    if tree.value is None:
+        return []
+    if not isinstance(tree.value, dict):
+        return [_problem(tree, path, "is no section", "write a map, each entry by its name")]
+    return [p for name, child in tree.value.items() for p in validate(child, item, f"{path}.{name}")]
+
+
 def _explained(error: str, tree: Tree, bare: Any, metas: list[msgspec.Meta], path: str) -> tuple[str, str]:
     name = _last(path)
     wanted = _wanted(bare, path)
@@ -111,8 +135,8 @@ def _explained(error: str, tree: Tree, bare: Any, metas: list[msgspec.Meta], pat
     if match := _PATTERN.search(error):
         if any(meta.pattern == get_args(EvseId)[1].pattern for meta in metas):
             return "is no EVSE id", "write country, operator, 'E' and an id, such as 'US*V2G*E1'"
-        if re.fullmatch(r"\^?[\w|-]+\$?", match[1]):
-            return _choice(str(tree.value), match[1].strip("^$").split("|"))
+        if re.fullmatch(r"\^?\(?[\w|-]+\)?\$?", match[1]):
+            return _choice(str(tree.value), match[1].strip("^($)").split("|"))
         return f"does not have the form {match[1]}", "write it in that form"
     if match := _EXPECTED_GOT.search(error):
         got = _KINDS.get(match[2], match[2])
@@ -200,8 +224,18 @@ def _bare(kind: Any) -> tuple[Any, list[msgspec.Meta]]:
             return kind, metas
 
 
+def _optional(kind: Any) -> bool:
+    if get_origin(kind) is Annotated:
+        return _optional(get_args(kind)[0])
+    return get_origin(kind) in (Union, types.UnionType) and types.NoneType in get_args(kind)
+
+
+def _sample(kind: Any) -> str:
+    return "name" if _bare(kind)[0] is str else "0.0"
+
+
 def _last(path: str) -> str:
-    return path.rsplit(".", 1)[-1]
+    return path.rsplit(".", 1)[-1].partition("[")[0]
 
 
 def _problem(tree: Tree, path: str, reason: str, remedy: str) -> Problem:

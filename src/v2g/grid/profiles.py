@@ -131,9 +131,10 @@ def resolve(
     """The settings in force.
 
     ``profile`` empty means ``ieee1547-<category>`` at 60 Hz and nothing at any other frequency: IEEE 1547 is never
-    scaled. ``confirmed``: a person takes an unverified profile upon himself (``--confirm-unverified``). ``trips`` adjusts
-    elements by name, ``enter_service`` fields of :class:`EnterServiceSettings` by name; both within the profile's ranges
-    (IEEE 1547: its tables as amended by 1547a-2020; profiles without stated ranges cannot be adjusted).
+    scaled. ``confirmed``: a person takes an unverified profile upon himself (``--confirm-unverified``). ``trips``
+    adjusts elements by name, ``enter_service`` fields of :class:`EnterServiceSettings` by name; both within the
+    profile's ranges (IEEE 1547: its tables as amended by 1547a-2020; profiles without stated ranges cannot be
+    adjusted).
     ``rated_kva``: aggregate rating of the DER, for the synchronisation limits and the randomised delay.
 
     Raises :class:`~v2g.grid.settings.SettingsUnset` where no profile is named at a frequency other than 60 Hz, or an

@@ -66,15 +66,13 @@ class RideThrough:
         self._before_s = now_s
         self._low.spend(dt_s)
         self._high.spend(dt_s)
-        low, high = min(v_pu), max(v_pu)
-        hardest_low = voltage_region(self._settings, low)
-        hardest_high = voltage_region(self._settings, high)
-        self._count_disturbance(now_s, max(hardest_low.operation, hardest_high.operation) > Operation.CONTINUOUS)
+        voltage = max(voltage_region(self._settings, v).operation for v in v_pu)
+        self._count_disturbance(now_s, voltage > Operation.CONTINUOUS)
         frequency = self._frequency.step(dt_s, frequency_hz)
-        voltage_s = min(self._low.remaining_s(low), self._high.remaining_s(high))
+        voltage_s = min(self._low.remaining_s(min(v_pu)), self._high.remaining_s(max(v_pu)))
         remaining_s = min(voltage_s, self._frequency.remaining_s)
         return RideThroughState(
-            operation=max(hardest_low.operation, hardest_high.operation, frequency),
+            operation=max(voltage, frequency),
             remaining_s=remaining_s,
             disturbances=self._count,
             may_trip=remaining_s <= 0.0 or (self._disturbed and self._count > self._settings.sets),
@@ -94,7 +92,7 @@ class RideThrough:
 
 
 class _Side:
-    """The times spent beyond each level of under-voltage or of over-voltage. A sloping region is cut into narrow ones."""
+    """The times spent beyond each level of under- or over-voltage. A sloping region is cut into narrow ones."""
 
     def __init__(self, regions: list[VoltageRegion], side: Side) -> None:
         self._regions = [narrow for region in regions for narrow in _narrowed(region)]

@@ -118,8 +118,7 @@ class EnterServiceSettings:
         return (
             frequency_hz is not None
             and self.f_lo_hz <= frequency_hz <= self.f_hi_hz
-            and self.v_lo_pu <= min(v_pu)
-            and max(v_pu) <= self.v_hi_pu
+            and all(self.v_lo_pu <= v <= self.v_hi_pu for v in v_pu)
         )
 
 
@@ -160,8 +159,8 @@ class VoltageRegion:
 
 @dataclass(frozen=True, slots=True)
 class FrequencyRegion:
-    """``lo_hz <= f <= hi_hz`` must be ridden through for ``ride_through_s`` (infinity: continuous; 0: nothing is asked).
-    A boundary belongs to the row that asks for more."""
+    """``lo_hz <= f <= hi_hz`` must be ridden through for ``ride_through_s`` (infinity: continuous; 0: nothing asked). A
+    boundary belongs to the row that asks for more."""
 
     lo_hz: float
     hi_hz: float

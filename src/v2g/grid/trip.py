@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from v2g.grid.settings import FREQUENCY_CYCLES, Measured, SettingsError, TripSetting, TripSettings
+from v2g.grid.rate import ROCOF_WINDOW_S
+from v2g.grid.settings import FREQUENCY_CYCLES, Measured, SettingsError, Side, Timing, TripSetting, TripSettings
 
 PHASES = ("a", "b", "c")
 
@@ -19,6 +20,21 @@ one shorter than all of that would trip on the jump."""
 UNKNOWN_HELD_S = 1.0
 """How long a slow frequency element keeps its timer while the frequency is unknown: a sag or a phase jump hides the
 frequency for some cycles and must not start 300 s over."""
+NO_FREQUENCY = "81 unknown"
+"""The element that trips on a healthy voltage without a frequency for :data:`NO_FREQUENCY_S`: it is none of one sine
+that the guard could judge (below about 20 Hz, above about 105 Hz, or mostly distortion)."""
+NO_FREQUENCY_S = 0.05
+"""Longer than a step of the voltage hides the frequency (half of the three cycles), short enough to open within the
+strictest clearing time."""
+HEALTHY_VOLTAGE_PU = 0.5
+
+_UNITS = {
+    Measured.VOLTAGE: "pu",
+    Measured.VOLTAGE_10MIN: "pu",
+    Measured.FREQUENCY: "Hz",
+    Measured.ROCOF: "Hz/s",
+}
+_VOLTAGES = (Measured.VOLTAGE, Measured.VOLTAGE_10MIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +52,38 @@ class TripTiming:
     margin_s: float = 0.010
 
     def intentional_delay_s(self, setting: TripSetting) -> float:
-        """From the newest samples that were not beyond the threshold to the command."""
-        return setting.clearing_time_s - self.opening_time_s - self._latency_s(setting) - self.margin_s
+        """From the newest samples that were not beyond the threshold to the command; for ``OPERATE`` the shortest."""
+        if setting.timing is Timing.OPERATE:
+            return max(MIN_INTENTIONAL_DELAY_S, setting.time_s - self._latency_s(setting))
+        return setting.time_s - self.opening_time_s - self._latency_s(setting) - self.margin_s
+
+    def clearing_time_s(self, setting: TripSetting) -> float:
+        """From the event to the parted breaker."""
+        return setting.time_s + (self.opening_time_s if setting.timing is Timing.OPERATE else 0.0)
 
     def require_fast_enough(self, settings: TripSettings) -> None:
         """Raises :class:`SettingsError`, naming the strictest element, when the breaker is too slow for one."""
-        strictest = min(settings.elements, key=self.intentional_delay_s)
+        clearing = [setting for setting in settings.elements if setting.timing is Timing.CLEARING]
+        if not clearing:
+            return
+        strictest = min(clearing, key=self.intentional_delay_s)
         short_s = MIN_INTENTIONAL_DELAY_S - self.intentional_delay_s(strictest)
         if short_s > 1e-9:
             raise SettingsError(
                 f"breaker.opening_time_s {self.opening_time_s:g}: {strictest.element} must clear in "
-                f"{strictest.clearing_time_s:g} s ({strictest.clause}) and its detection takes up to "
+                f"{strictest.time_s:g} s ({strictest.clause}) and its detection takes up to "
                 f"{self._latency_s(strictest) + MIN_INTENTIONAL_DELAY_S:.3f} s; the breaker must open within "
                 f"{self.opening_time_s - short_s:.3f} s"
             )
 
     def max_age_s(self, settings: TripSettings) -> float:
-        """The oldest that the newest samples may be for every element to clear in time."""
-        return min(self.intentional_delay_s(setting) for setting in settings.elements)
+        """The oldest that the newest samples may be for every element to come in time; infinity without any."""
+        return min(map(self.intentional_delay_s, settings.elements), default=float("inf"))
 
     def _latency_s(self, setting: TripSetting) -> float:
-        return self.voltage_latency_s if setting.quantity is Measured.VOLTAGE else self.frequency_latency_s
+        if setting.quantity in _VOLTAGES:
+            return self.voltage_latency_s
+        return self.frequency_latency_s + (ROCOF_WINDOW_S if setting.quantity is Measured.ROCOF else 0.0)
 
 
 def tick_timing(opening_time_s: float, nominal_frequency_hz: float) -> TripTiming:
@@ -69,12 +96,12 @@ def tick_timing(opening_time_s: float, nominal_frequency_hz: float) -> TripTimin
 
 
 def require_young_samples(timing: TripTiming, settings: TripSettings, max_age_s: float) -> None:
-    """Raises :class:`SettingsError` when samples of ``max_age_s`` are too old for the strictest clearing time."""
+    """Raises :class:`SettingsError` when samples of ``max_age_s`` are too old for the strictest element."""
     allowed_s = timing.max_age_s(settings)
     if max_age_s > allowed_s + 1e-9:
         raise SettingsError(
             f"waveform.max_age_s {max_age_s:g}: with a breaker of {timing.opening_time_s:g} s samples older than "
-            f"{allowed_s:.3f} s cannot keep the clearing time of "
+            f"{allowed_s:.3f} s cannot keep the time of "
             f"{min(settings.elements, key=timing.intentional_delay_s).element}; set at most that, or, where no "
             "clearing time has to be kept (a simulation), waveform.allow_slow: true"
         )
@@ -87,7 +114,7 @@ class Trip:
     element: str
     """``OV2``, ``f<``, ``LOM``, ``51 feeder``, ``Phase Mismatch``."""
     quantity: str
-    """``voltage``, ``frequency``, ``rocof``, ``current``, ``phase``, ``mains``."""
+    """``voltage``, ``voltage_10min``, ``frequency``, ``rocof``, ``current``, ``phase``, ``mains``."""
     phase: str
     value: float
     threshold: float
@@ -109,18 +136,23 @@ class TripLogic:
 
     def __init__(self, settings: TripSettings, timing: TripTiming) -> None:
         timing.require_fast_enough(settings)
+        self._timing = timing
+        self._half_cycle_s = 0.5 / settings.nominal_frequency_hz
         self._elements = tuple((setting, timing.intentional_delay_s(setting)) for setting in settings.elements)
         self._picked_up_at_s: list[float | None] = [None] * len(self._elements)
+        self._due_at_s = [0.0] * len(self._elements)
         self._frequency_known_at_s = float("-inf")
+        self._no_frequency_since_s: float | None = None
 
     @property
     def picked_up(self) -> tuple[str, ...]:
         """Elements whose timer runs."""
-        return tuple(
+        names = tuple(
             setting.element
             for (setting, _), since_s in zip(self._elements, self._picked_up_at_s, strict=True)
             if since_s is not None
         )
+        return names if self._no_frequency_since_s is None else (*names, NO_FREQUENCY)
 
     def step(
         self,
@@ -128,32 +160,39 @@ class TripLogic:
         v_pu: tuple[float, float, float],
         frequency_hz: float | None,
         since_s: float | None = None,
+        *,
+        as_of_s: float | None = None,
+        centre_age_s: float = 0.0,
+        rocof_hz_s: float | None = None,
+        v_10min_pu: tuple[float, float, float] | None = None,
     ) -> Trip | None:
-        """Judge one measurement. A quantity that is back resets its timers.
+        """Judge one measurement. A quantity that is back resets its timers, and so does an unknown rate of change.
 
         ``since_s``: when the newest samples of the measurement judged before this one were taken; a timer that starts
         now runs from there, so that neither the age of samples nor a late batch lengthens the clearing time. Without
         it a timer runs from ``now_s``.
 
+        ``as_of_s``: when the newest samples of this measurement were taken (None: now). ``centre_age_s``: how long
+        before them the centre of the frequency window lies, which is the frequency's time tag; a voltage's lies half
+        a cycle before them. An element of :attr:`Timing.OPERATE` counts its time from the tag of the first
+        measurement beyond the threshold, a rate of change from that of the frequency which completed it.
+
         An unknown frequency resets the timers that are shorter than :data:`UNKNOWN_HELD_S`, and the others when it
-        lasts longer than that.
+        lasts longer than that. Beside a healthy voltage it is the element :data:`NO_FREQUENCY`.
 
         Of several elements that are due, the one that has waited longest beyond its delay is named.
         """
         pick_up_at_s = now_s if since_s is None else min(since_s, now_s)
+        newest_s = now_s if as_of_s is None else min(as_of_s, now_s)
         if frequency_hz is not None:
             self._frequency_known_at_s = now_s
         unknown_s = now_s - self._frequency_known_at_s
-        due: Trip | None = None
-        longest_overdue_s = -1.0
+        due, longest_overdue_s = -1, -1.0
         for index, (setting, delay_s) in enumerate(self._elements):
-            if setting.quantity is Measured.FREQUENCY:
-                value, phase = frequency_hz, ""
-            else:
-                value = max(v_pu) if setting.side == "over" else min(v_pu)
-                phase = PHASES[v_pu.index(value)]
+            value = _value(setting, v_pu, frequency_hz, rocof_hz_s, v_10min_pu)
             if value is None:
-                if delay_s <= UNKNOWN_HELD_S or not 0.0 <= unknown_s <= UNKNOWN_HELD_S:
+                held = setting.quantity is Measured.FREQUENCY and delay_s > UNKNOWN_HELD_S
+                if not held or not 0.0 <= unknown_s <= UNKNOWN_HELD_S:
                     self._picked_up_at_s[index] = None
                 continue
             if not setting.is_beyond(value):
@@ -161,22 +200,76 @@ class TripLogic:
                 continue
             began_s = self._picked_up_at_s[index]
             if began_s is None or began_s > now_s:
-                self._picked_up_at_s[index] = began_s = pick_up_at_s
-            overdue_s = now_s - began_s - delay_s
+                self._picked_up_at_s[index] = pick_up_at_s
+                due_at_s = pick_up_at_s + delay_s
+                if setting.timing is Timing.OPERATE:
+                    voltage = setting.quantity in _VOLTAGES
+                    tag_s = newest_s - (self._half_cycle_s if voltage else centre_age_s)
+                    due_at_s = max(tag_s + setting.time_s, pick_up_at_s + MIN_INTENTIONAL_DELAY_S)
+                self._due_at_s[index] = due_at_s
+            overdue_s = now_s - self._due_at_s[index]
             if overdue_s >= 0.0 and overdue_s > longest_overdue_s:
-                longest_overdue_s = overdue_s
-                due = Trip(
-                    element=setting.element,
-                    quantity=setting.quantity,
-                    phase=phase,
-                    value=value,
-                    threshold=setting.threshold,
-                    clearing_time_s=setting.clearing_time_s,
-                    picked_up_at_s=began_s,
-                    at_s=now_s,
-                )
-        return due
+                due, longest_overdue_s = index, overdue_s
+        unjudged = self._unjudged(now_s, v_pu, frequency_hz)
+        if due < 0:
+            return unjudged
+        setting = self._elements[due][0]
+        voltages = v_10min_pu if setting.quantity is Measured.VOLTAGE_10MIN and v_10min_pu is not None else v_pu
+        value = _value(setting, v_pu, frequency_hz, rocof_hz_s, v_10min_pu) or 0.0
+        return Trip(
+            element=setting.element,
+            quantity=setting.quantity.value,
+            phase=PHASES[voltages.index(value)] if setting.quantity in _VOLTAGES else "",
+            value=value,
+            threshold=setting.threshold,
+            clearing_time_s=self._timing.clearing_time_s(setting),
+            picked_up_at_s=self._picked_up_at_s[due] or 0.0,
+            at_s=now_s,
+            unit=_UNITS[setting.quantity],
+        )
 
     def reset(self) -> None:
         """Forget every pick-up."""
         self._picked_up_at_s = [None] * len(self._elements)
+        self._no_frequency_since_s = None
+
+    def _unjudged(self, now_s: float, v_pu: tuple[float, float, float], frequency_hz: float | None) -> Trip | None:
+        if frequency_hz is not None or max(v_pu) < HEALTHY_VOLTAGE_PU:
+            self._no_frequency_since_s = None
+            return None
+        since_s = self._no_frequency_since_s
+        if since_s is None or since_s > now_s:
+            self._no_frequency_since_s = since_s = now_s
+        if now_s - since_s <= NO_FREQUENCY_S:
+            return None
+        value = max(v_pu)
+        return Trip(
+            element=NO_FREQUENCY,
+            quantity=Measured.FREQUENCY.value,
+            phase=PHASES[v_pu.index(value)],
+            value=value,
+            threshold=HEALTHY_VOLTAGE_PU,
+            clearing_time_s=0.0,
+            picked_up_at_s=since_s,
+            at_s=now_s,
+            remedy="the voltage is healthy and has no frequency: check the bus voltage channels and their converter",
+        )
+
+
+def _value(
+    setting: TripSetting,
+    v_pu: tuple[float, float, float],
+    frequency_hz: float | None,
+    rocof_hz_s: float | None,
+    v_10min_pu: tuple[float, float, float] | None,
+) -> float | None:
+    quantity = setting.quantity
+    if quantity is Measured.FREQUENCY:
+        return frequency_hz
+    if quantity is Measured.VOLTAGE:
+        return max(v_pu) if setting.side is Side.OVER else min(v_pu)
+    if quantity is Measured.ROCOF:
+        return None if rocof_hz_s is None else abs(rocof_hz_s)
+    if v_10min_pu is None:
+        return None
+    return max(v_10min_pu) if setting.side is Side.OVER else min(v_10min_pu)

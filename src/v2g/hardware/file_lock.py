@@ -1,7 +1,7 @@
 """The lock of a file's one writer (Linux open-file-description locks): gone with the writer, however it ends.
 
-A write lock (``F_OFD_SETLK``, ``F_WRLCK``, ``l_start`` 0, ``l_len`` 0) belongs to the open file, not to the process that
-opened it; the kernel takes it away with the last descriptor or mapping made through it. Others ask for it
+A write lock (``F_OFD_SETLK``, ``F_WRLCK``, ``l_start`` 0, ``l_len`` 0) belongs to the open file, not to the process
+that opened it; the kernel takes it away with the last descriptor or mapping made through it. Others ask for it
 (``F_OFD_GETLK``) in one system call.
 """
 
@@ -29,4 +29,4 @@ def lock(fd: int) -> bool:
 def is_locked(fd: int) -> bool:
     """Another open file than that of ``fd`` holds the write lock. Raises OSError."""
     answer: bytes = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _READ)
-    return _FLOCK.unpack(answer)[0] != fcntl.F_UNLCK
+    return int(_FLOCK.unpack(answer)[0]) != fcntl.F_UNLCK

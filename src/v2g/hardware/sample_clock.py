@@ -1,4 +1,4 @@
-"""Whether the sequence and the heartbeat of a waveform buffer can be believed: gaps, two writers, a wrong clock. Pure."""
+"""Whether sequence and heartbeat of a waveform buffer can be believed: gaps, two writers, a wrong clock. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class SampleClock:
 
         A window that is no newer than the one before is neither good nor bad news; it is judged as that one was.
         """
-        if window.as_of_s - now_s > HEARTBEAT_LATE_S:
-            return f"clock: the newest samples are {window.as_of_s - now_s:.3f} s in the future; the writer's clock is wrong"
+        ahead_s = window.as_of_s - now_s
+        if ahead_s > HEARTBEAT_LATE_S:
+            return f"clock: the newest samples are {ahead_s:.3f} s in the future; the writer's clock is wrong"
         if window.generation != self._generation or sample_rate_hz != self._rate_hz:
             self._generation, self._rate_hz = window.generation, sample_rate_hz
             self._whole_from = 0

@@ -99,12 +99,12 @@ class WaveformWindow(NamedTuple):
 class WaveformWriter:
     """The one writer; make it with :meth:`create`."""
 
-    def __init__(self, path: Path, header: Header, fd: int, memory: mmap.mmap) -> None:
+    def __init__(self, path: Path, header: Header, memory: mmap.mmap) -> None:
         self.path = path
         self.sample_rate_hz = header.sample_rate_hz
         self.capacity = header.capacity
         self.channels = header.names
-        self._fd = fd
+        # The mapping is of the locked open file: it keeps the lock.
         self._memory = memory
         self._scales = np.array(header.scales)
         self._full_scale = np.array(header.full_scale, np.float64)
@@ -141,10 +141,13 @@ class WaveformWriter:
         try:
             layout.check(header, CHANNELS)
             fd = _place_locked(path, layout.pack(header), header.file_bytes)
-            memory, _ = map_descriptor(fd, header.file_bytes, writable=True)
+            try:
+                memory, _ = map_descriptor(fd, header.file_bytes, writable=True)
+            finally:
+                os.close(fd)
         except (OSError, ValueError) as error:
             raise WaveformError(f"waveform buffer {path}: {error}; check waveform.buffer_path and its owner") from None
-        return cls(path, header, fd, memory)
+        return cls(path, header, memory)
 
     def write(self, samples: npt.ArrayLike, now_s: float) -> None:
         """Append rows of :attr:`channels` in V and A; ``now_s`` is when the last of them was taken.
@@ -175,7 +178,6 @@ class WaveformWriter:
         """The file stays; its readers see that its writer is gone."""
         del self._begun, self._newest, self._ring
         self._memory.close()
-        os.close(self._fd)
 
 
 class WaveformReader:

@@ -1,4 +1,4 @@
-"""Layout of the waveform buffer, version 2: offsets, header, channel table. :mod:`v2g.hardware.waveform` describes it."""
+"""Layout of the waveform buffer, version 2, as :mod:`v2g.hardware.waveform` describes it: header and channel table."""
 
 from __future__ import annotations
 

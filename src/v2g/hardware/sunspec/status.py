@@ -21,6 +21,12 @@ def ratings(capacity: ModelImage) -> tuple[float, float]:
     return charge_w or 0.0, min(told_w, default=0.0)
 
 
+def apparent_rating_va(capacity: ModelImage) -> float:
+    """The lower of rating and setting; the active rating where no apparent one is told."""
+    told_va = _lowest(capacity, "VAMaxRtg", "VAMax")
+    return told_va if told_va is not None else max(ratings(capacity))
+
+
 def able_to_deliver(measured: ModelImage, enter_service: ModelImage | None) -> bool:
     """Connected to the grid and running. A device that tells none of its states is not."""
     checks = []

@@ -11,7 +11,7 @@ from typing import Any
 from v2g.clock import Clock
 from v2g.config.loader import Loaded, load
 from v2g.config.problems import ConfigError
-from v2g.config.protection import protection_settings, settings_digest
+from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.writer import dropin_path, read_dropin, restore_dropin, write_dropin
 from v2g.control.server import Caller, Refused
 from v2g.grid.settings import SettingsError, SettingsUnset
@@ -46,10 +46,21 @@ class Adoption:
 
     async def apply(self, name: str, changes: Mapping[str, Any], caller: Caller) -> Adopted:
         """Write, adopt, read back. Raises :class:`Refused`, with everything as it was."""
-        before = await asyncio.to_thread(read_dropin, self.config_dir, name)
+        file = dropin_path(self.config_dir, name)
+        try:
+            before = await asyncio.to_thread(read_dropin, self.config_dir, name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"{file} cannot be read: {error}", code="CONFIG") from None
 
         async def restore() -> None:
-            await asyncio.to_thread(restore_dropin, self.config_dir, name, before)
+            try:
+                await asyncio.to_thread(restore_dropin, self.config_dir, name, before)
+            except OSError as error:
+                raise Refused(
+                    f"the guard did not adopt what {file} says now, and it cannot be taken back: {error.strerror}; "
+                    "correct it by hand before v2g-guard-tick restarts",
+                    code="NOT_TAKEN_BACK",
+                ) from None
 
         async def undo() -> None:
             await restore()
@@ -94,7 +105,8 @@ class Adoption:
 
 def _digest(loaded: Loaded) -> str:
     try:
-        return settings_digest(protection_settings(loaded.config))
+        grid_settings(loaded.config)
+        return settings_digest(loaded.config)
     except SettingsUnset as error:
         raise Refused(f"nothing was changed: {error} (--confirm-unverified)", code="UNCONFIRMED") from None
     except SettingsError as error:

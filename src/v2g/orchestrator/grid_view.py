@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from v2g.config.protection import grid_settings, protection_settings, settings_digest
+from v2g.config.crosscheck_guard import guard_suspicions
+from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.schema import Config
 from v2g.control.messages import ElementLine, GridSettingsResult
 from v2g.grid import profiles
@@ -15,8 +14,8 @@ UNVERIFIED = "*"
 _ENTER_SERVICE = ("v_lo_pu", "v_hi_pu", "f_lo_hz", "f_hi_hz", "delay_s", "ramp_s", "random_delay_s")
 
 
-def describe(config: Config, guard: GuardStatus, warnings: Iterable[str] = ()) -> GridSettingsResult:
-    """``warnings``: what the loader remarks on the configuration; those that the settings do not say themselves."""
+def describe(config: Config, guard: GuardStatus) -> GridSettingsResult:
+    """``config`` without mistakes, as the loader gives it; ``guard`` of whatever age."""
     known = guard.permit is not Permit.GUARD_STALE
     in_force = guard.settings_digest if known else ""
     relay: dict[str, float | str | bool | None] = {
@@ -27,7 +26,6 @@ def describe(config: Config, guard: GuardStatus, warnings: Iterable[str] = ()) -
     }
     try:
         settings = grid_settings(config)
-        digest = settings_digest(protection_settings(config))
     except SettingsError as error:
         return GridSettingsResult(
             profile=config.grid.profile,
@@ -40,7 +38,7 @@ def describe(config: Config, guard: GuardStatus, warnings: Iterable[str] = ()) -
             sync={},
             relay=relay,
             adjusted=(),
-            remarks=tuple(warnings),
+            remarks=tuple(text for text in guard_suspicions(config) if text != str(error)),
             digest="",
             in_force=in_force,
             problem=str(error),
@@ -58,8 +56,8 @@ def describe(config: Config, guard: GuardStatus, warnings: Iterable[str] = ()) -
         sync={"df_hz": settings.sync.df_hz, "dv_pu": settings.sync.dv_pu, "dtheta_deg": settings.sync.dtheta_deg},
         relay=relay,
         adjusted=settings.adjusted,
-        remarks=(*settings.remarks, *(text for text in warnings if text not in settings.remarks)),
-        digest=digest,
+        remarks=tuple(dict.fromkeys(guard_suspicions(config))),
+        digest=settings_digest(config),
         in_force=in_force,
         profiles=_profiles(),
     )

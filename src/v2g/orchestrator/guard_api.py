@@ -143,7 +143,7 @@ class GuardApi:
             self._busy = ""
 
     def _describe(self, loaded: Loaded) -> messages.GridSettingsResult:
-        return describe(loaded.config, self._link.status(), loaded.warnings)
+        return describe(loaded.config, self._link.status())
 
     def _now_iso(self) -> str:
         return datetime.datetime.fromtimestamp(self._clock.unix_s(), datetime.UTC).isoformat(timespec="seconds")

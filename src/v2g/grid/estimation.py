@@ -3,7 +3,7 @@
 Frequency is the interpolated DFT of three cycles under a Hann window, with the image of the negative frequency taken
 away once (the enhanced interpolated DFT of Romano and Paolone, IEEE Trans. Instrum. Meas. 63(12), 2014): below
 0.2 mHz of error on a clean sine in 50-66 Hz. The median of the phases makes it a quantity of the system: a 60 degree
-jump of one phase does not move it.
+jump of one phase does not move it. Phasors are taken at that frequency and belong to the window's centre.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from v2g.grid import hann
 from v2g.grid.settings import FREQUENCY_CYCLES
 
 Samples = NDArray[np.float64]
@@ -36,6 +37,17 @@ SAMPLE_RATE_MAX_HZ = 20_000
 
 _TRACKING_PU = (0.75, 1.25)
 """The RMS window follows the frequency within this; 0.75 keeps one cycle inside the three-cycle window."""
+_SAMPLE_MAX = 1e50
+"""Magnitude beyond which a sample is no measurement: no product of what is below leaves the range of a float."""
+_BINS = range(1, 2 * FREQUENCY_CYCLES)
+_NOMINAL_BIN = FREQUENCY_CYCLES - _BINS[0]
+_ALPHA = cmath.rect(1.0, 2 * math.pi / 3)
+_V, _I_TR, _I_V2G, _V_INV = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
+"""Rows of the signals and of their squares; products with the transformer's and the feeder's currents follow."""
+_P_TR, _P_V2G = slice(12, 15), slice(15, 18)
+
+PerPhaseOrNone = tuple[float | None, float | None, float | None]
+_UNKNOWN: PerPhaseOrNone = (None, None, None)
 
 
 class EstimationError(ValueError):
@@ -85,7 +97,7 @@ class Estimate:
     """RMS over one cycle of the present frequency, of nominal."""
     frequency_hz: float | None = None
     """Median of the phases; None below the voltage floor or where the signal is not mostly one sine."""
-    phase_frequency_hz: tuple[float | None, float | None, float | None] = (None, None, None)
+    phase_frequency_hz: PerPhaseOrNone = _UNKNOWN
     transformer: Power = _ZERO
     feeder: Power = _ZERO
     transformer_moves: tuple[bool, bool, bool] = (True, True, True)
@@ -106,7 +118,7 @@ class Estimate:
     feeder_a: PerPhase = (0.0, 0.0, 0.0)
     inverter_v_pu: PerPhase = (0.0, 0.0, 0.0)
     """RMS over one cycle on the inverter side of the breaker."""
-    inverter_angle_deg: tuple[float | None, float | None, float | None] = (None, None, None)
+    inverter_angle_deg: PerPhaseOrNone = _UNKNOWN
     """Fundamental, inverter side minus bus, in (-180, 180]; None where either side is below the voltage floor."""
     inverter_frequency_hz: float | None = None
     """Median of the phases; estimated only when asked for."""
@@ -115,10 +127,17 @@ class Estimate:
 class Estimator:
     """Estimates from windows of one sample rate. Holds tables and the last frequency, which sets the RMS window.
 
-    ``sample_rate_hz`` 3200 to 20000; others raise :class:`EstimationError`.
+    ``sample_rate_hz`` 3200 to 20000; others raise :class:`EstimationError`. ``full_scale_v``: the least bus voltage
+    that the converter or the buffer's counts no longer tell from a larger one; None: clipping is not looked for.
     """
 
-    def __init__(self, sample_rate_hz: float, nominal_frequency_hz: float, nominal_voltage_v: float) -> None:
+    def __init__(
+        self,
+        sample_rate_hz: float,
+        nominal_frequency_hz: float,
+        nominal_voltage_v: float,
+        full_scale_v: float | None = None,
+    ) -> None:
         if not SAMPLE_RATE_MIN_HZ <= sample_rate_hz <= SAMPLE_RATE_MAX_HZ:
             raise EstimationError(
                 f"sample rate {sample_rate_hz:g} Hz: the guard needs {SAMPLE_RATE_MIN_HZ} to {SAMPLE_RATE_MAX_HZ} Hz; "
@@ -127,112 +146,193 @@ class Estimator:
         self.sample_rate_hz = float(sample_rate_hz)
         self._nominal_hz = nominal_frequency_hz
         self._nominal_v = nominal_voltage_v
-        self._n = round(FREQUENCY_CYCLES * sample_rate_hz / nominal_frequency_hz)
+        self._full_scale_v = math.inf if full_scale_v is None else full_scale_v
+        self._n = n = round(FREQUENCY_CYCLES * sample_rate_hz / nominal_frequency_hz)
         self._one_cycle = round(sample_rate_hz / nominal_frequency_hz)
+        self._centre_age_s = (n / 2 - 1) / self.sample_rate_hz
         self._last_hz = nominal_frequency_hz
-        index = np.arange(self._n)
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * index / self._n)
-        self._weights: Samples = hann / hann.sum()
-        self._bins = range(1, 2 * FREQUENCY_CYCLES)
-        angle = 2 * np.pi * np.outer(np.array(self._bins), index) / self._n
-        self._dft: Samples = np.ascontiguousarray(np.concatenate([hann * np.cos(angle), -hann * np.sin(angle)]))
-        self._signals: Samples = np.zeros((self._n, 9))
-        self._products: Samples = np.zeros((self._n, 15))
+        self._dft: Samples = hann.dft(n, _BINS)
+        self._dft_nominal: Samples = hann.dft(n, range(FREQUENCY_CYCLES, FREQUENCY_CYCLES + 1))
+        self._means: Samples = np.zeros((2, n))
+        self._means[0] = hann.window(n) / (n / 2)
+        self._rms_hz = 0.0
+        self._signals: Samples = np.zeros((12, n))
+        self._products: Samples = np.zeros((18, n))
 
     @property
     def window_samples(self) -> int:
         """Samples that :meth:`estimate` needs; it uses the newest of a longer array."""
         return self._n
 
-    def estimate(self, voltages_v: Samples, transformer_a: Samples, feeder_a: Samples) -> Estimate:
+    def estimate(
+        self,
+        voltages_v: Samples,
+        transformer_a: Samples,
+        feeder_a: Samples,
+        inverter_v: Samples | None = None,
+        *,
+        inverter_frequency: bool = False,
+    ) -> Estimate:
         """One estimate from ``[n, 3]`` arrays (line-to-neutral V, A positive downstream), the newest sample last.
+
+        A gap (NaN) in any of them is NOT_FINITE: an inverter side that is not known must not pass for a dead one.
+        Without ``inverter_v`` its figures are zero and unknown. ``inverter_frequency`` asks for its frequency as well.
 
         Raises :class:`EstimationError` when an array is shorter than :attr:`window_samples`.
         """
-        n = self._n
-        if min(len(voltages_v), len(transformer_a), len(feeder_a)) < n:
-            raise EstimationError(
-                f"{min(len(voltages_v), len(transformer_a), len(feeder_a))} samples: {n} are needed for three cycles"
-            )
-        signals, products = self._signals, self._products
-        signals[:, 0:3] = voltages_v[-n:]
-        signals[:, 3:6] = transformer_a[-n:]
-        signals[:, 6:9] = feeder_a[-n:]
-        if not math.isfinite(float(signals.sum())):
+        n, signals, products = self._n, self._signals, self._products
+        self._load(signals, (voltages_v, transformer_a, feeder_a))
+        if inverter_v is None:
+            signals[_V_INV] = 0.0
+        else:
+            self._load(signals[_V_INV], (inverter_v,))
+        if not (float(signals.max()) < _SAMPLE_MAX and float(signals.min()) > -_SAMPLE_MAX):
             return Estimate(Validity.NOT_FINITE)
-        if self._is_stuck(signals):
-            return Estimate(Validity.STUCK)
-        np.multiply(signals, signals, out=products[:, 0:9])
-        np.multiply(signals[:, 0:3], signals[:, 3:6], out=products[:, 9:12])
-        np.multiply(signals[:, 0:3], signals[:, 6:9], out=products[:, 12:15])
-        means: list[float] = (self._weights @ products).tolist()
-        parts = self._dft @ signals
-        count = len(self._bins)
-        spectra: list[list[complex]] = (parts[:count] + 1j * parts[count:]).T.tolist()
+        cycle = signals[:6, n - self._one_cycle :]
+        low, high = cycle.min(axis=1).tolist(), cycle.max(axis=1).tolist()
+        validity = self._validity(low, high)
+        if validity is not Validity.VALID:
+            return Estimate(validity)
+        np.multiply(signals, signals, out=products[:12])
+        np.multiply(signals[_V], signals[_I_TR], out=products[_P_TR])
+        np.multiply(signals[_V], signals[_I_V2G], out=products[_P_V2G])
+        self._follow(self._last_hz)
+        means, cycle_means = (self._means @ products.T).tolist()
+        rms = [math.sqrt(value) for value in cycle_means[:12]]
+        spectra = (signals[_V] @ self._dft).tolist()
+        others = (signals[3:] @ self._dft_nominal).tolist()
 
-        v_pu = self._rms_pu(products)
-        phase_hz = tuple(self._phase_frequency(spectra[i], means[i], v_pu[i]) for i in range(3))
-        frequency_hz = system_frequency(phase_hz, self._nominal_hz)
+        v_pu = (rms[0] / self._nominal_v, rms[1] / self._nominal_v, rms[2] / self._nominal_v)
+        a_hz, b_hz, c_hz = (self._phase_frequency(spectra[i], means[i], v_pu[i]) for i in range(3))
+        frequency_hz = system_frequency((a_hz, b_hz, c_hz), self._nominal_hz)
         self._last_hz = frequency_hz if frequency_hz is not None else self._nominal_hz
-        gain = abs(_hann_kernel(_TAU / n * FREQUENCY_CYCLES - _TAU * self._last_hz / self.sample_rate_hz, n)) ** 2
+
+        count = len(_BINS)
+        direct, image = self._gains(self._last_hz)
+        fundamental = [complex(row[_NOMINAL_BIN] / direct, row[_NOMINAL_BIN + count] / image) for row in spectra]
+        fundamental += [complex(real / direct, imaginary / image) for real, imaginary in others]
+        scale = math.sqrt(2) / self._nominal_v
+        a, b, c = fundamental[0] * scale, fundamental[1] * scale, fundamental[2] * scale
+        v1, v2, v0 = sequences(a, b, c)
+        inverter_pu = (rms[9] / self._nominal_v, rms[10] / self._nominal_v, rms[11] / self._nominal_v)
         return Estimate(
             validity=Validity.VALID,
             v_pu=v_pu,
             frequency_hz=frequency_hz,
-            phase_frequency_hz=(phase_hz[0], phase_hz[1], phase_hz[2]),
-            transformer=_power(means, spectra, 3, 9, gain),
-            feeder=_power(means, spectra, 6, 12, gain),
-            transformer_moves=_moves(signals[:, 3:6]),
+            phase_frequency_hz=(a_hz, b_hz, c_hz),
+            transformer=_power(means, fundamental, 3, _P_TR.start),
+            feeder=_power(means, fundamental, 6, _P_V2G.start),
+            transformer_moves=self._moves(low, high),
+            centre_age_s=self._centre_age_s,
+            v_phasor_pu=(a, b, c),
+            v1_pu=abs(v1),
+            v2_pu=abs(v2),
+            v0_pu=abs(v0),
+            transformer_a=(rms[3], rms[4], rms[5]),
+            feeder_a=(rms[6], rms[7], rms[8]),
+            inverter_v_pu=inverter_pu,
+            inverter_angle_deg=self._angles(fundamental, 9),
+            inverter_frequency_hz=self._inverter_frequency(means, inverter_pu) if inverter_frequency else None,
         )
 
-    def _is_stuck(self, signals: Samples) -> bool:
-        cycle = signals[-self._one_cycle :, 0:3]
-        low, high = cycle.min(axis=0).tolist(), cycle.max(axis=0).tolist()
-        limit_v = STUCK_ABOVE_PU * self._nominal_v
-        return any(lo == hi and abs(lo) > limit_v for lo, hi in zip(low, high, strict=True))
+    def phase_angles(self, voltages_v: Samples, other_v: Samples) -> PerPhaseOrNone:
+        """Fundamental of ``other_v`` minus that of the bus, degrees in (-180, 180], per phase; ``[n, 3]`` arrays of the
+        same instants, V. None where either is below the voltage floor or not finite.
 
-    def _rms_pu(self, products: Samples) -> PerPhase:
+        Raises :class:`EstimationError` when an array is shorter than :attr:`window_samples`.
+        """
+        pair: Samples = np.empty((6, self._n))
+        self._load(pair, (voltages_v, other_v))
+        pair[~(np.abs(pair).max(axis=1) < _SAMPLE_MAX)] = 0.0
+        direct, image = self._gains(self._last_hz)
+        half = [complex(real / direct, imaginary / image) for real, imaginary in (pair @ self._dft_nominal).tolist()]
+        return self._angles(half, 3)
+
+    def _load(self, rows: Samples, arrays: tuple[Samples, ...]) -> None:
+        shortest = min(len(array) for array in arrays)
+        if shortest < self._n:
+            raise EstimationError(f"{shortest} samples: {self._n} are needed for three cycles")
+        for index, array in enumerate(arrays):
+            rows[3 * index : 3 * index + 3] = array[-self._n :].T
+
+    def _validity(self, low: list[float], high: list[float]) -> Validity:
+        limit_v, full_scale_v = STUCK_ABOVE_PU * self._nominal_v, self._full_scale_v
+        for lo, hi in zip(low[_V], high[_V], strict=True):
+            if hi >= full_scale_v or lo <= -full_scale_v:
+                return Validity.CLIPPED
+            if lo == hi and abs(lo) > limit_v:
+                return Validity.STUCK
+        return Validity.VALID
+
+    def _moves(self, low: list[float], high: list[float]) -> tuple[bool, bool, bool]:
+        if low[3] != high[3] and low[4] != high[4] and low[5] != high[5]:
+            return True, True, True
+        currents = self._signals[_I_TR]
+        a, b, c = (currents != currents[:, :1]).any(axis=1).tolist()
+        return a, b, c
+
+    def _follow(self, frequency_hz: float) -> None:
+        """Sets the weights of the RMS to one cycle of ``frequency_hz``; the oldest sample counts by its share."""
+        if frequency_hz == self._rms_hz:
+            return
+        self._rms_hz = frequency_hz
         low, high = _TRACKING_PU
-        frequency_hz = min(max(self._last_hz, low * self._nominal_hz), high * self._nominal_hz)
-        length = self.sample_rate_hz / frequency_hz
+        length = self.sample_rate_hz / min(max(frequency_hz, low * self._nominal_hz), high * self._nominal_hz)
         whole = int(length)
-        squares = products[-whole:, 0:3].sum(axis=0) + (length - whole) * products[-whole - 1, 0:3]
-        a, b, c = squares.tolist()
-        return (
-            math.sqrt(a / length) / self._nominal_v,
-            math.sqrt(b / length) / self._nominal_v,
-            math.sqrt(c / length) / self._nominal_v,
+        weights = self._means[1]
+        weights[:-whole] = 0.0
+        weights[-whole:] = 1.0 / length
+        weights[-whole - 1] = 1.0 - whole / length
+
+    def _gains(self, frequency_hz: float) -> tuple[float, float]:
+        """Of the real and of the imaginary part in the nominal bin, for half the peak phasor of ``frequency_hz``."""
+        at, omega = hann.TAU * FREQUENCY_CYCLES / self._n, hann.TAU * frequency_hz / self.sample_rate_hz
+        direct, image = hann.kernel(at - omega, self._n), hann.kernel(at + omega, self._n)
+        return direct + image, direct - image
+
+    def _angles(self, half: list[complex], other: int) -> PerPhaseOrNone:
+        """The window is symmetric, so that an angle at its centre holds for two frequencies as well."""
+        floor = FREQUENCY_FLOOR_PU * self._nominal_v / math.sqrt(2)
+        a, b, c = (
+            _degrees(half[other + i] * half[i].conjugate())
+            if abs(half[i]) >= floor and abs(half[other + i]) >= floor
+            else None
+            for i in range(3)
+        )
+        return a, b, c
+
+    def _inverter_frequency(self, means: list[float], v_pu: PerPhase) -> float | None:
+        spectra = (self._signals[_V_INV] @ self._dft).tolist()
+        return system_frequency(
+            tuple(self._phase_frequency(spectra[i], means[9 + i], v_pu[i]) for i in range(3)), self._nominal_hz
         )
 
-    def _phase_frequency(self, spectrum: list[complex], mean_square: float, v_pu: float) -> float | None:
+    def _phase_frequency(self, parts: list[float], mean_square: float, v_pu: float) -> float | None:
         if v_pu < FREQUENCY_FLOOR_PU or math.sqrt(mean_square) / self._nominal_v < FREQUENCY_FLOOR_PU:
             return None
-        n = self._n
-        magnitudes = [abs(value) for value in spectrum]
-        centre = max(range(1, len(spectrum) - 1), key=magnitudes.__getitem__)
-        left, middle, right = spectrum[centre - 1 : centre + 2]
-        step = _TAU / n
-        at = (centre + self._bins[0]) * step
-        omega = at + step * _interpolate(left, middle, right)
-        gain = _hann_kernel(at - omega, n)
-        amplitude = middle / gain
-        amplitude = (middle - amplitude.conjugate() * _hann_kernel(at + omega, n)) / gain
-        mirrored = amplitude.conjugate()
-        omega = at + step * _interpolate(
-            left - mirrored * _hann_kernel(at - step + omega, n),
-            middle - mirrored * _hann_kernel(at + omega, n),
-            right - mirrored * _hann_kernel(at + step + omega, n),
-        )
-        if 2 * abs(amplitude) ** 2 < FUNDAMENTAL_SHARE_MIN * mean_square:
+        n, count = self._n, len(_BINS)
+        magnitudes = [math.hypot(parts[i], parts[i + count]) for i in range(count)]
+        centre = max(range(1, count - 1), key=magnitudes.__getitem__)
+        step = hann.TAU / n
+        at = (centre + _BINS[0]) * step
+        omega = at + step * hann.offset_bins(*magnitudes[centre - 1 : centre + 2])
+        half = hann.amplitude(parts[centre], parts[centre + count], at, omega, n)
+        if 2 * abs(half) ** 2 < FUNDAMENTAL_SHARE_MIN * mean_square:
             return None
-        frequency_hz = omega * self.sample_rate_hz / _TAU
+        cleared = []
+        for index in (centre - 1, centre, centre + 1):
+            image = hann.kernel((index + _BINS[0]) * step + omega, n)
+            cleared.append(math.hypot(parts[index] - half.real * image, parts[index + count] + half.imag * image))
+        omega = at + step * hann.offset_bins(*cleared)
+        frequency_hz = omega * self.sample_rate_hz / hann.TAU
         low, high = FREQUENCY_RANGE_PU
         return min(max(frequency_hz, low * self._nominal_hz), high * self._nominal_hz)
 
 
-def _moves(signals: Samples) -> tuple[bool, bool, bool]:
-    a, b, c = (signals != signals[0]).any(axis=0).tolist()
-    return a, b, c
+def sequences(a: complex, b: complex, c: complex) -> tuple[complex, complex, complex]:
+    """Positive, negative and zero sequence of three phasors; the positive one has b a third of a turn behind a."""
+    back = _ALPHA.conjugate()
+    return (a + _ALPHA * b + back * c) / 3, (a + back * b + _ALPHA * c) / 3, (a + b + c) / 3
 
 
 def system_frequency(phase_frequency_hz: tuple[float | None, ...], nominal_hz: float) -> float | None:
@@ -246,34 +346,12 @@ def system_frequency(phase_frequency_hz: tuple[float | None, ...], nominal_hz: f
     return min(middle, key=lambda value: abs(value - nominal_hz))
 
 
-_TAU = 2 * math.pi
+def _degrees(turn: complex) -> float:
+    angle = math.degrees(cmath.phase(turn))
+    return angle if angle > -180.0 else 180.0
 
 
-def _interpolate(left: complex, middle: complex, right: complex) -> float:
-    total = abs(left) + 2 * abs(middle) + abs(right)
-    return 2 * (abs(right) - abs(left)) / total if total > 0.0 else 0.0
-
-
-def _hann_kernel(theta: float, n: int) -> complex:
-    """Transform of the periodic Hann window of ``n`` samples at ``theta`` rad a sample."""
-    step = _TAU / n
-    for pole in (0.0, step, -step):
-        # Removable singularities: a hair beside them the quotient is right to nine digits.
-        if abs(theta - pole) < 1e-9:
-            theta = pole + 1e-9
-    turn = cmath.exp(1j * math.pi / n)
-    shape = 0.5 / math.sin(theta / 2) - 0.25 * (
-        turn.conjugate() / math.sin((theta - step) / 2) + turn / math.sin((theta + step) / 2)
-    )
-    return cmath.exp(-0.5j * theta * (n - 1)) * math.sin(n * theta / 2) * shape
-
-
-def _power(means: list[float], spectra: list[list[complex]], current: int, product: int, gain: float) -> Power:
-    var = [
-        2 * (spectra[i][FREQUENCY_CYCLES - 1] * spectra[current + i][FREQUENCY_CYCLES - 1].conjugate()).imag / gain
-        for i in range(3)
-    ]
+def _power(means: list[float], half: list[complex], current: int, product: int) -> Power:
+    a, b, c = (2 * (half[i] * half[current + i].conjugate()).imag for i in range(3))
     va = [math.sqrt(means[i] * means[current + i]) for i in range(3)]
-    return Power(
-        (means[product], means[product + 1], means[product + 2]), (var[0], var[1], var[2]), (va[0], va[1], va[2])
-    )
+    return Power((means[product], means[product + 1], means[product + 2]), (a, b, c), (va[0], va[1], va[2]))

@@ -1,4 +1,4 @@
-"""Over-current per phase: definite time (ANSI 50) and inverse time (ANSI 51, IEC 60255-151), and curtailment before it."""
+"""Over-current per phase: definite time (ANSI 50) and inverse time (ANSI 51, IEC 60255-151), curtailment before it."""
 
 from __future__ import annotations
 

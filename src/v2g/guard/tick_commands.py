@@ -34,10 +34,13 @@ _UCRED = struct.Struct("3i")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_UCRED.size)
 
 
+CommandName = Literal["reset_trip", "permit_service", "adopt_settings", "measure_phase", "test_relay"]
+
+
 class TickCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``by`` names who commands; control characters and what exceeds 64 characters are cut."""
 
-    command: Literal["reset_trip", "permit_service", "adopt_settings", "measure_phase", "test_relay"]
+    command: CommandName
     by: str = ""
     enabled: bool = True
     evse_id: str = ""
@@ -112,11 +115,20 @@ class CommandSocket:
 _counter = itertools.count()
 
 
-def send_reset_trip(path: Path, by: str, timeout_s: float = 1.0) -> CommandReply:
-    """Ask the ``tick`` behind ``path`` to release its trip latch; waits at most ``timeout_s`` for the answer.
+def send_command(
+    path: Path,
+    command: CommandName,
+    by: str,
+    *,
+    enabled: bool = True,
+    evse_id: str = "",
+    timeout_s: float = 1.0,
+) -> CommandReply:
+    """Give the ``tick`` behind ``path`` a command; waits at most ``timeout_s`` for the answer.
 
     Blocks: call it in a thread from asyncio. Raises :class:`CommandError` when nobody listens or answers.
     """
+    request = TickCommand(command=command, by=_clean(by), enabled=enabled, evse_id=evse_id)
     own = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
         client.settimeout(timeout_s)
@@ -125,7 +137,7 @@ def send_reset_trip(path: Path, by: str, timeout_s: float = 1.0) -> CommandReply
             client.bind(os.fspath(own))
             # Root may ask a tick that runs as another user.
             own.chmod(0o660)
-            client.sendto(msgspec.json.encode(TickCommand(command="reset_trip", by=_clean(by))), os.fspath(path))
+            client.sendto(msgspec.json.encode(request), os.fspath(path))
             return msgspec.json.decode(client.recv(MAX_DATAGRAM_BYTES), type=CommandReply)
         except TimeoutError as error:
             raise CommandError(f"v2g-guard tick did not answer on {path} within {timeout_s:g} s") from error

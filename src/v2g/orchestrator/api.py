@@ -12,7 +12,7 @@ from v2g.control import messages
 from v2g.control.server import Caller, Method, Refused, Role
 from v2g.dispatch.book import OrderError
 from v2g.dispatch.orders import Mode, Order
-from v2g.guard.tick_commands import CommandError, send_reset_trip
+from v2g.guard.tick_commands import CommandError, send_command
 from v2g.orchestrator import status
 from v2g.orchestrator.site import Site
 from v2g.sessions.supervisor import SessionInfo
@@ -88,7 +88,7 @@ class Api:
         image = self._site.image
         element = image.guard.trip_element if image is not None else ""
         try:
-            reply = await asyncio.to_thread(send_reset_trip, self._tick_sock, caller.user)
+            reply = await asyncio.to_thread(send_command, self._tick_sock, "reset_trip", caller.user)
         except CommandError as error:
             raise Refused(str(error), code="GUARD_UNREACHABLE") from None
         if not reply.accepted:

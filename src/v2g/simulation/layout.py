@@ -29,6 +29,12 @@ NOMINAL_VOLTAGE_V = 277.0
 EVSE_RATED_W = 22_000.0
 MAX_CURRENT_A = 80.0
 ENTER_SERVICE_DELAY_S = 1.0
+"""Of the simulated inverters."""
+RELAY_SETTING_PU = 1.10
+RELAY_DELAY_S = 14.0
+"""One stage at the edge of continuous operation has to be slower than what must be ridden through above it (12 s) and
+than OV1 (13 s), so that the relay is what acts when the guard does not. At a real site a faster second stage above
+1.20 goes with it."""
 _SOC_SPREAD = (0.72, 0.64, 0.78, 0.68)
 
 
@@ -265,9 +271,15 @@ def _write_controller_config(layout: Layout) -> None:
         "grid": {
             "nominal_voltage_v": NOMINAL_VOLTAGE_V,
             "nominal_frequency_hz": 60.0,
-            "category": "III",
-            "enter_service_delay_s": ENTER_SERVICE_DELAY_S,
+            "profile": "simulation",
+            "confirm_unverified": True,
         },
+        "relay": {
+            "setting_pu": RELAY_SETTING_PU,
+            "delay_s": RELAY_DELAY_S,
+            "feedback_path": str(layout.run_dir / "relay"),
+        },
+        "protection": {"mains_input_path": str(layout.run_dir / "mains")},
         # An ordinary user's machine gives no real-time scheduling: the plant may write its samples late.
         "waveform": {"max_age_s": 0.15, "allow_slow": True},
         "paths": {
@@ -328,6 +340,8 @@ def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
         nominal_voltage_v=NOMINAL_VOLTAGE_V,
         rated_va=RATED_KVA * 1000.0,
         enter_service_delay_s=ENTER_SERVICE_DELAY_S,
+        relay_setting_pu=RELAY_SETTING_PU,
+        relay_delay_s=RELAY_DELAY_S,
         scenario=str(scenario.absolute()) if scenario is not None else "",
     )
     write_config(layout.plant_config, config)

@@ -112,6 +112,18 @@ class Misfortune:
                 case faults.PhaseJump(degrees=degrees):
                     if on:
                         grid.jump_phase(degrees if isinstance(degrees, list) else [degrees] * 3, now_s)
+                case faults.PhaseOffset(degrees=degrees):
+                    self._engine.recorder.inverter_offset_deg = _three(degrees) if on else (0.0, 0.0, 0.0)
+                case faults.PhaseSwap(phases=(first, second)):
+                    self._engine.recorder.inverter_order = _swapped(first, second) if on else (0, 1, 2)
+                case faults.RelayFault(state=state, feedback=feedback):
+                    site.relay.stuck = state if on else Stuck.NO
+                    site.relay.feedback_lost = on and not feedback
+                case faults.RelayTest():
+                    site.relay.testing = on
+                case faults.MainsLoss(told=told):
+                    self._engine.mains_told = told or not on
+                    grid.switch_mains(not on, now_s)
                 case faults.BreakerStuck(state=state):
                     site.breaker.stuck = state if on else Stuck.NO
                 case faults.Deaf(evse_id=evse_id):
@@ -182,6 +194,22 @@ class Misfortune:
         if charger is None:
             raise FaultError(f"unknown EVSE {evse_id!r}; known are {', '.join(self._engine.site.chargers)}")
         return charger
+
+
+def _three(value: float | list[float]) -> tuple[float, float, float]:
+    values = value if isinstance(value, list) else [value] * 3
+    if len(values) != 3:
+        raise FaultError(f"{values} must be one value, or three for the phases a, b, c")
+    return values[0], values[1], values[2]
+
+
+def _swapped(first: str, second: str) -> tuple[int, int, int]:
+    if first == second:
+        raise FaultError(f"phases [{first}, {second}]: name two different ones of a, b, c")
+    order = [0, 1, 2]
+    one, other = "abc".index(first), "abc".index(second)
+    order[one], order[other] = order[other], order[one]
+    return order[0], order[1], order[2]
 
 
 def _describe(fault: AnyFault) -> str:

@@ -1,7 +1,8 @@
 """The plant as a process: ``python -m v2g.simulation.plant --config plant.json``.
 
 Grid, transformer, breaker and chargers move in a thread; this event loop serves them as hardware would appear: Modbus
-TCP devices, the waveform buffer and the breaker's memory, and ``plant.sock`` for plugs, faults and measurements.
+TCP devices, the waveform buffer, the memory of the breaker and of two contacts (``relay``: the over-voltage relay,
+``mains``: the upstream switch), and ``plant.sock`` for plugs, faults and measurements.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from v2g.clock import Clock, SystemClock
 from v2g.hardware.breaker import MmapBreakerDevice
+from v2g.hardware.contact import ContactWriter
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.host.notify import Notifier
@@ -31,6 +33,7 @@ from v2g.simulation.plant_config import PlantConfig, PlantConfigError, PlantEvse
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
 from v2g.simulation.sunspec_image import SunSpecImage
+from v2g.simulation.switchgear import OvervoltageRelay
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.simulation.transducer_image import TransducerImage
 from v2g.simulation.waveforms import SAMPLE_RATE_HZ, Recorder
@@ -51,6 +54,7 @@ def build_site(config: PlantConfig) -> Site:
         chargers={evse.evse_id: _build_charger(evse, config) for evse in config.evses},
         rated_va=config.rated_va,
         base_load_w=config.base_load_w,
+        relay=OvervoltageRelay(setting_pu=config.relay_setting_pu, delay_s=config.relay_delay_s),
     )
 
 
@@ -88,6 +92,8 @@ class Plant:
             Recorder(site, seed=config.seed),
             WaveformWriter.create(run_dir / "waveform", SAMPLE_RATE_HZ, scales),
             MmapBreakerDevice(run_dir / "breaker"),
+            ContactWriter(run_dir / "relay"),
+            ContactWriter(run_dir / "mains"),
             self._clock,
         )
         lock = self.engine.lock

@@ -34,6 +34,8 @@ class PlantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     base_load_w: float = 80_000.0
     ambient_c: float = 25.0
     enter_service_delay_s: float = 1.0
+    relay_setting_pu: float = 1.10
+    relay_delay_s: float = 14.0
     scenario: str = ""
     seed: int = 1
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from v2g.hardware.waveform import CHANNELS
 from v2g.simulation.site import Site
+from v2g.simulation.switchgear import OvervoltageRelay, Switch
 
 SAMPLE_RATE_HZ: Final = 3840
 """64 samples a cycle at 60 Hz."""
@@ -30,6 +31,10 @@ class Recorder:
         self._base_w = site.base_load_w
         self.lost_channels: set[int] = set()
         """Columns whose transducer is gone: not taken (NaN)."""
+        self.inverter_offset_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+        """Phase error of the inverter-side transducers: what they show leads the truth by this."""
+        self.inverter_order: tuple[int, int, int] = (0, 1, 2)
+        """Which phase of the bus each inverter-side conductor is joined to."""
 
     def record(self, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
         """The ``n`` samples from ``start_s`` to ``now_s`` in V and A, a column a channel. Advances the grid's phase."""
@@ -37,33 +42,34 @@ class Recorder:
         angles = site.grid.angles(n, SAMPLE_RATE_HZ)
         v_rms = np.array(site.grid.voltages_v)
         v_bus = _SQRT2 * v_rms * np.sin(angles)
-        closed = self._breaker_mask(n, start_s, now_s)
+        closed = _mask(site.breaker, n, start_s, now_s) * _mask(site.relay, n, start_s, now_s)
         feeder_w, base_w = site.feeder_w, site.base_load_now_w(now_s)
         ramp = np.arange(1, n + 1) / n
         feeder = (self._feeder_w + (feeder_w - self._feeder_w) * ramp) * closed
         base = self._base_w + (base_w - self._base_w) * ramp
         self._feeder_w, self._base_w = feeder_w, base_w
         rated_w = sum(charger.inverter.rated_w for charger in site.chargers.values())
-        i_v2g = self._currents(feeder, 0.0, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
-        i_tr = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va) + i_v2g
+        i_v2g = self._currents(feeder, site.feeder_var, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
+        i_base = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va)
         samples = np.empty((n, len(CHANNELS)))
         samples[:, 0:3] = v_bus
-        samples[:, 3:6] = i_tr
+        # With the mains lost, what the vehicles feed is what the base load takes, and nothing passes the transformer.
+        samples[:, 3:6] = i_base + i_v2g if site.grid.mains_closed else 0.0
         samples[:, 6:9] = i_v2g
-        samples[:, 9:12] = v_bus * closed[:, None]
+        samples[:, 9:12] = self._inverter_side(v_bus, v_rms, angles) * closed[:, None]
         self._add_noise(samples)
         for channel in self.lost_channels:
             samples[:, channel] = np.nan
         return samples
 
-    def _breaker_mask(self, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
-        breaker = self._site.breaker
-        state = 1.0 if breaker.closed else 0.0
-        changed_at_s = breaker.changed_at_s
-        if changed_at_s is None or changed_at_s <= start_s:
-            return np.full(n, state)
-        times = start_s + (now_s - start_s) * np.arange(1, n + 1) / n
-        return np.where(times >= changed_at_s, state, 1.0 - state)
+    def _inverter_side(
+        self, v_bus: NDArray[np.float64], v_rms: NDArray[np.float64], angles: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        order = list(self.inverter_order)
+        if any(self.inverter_offset_deg):
+            shown: NDArray[np.float64] = np.sin(angles[:, order] + np.radians(self.inverter_offset_deg))
+            return _SQRT2 * v_rms[order] * shown
+        return v_bus[:, order]
 
     def _currents(
         self,
@@ -91,3 +97,13 @@ class Recorder:
         volts = _VOLTAGE_NOISE_PU * self._site.grid.nominal_voltage_v
         scale = np.array([volts] * 3 + [_CURRENT_NOISE_A] * 6 + [volts] * 3)
         samples += noise * scale
+
+
+def _mask(contact: Switch | OvervoltageRelay, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
+    """1 for the samples that were taken while the contact was closed."""
+    state = 1.0 if contact.closed else 0.0
+    changed_at_s = contact.changed_at_s
+    if changed_at_s is None or changed_at_s <= start_s:
+        return np.full(n, state)
+    times = start_s + (now_s - start_s) * np.arange(1, n + 1) / n
+    return np.where(times >= changed_at_s, state, 1.0 - state)

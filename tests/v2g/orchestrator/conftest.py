@@ -140,6 +140,7 @@ class FakeGuard:
             "transformer_va": 80_000.0,
             "measured": True,
             "load_measured": True,
+            "service_fraction": 1.0,
         }
         return GuardStatus(**(fields | self.changes))  # type: ignore[arg-type]
 

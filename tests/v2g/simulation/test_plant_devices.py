@@ -14,6 +14,7 @@ from pymodbus.exceptions import ModbusException
 
 from v2g.clock import SystemClock
 from v2g.hardware.breaker import MmapBreakerOutput
+from v2g.hardware.contact import ContactReader
 from v2g.hardware.register_map import RegisterImage, load_map
 from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model
@@ -258,6 +259,8 @@ async def test_a_lying_device_shows_what_it_was_told(running: Running) -> None:
         ({"do": "fault", "fault": "frequency", "hz": -3}, "1..200 Hz"),
         ({"do": "fault", "fault": "frequency", "hz": "fast"}, "hz"),
         ({"do": "fault", "fault": "lie", "device": "transducers", "values": {"x": 1}}, "no point x"),
+        ({"do": "fault", "fault": "phase_swap", "phases": ["b", "b"]}, "two different ones"),
+        ({"do": "fault", "fault": "phase_offset", "degrees": [1, 2]}, "one value, or three"),
         ({"do": "clear", "id": 77}, "no fault 77"),
         ({"do": "plug", "evse_id": "E9"}, "unknown EVSE"),
         ({"do": "plug", "evse_id": EVSE, "soc": 7}, "outside 0..1"),
@@ -309,6 +312,55 @@ async def test_a_stuck_breaker_does_not_follow(running: Running) -> None:
     assert running.plant.socket.measure().breaker.commanded
     await running.ask(do="clear")
     await running.until(lambda m: m.breaker.closed)
+
+
+async def test_the_relay_opens_and_its_contact_says_so(running: Running) -> None:
+    await running.until(lambda m: m.breaker.closed)
+    contact, clock = ContactReader(running.run_dir / "relay"), SystemClock()
+    assert contact.is_closed(clock.monotonic_s()) is True
+    await running.ask(do="fault", fault="relay", state="open")
+    await running.until(lambda m: not m.relay.closed)
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is False)
+    contact.close()
+
+
+async def test_a_relay_without_feedback_is_unknown_after_half_a_second(running: Running) -> None:
+    contact, clock = ContactReader(running.run_dir / "relay"), SystemClock()
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    await running.ask(do="fault", fault="relay", feedback=False)
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is None)
+    await running.ask(do="clear")
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    contact.close()
+
+
+async def test_a_loss_of_mains_is_told_and_leaves_a_dead_bus_without_vehicles(running: Running) -> None:
+    contact, clock = ContactReader(running.run_dir / "mains"), SystemClock()
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    number = (await running.ask(do="fault", fault="mains_loss"))["id"]
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is False and max(m.grid.v_pu) < 0.01)
+    await running.ask(do="clear", id=number)
+    await running.until(lambda m: m.grid.mains_closed and m.grid.v_pu == (1.0, 1.0, 1.0))
+    contact.close()
+
+
+async def test_a_loss_of_mains_that_is_not_told_leaves_the_input_as_it_was(running: Running) -> None:
+    contact, clock = ContactReader(running.run_dir / "mains"), SystemClock()
+    await running.ask(do="fault", fault="mains_loss", told=False)
+    await running.until(lambda m: not m.grid.mains_closed and max(m.grid.v_pu) < 0.01)
+    assert contact.is_closed(clock.monotonic_s()) is True
+    contact.close()
+
+
+async def test_offset_and_swap_reach_the_recorder_and_go_again(running: Running) -> None:
+    recorder = running.plant.engine.recorder
+    await running.ask(do="fault", fault="phase_offset", degrees=7)
+    await running.ask(do="fault", fault="phase_swap", phases=["b", "c"])
+    assert recorder.inverter_offset_deg == (7, 7, 7)
+    assert recorder.inverter_order == (0, 2, 1)
+    await running.ask(do="clear")
+    assert recorder.inverter_offset_deg == (0.0, 0.0, 0.0)
+    assert recorder.inverter_order == (0, 1, 2)
 
 
 async def test_a_cable_carries_ticks_and_the_plug_comes_out_with_it(running: Running) -> None:

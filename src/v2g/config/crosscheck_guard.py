@@ -142,9 +142,7 @@ def _curve(path: str, curve: Curve, report: Report) -> None:
     if curve.points is None:
         return
     if len(curve.points) < 2:
-        report.add(
-            path, "", f"has {len(curve.points)} points", "write at least two pairs, as [[0.92, 0.44], [0.98, 0]]"
-        )
+        report.add(path, "", "is no curve", "write at least two pairs, as [[0.92, 0.44], [0.98, 0]]")
     for position, ((before, _), (x, _)) in enumerate(zip(curve.points, curve.points[1:], strict=False), start=1):
         if x < before:
             report.add(

@@ -52,10 +52,26 @@ def test_the_shipped_configuration_holds() -> None:
     for part in (
         "TR-0412, 250 kVA DIST_ONAN",
         "277 V line to neutral, 60 Hz",
+        "ieee1547-III, 8 trip elements, enter service after 300 s, ramp 300 s; settings ",
         "US*V2G*E2  DC on evse2 port 49152, TLS compat",
     ):
         assert part in result.output
     assert "warning" not in result.output
+
+
+def test_the_check_tells_what_protects_and_what_was_adjusted(config_dir: Path) -> None:
+    (config_dir / "conf.d").mkdir(exist_ok=True)
+    dropin = config_dir / "conf.d" / "50-x.yaml"
+    dropin.write_text("grid: {trips: {OV1: {time_s: 12.5}}, enter_service: {random_delay_s: 60}}\n")
+    result = run("--check-config", "--config", str(config_dir))
+    assert result.exit_code == 0
+    assert "enter service after 300 s, random up to 60 s; settings " in result.output
+    assert "adjusted   OV1.time_s 13 -> 12.5" in result.output
+    dropin.write_text("grid: {nominal_frequency_hz: 50}\n")
+    result = run("--check-config", "--config", str(config_dir))
+    assert result.exit_code == 0
+    assert "protection   no settings: no power is permitted" in result.output
+    assert "warning: grid.profile: no profile is named" in result.output
 
 
 def test_a_configuration_with_mistakes_is_told_whole_and_exit_code_1(config_dir: Path) -> None:

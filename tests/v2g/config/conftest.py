@@ -9,6 +9,7 @@ BASE = """\
 site: {id: s1}
 transformer: {id: T1, rated_kva: 250}
 grid: {nominal_voltage_v: 277}
+relay: {setting_pu: 1.10, delay_s: 12.5, feedback_path: /run/v2g-io/relay}
 evses:
   - id: US*V2G*E1
     interface: evse1

@@ -85,6 +85,7 @@ evses:
     assert [evse.max_charge_w for evse in load(configure(text)).config.evses] == [7000, 7000]
 
 
+VDE = "{nominal_frequency_hz: 50, profile: vde-ar-n-4105, confirm_unverified: true}"
 E1, E2 = "evses: [{id: US*V2G*E1, ", "evses: [{id: US*V2G*E2, "
 
 SINGLE = [
@@ -100,7 +101,48 @@ SINGLE = [
     ("grid: {nominal_voltage_v: .inf}", "grid.nominal_voltage_v", "inf", "no finite number", "a number in V"),
     ("transformer: {coling: ONAN}", "transformer.coling", "'ONAN'", "is no known key", "did you mean cooling?"),
     ("transformer: {cooling: onan}", "transformer.cooling", "'onan'", "is not supported", "did you mean ONAN?"),
-    ("grid: {category: II}", "grid.category", "'II'", "is not supported", "only III is supported"),
+    ("grid: {category: iv}", "grid.category", "'iv'", "is not supported", "the choices are I, II, III"),
+    ("grid: {trips: [OV1]}", "grid.trips", "", "is no section", "each entry by its name"),
+    ("grid: {trips: {OV1: 5}}", "grid.trips.OV1", "5", "is no section", "keys threshold, time_s"),
+    ("grid: {trips: {OV1: {time: 5}}}", "grid.trips.OV1.time", "5", "is no known key", "did you mean time_s?"),
+    ("grid: {trips: {OV1: {time_s: 5min}}}", "grid.trips.OV1.time_s", "'5min'", "in s", "in s: 300"),
+    ("grid: {trips: {UV1: {threshold: -1}}}", "grid.trips.UV1.threshold", "-1", "at least 0", "from 0"),
+    ("grid: {enter_service: {delay_s: -1}}", "grid.enter_service.delay_s", "-1", "at least 0 s", "from 0"),
+    ("grid: {enter_service_delay_s: 5}", "grid.enter_service_delay_s", "5", "no known key", "enter_service?"),
+    ("protection: {feeder: {curve: inverse}}", "protection.feeder.curve", "'inverse'", "not supported", "very_inverse"),
+    ("protection: {phase_cycles: 1}", "protection.phase_cycles", "1", "at least 2", "from 2 to 120"),
+    ("relay: {setting_pu: 110%}", "relay.setting_pu", "'110%'", "in per unit", "in per unit: 1.1"),
+    ("calibration: {phase_offset_deg: [1, 2]}", "calibration.phase_offset_deg", "", "has 2 entries", "a list of 3"),
+    ("calibration: {phase_offset_deg: 7}", "calibration.phase_offset_deg", "7", "is no list", "[0.0, 0.0, 0.0]"),
+    (
+        "calibration: {phase_offset_deg: [0, .nan, 0]}",
+        "calibration.phase_offset_deg[1]",
+        "nan",
+        "no finite number",
+        "in degrees",
+    ),
+    (
+        "functions: {volt_var: {points: [[0.92, 0.44], [0.98, x]]}}",
+        "functions.volt_var.points[1][1]",
+        "'x'",
+        "a number is expected",
+        "write a number",
+    ),
+    (
+        "functions: {volt_var: {points: [0.92, 0.44]}}",
+        "functions.volt_var.points[0]",
+        "0.92",
+        "is no list",
+        "a list of 2",
+    ),
+    (
+        E1 + "inverter: {voltage_channels: [a, b]}}]",
+        "evses[0].inverter.voltage_channels",
+        "",
+        "has 2 entries",
+        "[name, name, name]",
+    ),
+    ("power_quality: {voltage_window_pu: [0, 1.1]}", "power_quality.voltage_window_pu[0]", "0", "above 0", "per unit"),
     ("gird: {}", "gird", "", "is no known key", "did you mean grid?"),
     ("zzz: 1", "zzz", "1", "is no known key", "the keys here are site, transformer"),
     (
@@ -167,6 +209,35 @@ BETWEEN = [
     ("paths: {run_dir: run/v2g}", "paths.run_dir", "'run/v2g'", "no absolute path"),
     ("paths: {run_dir: /" + "r" * 100 + "}", "paths.run_dir", repr("/" + "r" * 100), "longer than the 107 bytes"),
     ("waveform: {buffer_path: x}", "waveform.buffer_path", "'x'", "no absolute path"),
+    ("protection: {mains_input_path: x}", "protection.mains_input_path", "'x'", "no absolute path"),
+    ("relay: {feedback_path: x}", "relay.feedback_path", "'x'", "no absolute path"),
+    ("{protection: {mains_input_path: /run/x}, relay: {feedback_path: /run/x}}",
+     "relay.feedback_path", "'/run/x'", "is protection.mains_input_path already"),
+    ("protection: {feeder: {pickup_pu: 3, instantaneous_pu: 2}}",
+     "protection.feeder.instantaneous_pu", "2", "is not above pickup_pu (3)"),
+    ("protection: {transformer: {instantaneous_pu: 1.5}}",
+     "protection.transformer.instantaneous_pu", "1.5", "is not above pickup_pu (1.5)"),
+    ("functions: {constant_pf: {enabled: true}, volt_var: {enabled: true}}",
+     "functions.constant_pf.enabled", "true", "is enabled beside volt_var"),
+    ("functions: {volt_watt: {points: [[1.1, 0.2], [1.06, 1]]}}",
+     "functions.volt_watt.points[1]", "[1.06, 1]", "lies before the point at 1.1"),
+    ("functions: {volt_var: {points: [[0.9, 25], [1.1, 0]]}}",
+     "functions.volt_var.points[0]", "[0.9, 25]", "is more than the rating"),
+    ("functions: {watt_var: {points: [[0.9, 0]]}}", "functions.watt_var.points", "", "is no curve"),
+    ("power_quality: {voltage_window_pu: [1.1, 0.9]}", "power_quality.voltage_window_pu", "[1.1, 0.9]", "no window"),
+    (E1 + "inverter: {voltage_channels: [a, b, a]}}]",
+     "evses[0].inverter.voltage_channels[2]", "'a'", "is evses[0].inverter.voltage_channels[0] already"),
+    ("grid: {profile: nec}", "grid.profile", "'nec'", "is no known profile"),
+    ("grid: {profile: g99}", "grid.profile", "'g99'", "is written for 50 Hz"),
+    ("grid: {trips: {OV9: {time_s: 1}}}", "grid.trips.OV9", "", "is no trip element of ieee1547-III"),
+    ("grid: {trips: {OV1: {time_s: 14}}}", "grid.trips.OV1.time_s", "14",
+     "outside its range of adjustability of 1 to 13 s (IEEE 1547-2018 6.4.1, Table 13)"),
+    ("grid: {category: II, trips: {UV1: {threshold: 0.9}}}", "grid.trips.UV1.threshold", "0.9",
+     "0 to 0.88 p.u. (IEEE 1547-2018 6.4.1, Table 12)"),
+    ("grid: {enter_service: {delay_s: 700}}", "grid.enter_service.delay_s", "700",
+     "0 to 600 s (IEEE 1547-2018 4.10.2, Table 4)"),
+    ("grid: {nominal_frequency_hz: 50, profile: vde-ar-n-4105, trips: {U<: {time_s: 9}}}",
+     "grid.trips.U<.time_s", "9", "states no range of adjustability"),
     ("transformer: {hot_spot_limit_c: 400}", "transformer", "", "hot-spot limit of 400 °C"),
 ]  # fmt: skip
 
@@ -259,6 +330,28 @@ def test_a_file_that_cannot_be_read_is_told(configure: Configure) -> None:
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
+        ("relay: {setting_pu: null}", "relay.setting_pu is not stated: discharge is refused"),
+        ("relay: {setting_pu: 1.15}", "relay.setting_pu is 1.15, above 1.10: discharge is refused"),
+        ("relay: {setting_pu: 110}", "relay.setting_pu is 110 (110 % is 1.1), above 1.10"),
+        ("relay: {feedback_path: ''}", "relay.feedback_path is empty"),
+        (
+            "relay: {delay_s: 0.16}",
+            "the hardware relay trips after 0.16 s above 1.1 p.u., but 1.1 to 1.2 p.u. must be ridden through for 12 s "
+            "(IEEE 1547-2018 6.4.2, Table 16)",
+        ),
+        (
+            "grid: {category: II}\nrelay: {delay_s: 0.5}",
+            "must be ridden through for 1 s (IEEE 1547-2018 6.4.2, Table 15)",
+        ),
+        ("grid: {trips: {OV1: {time_s: 5}}}", "OV1 trips after 5 s above 1.1 p.u., but 1.1 to 1.2 p.u. must be"),
+        ("grid: {nominal_frequency_hz: 50}", "grid.profile: no profile is named, and none is the default at 50 Hz"),
+        ("grid: {profile: simulation}", "grid.profile 'simulation': is not verified"),
+        (f"grid: {VDE}", "profile vde-ar-n-4105 is not verified against VDE-AR-N 4105:2018"),
+        ("protection: {phase_limit_deg: 30}", "more than the 20 degrees at which the breaker may be closed"),
+        ("calibration: {phase_offset_deg: [0, 0, -120]}", "calibration.phase_offset_deg corrects -120 degrees"),
+        (E1 + "inverter: {phase_offset_deg: [25, 0, 0]}}]", "evses[0].inverter.phase_offset_deg corrects 25 degrees"),
+        ("protection: {transformer: {rated_a: 400}}", "more than the 300.8 A of 250 kVA at 277 V"),
+        ("protection: {transformer: {pickup_pu: 1.2}}", "below transformer.k_limit_pu 1.5"),
         ("transformer: {rated_kva: 250000}", "if 250000 VA is meant, write 250"),
         ("grid: {nominal_voltage_v: 480}", "looks like line to line: 277 V?"),
         ("dispatch: {min_soc_pct: 0.3}", "30 % meant?"),
@@ -276,6 +369,33 @@ def test_figures_that_look_like_another_unit_are_remarked(configure: Configure, 
 
 def test_a_compat_evse_on_a_dynamic_port_is_not_remarked(configure: Configure) -> None:
     assert load(configure(**{"50-x": E1 + "tls: compat, tcp_port: 49152}]"})).warnings == ()
+
+
+def test_a_transformer_of_its_own_rating_is_not_remarked(configure: Configure) -> None:
+    assert load(configure(**{"50-x": "protection: {transformer: {rated_a: 300.8}}"})).warnings == ()
+
+
+def test_a_null_or_nothing_keeps_the_defaults_of_the_guard(configure: Configure) -> None:
+    text = "grid: {trips: , enter_service: {delay_s: null}}\nfunctions: {volt_var: {points: null}}\nprotection:\n"
+    config = load(configure(**{"50-x": text})).config
+    assert config.grid.trips == {}
+    assert config.grid.enter_service.delay_s is None
+    assert config.functions.volt_var.points is None
+    assert config.protection.transformer.rated_a is None
+
+
+def test_every_value_outside_its_profile_is_told_at_once(configure: Configure) -> None:
+    text = "grid:\n  trips:\n    OV1: {time_s: 14}\n    UF1:\n      time_s: 1\n  enter_service: {delay_s: 700}\n"
+    found = problems(configure(**{"50-x": text}))
+    assert [(problem.path, problem.line) for problem in found] == [
+        ("grid.trips.OV1.time_s", 3), ("grid.trips.UF1.time_s", 5), ("grid.enter_service.delay_s", 6),
+    ]  # fmt: skip
+
+
+def test_adjustments_of_several_files_add_up(configure: Configure) -> None:
+    first, second = "grid: {trips: {OV1: {time_s: 12.5}}}", "grid: {trips: {OV1: {threshold: 1.15}, UV2: {time_s: 3}}}"
+    trips = load(configure(**{"50-x": first, "60-y": second})).config.grid.trips
+    assert (trips["OV1"].time_s, trips["OV1"].threshold, trips["UV2"].time_s) == (12.5, 1.15, 3.0)
 
 
 def test_files_that_are_no_drop_ins_are_remarked(configure: Configure) -> None:
@@ -303,9 +423,10 @@ def test_five_hundred_evses_load(configure: Configure) -> None:
 @pytest.mark.parametrize(
     ("text", "path", "reason"),
     [
-        ("grid: {nominal_frequency_hz: 50}", "grid", "no verified trip settings"),
         ("breaker: {opening_time_s: 0.12}", "breaker.opening_time_s", "must open within 0.055 s"),
-        ("waveform: {max_age_s: 0.15}", "waveform.max_age_s", "cannot keep the clearing time of OF2"),
+        ("waveform: {max_age_s: 0.15}", "waveform.max_age_s", "cannot keep the time of OF2"),
+        (f"grid: {VDE}\nbreaker: {{opening_time_s: 1.6}}", "breaker.opening_time_s", "is longer than 1.5 s"),
+        (f"grid: {VDE}\nwaveform: {{max_age_s: 0.15}}", "waveform.max_age_s", "cannot keep the time of"),
     ],
 )
 def test_what_the_guard_refuses_at_its_start_is_refused_here(
@@ -318,7 +439,7 @@ def test_what_the_guard_refuses_at_its_start_is_refused_here(
 
 def test_old_samples_allowed_by_name_are_remarked(configure: Configure) -> None:
     loaded = load(configure(**{"50-x": "waveform: {max_age_s: 0.15, allow_slow: true}"}))
-    assert any("clearing times of IEEE 1547 are not kept" in warning for warning in loaded.warnings)
+    assert any("clearing times of IEEE 1547-2018, 1547a-2020 are not kept" in warning for warning in loaded.warnings)
     quick = load(configure(**{"50-x": "waveform: {max_age_s: 0.04, allow_slow: true}"}))
     assert not any("clearing times" in warning for warning in quick.warnings)
 

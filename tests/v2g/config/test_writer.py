@@ -90,13 +90,26 @@ def test_a_file_that_cannot_be_replaced_leaves_the_old_one(
     assert not list((config_dir / "conf.d").glob(".90-*"))
 
 
+def test_a_trip_element_is_adjusted_inside_its_range_and_taken_back(configure: Configure) -> None:
+    config_dir = configure()
+    loaded = write_dropin(config_dir, {"grid.trips.OV1.time_s": 12.5, "grid.enter_service.delay_s": 60})
+    assert loaded.config.grid.trips["OV1"].time_s == 12.5
+    assert loaded.origin["grid.trips.OV1.time_s"].endswith("90-operator.yaml")
+    before = written(config_dir)
+    with pytest.raises(ConfigError, match=r"1 to 13 s \(IEEE 1547-2018 6\.4\.1, Table 13\)"):
+        write_dropin(config_dir, {"grid.trips.OV1.time_s": 13.5})
+    assert written(config_dir) == before
+    taken_back = write_dropin(config_dir, {"grid.trips.OV1.time_s": UNSET})
+    assert "grid.trips.OV1.time_s" not in taken_back.origin
+
+
 def test_writers_wait_for_each_other(configure: Configure) -> None:
     config_dir = configure()
     paths = [
         "dispatch.min_soc_pct",
         "dispatch.setpoint_lease_s",
         "secc.charge_loop_timeout_s",
-        "grid.enter_service_delay_s",
+        "grid.enter_service.delay_s",
     ]
     threads = [threading.Thread(target=write_dropin, args=(config_dir, {path: 2})) for path in paths]
     for thread in threads:
@@ -105,4 +118,4 @@ def test_writers_wait_for_each_other(configure: Configure) -> None:
         thread.join()
     found = written(config_dir)
     assert (len(found["dispatch"]), len(found["secc"])) == (2, 1)
-    assert found["grid"] == {"enter_service_delay_s": 2}
+    assert found["grid"] == {"enter_service": {"delay_s": 2}}

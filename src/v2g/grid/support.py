@@ -74,6 +74,7 @@ class SupportSettings:
 
 # The fields of SupportSettings.
 FUNCTIONS = frozenset({"frequency_droop", "volt_var", "volt_watt", "watt_var", "constant_pf"})
+REACTIVE = frozenset({"volt_var", "watt_var", "constant_pf"})
 
 _TELL_ABOVE_W = 0.5
 
@@ -91,7 +92,7 @@ def check(settings: SupportSettings, category: str, performance: str = "B") -> N
     """
     if settings.frequency_droop is not None:
         _check_droop(settings.frequency_droop, category)
-    reactive = [name for name in ("volt_var", "watt_var", "constant_pf") if getattr(settings, name) is not None]
+    reactive = sorted(enabled(settings) & REACTIVE)
     if len(reactive) > 1:
         raise SettingsError(f"{' and '.join(reactive)} exclude each other (IEEE 1547-2018 5.3.1): enable one of them")
     if settings.volt_var is not None:
@@ -182,11 +183,6 @@ class SupportFunctions:
         self._var_pu = _Response(self._volt_var.response_s, 0.0) if self._volt_var else None
         self._cap_pu = _Response(self._volt_watt.response_s, 1.0) if self._volt_watt else None
         self._stepped_s: float | None = None
-
-    @property
-    def reactive(self) -> bool:
-        """Reactive power is among what is computed."""
-        return not (self._volt_var is None and self._watt_var is None and self._constant_pf is None)
 
     def step(self, now_s: float, wanted_w: float, v_pu: float, frequency_hz: float | None) -> Support:
         """An unknown frequency changes nothing more; ``v_pu`` is the mean of the phases.

@@ -52,6 +52,8 @@ class DeviceHealth(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     timeouts: int = 0
     reconnects: int = 0
+    lacks: tuple[str, ...] = ()
+    """Functions of an inverter that it does not do as the site wants them; comms.log has the reasons."""
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import Clock
+from v2g.config.functions import support_settings
 from v2g.config.paths import RunPaths
 from v2g.config.schema import Config, Evse, ModbusAddress
+from v2g.grid.settings import GridSettings
+from v2g.grid.support import REACTIVE, SupportFunctions, enabled
 from v2g.guard.link import Applied, Image, Setpoints
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.view import GuardView, allowance, urgent, view
@@ -18,10 +21,18 @@ from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace, Transducers
 from v2g.guard.wires_server import WiresServer
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
+from v2g.hardware.ports import (
+    DcEvseCommand,
+    DcEvseReading,
+    InverterCommand,
+    InverterReading,
+    Quantity,
+    TransducerReading,
+)
 from v2g.hardware.register_map import RegisterMap, load_map
 from v2g.hardware.sensor_map import Sensor
 from v2g.hardware.sunspec.inverter import SunSpecInverter
+from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.transducers import ModbusTransducers, by_device
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
@@ -33,6 +44,7 @@ IMAGE_PERIOD_S = 0.1
 STOP_WITHIN_S = 1.8
 """The end of the process waits at most this long for zero power and open contactors."""
 
+# W and var alike.
 _DEAD_BAND_W = 10.0
 _DEAD_BAND = 0.002
 _INVERTER_PACE = Pace(busy_s=0.2, idle_s=0.4)
@@ -40,7 +52,8 @@ _OUTPUT_PACE = Pace(busy_s=0.15, idle_s=0.25)
 _STATUS_PERIOD_S = 1.0
 
 
-_AnyActuator = Actuator[float, InverterReading] | Actuator[DcEvseCommand, DcEvseReading]
+_InverterActuator = Actuator[InverterCommand, InverterReading]
+_AnyActuator = _InverterActuator | Actuator[DcEvseCommand, DcEvseReading]
 
 
 class PermitSource(Protocol):
@@ -50,7 +63,10 @@ class PermitSource(Protocol):
 
 
 class Wires:
-    """All of it for one configuration. Raises :class:`v2g.hardware.ports.DeviceError` for a bad register map."""
+    """All of it for one configuration. Raises :class:`v2g.hardware.ports.DeviceError` for a bad register map.
+
+    ``grid``: the site's settings, written into the inverters; None where there are none (then nothing is permitted).
+    """
 
     def __init__(
         self,
@@ -63,7 +79,11 @@ class Wires:
         clock: Clock,
         notifier: Notifier,
         jitter: Callable[[], float],
+        grid: GridSettings | None = None,
     ) -> None:
+        self._nominal_frequency_hz = config.grid.nominal_frequency_hz
+        self._settings = DeviceSettings(support=support_settings(config.functions), grid=grid)
+        self._lacks: dict[str, Mapping[str, str]] = {}
         self._clock = clock
         self._notifier = notifier
         self._permits = permits
@@ -74,7 +94,7 @@ class Wires:
         self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
-        self._inverters: dict[str, Actuator[float, InverterReading]] = {}
+        self._inverters: dict[str, _InverterActuator] = {}
         self._drivers: dict[str, SunSpecInverter] = {}
         self._reversion_problems: dict[str, str | None] = {}
         self._outputs: dict[str, Actuator[DcEvseCommand, DcEvseReading]] = {}
@@ -198,7 +218,7 @@ class Wires:
         busy = self._core.busy(evse_id)
         inverter, output = self._inverters[evse_id], self._outputs[evse_id]
         inverter.busy = output.busy = busy
-        inverter.want(target.applied.power_w)
+        inverter.want(InverterCommand(power_w=target.applied.power_w, reactive_var=target.applied.reactive_var))
         if target.command is not None:
             output.want(target.command)
         before = self._applied.get(evse_id)
@@ -208,6 +228,7 @@ class Wires:
 
     def _on_inverter(self, reading: InverterReading) -> None:
         self._tell_reversion(reading.evse_id)
+        self._take_functions(reading)
         self._core.observe_inverter(reading)
         self._decide_one(reading.evse_id)
 
@@ -219,6 +240,28 @@ class Wires:
                 logs.comms_log().info("REVERSION_ARMED", "reversion to zero is armed again", evse=evse_id)
             else:
                 logs.comms_log().warning("NO_REVERSION", f"inverter {evse_id} may not discharge: {problem}")
+
+    def _take_functions(self, reading: InverterReading) -> None:
+        """What the device lacks is computed here and commanded, as far as it can be."""
+        evse_id, driver = reading.evse_id, self._drivers[reading.evse_id]
+        lacks = driver.lacks
+        rated_w = max(reading.max_charge_w, reading.max_discharge_w)
+        if lacks is None or rated_w <= 0 or lacks == self._lacks.get(evse_id):
+            return
+        before, self._lacks[evse_id] = self._lacks.get(evse_id, {}), lacks
+        self._inverters[evse_id].watch.lacks = tuple(sorted(lacks))
+        computed = enabled(self._settings.support) & lacks.keys()
+        if not driver.takes_reactive_power:
+            computed -= REACTIVE
+        self._core.support(
+            evse_id,
+            SupportFunctions(
+                self._settings.support, computed, rated_w, driver.apparent_rating_va, self._nominal_frequency_hz
+            )
+            if computed
+            else None,
+        )
+        _tell_functions(evse_id, before, lacks, computed)
 
     def _on_output(self, reading: DcEvseReading) -> None:
         self._core.observe_output(reading)
@@ -257,12 +300,13 @@ class Wires:
 
     def _add_evse(self, evse: Evse, config_dir: Path) -> None:
         link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
-        inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s)
+        settings = self._settings if evse.inverter.configure_functions else None
+        inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
         # A third of the reversion time: one lost refresh must not let the inverter revert.
         pace = Pace(_INVERTER_PACE.busy_s, _INVERTER_PACE.idle_s, min(0.8, evse.inverter.reversion_s / 3))
         self._drivers[evse.id] = inverter
         self._inverters[evse.id] = Actuator(
-            link, self._clock, inverter.set_power, inverter.read, self._on_inverter, pace, _nearly_the_same_power
+            link, self._clock, inverter.apply, inverter.read, self._on_inverter, pace, _nearly_the_same
         )
         link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
         map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
@@ -301,9 +345,15 @@ def _endpoint(address: ModbusAddress) -> ModbusEndpoint:
     return ModbusEndpoint(address.host, address.port, address.unit)
 
 
-def _nearly_the_same_power(held_w: float, wanted_w: float) -> bool:
-    """Powers that no inverter tells apart. Zero is near to zero only, and charge is never near to discharge."""
-    return held_w * wanted_w > 0 and abs(wanted_w - held_w) <= max(_DEAD_BAND_W, _DEAD_BAND * abs(held_w))
+def _nearly_the_same(held: InverterCommand, wanted: InverterCommand) -> bool:
+    """Commands that no inverter tells apart. Zero is near to zero only, and charge is never near to discharge."""
+    if (held.reactive_var is None) is not (wanted.reactive_var is None):
+        return False
+    return _near(held.power_w, wanted.power_w) and _near(held.reactive_var or 0.0, wanted.reactive_var or 0.0)
+
+
+def _near(held: float, wanted: float) -> bool:
+    return held == wanted or (held * wanted > 0 and abs(wanted - held) <= max(_DEAD_BAND_W, _DEAD_BAND * abs(held)))
 
 
 def _next(due_s: float, now_s: float, period_s: float) -> float:
@@ -324,3 +374,15 @@ def _tell(applied: Applied, before: Applied | None) -> None:
         power_w=round(applied.power_w),
         source=applied.source or "none",
     )
+
+
+def _tell_functions(
+    evse_id: str, before: Mapping[str, str], lacks: Mapping[str, str], computed: frozenset[str]
+) -> None:
+    log = logs.comms_log()
+    for function, reason in lacks.items():
+        if before.get(function) != reason:
+            instead = "computed and commanded by v2g-guard wires instead" if function in computed else "not done"
+            log.warning("FUNCTION_LACKING", f"inverter {evse_id}: no {function}: {reason}; {instead}", evse=evse_id)
+    for function in before.keys() - lacks.keys():
+        log.info("FUNCTION_CONFIGURED", f"inverter {evse_id} does {function} again", evse=evse_id)

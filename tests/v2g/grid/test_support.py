@@ -132,7 +132,6 @@ def test_only_what_is_active_is_computed() -> None:
     settings = SupportSettings(volt_watt=VoltWatt(), volt_var=VoltVar())
     assert enabled(settings) == {"frequency_droop", "volt_watt", "volt_var"}
     made = SupportFunctions(settings, frozenset({"volt_watt"}), RATED_W, RATED_W, 60.0)
-    assert not made.reactive
     got = settled(made, -RATED_W, 1.08, 62.0)
     assert (got.power_w, got.injected_var) == (pytest.approx(-12_000), 0.0)
 

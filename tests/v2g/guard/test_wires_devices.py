@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from v2g.clock import ManualClock
-from v2g.guard.wires import _nearly_the_same_power
+from v2g.guard.wires import _near
 from v2g.guard.wires_core import STALE_S
 from v2g.guard.wires_devices import Actuator, Pace
 from v2g.hardware.modbus import LinkState
@@ -87,7 +87,7 @@ async def test_readings_come_while_the_set_point_changes_all_the_time(request_s:
 
 
 async def test_a_power_near_to_what_the_device_holds_waits_for_the_refresh() -> None:
-    device = Device(0.01, _nearly_the_same_power)
+    device = Device(0.01, _near)
 
     async def act() -> None:
         device.actuator.want(-10_000.0)
@@ -108,7 +108,7 @@ async def test_a_power_near_to_what_the_device_holds_waits_for_the_refresh() -> 
 
 
 async def test_the_refresh_writes_the_exact_power() -> None:
-    device = Device(0.01, _nearly_the_same_power)
+    device = Device(0.01, _near)
     device.actuator.want(-10_000.0)
     await device.run(lambda: device.written)
     device.actuator.want(-10_005.0)
@@ -118,7 +118,7 @@ async def test_the_refresh_writes_the_exact_power() -> None:
 
 
 async def test_a_power_that_drifts_during_each_write_is_not_written_without_pause() -> None:
-    device = Device(0.05, _nearly_the_same_power)
+    device = Device(0.05, _near)
     device.after_write = lambda power_w: device.actuator.want(power_w - 1.0)
     device.actuator.want(-10_000.0)
     await device.run(lambda: len(device.read_at_s) > 1)
@@ -138,4 +138,4 @@ async def test_a_power_that_drifts_during_each_write_is_not_written_without_paus
     ],
 )
 def test_only_powers_of_one_sign_are_near(held_w: float, wanted_w: float, near: bool) -> None:
-    assert _nearly_the_same_power(held_w, wanted_w) is near
+    assert _near(held_w, wanted_w) is near

@@ -138,7 +138,10 @@ class ModelImage:
         exponent = self._exponent(point)
         if exponent == 0:
             return value
-        return None if exponent is None else value * 10.0**exponent
+        if exponent is None:
+            return None
+        # Division is exact where a product with 0.001 is not.
+        return value / 10.0**-exponent if exponent < 0 else value * 10.0**exponent
 
     def number(self, name: str) -> float | None:
         """Scaled, as a float; None also for a string and for a value that is not finite."""

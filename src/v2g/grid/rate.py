@@ -13,6 +13,10 @@ from v2g.grid.settings import FREQUENCY_CYCLES
 ROCOF_WINDOW_S = 0.1
 """The least time a rate of change is taken over (IEEE 1547-2018 Table 21)."""
 
+SUSPECT_HZ = 0.3
+"""A frequency that gains this beyond its slope within three cycles is not believed until they are over: a phase jump
+shows in it before it shows in the angle. 4 Hz/s gain less."""
+
 _TAG_TOLERANCE_S = 1e-6
 
 
@@ -20,7 +24,8 @@ class Rocof:
     """Slope of the frequency over the last :data:`ROCOF_WINDOW_S` by least squares.
 
     Time tags are those of the windows' centres. Unknown frequencies are left out; a gap longer than the window starts
-    over. So does a phase jump, which is no rate of change: the caller resets while :attr:`PhaseJumpDetector.settling`.
+    over. A phase jump is no rate of change: the caller leaves frequencies out while :attr:`PhaseJumpDetector.settling`
+    and resets when a jump is told.
     """
 
     def __init__(self) -> None:
@@ -82,10 +87,10 @@ class PhaseJumpDetector:
     Reports a jump once, within 100 ms, when phase angles have settled again; right within 2 degrees.
     ``threshold_deg``: the smallest jump that is one (of a phase or of the sequence).
 
-    A window is compared with an older one that shares no sample with it. A deviation of half the threshold is a
-    suspicion, which is judged when the jump has left the windows: with the mean of the frequencies before and after,
-    so that a ramp is none. A frequency that has become another leaves open what angle it gained on the way; only what
-    exceeds that is a jump, so that a step of frequency is none either.
+    A window is compared with an older one that shares no sample with it. A deviation of half the threshold, or of
+    :data:`SUSPECT_HZ`, is a suspicion. It is judged when the jump has left the windows, with the mean of the
+    frequencies before and after, so that a ramp is no jump. A frequency that has become another leaves open what angle
+    it gained on the way; only what exceeds that is a jump, so that a step of frequency is none either.
     """
 
     def __init__(self, nominal_frequency_hz: float, threshold_deg: float = 5.0) -> None:
@@ -100,7 +105,10 @@ class PhaseJumpDetector:
 
     @property
     def settling(self) -> bool:
-        """A jump is inside the windows: frequency and rate of change are not to be believed now."""
+        """A jump is inside the windows: frequency and rate of change are not to be believed now.
+
+        A step of frequency looks the same for three cycles: trip elements that have 160 ms must not wait for this.
+        """
         return self._before is not None
 
     def reset(self) -> None:
@@ -153,25 +161,28 @@ class PhaseJumpDetector:
             (before.frequency_hz - first.frequency_hz) / (before.tag_s - first.tag_s) if first is not before else 0.0
         )
         largest_deg = self._largest_deg(before, now)
-        if largest_deg < self._threshold_deg / 2:
-            self._course.clear()
-        else:
+        if largest_deg >= self._threshold_deg / 2 or abs(self._gained_hz(before, now)) >= SUSPECT_HZ:
             self._before = before
+        else:
+            self._course.clear()
         self._course.append((now.tag_s, largest_deg))
 
     def _judge(self, before: _Window, now: _Window) -> PhaseJump | None:
         at_s = self._half_way_s()
         if now.tag_s < min(at_s + self._window_s / 2, self._course[1][0] + self._window_s):
             return None
-        elapsed_s = now.tag_s - before.tag_s
-        gained_hz = now.frequency_hz - before.frequency_hz - self._slope_hz_s * elapsed_s
+        open_deg = 180 * abs(self._gained_hz(before, now)) * (now.tag_s - before.tag_s)
         deviations = _deviations_deg(before, now, (before.frequency_hz + now.frequency_hz) / 2)
         self._start_over()
         self._kept.append(now)
-        if max(map(abs, deviations)) < self._threshold_deg + 180 * abs(gained_hz) * elapsed_s:
+        if max(map(abs, deviations)) < self._threshold_deg + open_deg:
             return None
         sequence, a, b, c = deviations
         return PhaseJump(at_s, sequence, (a, b, c))
+
+    def _gained_hz(self, before: _Window, now: _Window) -> float:
+        """Beyond what the slope before the suspicion brings."""
+        return now.frequency_hz - before.frequency_hz - self._slope_hz_s * (now.tag_s - before.tag_s)
 
     def _largest_deg(self, before: _Window, now: _Window) -> float:
         expected_hz = before.frequency_hz + self._slope_hz_s * (now.tag_s - before.tag_s) / 2

@@ -13,10 +13,17 @@ from pathlib import Path
 import pytest
 
 from v2g.config.schema import Paths, Roles
+from v2g.guard.quality_process import NICE
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
-NAMES = ["v2g-guard-tick.service", "v2g-guard-wires.service", "v2g-orchestrator.service"]
+NAMES = [
+    "v2g-guard-quality.service",
+    "v2g-guard-tick.service",
+    "v2g-guard-wires.service",
+    "v2g-orchestrator.service",
+]
+WATCHDOG_S = {"v2g-guard-tick.service": 1.0, "v2g-guard-quality.service": 10.0}
 
 
 def settings(unit: Path) -> dict[str, list[str]]:
@@ -40,7 +47,7 @@ def seconds(text: str) -> float:
     return float(text.removesuffix("ms")) / 1000 if text.endswith("ms") else float(text.removesuffix("s"))
 
 
-def test_there_are_the_orchestrator_and_its_two_guards() -> None:
+def test_there_are_the_orchestrator_and_its_guards() -> None:
     assert [unit.name for unit in UNITS] == NAMES
 
 
@@ -75,7 +82,7 @@ def test_log_rotation_covers_the_log_directory_and_needs_no_signal() -> None:
 def test_each_unit_is_watched_restarted_and_unprivileged(name: str) -> None:
     service = of(name)
     assert service["Service.Type"] == ["notify"]
-    assert seconds(service["Service.WatchdogSec"][0]) == (1 if "tick" in name else 2)
+    assert seconds(service["Service.WatchdogSec"][0]) == WATCHDOG_S.get(name, 2.0)
     assert seconds(service["Service.RestartSec"][0]) == 0.2
     assert service["Service.Restart"][0] in ("on-failure", "always")
     assert "78" in service["Service.RestartPreventExitStatus"][0].split()
@@ -119,7 +126,7 @@ def test_the_end_of_one_unit_leaves_the_shared_directories(name: str) -> None:
 
 def test_the_orchestrator_brings_the_guard_and_its_restart_does_not_open_the_breaker() -> None:
     unit = of("v2g-orchestrator.service")
-    for guard in NAMES[:2]:
+    for guard in NAMES[:-1]:
         assert guard in unit["Unit.Wants"][0].split()
         assert guard in unit["Unit.After"][0].split()
         assert not {"Unit.PartOf", "Unit.BindsTo", "Unit.Requires"} & set(of(guard))
@@ -138,6 +145,13 @@ def test_tick_may_have_real_time_priority_and_locked_memory_and_no_network() -> 
     assert "Service.RestrictRealtime" not in tick
     assert "@resources" not in " ".join(tick["Service.SystemCallFilter"])
     assert tick["Service.RestrictAddressFamilies"] == ["AF_UNIX"]
+
+
+def test_power_quality_is_behind_everything_that_protects_and_has_no_network() -> None:
+    quality = of("v2g-guard-quality.service")
+    assert quality["Service.Nice"] == [str(NICE)]
+    assert quality["Service.RestrictAddressFamilies"] == ["AF_UNIX"]
+    assert int(quality["Service.OOMScoreAdjust"][0]) > int(of("v2g-guard-wires.service")["Service.OOMScoreAdjust"][0])
 
 
 def test_the_groups_are_those_of_the_roles() -> None:

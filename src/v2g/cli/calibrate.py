@@ -37,10 +37,14 @@ def calibrate_pll(evse_id: str | None, as_json: bool, socket_path: Path | None) 
 
 def calibration_text(result: PllCalibrateResult) -> str:
     columns = (result.measured_deg, result.offset_deg, result.residual_deg)
-    rows = ((phase, *(f"{column[index]:+.2f}°" for column in columns)) for index, phase in enumerate(("a", "b", "c")))
+    rows = ((phase, *(_degrees(column[index]) for column in columns)) for index, phase in enumerate(("a", "b", "c")))
     return "\n".join(
         (
             table(("PHASE", "MEASURED", "OFFSET WRITTEN", "LEFT"), rows),
             f"written to {result.file}, adopted by the guard and measured again",
         )
     )
+
+
+def _degrees(angle_deg: float) -> str:
+    return f"{round(angle_deg, 2) + 0.0:+.2f}°"

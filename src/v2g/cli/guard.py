@@ -1,4 +1,4 @@
-"""``v2g-guard``: the two guard processes; systemd starts them."""
+"""``v2g-guard``: the three guard processes; systemd starts them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ def wires(config_dir: Path) -> None:
     from v2g.guard import wires_main
 
     sys.exit(run_configured(f"{_NAME} wires", wires_main.main, config_dir))
+
+
+@cli.command()
+@config_option
+def quality(config_dir: Path) -> None:
+    """Measure power quality (IEEE 1547 clause 7) and keep power_quality.log; never trips."""
+    from v2g.guard import quality_main
+
+    sys.exit(run_configured(f"{_NAME} quality", quality_main.main, config_dir))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from v2g.control.messages import GridSettingsResult, RelayTestParams, RelayTestR
 _NAME = "v2g-tool"
 WAIT_S = 120.0
 """So long for each of the two movements of the contact."""
-_ASK_EVERY_S = 0.25
+_ASK_EVERY_S = 1.0
 
 
 @click.command("test-relay")

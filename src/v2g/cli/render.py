@@ -202,7 +202,7 @@ def guard_sentence(guard: GuardLine) -> str:
     text = _PERMITS.get(guard.permit, f"no energy: {guard.permit}")
     if guard.permit == "tripped":
         text += f" by {trip_words(guard.trip, guard.trip_value)}; {trip_remedy(guard.trip)}: v2g-control trip reset"
-    elif guard.enter_service_remaining_s > 0:
+    elif guard.permit == "enter_service_delay":
         text += f", {span(guard.enter_service_remaining_s)} left"
     elif guard.permit == "granted" and (doing := operation_words(guard.operation)):
         text = doing if guard.operation in ("momentary_cessation", "cease") else f"{text}; {doing}"

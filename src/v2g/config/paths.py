@@ -17,6 +17,8 @@ class RunPaths:
     log_dir: Path
     waveform: Path
     breaker: Path
+    relay_feedback: Path | None
+    mains_input: Path | None
     guard_status: Path
     tick_sock: Path
     wires_sock: Path
@@ -49,6 +51,8 @@ def run_paths(config: Config) -> RunPaths:
         log_dir=log_dir,
         waveform=Path(config.waveform.buffer_path or run_dir / "waveform"),
         breaker=Path(config.breaker.output_path or run_dir / "breaker"),
+        relay_feedback=Path(config.relay.feedback_path) if config.relay.feedback_path else None,
+        mains_input=Path(config.protection.mains_input_path) if config.protection.mains_input_path else None,
         guard_status=run_dir / "guard-status",
         tick_sock=run_dir / "tick.sock",
         wires_sock=run_dir / "wires.sock",

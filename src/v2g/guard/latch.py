@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from v2g.host.files import replace_file
+from v2g.host.files import replace_file, sync_file
 
 UNREADABLE = "LATCH_FILE"
 """The element of a latch whose file could not be read."""
@@ -19,7 +18,11 @@ _MAX_FILE_BYTES = 64 * 1024
 
 
 class LatchedTrip(msgspec.Struct, frozen=True, kw_only=True):
-    """A trip as it is kept. ``at_s`` is CLOCK_MONOTONIC of the boot named by ``boot_id``; ``unix_s`` is for people."""
+    """A trip as it is kept. ``at_s`` is CLOCK_MONOTONIC of the boot named by ``boot_id``; ``unix_s`` is for people.
+
+    ``value`` and ``threshold`` in ``unit``. What was measured when it tripped: ``v_pu`` of all phases, ``frequency_hz``,
+    ``rocof_hz_s``, currents, angles of the inverter side as measured; ``profile``: the settings in force.
+    """
 
     element: str
     quantity: str = ""
@@ -30,6 +33,15 @@ class LatchedTrip(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float = 0.0
     unix_s: float = 0.0
     boot_id: str = ""
+    unit: str = ""
+    remedy: str = ""
+    profile: str = ""
+    v_pu: tuple[float, float, float] | None = None
+    frequency_hz: float | None = None
+    rocof_hz_s: float | None = None
+    feeder_a: tuple[float, float, float] | None = None
+    transformer_a: tuple[float, float, float] | None = None
+    inverter_angle_deg: tuple[float | None, float | None, float | None] = (None, None, None)
 
 
 class ResetRefused(Exception):
@@ -80,15 +92,7 @@ class LatchStore:
 
     def sync(self) -> None:
         """Put file and directory on the disk. May take long; never call it from the tick. Raises ``OSError``."""
-        for path in (self._path, self._path.parent):
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+        sync_file(self._path)
 
 
 class TripLatch:
@@ -116,20 +120,18 @@ class TripLatch:
         if self._trip is not None:
             self._store.save(self._trip)
 
-    def reset(self, in_window: bool) -> LatchedTrip | None:
-        """Release the latch; returns what it held, None when it held nothing.
+    def reset(self, refusal: str) -> LatchedTrip | None:
+        """Release the latch; returns what it held, None when it held nothing. ``refusal``: which enter-service
+        conditions do not hold, in words; empty when all do.
 
-        Raises :class:`ResetRefused` while the grid is outside the enter-service window, and when the file cannot be
-        removed, since the trip would come back with the next start.
+        Raises :class:`ResetRefused` with ``refusal``, and when the file cannot be removed, since the trip would come
+        back with the next start.
         """
         trip = self._trip
         if trip is None:
             return None
-        if not in_window:
-            raise ResetRefused(
-                "the grid is outside the enter-service window (voltage or frequency): wait until it is back, then "
-                "reset again"
-            )
+        if refusal:
+            raise ResetRefused(refusal)
         try:
             self._store.clear()
         except OSError as error:

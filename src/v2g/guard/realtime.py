@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import resource
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,27 @@ class Realtime:
     @property
     def granted(self) -> bool:
         return self.scheduled and self.locked
+
+
+WATCHDOG_S = 1.0
+
+
+class Watchdog:
+    """The kernel ends this process (SIGALRM, default action) when nothing feeds it for :data:`WATCHDOG_S`.
+
+    For what hangs inside the process; the supervisor starts it anew. A process that was stopped for longer than that
+    ends when it is continued. Main thread only.
+    """
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+    def feed(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, WATCHDOG_S)
+
+    def stop(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def enter(priority: int = TICK_PRIORITY) -> Realtime:

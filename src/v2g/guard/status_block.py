@@ -19,9 +19,11 @@ import msgspec
 
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 
-_MAGIC = b"V2GST\x00\x00\x01"
-_BODY = struct.Struct("<QdiB3x3dd5dd16sddQQd")
-"""sequence, as_of_s, permit, flags, v_pu, frequency, powers, enter service, trip (element, value, at), tick counts."""
+_MAGIC = b"V2GST\x00\x00\x02"
+_BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s")
+"""sequence, as_of_s, permit, flags, v_pu, frequency, powers, enter service, trip (element, value, at), tick counts,
+operation, blocks, curtailment (charge, discharge) and ramp, rocof, v1_pu, transformer_a, feeder_a, inverter_v_pu,
+inverter_angle_deg, profile, digest. A value that is not known is NaN."""
 _CRC = struct.Struct("<I")
 _SLOT_BYTES = (_BODY.size + _CRC.size + 63) // 64 * 64
 _SLOT_OFFSETS = (64, 64 + _SLOT_BYTES)
@@ -30,10 +32,14 @@ _FILE_BYTES = 64 + 2 * _SLOT_BYTES
 _COMMANDED = 1
 _CLOSED_KNOWN = 2
 _CLOSED = 4
-_FREQUENCY_VALID = 8
-_MEASURED = 16
-_REALTIME = 32
-_LOAD_MEASURED = 64
+_MEASURED = 8
+_REALTIME = 16
+_LOAD_MEASURED = 32
+_PERMIT_SERVICE = 64
+_RELAY_KNOWN = 128
+_RELAY_CLOSED = 256
+_MAINS_KNOWN = 512
+_MAINS = 1024
 
 
 class StatusBlockError(Exception):
@@ -155,10 +161,14 @@ def _pack(sequence: int, status: GuardStatus) -> bytes:
         (_COMMANDED if status.breaker_commanded_closed else 0)
         | (_CLOSED_KNOWN if status.breaker_closed is not None else 0)
         | (_CLOSED if status.breaker_closed else 0)
-        | (_FREQUENCY_VALID if status.frequency_hz is not None else 0)
         | (_MEASURED if status.measured else 0)
         | (_REALTIME if status.realtime else 0)
         | (_LOAD_MEASURED if status.load_measured else 0)
+        | (_PERMIT_SERVICE if status.permit_service else 0)
+        | (_RELAY_KNOWN if status.relay_closed is not None else 0)
+        | (_RELAY_CLOSED if status.relay_closed else 0)
+        | (_MAINS_KNOWN if status.mains_present is not None else 0)
+        | (_MAINS if status.mains_present else 0)
     )
     return _BODY.pack(
         sequence,
@@ -166,7 +176,7 @@ def _pack(sequence: int, status: GuardStatus) -> bytes:
         int(status.permit),
         flags,
         *status.v_pu,
-        status.frequency_hz if status.frequency_hz is not None else math.nan,
+        _or_nan(status.frequency_hz),
         status.transformer_w,
         status.transformer_var,
         status.transformer_va,
@@ -179,7 +189,32 @@ def _pack(sequence: int, status: GuardStatus) -> bytes:
         status.ticks,
         status.late_ticks,
         status.worst_lateness_s,
+        status.operation,
+        status.blocks,
+        status.curtail_charge,
+        status.curtail_discharge,
+        status.service_fraction,
+        _or_nan(status.rocof_hz_s),
+        status.v1_pu,
+        *status.transformer_a,
+        *status.feeder_a,
+        *status.inverter_v_pu,
+        *map(_or_nan, status.inverter_angle_deg),
+        status.profile.encode("ascii", "replace")[:16],
+        status.settings_digest.encode("ascii", "replace")[:8],
     )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _text(content: bytes) -> str:
+    return content.rstrip(b"\0").decode("ascii", "replace")
 
 
 def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
@@ -197,7 +232,7 @@ def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
             breaker_commanded_closed=bool(flags & _COMMANDED),
             breaker_closed=bool(flags & _CLOSED) if flags & _CLOSED_KNOWN else None,
             v_pu=fields[4:7],
-            frequency_hz=fields[7] if flags & _FREQUENCY_VALID else None,
+            frequency_hz=_or_none(fields[7]),
             transformer_w=fields[8],
             transformer_var=fields[9],
             transformer_va=fields[10],
@@ -206,13 +241,29 @@ def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
             measured=bool(flags & _MEASURED),
             load_measured=bool(flags & _LOAD_MEASURED),
             enter_service_remaining_s=fields[13],
-            trip_element=fields[14].rstrip(b"\0").decode("ascii", "replace"),
+            trip_element=_text(fields[14]),
             trip_value=fields[15],
             trip_at_s=fields[16],
             ticks=fields[17],
             late_ticks=fields[18],
             worst_lateness_s=fields[19],
             realtime=bool(flags & _REALTIME),
+            operation=fields[20],
+            blocks=fields[21],
+            curtail_charge=fields[22],
+            curtail_discharge=fields[23],
+            service_fraction=fields[24],
+            permit_service=bool(flags & _PERMIT_SERVICE),
+            relay_closed=bool(flags & _RELAY_CLOSED) if flags & _RELAY_KNOWN else None,
+            mains_present=bool(flags & _MAINS) if flags & _MAINS_KNOWN else None,
+            rocof_hz_s=_or_none(fields[25]),
+            v1_pu=fields[26],
+            transformer_a=fields[27:30],
+            feeder_a=fields[30:33],
+            inverter_v_pu=fields[33:36],
+            inverter_angle_deg=(_or_none(fields[36]), _or_none(fields[37]), _or_none(fields[38])),
+            profile=_text(fields[39]),
+            settings_digest=_text(fields[40]),
         )
     except (ValueError, msgspec.ValidationError):
         return None

@@ -1,26 +1,34 @@
 """The tick: every 10 ms from samples to a breaker command and a permit word.
 
 :meth:`Tick.step` is one pass over injected ports; :func:`run` repeats it against the clock. The order within a step
-is measure, decide, hold the breaker output, publish, and only then everything that may take time.
+is measure, decide (:class:`~v2g.grid.protection.Protection`), hold the breaker output, publish, and only then
+everything that may take time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import SleepingClock
-from v2g.grid.enter_service import EnterService
 from v2g.grid.estimation import Estimate, Validity
-from v2g.grid.settings import EnterServiceSettings, Measured, TripSettings
-from v2g.grid.trip import TICK_PERIOD_S, Trip, TripLogic, require_young_samples, tick_timing
+from v2g.grid.protection import Inputs, Protection, Verdict
+from v2g.grid.synchronisation import PerPhaseAngle
+from v2g.grid.trip import PHASES, TICK_PERIOD_S, Trip
 from v2g.guard import realtime
-from v2g.guard.latch import LatchedTrip, ResetRefused, TripLatch
+from v2g.guard.breaker_watch import BreakerWatch, Left
+from v2g.guard.latch import TripLatch
 from v2g.guard.lateness import LatenessStats
 from v2g.guard.measurement import Measurement, WaveformPort
+from v2g.guard.permit_service import PermitService
+from v2g.guard.phases import EvsePhases
 from v2g.guard.status import GuardStatus, Permit
-from v2g.guard.tick_commands import CommandReply, TickCommand
+from v2g.guard.tick_commands import Handle
+from v2g.guard.tick_operator import EventPort, Operator
+from v2g.guard.tick_settings import TickSettings
+from v2g.guard.tick_telling import Telling, latched
 from v2g.hardware.breaker import HOLD_TIMEOUT_S
 from v2g.hardware.ports import BreakerOutputPort
 from v2g.host.notify import Notifier
@@ -29,20 +37,15 @@ PERIOD_S = TICK_PERIOD_S
 STALL_S = HOLD_TIMEOUT_S / 2
 """After a gap this long between two commands the breaker may have opened by itself; enter service starts over. Half
 of the hold timeout: whatever part of a longer stall falls into one step, this step or the next sees more than that."""
-NO_FREQUENCY_AFTER_S = 0.05
-"""A healthy voltage without a frequency for this long is a contradiction, and no measurement. One sine of any frequency
-has one (clamped); this is for what is none, and short enough to open within the strictest clearing time."""
-HEALTHY_VOLTAGE_PU = 0.5
 STARTING_S = 2.0
 """For this long after the start a missing measurement is said to be a start, then a fault."""
-BREAKER_SLACK_S = 0.1
-"""A breaker that is still closed this long after its opening time failed to open."""
-FEEDBACK_LOST_AFTER_S = 0.1
-"""A breaker that is held closed and said so, and says open or nothing for this long, has opened by itself."""
+BREAKER_OPENED = "BREAKER_OPENED"
+"""The element of a trip that the guard did not command: the breaker's own position says open."""
 _COLLECT_EVERY_S = 60.0
 _STATUS_EVERY_S = 5.0
 
 _NO_ESTIMATE = Estimate(Validity.VALID)
+_OUT_OF_SERVICE = Verdict(close=False)
 
 
 class StatusPort(Protocol):
@@ -50,23 +53,24 @@ class StatusPort(Protocol):
 
 
 class CommandPort(Protocol):
-    def poll(self, handle: Callable[[TickCommand], CommandReply]) -> None: ...
+    def poll(self, handle: Handle) -> None: ...
 
 
-class EventPort(Protocol):
-    """Takes events and jobs without waiting; ``level`` is info, warning or error."""
+class ContactPort(Protocol):
+    """A contact's position; None when it is unknown. :class:`v2g.hardware.contact.ContactReader` is one."""
 
-    def event(self, level: str, code: str, message: str, **fields: object) -> None: ...
+    def is_closed(self, now_s: float) -> bool | None: ...
 
-    def later(self, job: Callable[[], None]) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What the tick is connected to. ``open_waveform`` raises WaveformError until the buffer exists.
 
-    ``monotonic_s`` is read again right before the breaker is held; ``suspended_s`` grows while the host is suspended,
-    when CLOCK_MONOTONIC stands still.
+    ``load_settings`` reads the configuration again (on the background thread; raises ConfigError, SettingsError).
+    ``draw`` returns a number of [0, 1). ``monotonic_s`` is read again right before the breaker is held; ``suspended_s``
+    grows while the host is suspended, when CLOCK_MONOTONIC stands still. ``unix_s`` is for people, nothing depends on it.
     """
 
     open_waveform: Callable[[], WaveformPort]
@@ -74,108 +78,168 @@ class Ports:
     status: StatusPort
     commands: CommandPort
     events: EventPort
+    open_contact: Callable[[Path], ContactPort]
+    load_settings: Callable[[], TickSettings]
     unix_s: Callable[[], float]
+    draw: Callable[[], float]
     monotonic_s: Callable[[], float] | None = None
     suspended_s: Callable[[], float] = lambda: 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class TickSettings:
-    nominal_voltage_v: float
-    nominal_frequency_hz: float
-    trips: TripSettings
-    enter_service: EnterServiceSettings
-    opening_time_s: float
-    waveform_max_age_s: float
-    """Samples older than this are no measurement: the breaker opens."""
-    allow_slow: bool = False
-    """Accept a ``waveform_max_age_s`` with which the clearing times are not kept."""
 
 
 class Tick:
     """State of the guard between two passes. Starts open, and closes only when enter service is fulfilled.
 
     Raises :class:`~v2g.grid.settings.SettingsError` when the breaker is too slow for an element, or the samples may be
-    too old for one and that is not allowed by name.
+    too old for one and that is not allowed by name. Without settings it runs, and the breaker stays open.
     """
 
-    def __init__(self, settings: TickSettings, ports: Ports, latch: TripLatch) -> None:
+    def __init__(self, settings: TickSettings, ports: Ports, latch: TripLatch, permit_service: PermitService) -> None:
         self._ports = ports
         self._latch = latch
-        timing = tick_timing(settings.opening_time_s, settings.nominal_frequency_hz)
-        self._logic = TripLogic(settings.trips, timing)
-        if not settings.allow_slow:
-            require_young_samples(timing, settings.trips, settings.waveform_max_age_s)
-        self._enter_service = EnterService(settings.enter_service)
-        self._measurement = Measurement(
-            ports.open_waveform,
-            settings.nominal_voltage_v,
-            settings.nominal_frequency_hz,
-            settings.waveform_max_age_s,
-        )
-        self._open_within_s = settings.opening_time_s + BREAKER_SLACK_S
-        self._in_service = False
+        self._permit_service = permit_service
+        self._protection: Protection | None = None
+        self._telling = Telling(ports.events)
+        self._operator = Operator(self, latch, permit_service, ports.events, ports.load_settings, ports.unix_s)
+        self._watch = BreakerWatch()
+        self._relay: ContactPort | None = None
+        self._mains: ContactPort | None = None
+        self._estimate: Estimate | None = None
+        self._verdict = _OUT_OF_SERVICE
+        self._breaker_closed: bool | None = None
+        self._relay_closed: bool | None = None
+        self._mains_present: bool | None = None
         self._judged_as_of_s: float | None = None
         self._held_at_s: float | None = None
         self._suspended_s = ports.suspended_s()
-        self._closed_at_s: float | None = None
         self._started_at_s: float | None = None
-        self._no_frequency_since_s: float | None = None
-        self._opened_at_s: float | None = None
-        self._told_measured: bool | None = None
-        self._told_in_service = False
-        self._told_stuck = False
-        self._told_dead: tuple[str, ...] = ()
+        self._start_over_next = False
         self.lateness = LatenessStats()
         self.realtime = False
+        self._settings = settings
+        self._take(settings)
+
+    @property
+    def settings(self) -> TickSettings:
+        """Those in force."""
+        return self._settings
 
     def step(self, now_s: float) -> GuardStatus:
         """One pass. ``now_s`` is CLOCK_MONOTONIC at its start. Returns what was published."""
         if self._started_at_s is None:
             self._started_at_s = now_s
+        was_in_service = self._verdict.close
         stalled_s = self._stalled_s(now_s)
-        estimate = self._measure(now_s)
-        trip = self._decide(now_s, estimate, stalled_s)
+        left = self._read_contacts(now_s)
+        if stalled_s > STALL_S:
+            # The hold may have timed out: no wonder that it is open.
+            left = None
+        estimate = self._estimate = self._measurement.take(now_s, inverter_frequency=not was_in_service)
+        trip = self._own_trip(now_s, estimate, left)
+        start_over = stalled_s > STALL_S or left is not None or self._start_over_next
+        self._start_over_next = False
+        self._judge(now_s, trip is not None, start_over)
+        told = self._verdict.events
+        trip = trip or self._verdict.trip
         if self._ports.monotonic_s is not None and self._held_at_s is not None and stalled_s <= STALL_S:
-            # The measurement may have stood still as well.
+            # Measuring and judging may have stood still as well.
             stalled_s = self._ports.monotonic_s() - self._held_at_s
             if stalled_s > STALL_S:
-                self._start_over()
-        self._held_at_s = now_s
-        self._ports.breaker.hold(self._in_service, now_s)
-        closed = self._ports.breaker.is_closed(now_s)
-        opened_itself = self._opened_itself(now_s, closed)
-        if opened_itself:
-            self._start_over()
-            self._ports.breaker.hold(False, now_s)
-        status = self._status(now_s, estimate, closed, self._permit(now_s, estimate is not None, closed))
-        self._ports.status.publish(status)
+                self._judge(now_s, trip is not None, start_over=True)
+                told += self._verdict.events
         if trip is not None:
-            self._keep(trip)
-        self._tell_stall(stalled_s, opened_itself, closed)
-        self._tell(now_s, status)
-        self._ports.commands.poll(self._command)
+            self._latch.set(
+                latched(trip, self._ports.unix_s(), estimate, self._verdict.rocof_hz_s, self._profile())
+            )
+        self._held_at_s = now_s
+        self._ports.breaker.hold(self._verdict.close, now_s)
+        status = self._status(now_s, estimate, self._permit(now_s, estimate is not None))
+        self._ports.status.publish(status)
+
+        if trip is not None:
+            cycles = self._settings.protection.phase_cycles if self._settings.protection is not None else 0
+            self._telling.trip(trip, self._latch, cycles)
+        if stalled_s > STALL_S and was_in_service:
+            self._telling.stall(stalled_s)
+        if left is Left.UNKNOWN:
+            self._telling.left(left)
+        self._telling.judged(told)
+        dead = self._measurement.dead_currents if status.measured else ()
+        self._telling.state(status, self._watch.failed, self._measurement.reason, dead, self._phases.problem)
+        self._operator.step(now_s, estimate, self._relay_closed)
+        self._ports.commands.poll(self._operator.handle)
         return status
 
     def open(self, now_s: float) -> None:
         """Open the breaker and withdraw the permit: the process ends."""
-        self._leave_service()
+        self._verdict = _OUT_OF_SERVICE
         self._ports.breaker.hold(False, now_s)
-        closed = self._ports.breaker.is_closed(now_s)
+        self._breaker_closed = self._ports.breaker.is_closed(now_s)
         permit = Permit.TRIPPED if self._latch.trip is not None else Permit.BREAKER_OPEN
-        self._ports.status.publish(self._status(now_s, None, closed, permit))
+        self._ports.status.publish(self._status(now_s, None, permit))
 
-    def _measure(self, now_s: float) -> Estimate | None:
-        estimate = self._measurement.take(now_s)
-        if estimate is None or estimate.frequency_hz is not None or max(estimate.v_pu) < HEALTHY_VOLTAGE_PU:
-            self._no_frequency_since_s = None
-            return estimate
-        if self._no_frequency_since_s is None:
-            self._no_frequency_since_s = now_s
-        if now_s - self._no_frequency_since_s > NO_FREQUENCY_AFTER_S:
-            self._measurement.reason = "the voltage is healthy but has no frequency: check the bus voltage channels"
-            return None
-        return estimate
+    def adopt(self, settings: TickSettings) -> None:
+        """Work by other settings from the next step on. Raises SettingsError, and then nothing has changed."""
+        nominal = (self._settings.nominal_voltage_v, self._settings.nominal_frequency_hz)
+        self._take(settings)
+        if nominal != (settings.nominal_voltage_v, settings.nominal_frequency_hz):
+            self._start_over_next = True
+
+    def reset_refusal(self) -> str:
+        """Which enter-service conditions do not hold, in words; empty when all do."""
+        protection, estimate = self._settings.protection, self._estimate
+        if protection is None:
+            return f"the guard has no settings: {self._settings.unset}"
+        if estimate is None:
+            return f"the grid is not measured: {self._measurement.reason}"
+        window = protection.grid.enter_service
+        if not window.contains(estimate.v_pu, estimate.frequency_hz):
+            beyond = [
+                f"voltage of phase {phase} {v_pu:.3f} p.u. ({window.v_lo_pu:g} to {window.v_hi_pu:g})"
+                for phase, v_pu in zip(PHASES, estimate.v_pu, strict=True)
+                if not window.v_lo_pu <= v_pu <= window.v_hi_pu
+            ]
+            hertz = estimate.frequency_hz
+            if hertz is None or not window.f_lo_hz <= hertz <= window.f_hi_hz:
+                said = "unknown" if hertz is None else f"{hertz:.3f} Hz"
+                beyond.append(f"frequency {said} ({window.f_lo_hz:g} to {window.f_hi_hz:g} Hz)")
+            return (
+                f"the grid is outside the enter-service window: {', '.join(beyond)}; wait until it is back, then reset "
+                "again"
+            )
+        if self._mains_present is False:
+            return "the loss-of-mains input says that the mains are gone: close the upstream switch first"
+        if self._relay_closed is False:
+            return "the hardware relay is open: reset it first"
+        if self._watch.failed:
+            return "the breaker failed to open and is still closed: open it by hand first"
+        return ""
+
+    def angles(self, channels: tuple[str, str, str]) -> PerPhaseAngle:
+        """Of other channels against the bus, degrees. Raises WaveformError."""
+        return self._measurement.angles(channels)
+
+    def relay_proved(self) -> None:
+        if self._protection is not None:
+            self._protection.relay_proved()
+
+    def _take(self, settings: TickSettings) -> None:
+        settings.require_young_samples()
+        if settings.protection is not None:
+            if self._protection is None:
+                self._protection = Protection(settings.protection, self._ports.draw)
+            else:
+                self._protection.adopt(settings.protection)
+        old, self._settings = self._settings, settings
+        if settings is old or _measured_by(settings) != _measured_by(old):
+            self._measurement = Measurement(self._ports.open_waveform, *_measured_by(settings))
+        for contact in (self._relay, self._mains):
+            if contact is not None:
+                contact.close()
+        open_contact = self._ports.open_contact
+        self._relay = None if settings.relay_feedback is None else open_contact(settings.relay_feedback)
+        self._mains = None if settings.mains_input is None else open_contact(settings.mains_input)
+        self._phases = _evse_phases(settings)
+        self._telling.settings(settings)
 
     def _stalled_s(self, now_s: float) -> float:
         """Since the breaker was last held, a suspension of the host included."""
@@ -183,58 +247,93 @@ class Tick:
         asleep_s, self._suspended_s = suspended_s - self._suspended_s, suspended_s
         return asleep_s + (0.0 if self._held_at_s is None else now_s - self._held_at_s)
 
-    def _opened_itself(self, now_s: float, closed: bool | None) -> bool:
-        if not self._in_service:
-            self._closed_at_s = None
-        elif closed:
-            self._closed_at_s = now_s
-        return self._closed_at_s is not None and now_s - self._closed_at_s > FEEDBACK_LOST_AFTER_S
+    def _read_contacts(self, now_s: float) -> Left | None:
+        self._breaker_closed = self._ports.breaker.is_closed(now_s)
+        self._relay_closed = None if self._relay is None else self._relay.is_closed(now_s)
+        self._mains_present = None if self._mains is None else self._mains.is_closed(now_s) is True
+        protection = self._settings.protection
+        opening_time_s = 0.0 if protection is None else protection.opening_time_s
+        return self._watch.step(now_s, self._verdict.close, self._breaker_closed, opening_time_s)
 
-    def _decide(self, now_s: float, estimate: Estimate | None, stalled_s: float) -> Trip | None:
-        before_s, self._judged_as_of_s = self._judged_as_of_s, self._measurement.as_of_s
-        if estimate is None:
-            self._start_over()
+    def _own_trip(self, now_s: float, estimate: Estimate | None, left: Left | None) -> Trip | None:
+        """What only the tick can see: the breaker's position, and inverters with transducers of their own."""
+        if not self._verdict.close or self._latch.trip is not None:
             return None
-        if self._in_service:
-            trip = self._logic.step(now_s, estimate.v_pu, estimate.frequency_hz, before_s)
-            if trip is not None:
-                self._start_over()
-                self._latch.set(_latched(trip, self._ports.unix_s()))
-                return trip
-        stalled = stalled_s > STALL_S
-        if stalled:
-            self._start_over()
-        if not self._in_service:
-            ready = self._enter_service.step(now_s, estimate.v_pu, estimate.frequency_hz)
-            self._in_service = ready and not stalled and self._latch.trip is None
-        return None
+        if left is Left.OPENED:
+            return Trip(
+                element=BREAKER_OPENED,
+                quantity="position",
+                phase="",
+                value=0.0,
+                threshold=1.0,
+                clearing_time_s=0.0,
+                picked_up_at_s=now_s,
+                at_s=now_s,
+                unit="",
+                remedy="held closed, it was opened by a relay, a person or its own protection; find out why, then reset",
+            )
+        if estimate is None or not self._breaker_closed:
+            self._phases.reset()
+            return None
+        return self._phases.step(now_s, self._measurement.angles)
 
-    def _start_over(self) -> None:
-        self._leave_service()
-        self._enter_service.reset()
+    def _judge(self, now_s: float, tripped: bool, start_over: bool) -> None:
+        protection = self._protection
+        if protection is None:
+            self._verdict = _OUT_OF_SERVICE
+            return
+        before_s, self._judged_as_of_s = self._judged_as_of_s, self._measurement.as_of_s
+        self._verdict = protection.step(
+            now_s,
+            Inputs(
+                estimate=self._estimate,
+                as_of_s=self._measurement.as_of_s,
+                judged_from_s=before_s,
+                breaker_closed=self._breaker_closed,
+                mains_present=self._mains_present,
+                relay_closed=self._relay_closed,
+                permit_service=self._permit_service.enabled,
+                latched=tripped or self._latch.trip is not None,
+                start_over=start_over or self._watch.failed or self._operator.testing,
+            ),
+        )
 
-    def _leave_service(self) -> None:
-        self._in_service = False
-        self._logic.reset()
-
-    def _permit(self, now_s: float, measured: bool, closed: bool | None) -> Permit:
+    def _permit(self, now_s: float, measured: bool) -> Permit:
+        verdict = self._verdict
+        if self._watch.failed:
+            return Permit.BREAKER_FAILED
         if self._latch.trip is not None:
             return Permit.TRIPPED
+        if self._protection is None:
+            return Permit.NO_SETTINGS
+        if self._operator.testing:
+            return Permit.TESTING
+        if not self._permit_service.enabled:
+            return Permit.PERMIT_OFF
         if not measured:
-            starting = self._told_measured is None and now_s - (self._started_at_s or now_s) < STARTING_S
+            starting = self._telling.nothing_yet and now_s - (self._started_at_s or now_s) < STARTING_S
             return Permit.STARTING if starting else Permit.WAVEFORM_STALE
-        if not self._in_service:
-            return Permit.ENTER_SERVICE_DELAY if self._enter_service.in_window else Permit.OUT_OF_WINDOW
-        return Permit.GRANTED if closed is True else Permit.BREAKER_OPEN
+        if verdict.close:
+            return Permit.GRANTED if self._breaker_closed is True else Permit.BREAKER_OPEN
+        if self._relay_closed is False:
+            return Permit.RELAY_OPEN
+        if not verdict.in_window:
+            return Permit.OUT_OF_WINDOW
+        waits = verdict.enter_service_remaining_s > 0.0 or self._mains_present is False
+        return Permit.ENTER_SERVICE_DELAY if waits else Permit.NOT_SYNCHRONOUS
 
-    def _status(self, now_s: float, estimate: Estimate | None, closed: bool | None, permit: Permit) -> GuardStatus:
-        trip = self._latch.trip
+    def _profile(self) -> str:
+        protection = self._settings.protection
+        return "" if protection is None else protection.grid.profile
+
+    def _status(self, now_s: float, estimate: Estimate | None, permit: Permit) -> GuardStatus:
+        trip, verdict = self._latch.trip, self._verdict
         shown = estimate or _NO_ESTIMATE
         return GuardStatus(
             as_of_s=now_s,
             permit=permit,
-            breaker_commanded_closed=self._in_service,
-            breaker_closed=closed,
+            breaker_commanded_closed=verdict.close,
+            breaker_closed=self._breaker_closed,
             v_pu=shown.v_pu,
             frequency_hz=shown.frequency_hz,
             transformer_w=shown.transformer.total_w,
@@ -244,7 +343,7 @@ class Tick:
             feeder_var=shown.feeder.total_var,
             measured=estimate is not None,
             load_measured=estimate is not None and self._measurement.load_measured,
-            enter_service_remaining_s=0.0 if self._in_service else self._enter_service.remaining_s,
+            enter_service_remaining_s=verdict.enter_service_remaining_s,
             trip_element=trip.element if trip else "",
             trip_value=trip.value if trip else 0.0,
             trip_at_s=trip.at_s if trip else 0.0,
@@ -252,125 +351,53 @@ class Tick:
             late_ticks=self.lateness.late_ticks,
             worst_lateness_s=self.lateness.worst_s,
             realtime=self.realtime,
+            operation=int(verdict.operation),
+            blocks=int(verdict.blocks),
+            curtail_charge=verdict.curtail_charge,
+            curtail_discharge=verdict.curtail_discharge,
+            service_fraction=verdict.service_fraction,
+            permit_service=self._permit_service.enabled,
+            relay_closed=self._relay_closed,
+            mains_present=self._mains_present,
+            rocof_hz_s=verdict.rocof_hz_s,
+            v1_pu=shown.v1_pu,
+            transformer_a=shown.transformer_a,
+            feeder_a=shown.feeder_a,
+            inverter_v_pu=shown.inverter_v_pu,
+            inverter_angle_deg=shown.inverter_angle_deg,
+            profile=self._profile(),
+            settings_digest=self._settings.digest,
         )
 
-    def _keep(self, trip: Trip) -> None:
-        unit = "Hz" if trip.quantity is Measured.FREQUENCY else "pu"
-        event = self._ports.events.event
-        event(
-            "error",
-            "TRIP",
-            f"{trip.element}: breaker opened and latched",
-            element=trip.element,
-            phase=trip.phase or "all",
-            value=round(trip.value, 4),
-            limit=trip.threshold,
-            unit=unit,
-            after_s=round(trip.at_s - trip.picked_up_at_s, 3),
-            clearing_time_s=trip.clearing_time_s,
-        )
-        try:
-            self._latch.keep()
-        except OSError as error:
-            event(
-                "error",
-                "TRIP_NOT_KEPT",
-                f"{self._latch.store.path}: {error.strerror}; a restart would forget this trip, make it writable",
-            )
-        else:
-            self._ports.events.later(self._latch.store.sync)
 
-    def _tell_stall(self, stalled_s: float, opened_itself: bool, closed: bool | None) -> None:
-        event = self._ports.events.event
-        if stalled_s > STALL_S and self._told_in_service:
-            event(
-                "error",
-                "GUARD_STALLED",
-                "the guard or the host stood still, the breaker may have opened by itself; enter service starts over",
-                stalled_s=round(stalled_s, 3),
-            )
-        if opened_itself:
-            event(
-                "error",
-                "BREAKER_OPENED_BY_ITSELF",
-                "held closed, its contact says "
-                + ("nothing" if closed is None else "open")
-                + ": a relay, a person or its driver; enter service starts over",
-            )
-
-    def _tell(self, now_s: float, status: GuardStatus) -> None:
-        event = self._ports.events.event
-        if status.measured != self._told_measured and status.permit is not Permit.STARTING:
-            if not status.measured:
-                event("error", "WAVEFORM_STALE", f"no measurement, breaker open: {self._measurement.reason}")
-            elif self._told_measured is False:
-                event("info", "WAVEFORM_BACK", "the grid is measured again; enter service starts over")
-            self._told_measured = status.measured
-        dead = self._measurement.dead_currents if status.measured else self._told_dead
-        if dead != self._told_dead:
-            if dead:
-                event(
-                    "error",
-                    "CURRENTS_DEAD",
-                    "transformer currents without any noise beside a live bus: the load is unknown; check the current "
-                    "transformers and their converter",
-                    channels=",".join(dead),
-                )
-            else:
-                event("info", "CURRENTS_BACK", "the transformer currents are measured again")
-            self._told_dead = dead
-        if self._in_service != self._told_in_service:
-            if self._in_service:
-                event(
-                    "info",
-                    "ENTER_SERVICE",
-                    "the grid held the enter-service window; breaker commanded closed",
-                    v_pu=round(min(status.v_pu), 4),
-                    frequency_hz=round(status.frequency_hz or 0.0, 3),
-                )
-            self._told_in_service = self._in_service
-        if status.breaker_commanded_closed:
-            self._opened_at_s, self._told_stuck = None, False
-            return
-        if self._opened_at_s is None:
-            self._opened_at_s = now_s
-        overdue = now_s - self._opened_at_s > self._open_within_s
-        if status.breaker_closed and overdue and not self._told_stuck:
-            event("error", "BREAKER_FAILED_TO_OPEN", "commanded open, its contact still says closed")
-            self._told_stuck = True
-
-    def _command(self, command: TickCommand) -> CommandReply:
-        try:
-            released = self._latch.reset(self._enter_service.in_window)
-        except ResetRefused as refusal:
-            self._ports.events.event("warning", "TRIP_RESET_REFUSED", str(refusal), by=command.by)
-            return CommandReply(accepted=False, message=str(refusal))
-        if released is None:
-            return CommandReply(accepted=True, message="the guard is not tripped")
-        self._ports.events.later(self._latch.store.sync)
-        self._ports.events.event(
-            "warning", "TRIP_RESET", "the trip latch was released", element=released.element, by=command.by
-        )
-        return CommandReply(accepted=True, message=f"trip {released.element} is reset")
+def _measured_by(settings: TickSettings) -> tuple[float, float, float]:
+    return settings.nominal_voltage_v, settings.nominal_frequency_hz, settings.waveform_max_age_s
 
 
-def _latched(trip: Trip, unix_s: float) -> LatchedTrip:
-    return LatchedTrip(
-        element=trip.element,
-        quantity=trip.quantity.value,
-        phase=trip.phase,
-        value=trip.value,
-        threshold=trip.threshold,
-        clearing_time_s=trip.clearing_time_s,
-        at_s=trip.at_s,
-        unix_s=unix_s,
+def _evse_phases(settings: TickSettings) -> EvsePhases:
+    protection = settings.protection
+    if protection is None:
+        return EvsePhases((), 0.0, 0, settings.nominal_frequency_hz)
+    limit_deg = protection.phase_limit_deg
+    return EvsePhases(
+        settings.evse_channels,
+        protection.grid.sync.dtheta_deg if limit_deg is None else limit_deg,
+        protection.phase_cycles,
+        settings.nominal_frequency_hz,
     )
 
 
-def run(tick: Tick, clock: SleepingClock, notifier: Notifier, stop: Callable[[], bool]) -> None:
+def run(
+    tick: Tick,
+    clock: SleepingClock,
+    notifier: Notifier,
+    stop: Callable[[], bool],
+    feed: Callable[[], None] = lambda: None,
+) -> None:
     """Step at absolute deadlines every 10 ms until ``stop()``. Missed deadlines are skipped, not made up for.
 
-    Tells the supervisor that it is ready after the first step. Opens the breaker on the way out, however it leaves.
+    Tells the supervisor that it is ready after the first step, and feeds the watchdog after every one. Opens the breaker
+    on the way out, however it leaves.
     """
     deadline_s = clock.monotonic_s()
     next_watchdog_s = next_status_s = deadline_s
@@ -384,6 +411,7 @@ def run(tick: Tick, clock: SleepingClock, notifier: Notifier, stop: Callable[[],
             lateness_s = now_s - deadline_s
             tick.lateness.observe(lateness_s)
             status = tick.step(now_s)
+            feed()
             if told is None:
                 notifier.ready(_status_text(status))
             elif status.permit is not told or now_s >= next_status_s:

@@ -4,13 +4,15 @@
 ``tick``'s own user and of root may command, by the kernel's word (SCM_CREDENTIALS): to be in the socket's group is not
 enough. The orchestrator asks for the role before it passes a command on.
 
-- ``reset_trip``: release the latch when enter-service conditions hold.
+Senders use :func:`send_command`.
+
+- ``reset_trip``: release the latch when enter-service conditions hold; refused with those that do not.
 - ``permit_service`` with ``enabled``: withdraw or give permit service; kept across restarts.
 - ``adopt_settings``: read the configuration again, take its grid, protection, relay and calibration sections, and answer
   with their digest; on a mistake nothing changes. (The files are read on the background thread; ``tick`` answers when
   it has adopted them, within a second.)
 - ``measure_phase`` with ``evse_id`` (empty: the feeder's channels): the mean angle of inverter side minus grid over the last
-  60 cycles, as measured, and how far single ones lay from it; refused while either side is dead.
+  60 cycles, as measured, and how far single ones lay from it; refused while either side is dead. (Takes a second.)
 - ``test_relay`` with ``enabled``: open the breaker and watch the relay's feedback; ends by itself after ten minutes.
 """
 
@@ -22,6 +24,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +59,11 @@ class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
     spread_deg: float = 0.0
 
 
+Respond = Callable[[CommandReply], None]
+"""Sends the answer to who asked, now or later; nothing raises when he is gone."""
+Handle = Callable[[TickCommand, Respond], None]
+
+
 class CommandError(Exception):
     """The command socket cannot be made or reached; the message names the path and the remedy."""
 
@@ -84,8 +92,8 @@ class CommandSocket:
             ) from error
         self._decoder = msgspec.json.Decoder(TickCommand)
 
-    def poll(self, handle: Callable[[TickCommand], CommandReply]) -> None:
-        """Take what has arrived (a few a call) and answer it. Nothing that arrives raises."""
+    def poll(self, handle: Handle) -> None:
+        """Take what has arrived (a few a call) and hand it on with the way to answer. Nothing that arrives raises."""
         for _ in range(MAX_COMMANDS_A_TICK):
             try:
                 data, ancillary, _, sender = self._socket.recvmsg(MAX_DATAGRAM_BYTES + 1, _ANCILLARY_BYTES)
@@ -93,38 +101,36 @@ class CommandSocket:
                 return
             uid = _uid(ancillary)
             if uid not in self._uids:
-                reply = CommandReply(accepted=False, message=f"user {uid} may not command v2g-guard tick")
+                refusal = f"user {uid} may not command v2g-guard tick"
             elif len(data) > MAX_DATAGRAM_BYTES:
-                reply = CommandReply(accepted=False, message=f"more than {MAX_DATAGRAM_BYTES} bytes")
+                refusal = f"more than {MAX_DATAGRAM_BYTES} bytes"
             else:
                 try:
                     command = self._decoder.decode(data)
                 except ValueError as error:
-                    reply = CommandReply(accepted=False, message=f"not understood: {error}")
+                    refusal = f"not understood: {error}"
                 else:
-                    reply = handle(msgspec.structs.replace(command, by=_clean(command.by)))
-            if sender:
-                with contextlib.suppress(OSError):
-                    self._socket.sendto(msgspec.json.encode(reply), sender)
+                    handle(msgspec.structs.replace(command, by=_clean(command.by)), partial(self._respond, sender))
+                    continue
+            self._respond(sender, CommandReply(accepted=False, message=refusal))
 
     def close(self) -> None:
         self._socket.close()
         self._path.unlink(missing_ok=True)
+
+    def _respond(self, sender: object, reply: CommandReply) -> None:
+        if sender:
+            with contextlib.suppress(OSError):
+                self._socket.sendto(msgspec.json.encode(reply), sender)  # type: ignore[arg-type]
 
 
 _counter = itertools.count()
 
 
 def send_command(
-    path: Path,
-    command: CommandName,
-    by: str,
-    *,
-    enabled: bool = True,
-    evse_id: str = "",
-    timeout_s: float = 1.0,
+    path: Path, command: CommandName, by: str, *, enabled: bool = True, evse_id: str = "", timeout_s: float = 3.0
 ) -> CommandReply:
-    """Give the ``tick`` behind ``path`` a command; waits at most ``timeout_s`` for the answer.
+    """Command the ``tick`` behind ``path``; waits at most ``timeout_s`` for the answer.
 
     Blocks: call it in a thread from asyncio. Raises :class:`CommandError` when nobody listens or answers.
     """

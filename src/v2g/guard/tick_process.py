@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import sys
 import threading
@@ -16,14 +17,17 @@ from v2g.config.crosscheck import slow_samples
 from v2g.config.loader import ConfigError, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
-from v2g.grid.settings import SettingsError, default_enter_service_settings, default_trip_settings
+from v2g.grid.settings import SettingsError
 from v2g.guard import realtime
 from v2g.guard.background import Background
 from v2g.guard.latch import LatchStore, TripLatch
+from v2g.guard.permit_service import PermitService
 from v2g.guard.status_block import StatusBlockError, StatusWriter
-from v2g.guard.tick import Ports, Tick, TickSettings, run
+from v2g.guard.tick import Ports, Tick, run
 from v2g.guard.tick_commands import CommandError, CommandSocket
+from v2g.guard.tick_settings import TickSettings, tick_settings
 from v2g.hardware.breaker import MmapBreakerOutput
+from v2g.hardware.contact import ContactReader
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import WaveformReader
 from v2g.host.notify import Notifier
@@ -32,6 +36,7 @@ from v2g.telemetry import logs
 EXIT_FAILURE = 1
 EXIT_CONFIG = 2
 LATCH_FILE = "trip-latch.json"
+PERMIT_SERVICE_FILE = "permit-service.json"
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BACKGROUND_STACK_BYTES = 512 * 1024
@@ -62,7 +67,7 @@ def run_process(config_dir: Path) -> int:
     paths = run_paths(config)
     logs.configure(paths.log_dir)
     try:
-        _run(config, paths)
+        _run(config_dir, config, paths)
     except SettingsError as error:
         logs.daemon_log().error("GUARD_SETTINGS", str(error))
         return EXIT_CONFIG
@@ -72,21 +77,7 @@ def run_process(config_dir: Path) -> int:
     return 0
 
 
-def tick_settings(config: Config) -> TickSettings:
-    """Raises :class:`~v2g.grid.settings.SettingsError` for a grid without verified settings."""
-    grid = config.grid
-    return TickSettings(
-        nominal_voltage_v=grid.nominal_voltage_v,
-        nominal_frequency_hz=grid.nominal_frequency_hz,
-        trips=default_trip_settings(grid.category, grid.nominal_frequency_hz),
-        enter_service=default_enter_service_settings(grid.nominal_frequency_hz, grid.enter_service_delay_s),
-        opening_time_s=config.breaker.opening_time_s,
-        waveform_max_age_s=config.waveform.max_age_s,
-        allow_slow=config.waveform.allow_slow,
-    )
-
-
-def _run(config: Config, paths: RunPaths) -> None:
+def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
     settings = tick_settings(config)
     clock = SystemClock()
     log = logs.daemon_log()
@@ -115,11 +106,14 @@ def _run(config: Config, paths: RunPaths) -> None:
             status=status,
             commands=commands,
             events=events,
+            open_contact=ContactReader,
+            load_settings=lambda: _load_settings(config_dir),
             unix_s=clock.unix_s,
+            draw=random.SystemRandom().random,
             monotonic_s=clock.monotonic_s,
             suspended_s=clock.suspended_s,
         )
-        tick = Tick(settings, ports, _latch(paths, clock, events))
+        tick = Tick(settings, ports, _latch(paths, clock, events), _permit_service(paths, events))
         slow = slow_samples(config)
         if slow:
             log.warning("CLEARING_TIMES_NOT_KEPT", slow)
@@ -128,9 +122,12 @@ def _run(config: Config, paths: RunPaths) -> None:
             log.warning("GUARD_NOT_REALTIME", warning)
         tick.realtime = granted.granted
         realtime.quiet_collector()
+        watchdog = realtime.Watchdog()
         try:
-            run(tick, clock, notifier, lambda: bool(signals))
+            run(tick, clock, notifier, lambda: bool(signals), watchdog.feed)
         finally:
+            # The breaker is commanded open; what is left may take its time.
+            watchdog.stop()
             notifier.stopping()
             log.info(
                 "GUARD_TICK_ENDED",
@@ -141,6 +138,19 @@ def _run(config: Config, paths: RunPaths) -> None:
                 p99_ms=round(tick.lateness.percentile_s(99) * 1e3, 3),
                 worst_ms=round(tick.lateness.worst_s * 1e3, 3),
             )
+
+
+def _load_settings(config_dir: Path) -> TickSettings:
+    return tick_settings(load(config_dir).config)
+
+
+def _permit_service(paths: RunPaths, events: PowerQualityEvents) -> PermitService:
+    service = PermitService(paths.state_dir / PERMIT_SERVICE_FILE)
+    if not service.enabled:
+        events.event(
+            "warning", "PERMIT_SERVICE_WITHDRAWN", service.problem or "permit service is withdrawn since an earlier run"
+        )
+    return service
 
 
 def _background(log: logs.EventLog) -> Background:

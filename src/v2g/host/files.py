@@ -16,3 +16,16 @@ def replace_file(path: Path, data: bytes) -> None:
     with os.fdopen(os.open(temporary, flags, 0o640), "wb") as file:
         file.write(data)
     temporary.replace(path)
+
+
+def sync_file(path: Path) -> None:
+    """Put file and directory on the disk, whether the file is there or gone. May take long. Raises ``OSError``."""
+    for each in (path, path.parent):
+        try:
+            fd = os.open(each, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

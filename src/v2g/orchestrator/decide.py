@@ -25,6 +25,7 @@ from v2g.orchestrator.image import BayImage, SiteImage
 IMAGE_MAX_AGE_S = 0.5
 """An image of the wires process older than this is no image."""
 PERMIT_VALID_S = 0.5
+NO_ISLANDING_DETECTION = "no loss-of-mains input, and the inverter's own islanding detection is not enabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,8 @@ def block_name(block: Block) -> str:
 
 
 def _candidate(bay: BayImage, bounds: tuple[Bound, ...], no_start: bool, until_s: float) -> Candidate:
+    if not bay.islanding_watched:
+        bounds = (refuse_discharge(NO_ISLANDING_DETECTION, until_s), *bounds)
     if no_start and not bay.discharging:
         bounds = (refuse_discharge(block_words("new_discharge").what, until_s), *bounds)
     return Candidate(evse_id=bay.evse_id, bounds=bounds)

@@ -33,12 +33,16 @@ class TransformerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BayImage:
-    """One EVSE. ``bounds`` None: no vehicle in its charge loop. ``discharging``: measured so at its inverter."""
+    """One EVSE. ``bounds`` None: no vehicle in its charge loop. ``discharging``: measured so at its inverter.
+
+    ``islanding_watched``: a loss-of-mains input is configured, or the inverter detects islands itself.
+    """
 
     evse_id: str
     bounds: tuple[Bound, ...] | None
     fault: str | None = None
     discharging: bool = False
+    islanding_watched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

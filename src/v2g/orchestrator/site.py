@@ -95,6 +95,7 @@ class Site:
                         bounds=bay.bounds(now_s),
                         fault=bay.fault,
                         discharging=self.measured_w(evse_id, now_s) < -FLOWING_W,
+                        islanding_watched=self._islanding_watched(evse_id),
                     )
                 )
             except Exception as error:
@@ -123,6 +124,10 @@ class Site:
         return (
             reading.power_w if reading is not None and is_fresh(reading, now_s) and isfinite(reading.power_w) else 0.0
         )
+
+    def _islanding_watched(self, evse_id: str) -> bool:
+        reading = self._inverters.get(evse_id)
+        return bool(self.config.protection.mains_input_path) or (reading is not None and reading.anti_islanding)
 
     def _believed_inverters(self) -> list[InverterReading]:
         return [reading for evse_id, reading in self._inverters.items() if self.bays[evse_id].fault is None]

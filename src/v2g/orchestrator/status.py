@@ -15,7 +15,7 @@ from v2g.grid.settings import Operation
 from v2g.guard.link import DeviceHealth, Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.hardware.ports import DcEvseReading, InverterReading
-from v2g.orchestrator.decide import Decision, block_name, permit_words
+from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, permit_words
 from v2g.orchestrator.image import SiteImage
 from v2g.orchestrator.site import FLOWING_W, Site
 from v2g.sessions.bay import EvseBay
@@ -25,7 +25,8 @@ from v2g.sessions.watch import is_fresh
 
 _SAID_ELSEWHERE = frozenset({
     None, "rating", "no_permit", "lease_expired",
-    "breaker_failed", "momentary_cessation", "cease", "relay", "frequency_window", "enter_service_ramp", "overcurrent",
+    "breaker_failed", "momentary_cessation", "cease", "relay", "no_anti_islanding", "frequency_window",
+    "enter_service_ramp", "overcurrent",
 })  # fmt: skip
 """What bounds a set-point and is nobody's problem, or is told of the guard already."""
 
@@ -89,6 +90,12 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
             f"{evse_id}: no discharge: the inverter's own reversion to zero is not armed; see comms.log"
             for evse_id, bay in site.bays.items()
             if bay.charging and bay.view.inverter is not None and not bay.view.inverter.reversion_armed
+        ]
+        found += [
+            f"{bay.evse_id}: no discharge: {NO_ISLANDING_DETECTION}; set AntiIslEna (SunSpec 704) at the inverter, or "
+            "state protection.mains_input_path"
+            for bay in image.bays
+            if bay.bounds is not None and not bay.islanding_watched
         ]
     if image.wires is not None:
         found += [

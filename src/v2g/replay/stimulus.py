@@ -17,8 +17,9 @@ class ReplayError(ValueError):
 
 
 class Stimulus(Protocol):
-    """Samples at a fixed rate from ``0`` on. ``blocks(n)`` yields ``(samples[n, 12], mains_present)`` with the channels of
-    :data:`v2g.hardware.waveform.CHANNELS`, until it ends; it may be iterated once."""
+    """Samples at a fixed rate from ``0`` on. ``blocks(n)`` yields ``(samples[<= n, 12], mains_present)`` with the
+    channels of :data:`v2g.hardware.waveform.CHANNELS`, until it ends. What it says of currents and the inverter side holds while
+    the breaker is closed and open, respectively; who plays it puts the breaker in."""
 
     sample_rate_hz: float
     nominal_frequency_hz: float
@@ -30,8 +31,9 @@ class Stimulus(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One segment of a case (see the form in the case file's own description): ``d`` s long, voltages ``v`` p.u., frequency
-    ``f`` at its end reached at ``r`` Hz/s (None: a step), phase jumps ``ph`` degrees, harmonics ``h``, ``loss`` of mains."""
+    """One segment of a case (see the form in the case file's own description): ``d`` s long, voltages ``v`` p.u.,
+    frequency ``f`` at its end reached at ``r`` Hz/s (None: a step), phase jumps ``ph`` degrees, harmonics ``h``,
+    ``loss`` of mains."""
 
     d: float
     v: tuple[float, float, float]

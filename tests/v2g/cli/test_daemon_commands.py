@@ -171,7 +171,7 @@ def test_a_second_daemon_ends_with_one_sentence(monkeypatch: pytest.MonkeyPatch)
     assert (result.exit_code, result.stderr) == (1, "v2g-orchestrator: another orchestrator (pid 7) serves it\n")
 
 
-@pytest.mark.parametrize("process", ["tick", "wires"])
+@pytest.mark.parametrize("process", ["tick", "wires", "quality"])
 def test_the_guard_starts_its_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, process: str) -> None:
     given = stand_in(monkeypatch, f"v2g.guard.{process}_main", "main", 4)
     result = CliRunner().invoke(guard.cli, [process, "--config", str(tmp_path)])

@@ -21,7 +21,7 @@ GUARD = GuardLine(
         ({"permit": "enter_service_delay", "enter_service_remaining_s": 185.0}, "enter-service delay, 3 min 5 s left"),
         ({"permit": "guard_stale", "wires_alive": False}, "v2g-guard-tick) does not answer; v2g-guard-wires"),
         ({"permit": "something_new"}, "no energy: something_new"),
-        ({"permit": "permit_off"}, "permit service is withdrawn"),
+        ({"permit": "permit_off", "enter_service_remaining_s": 300.0}, "with v2g-control permit on"),
         ({"permit": "tripped", "trip": "LOM"}, "TRIPPED by LOM; once the upstream switch is closed"),
         ({"permit": "tripped", "trip": "f>", "trip_value": 51.6}, "f> at 51.600 Hz"),
         ({"permit": "tripped", "trip": "81 unknown"}, "TRIPPED by 81 unknown;"),

@@ -200,3 +200,205 @@ def test_a_current_channel_that_holds_one_value_does_not_move():
     found = estimator.estimate(three_phase(NOMINAL_V, n), currents, NO_CURRENT[:n])
     assert found.validity is Validity.VALID
     assert found.transformer_moves == (False, False, True)
+
+
+RATES = [(3200, 50), (3200, 60), (4000, 60), (3840, 60), (6400, 50), (9973, 60), (20000, 60)]
+
+
+def cosines(estimator: Estimator, frequency_hz: float, angles, amplitude=(1.0, 1.0, 1.0)):
+    """Per-phase angles at the centre of the estimator's window."""
+    n = estimator.window_samples
+    time_s = (np.arange(n) - n / 2) / estimator.sample_rate_hz
+    return (
+        NOMINAL_V
+        * np.sqrt(2)
+        * np.asarray(amplitude)
+        * np.cos(2 * np.pi * frequency_hz * time_s[:, None] + np.asarray(angles))
+    )
+
+
+def settled(estimator: Estimator, *arrays, **given):
+    """The second estimate: the RMS window has found the frequency."""
+    n = estimator.window_samples
+    arrays = (arrays[0], *(arrays[1:] or (NO_CURRENT[:n], NO_CURRENT[:n])))
+    estimator.estimate(*arrays, **given)
+    return estimator.estimate(*arrays, **given)
+
+
+angle = st.floats(-math.pi, math.pi)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rate=st.sampled_from(RATES),
+    offset_hz=st.floats(-5, 5),
+    angles=st.tuples(angle, angle, angle),
+    v_pu=st.tuples(*[st.floats(0.4, 1.3)] * 3),
+)
+def test_a_phasor_is_that_of_the_windows_centre(rate, offset_hz, angles, v_pu):
+    estimator = Estimator(*rate, NOMINAL_V)
+    found = settled(estimator, cosines(estimator, rate[1] + offset_hz, angles, v_pu))
+    for phasor, turn, amplitude in zip(found.v_phasor_pu, angles, v_pu, strict=True):
+        assert abs(phasor - amplitude * np.exp(1j * turn)) < 1e-5
+    assert found.frequency_hz == pytest.approx(rate[1] + offset_hz, abs=2e-4)
+    assert found.centre_age_s == (estimator.window_samples / 2 - 1) / rate[0]
+
+
+@given(turn=angle, v_pu=st.floats(0.1, 1.3), rate=st.sampled_from(RATES))
+def test_a_balanced_set_is_all_positive_sequence(turn, v_pu, rate):
+    estimator = Estimator(*rate, NOMINAL_V)
+    thirds = np.array([0, 2, 4]) * np.pi / 3
+    found = settled(estimator, cosines(estimator, rate[1], turn - thirds, [v_pu] * 3))
+    assert (found.v1_pu, found.v2_pu, found.v0_pu) == pytest.approx((v_pu, 0, 0), abs=1e-6)
+    swapped = settled(estimator, cosines(estimator, rate[1], turn + thirds, [v_pu] * 3))
+    assert (swapped.v1_pu, swapped.v2_pu, swapped.v0_pu) == pytest.approx((0, v_pu, 0), abs=1e-6)
+    alike = settled(estimator, cosines(estimator, rate[1], [turn] * 3, [v_pu] * 3))
+    assert (alike.v1_pu, alike.v2_pu, alike.v0_pu) == pytest.approx((0, 0, v_pu), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tr=st.tuples(*[st.floats(0, 400)] * 3), feeder=st.tuples(*[st.floats(0, 400)] * 3), offset_hz=st.floats(-3, 3))
+def test_currents_are_rms_over_one_cycle(tr, feeder, offset_hz):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    n, f_hz = estimator.window_samples, 60 + offset_hz
+    volts = three_phase(NOMINAL_V, n, frequency_hz=f_hz)
+    currents = three_phase(tr, n, frequency_hz=f_hz, lag=0.3), three_phase(feeder, n, frequency_hz=f_hz, lag=2.0)
+    found = settled(estimator, volts, *currents)
+    assert found.transformer_a == pytest.approx(tr, rel=1e-3, abs=1e-6)
+    assert found.feeder_a == pytest.approx(feeder, rel=1e-3, abs=1e-6)
+
+
+def test_a_fault_current_shows_within_one_cycle():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    n = estimator.window_samples
+    amperes = three_phase(100.0, n)
+    amperes[-64:, 1] *= 20
+    found = settled(estimator, three_phase(NOMINAL_V, n), amperes, amperes)
+    assert found.transformer_a == pytest.approx((100, 2000, 100), rel=1e-3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rate=st.sampled_from(RATES),
+    offset_hz=st.floats(-3, 3),
+    bus=st.tuples(angle, angle, angle),
+    shift_deg=st.floats(-179, 179),
+    v_pu=st.floats(0.4, 1.3),
+)
+def test_the_angle_across_the_breaker_is_inverter_minus_bus(rate, offset_hz, bus, shift_deg, v_pu):
+    estimator = Estimator(*rate, NOMINAL_V)
+    f_hz = rate[1] + offset_hz
+    volts = cosines(estimator, f_hz, bus)
+    inverter = cosines(estimator, f_hz, np.array(bus) + np.radians(shift_deg), [v_pu] * 3)
+    still = np.zeros_like(volts)
+    found = settled(estimator, volts, still, still, inverter)
+    assert found.inverter_angle_deg == pytest.approx((shift_deg,) * 3, abs=1e-3)
+    assert found.inverter_v_pu == pytest.approx((v_pu,) * 3, rel=1e-3)
+    assert found.inverter_frequency_hz is None
+    assert estimator.phase_angles(volts, inverter) == pytest.approx((shift_deg,) * 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("slip_hz", [-1.0, 0.1, 0.3, 2.0])
+def test_with_two_frequencies_the_angle_is_that_of_the_centre(slip_hz):
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    thirds = np.array([0, 2, 4]) * np.pi / 3
+    volts, inverter = cosines(estimator, 60.0, -thirds), cosines(estimator, 60.0 + slip_hz, np.radians(40) - thirds)
+    still = np.zeros_like(volts)
+    found = settled(estimator, volts, still, still, inverter, inverter_frequency=True)
+    assert found.inverter_angle_deg == pytest.approx((40.0,) * 3, abs=0.1)
+    assert found.inverter_frequency_hz == pytest.approx(60.0 + slip_hz, abs=1e-3)
+    assert found.frequency_hz == pytest.approx(60.0, abs=1e-6)
+
+
+def test_opposite_phases_are_plus_180_degrees():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    volts = cosines(estimator, 60.0, [0.0, 0.0, 0.0])
+    assert all(180 - abs(value) < 1e-9 for value in estimator.phase_angles(volts, -volts))
+    assert min(estimator.phase_angles(volts, -volts)) > -180
+
+
+def test_an_angle_to_a_dead_or_unknown_side_is_unknown():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    volts = cosines(estimator, 60.0, [0.0, 2.0, -2.0])
+    dead = volts * [0.0, 0.25, 1.0]
+    still = np.zeros_like(volts)
+    found = settled(estimator, volts, still, still, dead, inverter_frequency=True)
+    assert found.inverter_angle_deg == (None, None, pytest.approx(0.0, abs=1e-9))
+    assert found.inverter_frequency_hz == pytest.approx(60.0, abs=1e-6), "of the one live phase"
+    gap = volts.copy()
+    gap[100, 0], gap[3, 2] = math.nan, math.inf
+    assert estimator.phase_angles(volts, gap) == (None, pytest.approx(0.0, abs=1e-9), None)
+    assert estimator.phase_angles(gap, volts)[0] is None
+
+
+def test_a_gap_on_the_inverter_side_does_not_pass_for_a_dead_one():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    volts = cosines(estimator, 60.0, [0.0, 2.0, -2.0])
+    gap = volts.copy()
+    gap[100, 0] = math.nan
+    still = np.zeros_like(volts)
+    assert estimator.estimate(volts, still, still, gap).validity is Validity.NOT_FINITE
+    assert estimator.estimate(volts, still, still).validity is Validity.VALID
+
+
+def test_what_an_earlier_window_held_is_not_told_again():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    volts = cosines(estimator, 60.0, [0.0, 2.0, -2.0])
+    still = np.zeros_like(volts)
+    estimator.estimate(volts, still, still, volts)
+    found = estimator.estimate(volts, still, still)
+    assert found.inverter_v_pu == (0.0, 0.0, 0.0)
+    assert found.inverter_angle_deg == (None, None, None)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_voltage_at_the_end_of_its_scale_is_clipped(sign):
+    estimator = Estimator(3840, 60.0, NOMINAL_V, full_scale_v=500.0)
+    volts = three_phase(NOMINAL_V, estimator.window_samples)
+    assert estimate(estimator, volts).validity is Validity.VALID
+    volts[-64, 1] = sign * 500.0
+    found = estimate(estimator, volts)
+    assert found.validity is Validity.CLIPPED
+    assert (found.frequency_hz, found.v_pu) == (None, (0.0, 0.0, 0.0))
+    old = three_phase(NOMINAL_V, estimator.window_samples)
+    old[-65, 1] = sign * 500.0
+    assert estimate(estimator, old).validity is Validity.VALID, "more than a cycle ago"
+    assert estimate(Estimator(3840, 60.0, NOMINAL_V), volts).validity is Validity.VALID, "no scale is known"
+
+
+def figures(found) -> list[float]:
+    """Every number of an estimate."""
+    told: list[float] = []
+    rest = [getattr(found, name) for name in found.__slots__ if name != "validity"]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, tuple):
+            rest.extend(value)
+        elif isinstance(value, complex):
+            told += [value.real, value.imag]
+        elif isinstance(value, float):
+            told.append(value)
+        elif hasattr(value, "__slots__"):
+            rest += [getattr(value, name) for name in value.__slots__]
+    return told
+
+
+finite = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, -0.0, 1e-320, 1e49, 392.0]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rate=st.sampled_from(RATES[:4]),
+    seed=st.integers(0, 1000),
+    values=st.lists(finite, min_size=1, max_size=6),
+    share=st.floats(0, 1),
+)
+def test_no_finite_sample_makes_a_figure_that_is_no_number(rate, seed, values, share):
+    estimator, random = Estimator(*rate, NOMINAL_V), np.random.default_rng(seed)
+    n = estimator.window_samples
+    wave = np.tile(three_phase(NOMINAL_V, n, *rate), 4)
+    chosen = np.where(random.random((n, 12)) < share, random.choice(values, (n, 12)), wave)
+    for _ in range(2):
+        found = estimator.estimate(*np.hsplit(chosen, 4), inverter_frequency=True)
+        assert np.isfinite(figures(found)).all()
+        assert found.validity is not Validity.VALID or len(figures(found)) >= 40

@@ -101,6 +101,7 @@ class FakeWires:
             "max_discharge_w": 22_000.0,
             "connected": True,
             "reversion_armed": True,
+            "anti_islanding": True,
         }
         return Image(
             sequence=1,

@@ -544,3 +544,13 @@ async def test_each_reason_without_permit_names_its_remedy(world: World, changes
     world.guard.changes = changes
     world.run()
     assert words in world.api.snapshot().problems[0]
+
+
+async def test_an_inverter_without_islanding_detection_is_a_problem_with_its_remedy(world: World) -> None:
+    world.charge(E1)
+    world.wires.inverters[E1]["anti_islanding"] = False
+    world.run()
+    result = await world.discharge()
+    world.run(2)
+    assert (world.power(E1), result.granted_w) == (0.0, 0.0)
+    assert any(problem.startswith(f"{E1}: no discharge: no loss-of-mains") for problem in world.api.snapshot().problems)

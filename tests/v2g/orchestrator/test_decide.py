@@ -22,7 +22,8 @@ NOW = 500.0
 
 
 def vehicle(evse_id: str, limit_w: float = 20_000.0) -> BayImage:
-    return BayImage(evse_id=evse_id, bounds=(Bound(-limit_w, limit_w, "vehicle", inf),))
+    bounds = (Bound(-limit_w, limit_w, "vehicle", inf),)
+    return BayImage(evse_id=evse_id, bounds=bounds, islanding_watched=True)
 
 
 def healthy() -> SiteImage:
@@ -195,3 +196,12 @@ def test_ramp_and_curtailment_leave_a_part_of_the_rated_power(changes, mode: Mod
     assert decision.allocation.site_w == pytest.approx(granted_w)
     words = "power rises after entering service" if "service_fraction" in changes else "rated current is reached"
     assert all(s.source == f"guard: {words}" for s in decision.allocation.shortfalls)
+
+
+def test_an_inverter_that_nothing_would_tell_of_an_island_charges_only() -> None:
+    first, *others = healthy().bays
+    image = replace(healthy(), bays=(replace(first, islanding_watched=False), *others))
+    decision = decide(image, [order(evse_id="US*V2G*E1")], NOW)
+    assert decision.allocation.site_w == 0.0
+    assert "guard: no loss-of-mains input" in decision.allocation.shortfalls[0].source
+    assert decide(image, [order(Mode.CHARGE, evse_id="US*V2G*E1")], NOW).allocation.site_w == 10_000.0

@@ -1,0 +1,65 @@
+"""What ``tick`` works by, from the configuration: nominal values, protection, inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from v2g.config.paths import run_paths
+from v2g.config.protection import protection_settings, settings_digest
+from v2g.config.schema import Config
+from v2g.grid.protection import ProtectionSettings
+from v2g.grid.settings import SettingsUnset
+from v2g.grid.trip import require_young_samples, tick_timing
+from v2g.guard.phases import EvseChannels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickSettings:
+    nominal_voltage_v: float
+    nominal_frequency_hz: float
+    protection: ProtectionSettings | None
+    """None: there are no settings yet, or they are not confirmed; ``unset`` says so in words."""
+    waveform_max_age_s: float
+    """Samples older than this are no measurement: the breaker opens."""
+    allow_slow: bool = False
+    """Accept a ``waveform_max_age_s`` with which the clearing times are not kept."""
+    unset: str = ""
+    digest: str = ""
+    """Eight hex digits over all settings."""
+    evse_channels: tuple[EvseChannels, ...] = ()
+    relay_feedback: Path | None = None
+    mains_input: Path | None = None
+
+    def require_young_samples(self) -> None:
+        """Raises :class:`~v2g.grid.settings.SettingsError` when samples may be too old for a clearing time."""
+        protection = self.protection
+        if protection is not None and not self.allow_slow:
+            timing = tick_timing(protection.opening_time_s, self.nominal_frequency_hz)
+            require_young_samples(timing, protection.grid.trips, self.waveform_max_age_s)
+
+
+def tick_settings(config: Config) -> TickSettings:
+    """Raises :class:`~v2g.grid.settings.SettingsError` for settings that cannot protect this site."""
+    paths = run_paths(config)
+    protection, unset = None, ""
+    try:
+        protection = protection_settings(config)
+    except SettingsUnset as error:
+        unset = str(error)
+    return TickSettings(
+        nominal_voltage_v=config.grid.nominal_voltage_v,
+        nominal_frequency_hz=config.grid.nominal_frequency_hz,
+        protection=protection,
+        waveform_max_age_s=config.waveform.max_age_s,
+        allow_slow=config.waveform.allow_slow,
+        unset=unset,
+        digest=settings_digest(config),
+        evse_channels=tuple(
+            EvseChannels(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg)
+            for evse in config.evses
+            if evse.inverter.voltage_channels is not None
+        ),
+        relay_feedback=paths.relay_feedback,
+        mains_input=paths.mains_input,
+    )

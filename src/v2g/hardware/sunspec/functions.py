@@ -15,7 +15,7 @@ from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.sunspec.codec import ModelImage, SunSpecError
 from v2g.hardware.sunspec.discovery import ModelLocation
-from v2g.hardware.sunspec.groups import read_model, writable_points, write_points
+from v2g.hardware.sunspec.groups import read_model, runs, writable_points, write_points, write_run
 from v2g.hardware.sunspec.status import var_max_per_va
 from v2g.hardware.sunspec.wanted import DeviceSettings, StoredSet, enter_service, in_var_max, stored_sets
 
@@ -159,8 +159,8 @@ class FunctionsWriter:
         if not any(in_force.holds(form) for form in forms):
             number = _writable_set(image, wanted)
             for form in forms:
-                await self._write_set(image, wanted.group, number, form)
-                yield False
+                async for waits in self._write_set(image, wanted.group, number, form):
+                    yield waits
                 try:
                     async for waits in self._adopted(wanted, number, form):
                         yield waits
@@ -191,7 +191,9 @@ class FunctionsWriter:
             values[name] = value
         return values
 
-    async def _write_set(self, image: ModelImage, group: str, number: int, values: Mapping[str, float]) -> None:
+    async def _write_set(
+        self, image: ModelImage, group: str, number: int, values: Mapping[str, float]
+    ) -> AsyncIterator[bool]:
         """What is in force with our values over it, so that what is not ours stays as it is."""
         prefix = f"{group}[{number}]."
         written = []
@@ -205,7 +207,9 @@ class FunctionsWriter:
             else:
                 continue
             written.append(full)
-        await write_points(self._link, self._locations[image.model.id], image, written)
+        for first, count in runs(image.model, written):
+            await write_run(self._link, self._locations[image.model.id], image, first, count)
+            yield False
 
     async def _adopted(self, wanted: StoredSet, number: int, values: Mapping[str, float]) -> AsyncIterator[bool]:
         request, result = f"Adpt{wanted.group}Req", f"Adpt{wanted.group}Rslt"

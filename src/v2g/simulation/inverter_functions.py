@@ -37,7 +37,7 @@ class CurveFunction:
     response_s: float = 0.0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TripCurve:
     """707 to 710: ``points`` are (percent or Hz, s); the second, fourth ... carry the settings."""
 
@@ -45,6 +45,11 @@ class TripCurve:
     points: Points = ()
     ceases_at_pct: float | None = None
     """Momentary cessation beyond this; None: there is none."""
+    settings: Points = field(init=False)
+    """(threshold, time) of what is enabled, the widest last."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", self.points[1::2] if self.enabled else ())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,19 +116,14 @@ class InverterFunctions:
 
     def step(self, dt_s: float, v_pct: float, hz: float) -> None:
         """Move the open-loop responses to the present mean voltage and frequency."""
-        self._droop_pct = _follow(self._droop_pct, self._droop_target_pct(hz), dt_s, self.droop.response_s)
-        self._var_pct = _follow(
-            self._var_pct,
-            _along(self.volt_var.points, v_pct, 0.0) if self.volt_var.enabled else 0.0,
-            dt_s,
-            self.volt_var.response_s,
-        )
-        self._cap_pct = _follow(
-            self._cap_pct,
-            _along(self.volt_watt.points, v_pct, 100.0) if self.volt_watt.enabled else 100.0,
-            dt_s,
-            self.volt_watt.response_s,
-        )
+        if self.droop.enabled or self._droop_pct:
+            self._droop_pct = _follow(self._droop_pct, self._droop_target_pct(hz), dt_s, self.droop.response_s)
+        if self.volt_var.enabled or self._var_pct:
+            target = _along(self.volt_var.points, v_pct, 0.0) if self.volt_var.enabled else 0.0
+            self._var_pct = _follow(self._var_pct, target, dt_s, self.volt_var.response_s)
+        if self.volt_watt.enabled or self._cap_pct != 100.0:
+            target = _along(self.volt_watt.points, v_pct, 100.0) if self.volt_watt.enabled else 100.0
+            self._cap_pct = _follow(self._cap_pct, target, dt_s, self.volt_watt.response_s)
 
     def injected_w(self, wanted_w: float) -> float:
         """What is injected instead of ``wanted_w`` (injected positive)."""
@@ -165,11 +165,11 @@ class InverterFunctions:
         }
         found = None
         for model, curve in self.trips.items():
-            for number, (threshold, time_s) in enumerate(curve.points[1::2] if curve.enabled else ()):
-                value = measured[model]
-                over = model in (OVER_VOLTAGE, OVER_FREQUENCY)
+            value, over = measured[model], model in (OVER_VOLTAGE, OVER_FREQUENCY)
+            for number, (threshold, time_s) in enumerate(curve.settings):
                 if not (value > threshold if over else value < threshold):
-                    self._beyond_since_s.pop((model, number), None)
+                    if self._beyond_since_s:
+                        self._beyond_since_s.pop((model, number), None)
                     continue
                 since_s = self._beyond_since_s.setdefault((model, number), now_s)
                 if now_s - since_s >= time_s - 1e-9:

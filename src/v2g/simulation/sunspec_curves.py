@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from v2g.hardware.sunspec.codec import ModelImage, load_repeated
-from v2g.simulation.inverter_functions import CurveFunction, InverterFunctions, Points
+from v2g.simulation.inverter_functions import CurveFunction, InverterFunctions, Points, TripCurve
 
 ADOPT_S = 0.3
 """How long adopting takes."""
@@ -149,10 +149,12 @@ class StoredCurves:
             ):
                 setattr(droop, field, image.number(f"Ctl[1].{name}"))
         else:
-            trip = functions.trips[model]
             ceasing = self._points(model, 1, "MomCess.")
-            trip.enabled, trip.points = enabled, self._points(model, 1, "MustTrip.")
-            trip.ceases_at_pct = ceasing[0][0] if ceasing else None
+            functions.trips[model] = TripCurve(
+                enabled=enabled,
+                points=self._points(model, 1, "MustTrip."),
+                ceases_at_pct=ceasing[0][0] if ceasing else None,
+            )
 
     def _show(self) -> None:
         """The device as delivered: its trips, and droop with the standard's figures, all as in ``functions``."""

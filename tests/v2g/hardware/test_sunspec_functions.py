@@ -12,18 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from v2g.clock import ManualClock
-from v2g.grid.settings import (
-    EnterServiceSettings,
-    GridSettings,
-    Measured,
-    Operation,
-    RideThroughSettings,
-    Side,
-    SyncLimits,
-    TripSetting,
-    TripSettings,
-    VoltageRegion,
-)
+from v2g.grid.profiles import resolve
+from v2g.grid.settings import Measured, Side, TripSetting, TripSettings
 from v2g.grid.support import (
     ConstantPowerFactor,
     FrequencyDroop,
@@ -55,24 +45,7 @@ def trips(**elements: tuple[float, float]) -> TripSettings:
     return TripSettings("III", 60.0, tuple(made))
 
 
-CATEGORY_III = trips(
-    UV2=(0.5, 2.0), UV1=(0.88, 21.0), OV1=(1.1, 13.0), OV2=(1.2, 0.16),
-    UF2=(56.5, 0.16), UF1=(58.5, 300.0), OF1=(61.2, 300.0), OF2=(62.0, 0.16),
-)  # fmt: skip
-RIDE_THROUGH = RideThroughSettings(
-    voltage=(
-        VoltageRegion(0.0, 0.5, Operation.MOMENTARY_CESSATION, 1.0),
-        VoltageRegion(0.5, 0.88, Operation.MANDATORY, 10.0),
-        VoltageRegion(0.88, 1.1, Operation.CONTINUOUS, float("inf")),
-        VoltageRegion(1.1, 1.2, Operation.MOMENTARY_CESSATION, 12.0),
-    ),
-    frequency=(), sets=3, min_gap_s=5.0, rocof_hz_s=3.0, phase_jump_sequence_deg=20, phase_jump_phase_deg=60, clause="",
-)  # fmt: skip
-GRID = GridSettings(
-    profile="ieee1547-III", standard="", verified=True, nominal_frequency_hz=60.0, trips=CATEGORY_III,
-    enter_service=EnterServiceSettings(0.917, 1.05, 59.5, 60.1, 1.5, ramp_s=4.0), ride_through=RIDE_THROUGH,
-    sync=SyncLimits(0.3, 0.1, 20, ""),
-)  # fmt: skip
+GRID = resolve(nominal_frequency_hz=60.0, category="III", enter_service={"delay_s": 1.5, "ramp_s": 4.0})
 ALL = DeviceSettings(support=SupportSettings(volt_var=VoltVar(), volt_watt=VoltWatt()), grid=GRID)
 
 
@@ -342,7 +315,7 @@ def test_a_single_element_makes_three_points_and_three_make_seven() -> None:
 
 def test_where_the_standard_asks_for_no_momentary_cessation_there_is_none() -> None:
     assert momentary_cessation(None, Side.UNDER, 2.0) == ()
-    assert momentary_cessation(RIDE_THROUGH, Side.UNDER, 2.0) == ((50, 0), (50, 2))
+    assert momentary_cessation(GRID.ride_through, Side.UNDER, 2.0) == ((50, 0), (50, 2))
 
 
 def test_the_functions_that_go_off_come_first() -> None:

@@ -13,11 +13,16 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from v2g.clock import SystemClock
+from v2g.grid.support import FrequencyDroop, SupportSettings, VoltVar
 from v2g.hardware.breaker import MmapBreakerOutput
 from v2g.hardware.contact import ContactReader
+from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
+from v2g.hardware.ports import InverterCommand
 from v2g.hardware.register_map import RegisterImage, load_map
 from v2g.hardware.registers import Table
-from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model
+from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model, load_repeated
+from v2g.hardware.sunspec.inverter import SunSpecInverter
+from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.waveform import WaveformReader
 from v2g.simulation.battery import BatteryModel
 from v2g.simulation.plant import Plant
@@ -160,6 +165,35 @@ async def test_set_point_and_reversion_work_over_the_wire(running: Running) -> N
     _, control = await sunspec(inverter, 704)
     assert (control.number("WSet"), control.number("WSetRvrtRem")) == (0, 0)
     assert running.plant.socket.measure().chargers[EVSE].reversions == 1
+
+
+async def test_the_production_driver_configures_the_plants_inverter_over_the_wire(running: Running) -> None:
+    clock = SystemClock()
+    link = ModbusLink(
+        "inverter", ModbusEndpoint("127.0.0.1", running.config.evses[0].inverter_port), clock, lambda: 0.0
+    )
+    support = SupportSettings(frequency_droop=FrequencyDroop(k_of=0.04), volt_var=VoltVar())
+    driver = SunSpecInverter(EVSE, link, clock, 1, DeviceSettings(support=support))
+    made = running.plant.engine.site.chargers[EVSE].inverter.functions
+    async with asyncio.timeout(5.0):
+        while driver.lacks is None:
+            assert (await driver.read()).anti_islanding
+            await asyncio.sleep(0.05)
+    assert driver.lacks == {}
+    assert (made.droop.enabled, made.droop.k_of) == (True, 0.04)
+    assert (made.volt_var.enabled, made.volt_var.points[0]) == (True, (92, 44))
+    await driver.apply(InverterCommand(power_w=5_000.0, reactive_var=1_500.0))
+    assert (made.var_set.enabled, made.var_set.var) == (True, -1_500.0)
+    await running.until(lambda m: not made.var_set.var)
+    await driver.close()
+
+
+async def test_the_set_in_force_takes_no_writes(running: Running) -> None:
+    client = await running.inverter()
+    at, fixed = await sunspec(client, 705)
+    model = load_repeated(705, (fixed.integer("NCrv") or 0, fixed.integer("NPt") or 0))
+    for name, refused in (("Crv[1].Pt[1].V", True), ("Crv[2].Pt[1].V", False), ("Crv[2].ReadOnly", True)):
+        assert (await client.write_register(at + model.point(name).offset, 0)).isError() is refused
 
 
 async def test_the_dc_evse_speaks_its_register_map(running: Running) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,6 +56,14 @@ class Figure:
         return self.limit is None or (self.count > 0 and self.largest <= self.limit)
 
 
+class Judged(Protocol):
+    """What a worst error is told with."""
+
+    waveform: Waveform
+    rate_hz: float
+    snr_db: float | None
+
+
 @dataclass(slots=True)
 class Figures:
     """Collects the worst of each name."""
@@ -64,7 +72,7 @@ class Figures:
     found: dict[str, Figure] = field(default_factory=dict)
 
     def note(
-        self, name: str, unit: str, limit: float | None, errors: Any, run: Run, *, as_read: float | None = None
+        self, name: str, unit: str, limit: float | None, errors: Any, run: Judged, *, as_read: float | None = None
     ) -> None:
         """``errors``: one or many; NaN among them is the worst there is."""
         errors = np.abs(np.atleast_1d(np.asarray(errors, float)))
@@ -89,16 +97,19 @@ class Run:
     phi0_rad: float
     snr_db: float | None
     hop_s: float
+    seed: int
     tag_s: Array = field(init=False)
     newest_s: Array = field(init=False)
     estimates: list[Estimate] = field(init=False)
 
     def __post_init__(self) -> None:
-        samples = self.waveform.samples_pu(self.rate_hz, self.phi0_rad, self.snr_db) * NOMINAL_V
+        samples = self.waveform.samples_pu(self.rate_hz, self.phi0_rad, self.snr_db, self.seed) * NOMINAL_V
         estimator = Estimator(self.rate_hz, self.waveform.f0_hz, NOMINAL_V)
         n, none = estimator.window_samples, np.zeros_like(samples[: estimator.window_samples])
         count = int((len(samples) - n) / (self.hop_s * self.rate_hz)) + 1
         ends = [n + round(i * self.hop_s * self.rate_hz) for i in range(count)]
+        # The first one does not know yet how long a cycle is.
+        estimator.estimate(samples[:n], none, none)
         self.estimates = [estimator.estimate(samples[end - n : end], none, none) for end in ends]
         self.newest_s = (np.array(ends) - 1) / self.rate_hz
         self.tag_s = self.newest_s - np.array([estimate.centre_age_s for estimate in self.estimates])
@@ -116,10 +127,12 @@ class Run:
         return (np.abs(found - truth) / np.abs(truth)).max(axis=1)
 
     def rms_error(self) -> Array:
-        """Of nominal, against the amplitude half a cycle before the newest sample."""
+        """Of nominal, with its harmonics, against the amplitude half a cycle before the newest sample."""
         at_s = self.newest_s - 0.5 / self.waveform.f0_hz
-        truth = np.abs(self.waveform.phasors_pu(at_s, self.phi0_rad))
-        return (np.array([e.v_pu for e in self.estimates]) - truth).max(axis=1)
+        orders = self.waveform.harmonics.items()
+        heard = [level for order, level in orders if order * self.waveform.f0_hz < self.rate_hz / 2]
+        truth = np.abs(self.waveform.phasors_pu(at_s, self.phi0_rad)) * math.hypot(1.0, *heard)
+        return np.abs(np.array([e.v_pu for e in self.estimates]) - truth).max(axis=1)
 
     def rocof(self) -> tuple[Array, Array]:
         """The middles of the slopes' times, and the slopes."""
@@ -143,9 +156,11 @@ class Run:
 
 def runs(row: dict[str, Any], conditions: Conditions, hop_s: float | None = None) -> Iterator[Run]:
     """Every signal of the row under every condition; reports at twice nominal frequency unless said otherwise."""
+    seed = 0
     for f0_hz in conditions.nominals_hz:
         for waveform in waveforms(row, f0_hz, steady_s=conditions.steady_s):
             for rate_hz in conditions.rates_hz:
                 for snr_db in conditions.snrs_db:
                     for phi0_rad in conditions.angles_rad:
-                        yield Run(waveform, rate_hz, phi0_rad, snr_db, hop_s or 0.5 / f0_hz)
+                        seed += 1
+                        yield Run(waveform, rate_hz, phi0_rad, snr_db, hop_s or 0.5 / f0_hz, seed)

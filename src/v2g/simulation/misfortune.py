@@ -114,8 +114,10 @@ class Misfortune:
                         grid.jump_phase(degrees if isinstance(degrees, list) else [degrees] * 3, now_s)
                 case faults.PhaseOffset(degrees=degrees, evse_id=evse_id):
                     self._side(evse_id).offset_deg = _three(degrees) if on else (0.0, 0.0, 0.0)
+                    grid.last_event_at_s = now_s
                 case faults.PhaseSwap(phases=(first, second), evse_id=evse_id):
                     self._side(evse_id).order = _swapped(first, second) if on else (0, 1, 2)
+                    grid.last_event_at_s = now_s
                 case faults.RelayFault(state=state, feedback=feedback):
                     site.relay.stuck = state if on else Stuck.NO
                     site.relay.feedback_lost = on and not feedback

@@ -93,6 +93,10 @@ class Waveform:
     zero: float = 0.0
     addition: Callable[[Array, Array], Array] | None = None
     """Of times and the signal so far, p.u. RMS scale times sqrt(2), to what comes on top."""
+    filtered: bool = False
+    """Through an anti-alias filter: what is shorter than a sample would be hit or missed by chance."""
+    dropout_s: tuple[float, float] | None = None
+    """Samples from and until that are zero, noise and all."""
     clock_ppm: float = 0.0
     """The sampling clock is faster by this than the rate says."""
     events_s: tuple[float, ...] = ()
@@ -118,16 +122,25 @@ class Waveform:
         """``[n, 3]`` of the whole duration, sample i at ``i / sample_rate_hz`` by the clock that is believed."""
         n = round(self.duration_s * sample_rate_hz)
         t = np.arange(n) / (sample_rate_hz * (1 + self.clock_ppm * 1e-6))
+        if self.filtered:
+            fine = np.arange(-_TAPS, n * _FINER + _TAPS) / (sample_rate_hz * _FINER)
+            x = _anti_alias(self._exact(fine, phi0_rad, sample_rate_hz))[:n]
+        else:
+            x = self._exact(t, phi0_rad, sample_rate_hz)
+        if snr_db is not None:
+            x = x + np.random.default_rng(seed).normal(0.0, 10 ** (-snr_db / 20), x.shape)
+        if self.dropout_s is not None:
+            begin_s, end_s = self.dropout_s
+            x[(t >= begin_s) & (t < end_s)] = 0.0
+        return x
+
+    def _exact(self, t: Array, phi0_rad: float, sample_rate_hz: float) -> Array:
         x = np.sqrt(2) * self.phasors_pu(t, phi0_rad).real
         phase = self._phase(t, phi0_rad)[:, None] + TURN + self.jump(t)
         for order, level in self.harmonics.items():
             if order * self.f0_hz < sample_rate_hz / 2:
                 x += np.sqrt(2) * level * self._magnitude(t) * np.cos(order * phase)
-        if self.addition is not None:
-            x = x + self.addition(t, x)
-        if snr_db is not None:
-            x = x + np.random.default_rng(seed).normal(0.0, 10 ** (-snr_db / 20), x.shape)
-        return x
+        return x if self.addition is None else x + self.addition(t, x)
 
     def _phase(self, t: Array, phi0_rad: float) -> Array:
         _, ka, fm = self.modulation
@@ -136,6 +149,17 @@ class Waveform:
     def _magnitude(self, t: Array) -> Array:
         kx, _, fm = self.modulation
         return self.magnitude(t) * (1 + kx * np.cos(2 * np.pi * fm * t))[:, None]
+
+
+_FINER, _TAPS = 16, 128
+
+
+def _anti_alias(x: Array) -> Array:
+    """From 16 times the rate to the rate; a windowed sinc of 0.4 of it, without delay."""
+    i = np.arange(-_TAPS, _TAPS + 1)
+    taps = np.sinc(0.8 * i / _FINER) * np.hamming(len(i))
+    taps /= taps.sum()
+    return np.stack([np.convolve(column, taps, "valid")[::_FINER] for column in x.T], axis=1)
 
 
 def steady(hz: float) -> Frequency:
@@ -149,7 +173,7 @@ def ramp(f0_hz: float, rate_hz_s: float, span_hz: float) -> Frequency:
 def waveforms(row: dict[str, Any], f0_hz: float, *, steady_s: float | None = None) -> Iterator[Waveform]:
     """All signals of one row of the spec. ``steady_s``: how long steady ones last instead of the spec's ``dur_s``."""
     for parameters in _BUILDERS[row["id"]](row, f0_hz):
-        given = {"duration_s": steady_s or float(row.get("dur_s", 2.0)), "frequency": steady(f0_hz)} | parameters
+        given = {"duration_s": steady_s or float(row.get("dur_s", 3.0)), "frequency": steady(f0_hz)} | parameters
         yield Waveform(row=row["id"], f0_hz=f0_hz, **given)
 
 
@@ -182,7 +206,6 @@ def _w04(row: dict[str, Any], f0: float) -> Given:
             "what": f"5th 6 %, 7th 4 %, 11th 3 %, 13th 2 %, {offset:+g} Hz",
             "frequency": steady(f0 + offset),
             "harmonics": dict(row["levels"]),
-            "duration_s": 5.0,
             "parameters": {"offset_hz": offset},
         }
 
@@ -198,7 +221,6 @@ def _w05(row: dict[str, Any], f0: float) -> Given:
                     "what": f"{level:.0%} of {hz:g} Hz, {reports_hz:g} reports/s, fundamental {offset_hz:+g} Hz",
                     "frequency": steady(f0 + offset_hz),
                     "addition": lambda t, x, hz=hz: np.sqrt(2) * level * np.cos(2 * np.pi * hz * t[:, None] + TURN),
-                    "duration_s": 5.0,
                     "parameters": {"interharmonic_hz": hz, "reports_hz": reports_hz},
                 }
 
@@ -298,8 +320,11 @@ def _w15(row: dict[str, Any], f0: float) -> Given:
         struck[hit, 0] = np.sqrt(2) * impulse["pu"] - x[hit, 0]
         return struck
 
-    yield {"what": "notches", "addition": notches}
-    yield {"what": "impulse", "addition": strike, "duration_s": 1.0}
+    for filtered in (True, False):
+        how = {"filtered": filtered, "parameters": {"filtered": filtered}}
+        name = "" if filtered else ", no anti-alias filter"
+        yield {"what": f"notches{name}", "addition": notches, **how}
+        yield {"what": f"impulse{name}", "addition": strike, "duration_s": 1.0, **how}
 
 
 def _w16(row: dict[str, Any], f0: float) -> Given:
@@ -318,7 +343,7 @@ def _w17(row: dict[str, Any], f0: float) -> Given:
         end_s = EVENT_S + ms * 1e-3
         yield {
             "what": f"{ms:g} ms",
-            "magnitude": switched(1.0, 0.0, EVENT_S, end_s),
+            "dropout_s": (EVENT_S, end_s),
             "duration_s": end_s + 0.3,
             "events_s": (EVENT_S, end_s),
             "parameters": {"end_s": end_s},

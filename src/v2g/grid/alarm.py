@@ -24,6 +24,7 @@ class Alarm:
         self._hysteresis = hysteresis
         self.on = False
         self.began_s = 0.0
+        self._back_at_s: float | None = None
         self.lowest = 0.0
         self.highest = 0.0
 
@@ -34,14 +35,22 @@ class Alarm:
             if low >= lo and high <= hi:
                 return False
             self.on, self.began_s, self.lowest, self.highest = True, now_s, low, high
+            self._back_at_s = None
             return True
         self.lowest = min(self.lowest, low)
         self.highest = max(self.highest, high)
-        back = low >= lo + self._hysteresis and high <= hi - self._hysteresis
-        if back and not 0.0 <= now_s - self.began_s < MIN_ON_S:
-            self.on = False
-            return True
-        return False
+        if not (low >= lo + self._hysteresis and high <= hi - self._hysteresis):
+            self._back_at_s = None
+            return False
+        if self._back_at_s is None:
+            self._back_at_s = now_s
+        self.on = 0.0 <= now_s - self.began_s < MIN_ON_S
+        return not self.on
+
+    @property
+    def duration_s(self) -> float:
+        """Until the quantity was back, once it is; the least time that the alarm stays on is not in it."""
+        return 0.0 if self._back_at_s is None else self._back_at_s - self.began_s
 
     def farthest(self) -> tuple[float, float]:
         """The value that was farthest outside while the alarm was on, and the limit it exceeded."""
@@ -85,11 +94,11 @@ class GridAlarms:
         low, high = min(v_pu), max(v_pu)
         if frequency_hz is not None:
             if self._frequency.step(now_s, frequency_hz, frequency_hz):
-                events.append(_told(self._frequency, now_s, "FREQUENCY", "frequency", "Hz", 3))
+                events.append(_told(self._frequency, "FREQUENCY", "frequency", "Hz", 3))
             if self._frequency.on:
                 self._outside_at_s = now_s
         if self._voltage.step(now_s, low, high):
-            events.append(_told(self._voltage, now_s, "VOLTAGE", "voltage", "p.u.", 4))
+            events.append(_told(self._voltage, "VOLTAGE", "voltage", "p.u.", 4))
         if self._disturbance is not None:
             self._disturbance.see(low, high, frequency_hz)
 
@@ -117,10 +126,15 @@ class GridAlarms:
                 )
             return
         disturbance.operation = max(disturbance.operation, operation)
-        over = operation is Operation.CONTINUOUS and not 0.0 <= now_s - disturbance.began_s < MIN_ON_S
+        if operation is not Operation.CONTINUOUS:
+            disturbance.back_at_s = None
+        elif disturbance.back_at_s is None:
+            disturbance.back_at_s = now_s
+        over = disturbance.back_at_s is not None and not 0.0 <= now_s - disturbance.began_s < MIN_ON_S
         if over or not in_service:
             self._disturbance = None
-            duration_s = round(now_s - disturbance.began_s, 3)
+            back_at_s = now_s if disturbance.back_at_s is None else disturbance.back_at_s
+            duration_s = round(back_at_s - disturbance.began_s, 3)
             events.append(
                 GridEvent(
                     level="info" if in_service else "warning",
@@ -145,6 +159,7 @@ _WORDS = {
 class _Disturbance:
     def __init__(self, now_s: float, operation: Operation, low: float, high: float, frequency_hz: float | None) -> None:
         self.began_s = now_s
+        self.back_at_s: float | None = None
         self.operation = operation
         self._v = (low, high)
         self._f = None if frequency_hz is None else (frequency_hz, frequency_hz)
@@ -166,7 +181,7 @@ class _Disturbance:
         return (*known, ("lowest_hz", round(self._f[0], 3)), ("highest_hz", round(self._f[1], 3)))
 
 
-def _told(alarm: Alarm, now_s: float, code: str, quantity: str, unit: str, digits: int) -> GridEvent:
+def _told(alarm: Alarm, code: str, quantity: str, unit: str, digits: int) -> GridEvent:
     value, limit = alarm.farthest()
     lo, hi = alarm.limits
     fields: tuple[tuple[str, object], ...] = (("value", round(value, digits)), ("limit", round(limit, 3)))
@@ -177,5 +192,5 @@ def _told(alarm: Alarm, now_s: float, code: str, quantity: str, unit: str, digit
         level="info",
         code=f"{code}_BACK",
         message=f"{quantity} is back inside {lo:g} to {hi:g} {unit}",
-        fields=(*fields, ("duration_s", round(now_s - alarm.began_s, 3))),
+        fields=(*fields, ("duration_s", round(alarm.duration_s, 3))),
     )

@@ -32,6 +32,10 @@ trip threshold and has to trip."""
 STUCK_ABOVE_PU = 0.02
 """A voltage that holds one value beyond this for a cycle is a stuck converter; below it, it is a dead bus."""
 
+HELD_S = 0.002
+"""Three phases that repeat their last sample for this long in a window have dropped out: waves never stand still
+together. There is no frequency then; a 5 ms hole would pull it by a hertz."""
+
 SAMPLE_RATE_MIN_HZ = 3_200
 SAMPLE_RATE_MAX_HZ = 20_000
 
@@ -203,7 +207,9 @@ class Estimator:
         others = (signals[3:] @ self._dft_nominal).tolist()
 
         v_pu = (rms[0] / self._nominal_v, rms[1] / self._nominal_v, rms[2] / self._nominal_v)
-        a_hz, b_hz, c_hz = (self._phase_frequency(spectra[i], means[i], v_pu[i]) for i in range(3))
+        a_hz, b_hz, c_hz = (
+            _UNKNOWN if self._held() else (self._phase_frequency(spectra[i], means[i], v_pu[i]) for i in range(3))
+        )
         frequency_hz = system_frequency((a_hz, b_hz, c_hz), self._nominal_hz)
         self._last_hz = frequency_hz if frequency_hz is not None else self._nominal_hz
 
@@ -270,6 +276,13 @@ class Estimator:
         currents = self._signals[_I_TR]
         a, b, c = (currents != currents[:, :1]).any(axis=1).tolist()
         return a, b, c
+
+    def _held(self) -> bool:
+        a, least = self._signals[0], HELD_S * self.sample_rate_hz
+        if np.count_nonzero(a[1:] == a[:-1]) < least:
+            return False
+        volts = self._signals[_V]
+        return int((volts[:, 1:] == volts[:, :-1]).all(axis=0).sum()) >= least
 
     def _follow(self, frequency_hz: float) -> None:
         """Sets the weights of the RMS to one cycle of ``frequency_hz``; the oldest sample counts by its share."""

@@ -16,7 +16,7 @@ FLAT_ABOVE = 20.0
 RECOVER_S = 10.0
 """Curtailment from nothing to all of the power."""
 RECOVER_BELOW_PU = 0.97
-SETTLE_S = 0.5
+SETTLE_S = 1.0
 """What a commanded reduction takes until the current shows it; before, the same overload is not cut twice."""
 ADDS_FROM_PU = 0.02
 """Of the feeder's rating: below it the feeder's flow is noise and adds to nothing."""
@@ -93,7 +93,7 @@ class Overcurrent:
         if worst_a > self._instantaneous_a:
             if self._fast_since_s is None or self._fast_since_s > now_s:
                 self._fast_since_s = now_s - elapsed_s
-            if now_s - self._fast_since_s >= settings.instantaneous_s:
+            if now_s - self._fast_since_s >= settings.instantaneous_s - 1e-9:
                 return self._trip("50", now_s, amps.index(worst_a), worst_a, self._instantaneous_a, self._fast_since_s)
         else:
             self._fast_since_s = None

@@ -12,10 +12,10 @@ from v2g.grid.alarm import GridAlarms
 from v2g.grid.enter_service import EnterService
 from v2g.grid.estimation import Estimate, Validity
 from v2g.grid.overcurrent import Curtailment, Overcurrent, adding
-from v2g.grid.rate import PhaseJumpDetector, Rocof
+from v2g.grid.rate import PhaseJump, PhaseJumpDetector, Rocof
 from v2g.grid.relay_watch import RelayWatch
 from v2g.grid.ride_through import RideThrough
-from v2g.grid.settings import Operation
+from v2g.grid.settings import FREQUENCY_CYCLES, Operation
 from v2g.grid.synchronisation import PhaseWatch, Synchronisation, SyncState, corrected
 from v2g.grid.ten_minutes import TenMinuteVoltage
 from v2g.grid.trip import Trip, TripLogic, tick_timing
@@ -34,6 +34,8 @@ __all__ = [
 
 MAINS_LOST_TICKS = 2
 """The loss-of-mains input must be false this often in a row: one false reading is none."""
+_OLDEST_S = 1.0
+"""A time of the samples that is farther off than this is none."""
 
 
 class Protection:
@@ -62,6 +64,8 @@ class Protection:
         self._rocof_hz_s: float | None = None
         self._as_of_s: float | None = None
         self._in_service = False
+        self._apart_at_s = 0.0
+        """When the contact was last apart: windows that reach back to then tell nothing of the closed breaker."""
         self._mains_false = 0
         self._mains_false_at_s = 0.0
         self._told_mains_lost = False
@@ -78,11 +82,11 @@ class Protection:
         if estimate is None:
             return self._blind(now_s, blocks, events)
 
-        self._measure(now_s, inputs, estimate, events)
+        believed_hz = self._measure(now_s, inputs, estimate, events)
         frequency_hz = estimate.frequency_hz
         operation = Operation.CONTINUOUS
         if self._timed.ride_through is not None:
-            operation = self._timed.ride_through.step(now_s, estimate.v_pu, frequency_hz).operation
+            operation = self._timed.ride_through.step(now_s, estimate.v_pu, believed_hz).operation
         self._curtailment.step(
             now_s, estimate.feeder_a, estimate.transformer_a, estimate.feeder.w, estimate.transformer.w
         )
@@ -107,7 +111,7 @@ class Protection:
                 waiting_for = self._waiting.words(
                     now_s, inputs, trip, self._relay.is_open, self._enter_service, self._settings.grid, sync, events
                 )
-        self._alarms.ride_through(now_s, operation, estimate.v_pu, frequency_hz, self._in_service, events)
+        self._alarms.ride_through(now_s, operation, estimate.v_pu, believed_hz, self._in_service, events)
         if self._alarms.no_new_discharge(now_s, frequency_hz):
             blocks |= Block.NEW_DISCHARGE
         return Verdict(
@@ -150,6 +154,10 @@ class Protection:
         """A test has seen the hardware relay open: it has not failed any more."""
         self._relay.proved()
 
+    @property
+    def _window_s(self) -> float:
+        return FREQUENCY_CYCLES / self._settings.grid.nominal_frequency_hz
+
     def _blind(self, now_s: float, blocks: Block, events: list[GridEvent]) -> Verdict:
         self._leave()
         self._timed.overcurrent_reset()
@@ -164,34 +172,24 @@ class Protection:
             events=tuple(events),
         )
 
-    def _measure(self, now_s: float, inputs: Inputs, estimate: Estimate, events: list[GridEvent]) -> None:
-        as_of_s = now_s if inputs.as_of_s is None else inputs.as_of_s
-        if as_of_s != self._as_of_s:
-            self._as_of_s = as_of_s
-            tag_s = as_of_s - estimate.centre_age_s
-            jump = self._phase_jumps.step(tag_s, estimate.v_phasor_pu, estimate.frequency_hz)
-            if jump is not None:
-                self._rocof.reset()
-                a, b, c = jump.phase_deg
-                events.append(
-                    GridEvent(
-                        level="info",
-                        code="PHASE_JUMP",
-                        message="the phase angle of the grid has jumped",
-                        fields=(
-                            ("sequence_deg", round(jump.sequence_deg, 1)),
-                            ("a_deg", round(a, 1)),
-                            ("b_deg", round(b, 1)),
-                            ("c_deg", round(c, 1)),
-                        ),
-                    )
-                )
-            # Left out, not forgotten: a ramp that looks like a jump at first must not lose its rate of change.
-            believed_hz = None if self._phase_jumps.settling else estimate.frequency_hz
-            self._rocof_hz_s = self._rocof.step(tag_s, believed_hz)
+    def _measure(self, now_s: float, inputs: Inputs, estimate: Estimate, events: list[GridEvent]) -> float | None:
+        """The frequency, unknown while a phase jump is inside its windows."""
+        as_of_s = inputs.as_of_s
+        if as_of_s is None or not abs(now_s - as_of_s) <= _OLDEST_S:
+            as_of_s = now_s
+        fresh, self._as_of_s = as_of_s != self._as_of_s, as_of_s
+        tag_s = as_of_s - estimate.centre_age_s
+        jump = self._phase_jumps.step(tag_s, estimate.v_phasor_pu, estimate.frequency_hz) if fresh else None
         believed_hz = None if self._phase_jumps.settling else estimate.frequency_hz
+        if jump is not None:
+            self._rocof.reset()
+            events.append(_jumped(jump))
+        if fresh:
+            # Left out, not forgotten: a ramp that looks like a jump at first must not lose its rate of change.
+            self._rocof_hz_s = self._rocof.step(tag_s, believed_hz)
         self._ten_minutes.step(now_s, estimate.v_pu)
         self._alarms.step(now_s, estimate.v_pu, believed_hz, events)
+        return believed_hz
 
     def _watch_mains(self, now_s: float, present: bool | None, events: list[GridEvent]) -> None:
         if present is not False:
@@ -250,6 +248,8 @@ class Protection:
         if overcurrent is not None:
             return overcurrent
         if inputs.breaker_closed is False:
+            self._apart_at_s = now_s
+        if not now_s - self._apart_at_s > self._window_s:
             self._timed.phases.reset()
             return None
         mismatch = self._timed.phases.step(now_s, estimate.inverter_angle_deg)
@@ -283,6 +283,7 @@ class Protection:
 
     def _enter(self, now_s: float, estimate: Estimate, sync: SyncState, events: list[GridEvent]) -> None:
         self._in_service = True
+        self._apart_at_s = now_s
         self._enter_service.enter(now_s)
         self._timed.trips.reset()
         self._timed.phases.reset()
@@ -325,3 +326,18 @@ class _Timed:
     def overcurrent_reset(self) -> None:
         self.feeder.reset()
         self.transformer.reset()
+
+
+def _jumped(jump: PhaseJump) -> GridEvent:
+    a, b, c = jump.phase_deg
+    return GridEvent(
+        level="info",
+        code="PHASE_JUMP",
+        message="the phase angle of the grid has jumped",
+        fields=(
+            ("sequence_deg", round(jump.sequence_deg, 1)),
+            ("a_deg", round(a, 1)),
+            ("b_deg", round(b, 1)),
+            ("c_deg", round(c, 1)),
+        ),
+    )

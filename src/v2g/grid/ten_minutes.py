@@ -36,9 +36,9 @@ class TenMinuteVoltage:
 
     def step(self, now_s: float, v_pu: PerPhase) -> PerPhase:
         """Take one measurement; returns :attr:`rms_pu`. Time is an argument."""
-        if self._slot_began_s is None or now_s < self._stepped_at_s:
+        if self._slot_began_s is None or now_s < self._slot_began_s:
             self._slot_began_s = self._stepped_at_s = now_s
-        elapsed_s = min(now_s - self._stepped_at_s, _LONGEST_STEP_S)
+        elapsed_s = min(max(0.0, now_s - self._stepped_at_s), _LONGEST_STEP_S)
         self._stepped_at_s = now_s
         self._filled_s += elapsed_s
         a, b, c = v_pu

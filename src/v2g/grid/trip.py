@@ -245,7 +245,7 @@ class TripLogic:
         value = max(v_pu)
         return Trip(
             element=NO_FREQUENCY,
-            quantity=Measured.FREQUENCY.value,
+            quantity=Measured.VOLTAGE.value,
             phase=PHASES[v_pu.index(value)],
             value=value,
             threshold=HEALTHY_VOLTAGE_PU,

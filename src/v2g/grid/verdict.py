@@ -20,7 +20,7 @@ class Block(enum.IntFlag):
     RELAY_SETTING = 2
     """The hardware relay is set above 110 %, or not stated."""
     RELAY_FEEDBACK = 4
-    """The relay's feedback is missing, or says what it cannot."""
+    """The relay has no feedback, or it cannot be read."""
     RELAY_FAILED = 8
     """The voltage exceeded the relay's setting for its delay and it did not open."""
 

@@ -20,8 +20,9 @@ _MAX_FILE_BYTES = 64 * 1024
 class LatchedTrip(msgspec.Struct, frozen=True, kw_only=True):
     """A trip as it is kept. ``at_s`` is CLOCK_MONOTONIC of the boot named by ``boot_id``; ``unix_s`` is for people.
 
-    ``value`` and ``threshold`` in ``unit``. What was measured when it tripped: ``v_pu`` of all phases, ``frequency_hz``,
-    ``rocof_hz_s``, currents, angles of the inverter side as measured; ``profile``: the settings in force.
+    ``value`` and ``threshold`` in ``unit``. What was measured when it tripped: ``v_pu`` of all phases,
+    ``frequency_hz``, ``rocof_hz_s``, currents, angles of the inverter side as measured; ``profile``: the settings in
+    force.
     """
 
     element: str

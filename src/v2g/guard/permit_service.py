@@ -21,7 +21,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PermitService:
-    """``enabled``: the DER may enter service and stay in it. ``problem``: why it is withdrawn without anybody's word."""
+    """``enabled``: the DER may enter service and stay in it. ``problem``: why it is withdrawn though nobody said so."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -85,7 +85,8 @@ class PhaseMeasurement:
         dead = [phase for phase, angle in zip(PHASES, angle_deg, strict=True) if angle is None]
         if dead:
             raise ValueError(
-                f"phase {', '.join(dead)}: one side has no voltage; the breaker must be closed and the inverter's side live"
+                f"phase {', '.join(dead)}: one side has no voltage; the breaker must be closed and the inverter's side "
+                "live"
             )
         if self._began_s is None:
             self._began_s = now_s

@@ -70,7 +70,7 @@ class Ports:
 
     ``load_settings`` reads the configuration again (on the background thread; raises ConfigError, SettingsError).
     ``draw`` returns a number of [0, 1). ``monotonic_s`` is read again right before the breaker is held; ``suspended_s``
-    grows while the host is suspended, when CLOCK_MONOTONIC stands still. ``unix_s`` is for people, nothing depends on it.
+    grows while the host is suspended, when CLOCK_MONOTONIC stands still. ``unix_s`` is for people only.
     """
 
     open_waveform: Callable[[], WaveformPort]
@@ -147,9 +147,7 @@ class Tick:
                 self._judge(now_s, trip is not None, start_over=True)
                 told += self._verdict.events
         if trip is not None:
-            self._latch.set(
-                latched(trip, self._ports.unix_s(), estimate, self._verdict.rocof_hz_s, self._profile())
-            )
+            self._latch.set(latched(trip, self._ports.unix_s(), estimate, self._verdict.rocof_hz_s, self._profile()))
         self._held_at_s = now_s
         self._ports.breaker.hold(self._verdict.close, now_s)
         status = self._status(now_s, estimate, self._permit(now_s, estimate is not None))
@@ -270,7 +268,7 @@ class Tick:
                 picked_up_at_s=now_s,
                 at_s=now_s,
                 unit="",
-                remedy="held closed, it was opened by a relay, a person or its own protection; find out why, then reset",
+                remedy="held closed, opened by a relay, a person or its own protection; find out why, then reset",
             )
         if estimate is None or not self._breaker_closed:
             self._phases.reset()
@@ -396,8 +394,8 @@ def run(
 ) -> None:
     """Step at absolute deadlines every 10 ms until ``stop()``. Missed deadlines are skipped, not made up for.
 
-    Tells the supervisor that it is ready after the first step, and feeds the watchdog after every one. Opens the breaker
-    on the way out, however it leaves.
+    Tells the supervisor that it is ready after the first step, and feeds the watchdog after every one. Opens the
+    breaker on the way out, however it leaves.
     """
     deadline_s = clock.monotonic_s()
     next_watchdog_s = next_status_s = deadline_s

@@ -8,10 +8,10 @@ Senders use :func:`send_command`.
 
 - ``reset_trip``: release the latch when enter-service conditions hold; refused with those that do not.
 - ``permit_service`` with ``enabled``: withdraw or give permit service; kept across restarts.
-- ``adopt_settings``: read the configuration again, take its grid, protection, relay and calibration sections, and answer
-  with their digest; on a mistake nothing changes. (The files are read on the background thread; ``tick`` answers when
-  it has adopted them, within a second.)
-- ``measure_phase`` with ``evse_id`` (empty: the feeder's channels): the mean angle of inverter side minus grid over the last
+- ``adopt_settings``: read the configuration again, take its grid, protection, relay and calibration sections, and
+  answer with their digest; on a mistake nothing changes. (The files are read on the background thread; ``tick``
+  answers when it has adopted them, within a second.)
+- ``measure_phase`` with ``evse_id`` (empty: the feeder's channels): the mean angle of inverter side minus grid over
   60 cycles, as measured, and how far single ones lay from it; refused while either side is dead. (Takes a second.)
 - ``test_relay`` with ``enabled``: open the breaker and watch the relay's feedback; ends by itself after ten minutes.
 """
@@ -26,7 +26,7 @@ import struct
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -118,10 +118,10 @@ class CommandSocket:
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
-    def _respond(self, sender: object, reply: CommandReply) -> None:
+    def _respond(self, sender: Any, reply: CommandReply) -> None:
         if sender:
             with contextlib.suppress(OSError):
-                self._socket.sendto(msgspec.json.encode(reply), sender)  # type: ignore[arg-type]
+                self._socket.sendto(msgspec.json.encode(reply), sender)
 
 
 _counter = itertools.count()

@@ -180,8 +180,8 @@ class Operator:
                 respond(
                     self._reply(
                         False,
-                        f"EVSE {command.evse_id} has no voltage channels of its own: set its inverter.voltage_channels, "
-                        "or measure at the feeder",
+                        f"EVSE {command.evse_id} has no voltage channels of its own: set inverter.voltage_channels, or "
+                        "measure at the feeder",
                     )
                 )
                 return
@@ -224,7 +224,7 @@ class Operator:
         if found is None and now_s < reading.until_s:
             return
         self._reading = None
-        refusal = ""
+        refusal: str | None = None
         if found is None:
             refusal = f"the configuration could not be read within {ADOPT_WITHIN_S:g} s"
         elif isinstance(found, str):
@@ -236,16 +236,14 @@ class Operator:
                 self._guard.adopt(found)
             except SettingsError as error:
                 refusal = str(error)
-        if refusal:
+        if refusal is not None:
             self._events.event("warning", "SETTINGS_REFUSED", f"nothing has changed: {refusal}", by=reading.by)
             reading.respond(self._reply(False, f"nothing has changed: {refusal}"))
             return
         settings = self._guard.settings
         protection = settings.protection
         profile = "" if protection is None else protection.grid.profile
-        self._events.event(
-            "warning", "SETTINGS_ADOPTED", f"settings {profile}", digest=settings.digest, by=reading.by
-        )
+        self._events.event("warning", "SETTINGS_ADOPTED", f"settings {profile}", digest=settings.digest, by=reading.by)
         reading.respond(self._reply(True, f"settings {profile} are in force, digest {settings.digest}"))
 
 

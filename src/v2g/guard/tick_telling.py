@@ -129,7 +129,7 @@ class Telling:
                 event(
                     "error",
                     "BREAKER_FAILED_TO_OPEN",
-                    "commanded open, its contact still says closed; every inverter and contactor is stopped: open it by "
+                    "commanded open, its contact still says closed; inverters and contactors are stopped: open it by "
                     "hand, then repair it",
                 )
             else:

@@ -1,8 +1,8 @@
 """Plays a case in real time to a running ``v2g-guard tick``: waveforms into the buffer, and a breaker that obeys.
 
-Run ``python -m v2g.replay.player CASES ID --waveform PATH --breaker PATH``. It waits with a healthy grid until the guard
-has closed the breaker (enter-service and synchronisation cases: with a dead bus, until the guard runs), plays the case,
-and prints one JSON line with the times of the contact, counted from the case's reference segment.
+Run ``python -m v2g.replay.player CASES ID --waveform PATH --breaker PATH``. It waits with a healthy grid until the
+guard has closed the breaker (enter-service and synchronisation cases: with a dead bus, until the guard runs), plays the
+case, and prints one JSON line with the times of the contact, counted from the case's reference segment.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from v2g.replay.synthesis import CaseStimulus
 SAMPLE_RATE_HZ = 3840
 SCALES = {name: 0.01 if name.startswith("v_") else 0.001 for name in CHANNELS}
 """V and A per count."""
-_LONGEST_WAIT_S = 120.0
+LONGEST_WAIT_S = 120.0
 _SETTLED_S = 0.5
 _STEP_S = 0.001
 _MAINS_EVERY_S = 0.02
@@ -113,14 +113,16 @@ class _Player:
         return self._batch
 
 
-def play(case: Case, plant: Plant, clock: SleepingClock, *, dead_s: float = 3.0) -> Played:
+def play(
+    case: Case, plant: Plant, clock: SleepingClock, *, dead_s: float = 3.0, longest_wait_s: float = LONGEST_WAIT_S
+) -> Played:
     """Wait for service and play. ``dead_s``: how long an entry case waits with a dead bus.
 
     Raises :class:`~v2g.replay.stimulus.ReplayError` when the guard does not close the breaker on a healthy grid.
     """
     rate_hz = plant.writer.sample_rate_hz
     player = _Player(plant, clock, rate_hz)
-    _wait(case, plant, player, dead_s)
+    _wait(case, plant, player, dead_s if is_entry(case) else longest_wait_s)
     first_batch, began_s = player.batch, player.now_s
     player.commanded.clear()
     if plant.breaker.closed:
@@ -147,9 +149,8 @@ def play(case: Case, plant: Plant, clock: SleepingClock, *, dead_s: float = 3.0)
     )
 
 
-def _wait(case: Case, plant: Plant, player: _Player, dead_s: float) -> None:
+def _wait(case: Case, plant: Plant, player: _Player, waits_s: float) -> None:
     entry = is_entry(case)
-    waits_s = dead_s if entry else _LONGEST_WAIT_S
     volts = 0.0 if entry else 1.0
     waiting = Segment(d=waits_s + 1.0, v=(volts, volts, volts), f=case.nominal_hz)
     feed = Feed(CaseStimulus((waiting,), case.nominal_hz, float(plant.writer.sample_rate_hz)), 0)
@@ -160,7 +161,7 @@ def _wait(case: Case, plant: Plant, player: _Player, dead_s: float) -> None:
             continue
         now_s = player.now_s
         if entry:
-            if now_s - began_s >= dead_s:
+            if now_s - began_s >= waits_s:
                 return
         elif plant.breaker.closed and now_s - plant.breaker.closed_at_s >= _SETTLED_S:
             return

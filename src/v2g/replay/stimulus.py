@@ -17,9 +17,9 @@ class ReplayError(ValueError):
 
 
 class Stimulus(Protocol):
-    """Samples at a fixed rate from ``0`` on. ``blocks(n)`` yields ``(samples[<= n, 12], mains_present)`` with the
-    channels of :data:`v2g.hardware.waveform.CHANNELS`, until it ends. What it says of currents and the inverter side holds while
-    the breaker is closed and open, respectively; who plays it puts the breaker in."""
+    """Samples at a fixed rate from ``0`` on. ``blocks(n)`` yields ``(samples[<= n, 12], mains_present)`` until it ends,
+    with the channels of :data:`v2g.hardware.waveform.CHANNELS`. What it says of the feeder's currents holds while the
+    breaker is closed, what it says of the inverter side while it is open; who plays it puts the breaker in."""
 
     sample_rate_hz: float
     nominal_frequency_hz: float

@@ -115,15 +115,20 @@ class PhaseJump(Fault, frozen=True, kw_only=True, tag="phase_jump"):
 
 
 class PhaseOffset(Fault, frozen=True, kw_only=True, tag="phase_offset"):
-    """The inverter-side voltage transducers show an angle that leads the truth by ``degrees``: one value or three."""
+    """The inverter-side voltage transducers show an angle that leads the truth by ``degrees``: one value or three.
+
+    ``evse_id``: those at its inverter's own terminals; None: the feeder's.
+    """
 
     degrees: float | list[float]
+    evse_id: str | None = None
 
 
 class PhaseSwap(Fault, frozen=True, kw_only=True, tag="phase_swap"):
-    """Two conductors between breaker and inverters are exchanged: ``{phases: [b, c]}``."""
+    """Two conductors between breaker and inverters are exchanged: ``{phases: [b, c]}``; with ``evse_id`` only there."""
 
     phases: tuple[Literal["a", "b", "c"], Literal["a", "b", "c"]]
+    evse_id: str | None = None
 
 
 class RelayFault(Fault, frozen=True, kw_only=True, tag="relay"):

@@ -30,6 +30,8 @@ EVSE_RATED_W = 22_000.0
 MAX_CURRENT_A = 80.0
 ENTER_SERVICE_DELAY_S = 1.0
 """Of the simulated inverters."""
+MEASURED_EVSES = 4
+"""So many EVSEs have voltage channels of their own; the others are measured at the feeder, as a big site would be."""
 RELAY_SETTING_PU = 1.10
 RELAY_DELAY_S = 14.0
 """One stage at the edge of continuous operation has to be slower than what must be ridden through above it (12 s) and
@@ -304,10 +306,14 @@ def _write_controller_config(layout: Layout) -> None:
                 "max_current_a": MAX_CURRENT_A,
                 "max_charge_w": EVSE_RATED_W,
                 "max_discharge_w": EVSE_RATED_W,
-                "inverter": {"driver": "sunspec", "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1}},
+                "inverter": {
+                    "driver": "sunspec",
+                    "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1},
+                    "voltage_channels": list(channels) if channels is not None else None,
+                },
                 "dc": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.dc_port, "unit": 1}},
             }
-            for evse in layout.evses
+            for evse, channels in zip(layout.evses, _own_channels(layout), strict=True)
         ],
         "sensor_map": "sensor_map.conf",
     }
@@ -321,6 +327,14 @@ def _write_controller_config(layout: Layout) -> None:
     (layout.config_dir / "sensor_map.conf").write_text("\n".join(sections), encoding="utf-8")
 
 
+def _own_channels(layout: Layout) -> list[tuple[str, str, str] | None]:
+    """Of each EVSE: the channels at its inverter's own terminals, as far as the simulation gives it some."""
+    return [
+        (f"v_evse{number}_a", f"v_evse{number}_b", f"v_evse{number}_c") if number <= MEASURED_EVSES else None
+        for number in range(1, len(layout.evses) + 1)
+    ]
+
+
 def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
     config = PlantConfig(
         run_dir=str(layout.run_dir),
@@ -331,9 +345,10 @@ def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
                 dc_port=evse.dc_port,
                 rated_w=EVSE_RATED_W,
                 max_current_a=MAX_CURRENT_A,
+                voltage_channels=channels,
                 plugged=evse.vehicle is None,
             )
-            for evse in layout.evses
+            for evse, channels in zip(layout.evses, _own_channels(layout), strict=True)
         ),
         transducers_port=layout.transducers_port,
         host=HOST,

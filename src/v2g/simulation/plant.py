@@ -86,11 +86,15 @@ class Plant:
         self._scenario = load_scenario(Path(config.scenario)) if config.scenario else ()
         run_dir = Path(config.run_dir)
         site = build_site(config)
-        scales = {name: 1e-5 * config.nominal_voltage_v if name.startswith("v_") else 1e-4 for name in CHANNELS}
+        own = {evse.evse_id: evse.voltage_channels for evse in config.evses if evse.voltage_channels is not None}
+        recorder = Recorder(site, seed=config.seed, own=own)
+        currents = {name for name in CHANNELS if name.startswith("i_")}
+        scales = {name: 1e-4 if name in currents else 1e-5 * config.nominal_voltage_v for name in recorder.channels}
+        extra = recorder.channels[len(CHANNELS) :]
         self.engine = Engine(
             site,
-            Recorder(site, seed=config.seed),
-            WaveformWriter.create(run_dir / "waveform", SAMPLE_RATE_HZ, scales),
+            recorder,
+            WaveformWriter.create(run_dir / "waveform", SAMPLE_RATE_HZ, scales, extra=extra),
             MmapBreakerDevice(run_dir / "breaker"),
             ContactWriter(run_dir / "relay"),
             ContactWriter(run_dir / "mains"),

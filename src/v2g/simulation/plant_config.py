@@ -17,6 +17,8 @@ class PlantEvse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_voltage_v: float = 920.0
     min_voltage_v: float = 150.0
     max_current_a: float = 80.0
+    voltage_channels: tuple[str, str, str] | None = None
+    """Names of waveform channels at its inverter's own terminals; None: there are none."""
     plugged: bool = False
     """From the start, a battery whose contactor moves by itself: for a vehicle that is no child of ours."""
 

@@ -402,3 +402,21 @@ def test_no_finite_sample_makes_a_figure_that_is_no_number(rate, seed, values, s
         found = estimator.estimate(*np.hsplit(chosen, 4), inverter_frequency=True)
         assert np.isfinite(figures(found)).all()
         assert found.validity is not Validity.VALID or len(figures(found)) >= 40
+
+
+def test_a_hole_in_all_phases_leaves_no_frequency_while_it_is_in_the_window():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    n = estimator.window_samples
+    volts = three_phase(NOMINAL_V, 3 * n)
+    volts[n : n + 19] = 0.0
+    assert estimate(estimator, volts[:n]).frequency_hz is not None
+    for end in range(n + 10, 2 * n + 9):
+        assert estimate(estimator, volts[end - n : end]).frequency_hz is None
+    assert estimate(estimator, volts[n + 19 : 2 * n + 19]).frequency_hz == pytest.approx(60.0, abs=1e-3)
+
+
+def test_a_hole_in_one_phase_leaves_the_frequency_to_the_others():
+    estimator = Estimator(3840, 60.0, NOMINAL_V)
+    volts = three_phase(NOMINAL_V, estimator.window_samples)
+    volts[60:90, 0] = 0.0
+    assert estimate(estimator, volts).frequency_hz == pytest.approx(60.0, abs=1e-3)

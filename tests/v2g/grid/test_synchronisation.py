@@ -69,9 +69,9 @@ def test_a_dead_side_may_be_closed_on_at_once() -> None:
 @pytest.mark.parametrize(
     ("bus_hz", "inverter_v", "inverter_hz", "angles", "words"),
     [
-        (60.0, NORMAL, 60.5, ALIGNED, r"frequency differs by \+0.500 Hz, limit 0.3 Hz"),
-        (60.0, (1.0, 0.8, 1.0), 60.0, ALIGNED, r"voltage of phase b differs by -0.200 p.u., limit 0.1 p.u."),
-        (60.0, NORMAL, 60.0, (0.0, 0.0, -25.0), r"angle of phase c is -25.0 degrees, limit 20 degrees"),
+        (60.0, NORMAL, 60.5, ALIGNED, "frequency differs by +0.500 Hz, limit 0.3 Hz"),
+        (60.0, (1.0, 0.8, 1.0), 60.0, ALIGNED, "voltage of phase b differs by -0.200 p.u., limit 0.1 p.u."),
+        (60.0, NORMAL, 60.0, (0.0, 0.0, -25.0), "angle of phase c is -25.0 degrees, limit 20 degrees"),
         (60.0, NORMAL, None, ALIGNED, "frequency of the live inverter side is unknown"),
         (None, NORMAL, 60.0, ALIGNED, "frequency of the live grid is unknown"),
         (60.0, NORMAL, 60.0, (0.0, None, 0.0), "angle of phase b is unknown"),
@@ -83,8 +83,7 @@ def test_the_reason_names_quantity_value_and_limit(bus_hz, inverter_v, inverter_
     state = Synchronisation(limits(100.0)).step(0.0, NORMAL, bus_hz, inverter_v, inverter_hz, angles)
     assert state.live
     assert not state.ready
-    pytest.importorskip("re")
-    assert __import__("re").search(words, state.reason), state.reason
+    assert words in state.reason
 
 
 def test_the_limits_must_hold_without_a_break() -> None:

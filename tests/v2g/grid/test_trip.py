@@ -301,10 +301,10 @@ def test_a_healthy_voltage_without_a_frequency_trips_after_50_ms() -> None:
     logic = TripLogic(TRIPS, TIMING)
     assert logic.step(1.00, NORMAL, None) is None
     assert logic.picked_up == (NO_FREQUENCY,)
-    assert logic.step(1.05, NORMAL, None) is None
-    trip = logic.step(1.06, NORMAL, None)
+    assert logic.step(1.049, NORMAL, None) is None
+    trip = logic.step(1.051, NORMAL, None)
     assert trip is not None
-    assert (trip.element, trip.quantity, trip.value, trip.threshold) == (NO_FREQUENCY, "frequency", 1.0, 0.5)
+    assert (trip.element, trip.quantity, trip.value, trip.threshold) == (NO_FREQUENCY, "voltage", 1.0, 0.5)
     assert "check the bus voltage channels" in trip.remedy
 
 
@@ -321,7 +321,7 @@ def test_the_unknown_frequency_element_starts_over(v_pu: tuple[float, float, flo
 def test_a_breaker_may_be_slow_where_times_count_to_the_command() -> None:
     trips = european(Measured.FREQUENCY, Side.OVER, 51.5, 0.1)
     TripLogic(trips, tick_timing(0.2, 50.0))
-    with pytest.raises(SettingsError, match="must open within 0.0"):
+    with pytest.raises(SettingsError, match=r"must open within 0\.045 s"):
         TripLogic(european(Measured.FREQUENCY, Side.OVER, 51.5, 0.16, Timing.CLEARING), tick_timing(0.2, 50.0))
 
 

@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 def test_without_a_file_it_is_not_tripped(path: Path) -> None:
     latch = latch_at(path)
     assert latch.trip is None
-    assert latch.reset(in_window=False) is None
+    assert latch.reset("anything") is None
 
 
 def test_a_kept_trip_is_there_for_the_next_process_with_its_values(path: Path) -> None:
@@ -49,8 +49,32 @@ def test_a_file_that_cannot_be_read_counts_as_a_trip(path: Path, content: bytes)
     latch = latch_at(path)
     assert latch.trip is not None
     assert latch.trip.element == UNREADABLE
-    assert latch.reset(in_window=True) is not None
+    assert latch.reset("") is not None
     assert latch_at(path).trip is None
+
+
+def test_what_was_measured_is_kept_and_a_file_of_an_older_release_still_loads(path: Path) -> None:
+    latch = latch_at(path)
+    whole = LatchedTrip(
+        element="OV2",
+        unit="pu",
+        remedy="look",
+        profile="ieee1547-III",
+        v_pu=(1.0, 1.3, 0.9),
+        frequency_hz=59.9,
+        rocof_hz_s=-0.4,
+        feeder_a=(1.0, 2.0, 3.0),
+        transformer_a=(4.0, 5.0, 6.0),
+        inverter_angle_deg=(0.1, None, 0.3),
+        boot_id="a",
+    )
+    latch.set(whole)
+    latch.keep()
+    assert latch_at(path).trip == whole
+    path.write_text('{"element": "OV2", "quantity": "voltage", "phase": "b", "value": 1.3, "at_s": 1.0, "boot_id": "a"}')
+    old = latch_at(path).trip
+    assert old is not None
+    assert (old.element, old.value, old.v_pu, old.frequency_hz) == ("OV2", 1.3, None, None)
 
 
 def test_the_first_cause_stays(path: Path) -> None:
@@ -61,12 +85,12 @@ def test_the_first_cause_stays(path: Path) -> None:
     assert latch.trip.element == "OF2"
 
 
-def test_reset_outside_the_window_is_refused_and_the_file_stays(path: Path) -> None:
+def test_a_reset_is_refused_with_what_does_not_hold_and_the_file_stays(path: Path) -> None:
     latch = latch_at(path)
     latch.set(OF2)
     latch.keep()
-    with pytest.raises(ResetRefused, match="outside the enter-service window"):
-        latch.reset(in_window=False)
+    with pytest.raises(ResetRefused, match=r"frequency 62\.1 Hz"):
+        latch.reset("frequency 62.1 Hz")
     assert latch.trip is not None
     assert path.exists()
 
@@ -76,7 +100,7 @@ def test_a_file_that_cannot_be_removed_keeps_the_latch(path: Path) -> None:
     latch = latch_at(path)
     assert latch.trip is not None
     with pytest.raises(ResetRefused, match="cannot be removed"):
-        latch.reset(in_window=True)
+        latch.reset("")
     assert latch.trip is not None
 
 
@@ -86,6 +110,6 @@ def test_saving_leaves_no_other_file_behind(path: Path) -> None:
     latch.keep()
     latch.store.sync()
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-    latch.reset(in_window=True)
+    latch.reset("")
     latch.store.sync()
     assert list(path.parent.iterdir()) == []

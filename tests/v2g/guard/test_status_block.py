@@ -68,7 +68,7 @@ def test_a_half_written_slot_falls_back_to_the_status_before(path: Path) -> None
     assert StatusReader(path).read(100.0).ticks == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 4096, b"V2GST\x00\x00\x02" + b"\0" * 4096])
+@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 4096, b"V2GST\x00\x00\x01" + b"\0" * 4096])
 def test_a_foreign_or_truncated_file_is_no_permit(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert StatusReader(path).read(100.0).permit is Permit.GUARD_STALE
@@ -113,7 +113,10 @@ def test_readers_follow_a_restarted_writer_and_a_replaced_file(path: Path) -> No
     frequency=st.none() | st.floats(10, 100),
     closed=st.sampled_from([None, True, False]),
     flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
-    element=st.sampled_from(["", "OV1", "UF2", "LATCH_UNREADABLE"]),
+    contacts=st.tuples(*[st.sampled_from([None, True, False])] * 2),
+    angles=st.tuples(*[st.none() | st.floats(-180, 180)] * 3),
+    blocks=st.integers(0, 15),
+    element=st.sampled_from(["", "OV1", "UF2", "LATCH_UNREADABLE", "51 transformer"]),
 )
 def test_every_status_reads_back_as_it_was_published(
     tmp_path_factory: pytest.TempPathFactory,
@@ -123,6 +126,9 @@ def test_every_status_reads_back_as_it_was_published(
     frequency: float | None,
     closed: bool | None,
     flags: tuple[bool, bool, bool],
+    contacts: tuple[bool | None, bool | None],
+    angles: tuple[float | None, float | None, float | None],
+    blocks: int,
     element: str,
 ) -> None:
     status = GuardStatus(
@@ -147,6 +153,22 @@ def test_every_status_reads_back_as_it_was_published(
         late_ticks=5,
         worst_lateness_s=0.25,
         realtime=flags[2],
+        operation=blocks % 5,
+        blocks=blocks,
+        curtail_charge=0.25,
+        curtail_discharge=0.5,
+        service_fraction=0.75,
+        permit_service=flags[1],
+        relay_closed=contacts[0],
+        mains_present=contacts[1],
+        rocof_hz_s=frequency,
+        v1_pu=1.01,
+        transformer_a=v,
+        feeder_a=(power, -power, 0.0),
+        inverter_v_pu=(0.1, 0.2, 0.3),
+        inverter_angle_deg=angles,
+        profile="vde-ar-n-4105",
+        settings_digest="0a1b2c3d",
     )
     path = tmp_path_factory.mktemp("block") / "guard-status"
     writer = StatusWriter(path)

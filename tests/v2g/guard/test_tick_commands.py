@@ -14,8 +14,9 @@ from v2g.guard.tick_commands import (
     CommandError,
     CommandReply,
     CommandSocket,
+    Respond,
     TickCommand,
-    send_reset_trip,
+    send_command,
 )
 
 
@@ -36,12 +37,14 @@ def test_a_reset_is_handled_and_answered(served) -> None:
     commands, path = served
     seen: list[TickCommand] = []
 
-    def handle(command: TickCommand) -> CommandReply:
+    def handle(command: TickCommand, respond: Respond) -> None:
         seen.append(command)
-        return CommandReply(accepted=False, message="not yet")
+        respond(CommandReply(accepted=False, message="not yet"))
 
     replies: list[CommandReply] = []
-    client = threading.Thread(target=lambda: replies.append(send_reset_trip(path, "anna\n" + "x" * 100, 5.0)))
+    client = threading.Thread(
+        target=lambda: replies.append(send_command(path, "reset_trip", "anna\n" + "x" * 100, timeout_s=5.0))
+    )
     client.start()
     while not seen:
         commands.poll(handle)
@@ -57,7 +60,29 @@ def test_a_reset_is_handled_and_answered(served) -> None:
 def test_what_is_not_a_command_is_dropped(served, bad: bytes) -> None:
     commands, path = served
     raw(path, bad)
-    commands.poll(lambda command: pytest.fail(f"handled {command}"))
+    commands.poll(lambda command, respond: pytest.fail(f"handled {command}"))
+
+
+def test_an_answer_may_come_later_and_with_everything_that_was_asked(served) -> None:
+    commands, path = served
+    kept: list[tuple[TickCommand, Respond]] = []
+    replies: list[CommandReply] = []
+    client = threading.Thread(
+        target=lambda: replies.append(
+            send_command(path, "measure_phase", "anna", enabled=False, evse_id="US*V2G*E7", timeout_s=5.0)
+        )
+    )
+    client.start()
+    while not kept:
+        commands.poll(lambda command, respond: kept.append((command, respond)))
+    commands.poll(lambda command, respond: pytest.fail(f"handled {command} twice"))
+    command, respond = kept[0]
+    answer = CommandReply(accepted=True, message="measured", digest="01234567", angle_deg=(7.0, 6.9, 7.1))
+    respond(answer)
+    client.join()
+    assert command == TickCommand(command="measure_phase", by="anna", enabled=False, evse_id="US*V2G*E7")
+    assert replies == [answer]
+    respond(answer)
 
 
 def test_a_flood_is_taken_a_few_a_tick(served) -> None:
@@ -65,9 +90,8 @@ def test_a_flood_is_taken_a_few_a_tick(served) -> None:
     raw(path, *[b'{"command":"reset_trip"}'] * (MAX_COMMANDS_A_TICK + 2))
     seen: list[TickCommand] = []
 
-    def handle(command: TickCommand) -> CommandReply:
+    def handle(command: TickCommand, respond: Respond) -> None:
         seen.append(command)
-        return CommandReply(accepted=True, message="")
 
     commands.poll(handle)
     assert len(seen) == MAX_COMMANDS_A_TICK
@@ -77,9 +101,9 @@ def test_a_flood_is_taken_a_few_a_tick(served) -> None:
 
 def test_nobody_there_and_nobody_answering_are_told_apart(served, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="not reachable"):
-        send_reset_trip(tmp_path / "other.sock", "anna")
+        send_command(tmp_path / "other.sock", "reset_trip", "anna")
     with pytest.raises(CommandError, match="did not answer"):
-        send_reset_trip(served[1], "anna", timeout_s=0.01)
+        send_command(served[1], "reset_trip", "anna", timeout_s=0.01)
 
 
 def test_a_socket_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
@@ -87,7 +111,7 @@ def test_a_socket_left_by_a_killed_process_is_replaced(tmp_path: Path) -> None:
     second = CommandSocket(tmp_path / "tick.sock")
     raw(tmp_path / "tick.sock", b'{"command":"reset_trip"}')
     seen: list[TickCommand] = []
-    second.poll(lambda command: (seen.append(command), CommandReply(accepted=True, message=""))[1])
+    second.poll(lambda command, respond: seen.append(command))
     assert len(seen) == 1
     second.close()
     first._socket.close()
@@ -99,13 +123,13 @@ def test_another_users_command_is_refused_and_told(tmp_path: Path) -> None:
     replies: list[CommandReply] = []
 
     def ask() -> None:
-        replies.append(send_reset_trip(tmp_path / "tick.sock", "anna", 5.0))
+        replies.append(send_command(tmp_path / "tick.sock", "reset_trip", "anna", timeout_s=5.0))
         done.set()
 
     client = threading.Thread(target=ask)
     client.start()
     while not done.wait(0.001):
-        commands.poll(lambda command: pytest.fail(f"handled {command}"))
+        commands.poll(lambda command, respond: pytest.fail(f"handled {command}"))
     client.join()
     assert replies == [CommandReply(accepted=False, message=f"user {os.getuid()} may not command v2g-guard tick")]
     commands.close()
@@ -119,7 +143,7 @@ def test_the_kernel_tells_who_sent_a_command(served) -> None:
         raw(path, b'{"command":"reset_trip"}')
     finally:
         os.setreuid(0, -1)
-    commands.poll(lambda command: pytest.fail(f"handled {command}"))
+    commands.poll(lambda command, respond: pytest.fail(f"handled {command}"))
 
 
 def test_an_unusable_directory_is_told_with_its_remedy(tmp_path: Path) -> None:

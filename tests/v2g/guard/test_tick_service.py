@@ -79,16 +79,42 @@ def test_a_suspended_host_enters_service_again(make_site) -> None:
     assert not site.run_until(IN_SERVICE_S + 0.9).breaker_commanded_closed
 
 
-@pytest.mark.parametrize("says", [False, None])
-def test_a_breaker_that_opens_by_itself_is_not_closed_again_without_enter_service(make_site, says) -> None:
+def test_a_breaker_that_opens_by_itself_is_latched_and_stays_open(make_site) -> None:
+    site = make_site([steady(8.0)])
+    site.run_until(IN_SERVICE_S)
+    site.breaker.says = False
+    opened = site.run_until(IN_SERVICE_S + 0.15)
+    assert opened.permit is Permit.TRIPPED
+    assert opened.trip_element == "BREAKER_OPENED"
+    assert not site.breaker.held
+    site.breaker.says = "truth"
+    assert not site.run_until(IN_SERVICE_S + 4.0).breaker_commanded_closed
+    told = next(text for text in site.told if "TRIP" in text)
+    assert "opened by a relay, a person or its own protection; find out why, then reset" in told
+    assert site.command("reset_trip").accepted
+    assert site.run_until(IN_SERVICE_S + 5.0).permit is Permit.GRANTED
+
+
+@pytest.mark.parametrize("stalled_s", [0.3, 0.55, 0.9])
+def test_a_breaker_that_opened_because_the_guard_stood_still_is_not_latched(make_site, stalled_s: float) -> None:
+    site = make_site([steady(8.0)], delay_s=0.5)
+    site.run_until(IN_SERVICE_S)
+    stall(site, stalled_s)
+    site.breaker.says = False
+    site.run_until(site.elapsed_s + 0.3)
+    site.breaker.says = "truth"
+    assert site.run_until(IN_SERVICE_S + 2.5).permit is Permit.GRANTED
+    assert site.latch.trip is None
+
+
+def test_a_breaker_whose_position_is_lost_enters_service_anew_without_a_latch(make_site) -> None:
     site = make_site([steady(8.0)], delay_s=1.0)
     site.run_until(IN_SERVICE_S)
-    feedback = site.breaker.is_closed
-    site.breaker.is_closed = lambda now_s: says
+    site.breaker.says = None
     opened = site.run_until(IN_SERVICE_S + 0.15)
     assert not opened.breaker_commanded_closed
     assert not site.breaker.held
-    site.breaker.is_closed = feedback
+    site.breaker.says = "truth"
     assert not site.run_until(IN_SERVICE_S + 1.0).breaker_commanded_closed
     assert site.run_until(IN_SERVICE_S + 1.5).permit is Permit.GRANTED
     assert site.codes.count("BREAKER_OPENED_BY_ITSELF") == 1
@@ -98,10 +124,9 @@ def test_a_breaker_that_opens_by_itself_is_not_closed_again_without_enter_servic
 def test_a_bounce_of_the_feedback_keeps_service(make_site) -> None:
     site = make_site([steady(8.0)])
     site.run_until(IN_SERVICE_S)
-    feedback = site.breaker.is_closed
-    site.breaker.is_closed = lambda now_s: False
+    site.breaker.says = False
     assert site.run_until(IN_SERVICE_S + 0.05).permit is Permit.BREAKER_OPEN
-    site.breaker.is_closed = feedback
+    site.breaker.says = "truth"
     assert site.run_until(IN_SERVICE_S + 0.1).permit is Permit.GRANTED
 
 

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from v2g.replay.case_file import COLUMNS, is_case_file, read_cases
+from v2g.replay.case_settings import settings_of
 from v2g.replay.stimulus import ReplayError
 
 Write = Callable[..., Path]
@@ -128,6 +133,42 @@ def test_a_file_without_a_column_or_a_row_or_with_an_id_twice_is_refused(write: 
         read_cases(write())
     with pytest.raises(ReplayError, match="C1 is there twice"):
         read_cases(write(ROW, ROW))
+
+
+@given(column=st.sampled_from(COLUMNS), text=st.text(max_size=60))
+@settings(max_examples=40, deadline=None)
+def test_whatever_a_field_holds_only_a_declared_error_comes_out(column: str, text: str) -> None:
+    with TemporaryDirectory() as place:
+        path = Path(place) / "cases.csv"
+        with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerow(ROW | {column: text})
+        with contextlib.suppress(ReplayError):
+            for case in read_cases(path):
+                settings_of(case)
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(sorted("dvfrh")), inner, max_size=5)
+        ),
+        max_leaves=8,
+    ),
+    key=st.sampled_from(["d", "v", "f", "r", "ph", "h", "loss"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_a_segment_holds_only_a_declared_error_comes_out(value: Any, key: str) -> None:
+    with TemporaryDirectory() as place:
+        path = Path(place) / "cases.csv"
+        with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerow(ROW | {"stimulus": json.dumps([SEGMENT | {key: value}, SEGMENT])})
+        with contextlib.suppress(ReplayError):
+            read_cases(path)
 
 
 def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path: Path) -> None:

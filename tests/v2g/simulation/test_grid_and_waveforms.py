@@ -146,18 +146,29 @@ def joined() -> Site:
 
 def test_an_offset_of_the_inverter_side_transducers_leads_by_its_angle() -> None:
     recorder = Recorder(joined())
-    recorder.inverter_offset_deg = (7.0, 0.0, -3.0)
+    recorder.feeder_side.offset_deg = (7.0, 0.0, -3.0)
     samples = recorder.record(640, NOW, NOW + 1 / 6)
     assert [between_deg(samples, phase) for phase in "abc"] == pytest.approx([7.0, 0.0, -3.0], abs=0.05)
 
 
 def test_two_exchanged_conductors_show_as_plus_and_minus_120_degrees() -> None:
     recorder = Recorder(joined())
-    recorder.inverter_order = (0, 2, 1)
+    recorder.feeder_side.order = (0, 2, 1)
     samples = recorder.record(640, NOW, NOW + 1 / 6)
     found = [between_deg(samples, phase) for phase in "abc"]
     assert [abs(angle) for angle in found] == pytest.approx([0.0, 120.0, 120.0], abs=0.05)
     assert found[1] == pytest.approx(-found[2], abs=0.05)
+
+
+def test_an_evse_with_channels_of_its_own_has_an_offset_of_its_own() -> None:
+    recorder = Recorder(joined(), own={"E1": ("v_e1_a", "v_e1_b", "v_e1_c")})
+    assert recorder.channels[12:] == ("v_e1_a", "v_e1_b", "v_e1_c")
+    recorder.own_sides["E1"].offset_deg = (2.0, 2.0, 2.0)
+    samples = recorder.record(640, NOW, NOW + 1 / 6)
+    turns = np.exp(-2j * math.pi * 60.0 / SAMPLE_RATE_HZ * np.arange(640))
+    own, bus = (np.degrees(np.angle((samples[:, at] * turns).sum())) for at in (12, column("v_bus_a")))
+    assert own - bus == pytest.approx(2.0, abs=0.05)
+    assert between_deg(samples, "a") == pytest.approx(0.0, abs=0.05)
 
 
 def test_an_open_relay_takes_the_inverter_side_and_the_power_away() -> None:

@@ -28,6 +28,7 @@ from v2g.simulation.battery import BatteryModel
 from v2g.simulation.plant import Plant
 from v2g.simulation.plant_client import Cable, PlantClient, PlantNotReachable, PlantRefused
 from v2g.simulation.plant_config import PlantConfig, PlantEvse
+from v2g.simulation.waveforms import InverterSide
 
 EVSE = "US*V2G*E1"
 
@@ -295,6 +296,7 @@ async def test_a_lying_device_shows_what_it_was_told(running: Running) -> None:
         ({"do": "fault", "fault": "lie", "device": "transducers", "values": {"x": 1}}, "no point x"),
         ({"do": "fault", "fault": "phase_swap", "phases": ["b", "b"]}, "two different ones"),
         ({"do": "fault", "fault": "phase_offset", "degrees": [1, 2]}, "one value, or three"),
+        ({"do": "fault", "fault": "phase_offset", "degrees": 1, "evse_id": EVSE}, "no voltage channels of its own"),
         ({"do": "clear", "id": 77}, "no fault 77"),
         ({"do": "plug", "evse_id": "E9"}, "unknown EVSE"),
         ({"do": "plug", "evse_id": EVSE, "soc": 7}, "outside 0..1"),
@@ -390,11 +392,9 @@ async def test_offset_and_swap_reach_the_recorder_and_go_again(running: Running)
     recorder = running.plant.engine.recorder
     await running.ask(do="fault", fault="phase_offset", degrees=7)
     await running.ask(do="fault", fault="phase_swap", phases=["b", "c"])
-    assert recorder.inverter_offset_deg == (7, 7, 7)
-    assert recorder.inverter_order == (0, 2, 1)
+    assert (recorder.feeder_side.offset_deg, recorder.feeder_side.order) == ((7, 7, 7), (0, 2, 1))
     await running.ask(do="clear")
-    assert recorder.inverter_offset_deg == (0.0, 0.0, 0.0)
-    assert recorder.inverter_order == (0, 1, 2)
+    assert recorder.feeder_side == InverterSide()
 
 
 async def test_a_cable_carries_ticks_and_the_plug_comes_out_with_it(running: Running) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from v2g.clock import ManualClock
-from v2g.guard.wires import _near
+from v2g.guard.wires import _near, _nearly_the_same
 from v2g.guard.wires_core import STALE_S
 from v2g.guard.wires_devices import Actuator, Pace
 from v2g.hardware.modbus import LinkState
+from v2g.hardware.ports import InverterCommand
 
 
 @dataclass
@@ -139,3 +140,14 @@ async def test_a_power_that_drifts_during_each_write_is_not_written_without_paus
 )
 def test_only_powers_of_one_sign_are_near(held_w: float, wanted_w: float, near: bool) -> None:
     assert _near(held_w, wanted_w) is near
+
+
+@pytest.mark.parametrize(
+    ("held_var", "wanted_var", "near"),
+    [(None, None, True), (None, 0.0, False), (0.0, None, False), (500.0, 505.0, True), (500.0, 0.0, False)],
+)
+def test_a_reactive_power_that_changes_is_written_too(
+    held_var: float | None, wanted_var: float | None, near: bool
+) -> None:
+    held = InverterCommand(power_w=-9_000.0, reactive_var=held_var)
+    assert _nearly_the_same(held, InverterCommand(power_w=-9_005.0, reactive_var=wanted_var)) is near

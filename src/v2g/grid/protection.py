@@ -160,7 +160,6 @@ class Protection:
 
     def _blind(self, now_s: float, blocks: Block, events: list[GridEvent]) -> Verdict:
         self._leave()
-        self._timed.overcurrent_reset()
         waiting_for = self._waiting.no_measurement(now_s, events)
         return Verdict(
             close=False,
@@ -177,16 +176,15 @@ class Protection:
         as_of_s = inputs.as_of_s
         if as_of_s is None or not abs(now_s - as_of_s) <= _OLDEST_S:
             as_of_s = now_s
-        fresh, self._as_of_s = as_of_s != self._as_of_s, as_of_s
+        self._as_of_s = as_of_s
         tag_s = as_of_s - estimate.centre_age_s
-        jump = self._phase_jumps.step(tag_s, estimate.v_phasor_pu, estimate.frequency_hz) if fresh else None
+        jump = self._phase_jumps.step(tag_s, estimate.v_phasor_pu, estimate.frequency_hz)
         believed_hz = None if self._phase_jumps.settling else estimate.frequency_hz
         if jump is not None:
             self._rocof.reset()
             events.append(_jumped(jump))
-        if fresh:
-            # Left out, not forgotten: a ramp that looks like a jump at first must not lose its rate of change.
-            self._rocof_hz_s = self._rocof.step(tag_s, believed_hz)
+        # Left out, not forgotten: a ramp that looks like a jump at first must not lose its rate of change.
+        self._rocof_hz_s = self._rocof.step(tag_s, believed_hz)
         self._ten_minutes.step(now_s, estimate.v_pu)
         self._alarms.step(now_s, estimate.v_pu, believed_hz, events)
         return believed_hz
@@ -322,10 +320,6 @@ class _Timed:
         self.sync = Synchronisation(grid.sync)
         limit_deg = grid.sync.dtheta_deg if settings.phase_limit_deg is None else settings.phase_limit_deg
         self.phases = PhaseWatch(limit_deg, settings.phase_cycles, grid.nominal_frequency_hz, settings.phase_offset_deg)
-
-    def overcurrent_reset(self) -> None:
-        self.feeder.reset()
-        self.transformer.reset()
 
 
 def _jumped(jump: PhaseJump) -> GridEvent:

@@ -108,7 +108,10 @@ def test_new_settings_start_the_delay_over_and_keep_the_ramp() -> None:
     service = EnterService(window(0.0, ramp_s=100.0))
     service.step(0.0, NORMAL, 60.0)
     service.enter(0.0)
+    service.step(4.0, NORMAL, 60.0)
     service.adopt(window(5.0, ramp_s=200.0))
+    assert service.remaining_s == 5.0
+    assert not service.step(8.0, NORMAL, 60.0)
     assert service.remaining_s == 5.0
     assert service.fraction(50.0) == pytest.approx(0.25)
 

@@ -336,3 +336,13 @@ def test_samples_may_not_be_older_than_an_operate_time_leaves_room_for() -> None
     assert timing.max_age_s(trips) == pytest.approx(max(MIN_INTENTIONAL_DELAY_S, 0.1 - 0.06 - 0.01))
     with pytest.raises(SettingsError, match="E; set at most that"):
         require_young_samples(timing, trips, 0.04)
+
+
+def test_a_clock_that_went_back_starts_the_timer_over() -> None:
+    logic = TripLogic(only(TRIPS, "OV1"), TIMING)
+    delay_s = TIMING.intentional_delay_s(TRIPS.element("OV1"))
+    logic.step(100.0, (1.15, 1.0, 1.0), 60.0)
+    assert logic.step(50.0, (1.15, 1.0, 1.0), 60.0) is None
+    trip = logic.step(50.0 + delay_s + 1e-6, (1.15, 1.0, 1.0), 60.0)
+    assert trip is not None
+    assert trip.picked_up_at_s == 50.0

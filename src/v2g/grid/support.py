@@ -184,6 +184,11 @@ class SupportFunctions:
         self._cap_pu = _Response(self._volt_watt.response_s, 1.0) if self._volt_watt else None
         self._stepped_s: float | None = None
 
+    @property
+    def reactive(self) -> bool:
+        """Reactive power is among what is computed."""
+        return not (self._volt_var is None and self._watt_var is None and self._constant_pf is None)
+
     def step(self, now_s: float, wanted_w: float, v_pu: float, frequency_hz: float | None) -> Support:
         """An unknown frequency changes nothing more; ``v_pu`` is the mean of the phases.
 

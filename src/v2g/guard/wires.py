@@ -376,13 +376,21 @@ def _tell(applied: Applied, before: Applied | None) -> None:
     )
 
 
+def _without(function: str) -> str:
+    if function.endswith("_trip") or function == "enter_service":
+        return "the guard's breaker does it alone"
+    return "commanded by v2g-guard wires alone" if function == "momentary_cessation" else "not done"
+
+
 def _tell_functions(
     evse_id: str, before: Mapping[str, str], lacks: Mapping[str, str], computed: frozenset[str]
 ) -> None:
     log = logs.comms_log()
     for function, reason in lacks.items():
         if before.get(function) != reason:
-            instead = "computed and commanded by v2g-guard wires instead" if function in computed else "not done"
+            instead = (
+                "computed and commanded by v2g-guard wires instead" if function in computed else _without(function)
+            )
             log.warning("FUNCTION_LACKING", f"inverter {evse_id}: no {function}: {reason}; {instead}", evse=evse_id)
     for function in before.keys() - lacks.keys():
         log.info("FUNCTION_CONFIGURED", f"inverter {evse_id} does {function} again", evse=evse_id)

@@ -225,7 +225,7 @@ class WiresCore:
         # After momentary cessation the output comes back as it was (IEEE 1547-2018 6.4.2.7); any other end is an end.
         if refusal != "momentary_cessation":
             evse.running_discharge_w = 0.0
-        return _Power(0.0, refusal, 0.0 if evse.support is not None else None)
+        return _Power(0.0, refusal, 0.0 if evse.support is not None and evse.support.reactive else None)
 
     def _refusal(self, evse: _Evse, wants_closed: bool, view: GuardView, now_s: float) -> str | None:
         """Why there is no power at all; None where there is, or where none is wanted."""
@@ -287,7 +287,8 @@ class WiresCore:
         reactive_var = None
         if evse.support is not None:
             supported = evse.support.step(now_s, sign * bounds.magnitude_w, view.v_pu, view.frequency_hz)
-            reactive_var = 0.0 - supported.injected_var
+            # An inverter that does volt-var itself is not to be told a reactive power as well.
+            reactive_var = 0.0 - supported.injected_var if evse.support.reactive else None
             # No support of the grid revives what a bound has taken to zero.
             if bounds.magnitude_w > 0 and supported.bound_by is not None:
                 bounds.become(min(max(sign * supported.power_w, 0.0), ramped_w), supported.bound_by)

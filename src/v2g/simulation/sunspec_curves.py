@@ -18,7 +18,7 @@ ADOPT_S = 0.3
 STORED_SETS = 3
 _IN_PROGRESS, _COMPLETED, _FAILED = 0, 1, 2
 _RW, _R = 0, 1
-_VA_MAX_PCT, _W_MAX_PCT = 3, 0
+_VA_MAX_PCT, _VAR_MAX_PCT, _W_MAX_PCT = 3, 1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ class StoredCurves:
     def __init__(self, functions: InverterFunctions) -> None:
         self.refuses: set[int] = set()
         """Models that fail to adopt anything."""
+        self.var_reference = _VA_MAX_PCT
+        """The only DeptRef that this device knows for reactive power."""
+        self.var_max_pu = 1.0
+        """Its largest reactive power, per unit of the apparent rating (for VAR_MAX_PCT)."""
         self._functions = functions
         self._adopting: dict[int, tuple[int, float]] = {}
         self.images = {model: _blank(model, shape) for model, shape in _SHAPES.items()}
@@ -98,7 +102,7 @@ class StoredCurves:
                 (image.number(f"Ctl[{number}].{name}") or 0.0) > 0.0
                 for name in ("DbOf", "DbUf", "KOf", "KUf", "RspTms")
             )
-        if model in (705, 712) and image.integer(f"Crv[{number}].DeptRef") != _VA_MAX_PCT:
+        if model in (705, 712) and image.integer(f"Crv[{number}].DeptRef") != self.var_reference:
             return False
         for curve in shape.curves:
             count = image.integer(f"Crv[{number}].{curve}ActPt") or 0
@@ -127,7 +131,9 @@ class StoredCurves:
         enabled = image.integer("Ena") == 1
 
         def curve(target: CurveFunction) -> None:
-            target.enabled, target.points = enabled, self._points(model, 1)
+            share = self.var_max_pu if image.integer("Crv[1].DeptRef") == _VAR_MAX_PCT and model != 706 else 1.0
+            target.enabled = enabled
+            target.points = tuple((x, y * share) for x, y in self._points(model, 1))
             target.response_s = image.number("Crv[1].RspTms") or 0.0 if model != 712 else 0.0
 
         targets: dict[int, Callable[[], None]] = {

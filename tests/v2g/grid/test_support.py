@@ -125,6 +125,7 @@ def test_constant_power_factor_in_both_directions_of_power() -> None:
     assert constant_pf_var(factor, -8_000.0) == pytest.approx(6_000)
     assert constant_pf_var(factor, 8_000.0) == pytest.approx(6_000)
     under = functions(constant_pf=replace(factor, over_excited=False))
+    assert under.reactive
     assert settled(under, -8_000.0).injected_var == pytest.approx(-6_000)
 
 
@@ -132,6 +133,7 @@ def test_only_what_is_active_is_computed() -> None:
     settings = SupportSettings(volt_watt=VoltWatt(), volt_var=VoltVar())
     assert enabled(settings) == {"frequency_droop", "volt_watt", "volt_var"}
     made = SupportFunctions(settings, frozenset({"volt_watt"}), RATED_W, RATED_W, 60.0)
+    assert not made.reactive
     got = settled(made, -RATED_W, 1.08, 62.0)
     assert (got.power_w, got.injected_var) == (pytest.approx(-12_000), 0.0)
 

@@ -193,6 +193,29 @@ async def test_a_device_that_refuses_adoption_is_told_and_stays_off(make_bench: 
     assert bench.functions.volt_watt.enabled
 
 
+async def test_a_device_that_knows_reactive_power_in_percent_of_its_largest_gets_it_so(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    curves = bench.wired.image.curves
+    curves.var_reference, curves.var_max_pu = 1, 0.5
+    bench.wired.lies |= {"702.VarMaxInjRtg": 11_000.0, "702.VarMaxAbsRtg": 12_000.0}
+    await bench.connect()
+    assert await bench.run() == {}
+    assert curves.images[705].number("Crv[1].Pt[1].Var") == 88.0
+    assert bench.functions.volt_var.points == ((92, 44), (98, 0), (102, 0), (108, -44))
+    bench.wired.writes.clear()
+    bench.clock.advance(LOOK_AGAIN_S)
+    await bench.writer.advance()
+    assert bench.wired.writes == []
+
+
+async def test_a_reactive_power_that_it_does_not_have_is_not_asked_for(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    bench.wired.image.curves.var_reference = 1
+    bench.wired.lies |= {"702.VarMaxInjRtg": 5_500.0, "702.VarMaxAbsRtg": 5_500.0}
+    await bench.connect()
+    assert "AdptCrvRslt FAILED" in (await bench.run())["volt_var"]
+
+
 async def test_adoption_that_never_ends_is_given_up(make_bench: MakeBench) -> None:
     bench = make_bench()
     bench.wired.lies["706.AdptCrvRslt"] = 0

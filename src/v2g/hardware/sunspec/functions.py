@@ -15,8 +15,9 @@ from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.sunspec.codec import ModelImage, SunSpecError
 from v2g.hardware.sunspec.discovery import ModelLocation
-from v2g.hardware.sunspec.groups import read_model, writable_points, write_points
-from v2g.hardware.sunspec.wanted import DeviceSettings, StoredSet, enter_service, stored_sets
+from v2g.hardware.sunspec.groups import read_model, runs, writable_points, write_points, write_run
+from v2g.hardware.sunspec.status import var_max_per_va
+from v2g.hardware.sunspec.wanted import DeviceSettings, StoredSet, enter_service, in_var_max, stored_sets
 
 LOOK_AGAIN_S = 60.0
 ADOPT_WITHIN_S = 5.0
@@ -26,7 +27,7 @@ _DISABLED, _ENABLED = 0, 1
 _READ_ONLY = 1
 _FAILED, _COMPLETED = 2, 1
 _OVER_EXCITED, _UNDER_EXCITED = 0, 1
-_ENTER_SERVICE, _CONTROLS = 703, 704
+_CAPACITY, _ENTER_SERVICE, _CONTROLS = 702, 703, 704
 _EXACT = ("V", "Hz", "ESVHi", "ESVLo", "ESHzHi", "ESHzLo")
 
 
@@ -150,13 +151,24 @@ class FunctionsWriter:
         image = await self._read(wanted.model)
         yield False
         values = self._applicable(image, wanted)
+        forms = [values]
+        if "DeptRef" in values and _CAPACITY in self._locations:
+            other = in_var_max(values, var_max_per_va(await self._read(_CAPACITY)))
+            forms += [other] if other is not None else []
         in_force = _Set(image, wanted.group, 1)
-        if not in_force.holds(values):
+        if not any(in_force.holds(form) for form in forms):
             number = _writable_set(image, wanted)
-            await self._write_set(image, wanted.group, number, values)
-            yield False
-            async for waits in self._adopted(wanted, number, values):
-                yield waits
+            for form in forms:
+                async for waits in self._write_set(image, wanted.group, number, form):
+                    yield waits
+                try:
+                    async for waits in self._adopted(wanted, number, form):
+                        yield waits
+                    break
+                except _LackingError:
+                    # Some devices know reactive power only in percent of their largest.
+                    if form is forms[-1]:
+                        raise
         if image.integer("Ena") != _ENABLED:
             await self._settle(image, {"Ena": _ENABLED})
 
@@ -179,7 +191,9 @@ class FunctionsWriter:
             values[name] = value
         return values
 
-    async def _write_set(self, image: ModelImage, group: str, number: int, values: Mapping[str, float]) -> None:
+    async def _write_set(
+        self, image: ModelImage, group: str, number: int, values: Mapping[str, float]
+    ) -> AsyncIterator[bool]:
         """What is in force with our values over it, so that what is not ours stays as it is."""
         prefix = f"{group}[{number}]."
         written = []
@@ -193,7 +207,9 @@ class FunctionsWriter:
             else:
                 continue
             written.append(full)
-        await write_points(self._link, self._locations[image.model.id], image, written)
+        for first, count in runs(image.model, written):
+            await write_run(self._link, self._locations[image.model.id], image, first, count)
+            yield False
 
     async def _adopted(self, wanted: StoredSet, number: int, values: Mapping[str, float]) -> AsyncIterator[bool]:
         request, result = f"Adpt{wanted.group}Req", f"Adpt{wanted.group}Rslt"

@@ -49,8 +49,12 @@ async def read_model(link: ModbusLink, location: ModelLocation) -> ModelImage:
 
 async def write_points(link: ModbusLink, location: ModelLocation, image: ModelImage, names: Sequence[str]) -> None:
     """Write these points as they are in ``image``; neighbours go together. Raises ``DeviceError``."""
-    for first, count in _runs(image.model, names):
-        await link.write(location.address + first, image.registers[first : first + count])
+    for first, count in runs(image.model, names):
+        await write_run(link, location, image, first, count)
+
+
+async def write_run(link: ModbusLink, location: ModelLocation, image: ModelImage, first: int, count: int) -> None:
+    await link.write(location.address + first, image.registers[first : first + count])
 
 
 def writable_points(model: Model, prefix: str) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ def writable_points(model: Model, prefix: str) -> tuple[str, ...]:
     return tuple(name for name, point in model.points.items() if name.startswith(prefix) and point.writable)
 
 
-def _runs(model: Model, names: Sequence[str]) -> Iterator[tuple[int, int]]:
+def runs(model: Model, names: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Neighbouring registers, as (offset, count) of at most one request."""
     start = end = -1
     for point in sorted((model.point(name) for name in names), key=lambda point: point.offset):

@@ -15,7 +15,7 @@ from v2g.grid.settings import GridSettings, Measured, Operation, RideThroughSett
 from v2g.grid.support import FrequencyDroop, Points, SupportSettings, VoltVar, VoltWatt, WattVar
 
 VOLT_VAR, VOLT_WATT, FREQUENCY_DROOP, WATT_VAR = 705, 706, 711, 712
-W_MAX_PCT, VA_MAX_PCT = 0, 3
+W_MAX_PCT, VAR_MAX_PCT, VA_MAX_PCT = 0, 1, 3
 _REACTIVE = 1
 _DISABLED, _ENABLED = 0, 1
 _TRIPS = {
@@ -84,6 +84,16 @@ def stored_sets(settings: DeviceSettings) -> tuple[StoredSet, ...]:
     if settings.grid is not None:
         sets += _trip_sets(settings.grid)
     return tuple(sets)
+
+
+def in_var_max(values: Mapping[str, float], var_max_per_va: float) -> dict[str, float] | None:
+    """The same reactive curve in percent of the largest reactive power; None where that cannot hold it."""
+    if values.get("DeptRef") != VA_MAX_PCT or not var_max_per_va > 0.0:
+        return None
+    scaled = {name: value / var_max_per_va if name.endswith(".Var") else value for name, value in values.items()}
+    if any(abs(value) > 100.0 for name, value in scaled.items() if name.endswith(".Var")):
+        return None
+    return scaled | {"DeptRef": VAR_MAX_PCT}
 
 
 def enter_service(grid: GridSettings) -> dict[str, float]:

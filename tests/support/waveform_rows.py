@@ -29,13 +29,13 @@ UNFLAGGED_HZ = 0.4
 STEADY, DYNAMIC = "steady", "dynamic"
 
 
-_NOISE = "the limit is below the noise: a slope over 100 ms moves by 25 mHz/s at 60 dB, by 0.05 mHz/s without noise"
+_NOISE = "the noise of a slope over 100 ms at 60 dB; four decades better without noise"
 REASONS: dict[tuple[str, str], str] = {
     ("W01", "P RFE (as read)"): _NOISE,
     ("W01", "M RFE (as read)"): _NOISE,
     ("W03", "P RFE (as read)"): _NOISE,
-    ("W08", "M FE (as read)"): "the noise of three cycles at 60 dB; below 0.1 mHz without noise. Metering keeps it",
-    ("W11", "TVE response (as read)"): "set by the three-cycle window, whose rejection of harmonics is worth 0.2 cycles",
+    ("W08", "M FE (as read)"): "the noise of three cycles at 60 dB; below 0.1 mHz without noise",
+    ("W11", "TVE response (as read)"): "set by the three-cycle window, whose rejection of harmonics is worth it",
     ("W11", "RFE response"): "a rate of change is taken over 100 ms, six cycles of 60 Hz, plus the window, and never "
     "faster (no trip on unfiltered ROCOF); while the jump is inside, the detector flags it",
     ("W11", "RFE response (as read)"): "as above",

@@ -100,7 +100,8 @@ class Estimate:
     v_pu: PerPhase = (0.0, 0.0, 0.0)
     """RMS over one cycle of the present frequency, of nominal."""
     frequency_hz: float | None = None
-    """Median of the phases; None below the voltage floor or where the signal is not mostly one sine."""
+    """Median of the phases; None below the voltage floor, where the signal is not mostly one sine, and with a hole of
+    all phases in the window."""
     phase_frequency_hz: PerPhaseOrNone = _UNKNOWN
     transformer: Power = _ZERO
     feeder: Power = _ZERO

@@ -30,7 +30,7 @@ def kernel(theta: float, n: int) -> float:
     """Transform of :func:`window` about its centre at ``theta`` rad a sample."""
     half, step = theta / 2, math.pi / n
     for pole in (0.0, step, -step):
-        # Removable singularities: a hair beside them the quotient is right to eight digits.
+        # Removable singularities: a hair beside them the quotient is right to seven digits.
         if abs(half - pole) < 1e-9:
             half = pole + 1e-9
     square, edge = math.sin(half) ** 2, math.sin(step) ** 2

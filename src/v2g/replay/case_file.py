@@ -24,6 +24,7 @@ _V_MAX_PU = 10.0
 _F_RANGE_HZ = (1.0, 400.0)
 _SEGMENT_KEYS = frozenset(("d", "v", "f", "r", "ph", "h", "loss"))
 _SETTINGS_KEYS = frozenset(("profile", "override", "disable_other", "es", "sync", "der"))
+_SIDE_KEYS = ("df_hz", "dv_pu", "dtheta_deg")
 _MAX_BYTES = 64 << 20
 
 
@@ -143,7 +144,17 @@ def _settings(row: _Row) -> dict[str, Any]:
         )
     if not {"profile", "es", "sync"} & set(settings):
         raise row.fail("settings", "neither profile nor es nor sync", "name what the case is judged by")
+    side = settings.get("der")
+    if side is not None:
+        if "sync" not in settings:
+            raise row.fail("settings", "der without sync", "a live inverter side is for synchronisation")
+        if not isinstance(side, dict) or not all(_is_side(name, value) for name, value in side.items()):
+            raise row.fail("settings", f"der {side}", f"it holds numbers for {', '.join(_SIDE_KEYS)}")
     return settings
+
+
+def _is_side(name: str, value: object) -> bool:
+    return name in _SIDE_KEYS and isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _segments(row: _Row) -> tuple[Segment, ...]:

@@ -19,6 +19,7 @@ PROFILES = {
     "vde4105": "vde-ar-n-4105",
     "g99": "g99",
 }
+CATEGORIES = ("I", "II", "III")
 _ENTER_SERVICE = {
     "delay": "delay_s",
     "ramp": "ramp_s",
@@ -52,43 +53,30 @@ def settings_of(case: Case) -> GridSettings:
 
 def _settings_of(case: Case) -> GridSettings:
     form = case.settings
-    if "es" in form:
-        return _resolve(case, "ieee1547-III", enter_service=_enter_service(form["es"]))
-    if "sync" in form:
-        return _resolve(case, "ieee1547-III", enter_service={"delay_s": 0.0}, rated_kva=float(form["sync"]["kva"]))
-    name = form["profile"]
-    category = case.category if case.category in ("I", "II", "III") else "III"
-    if name == "ui":
-        settings = profiles.islanding_test(category)
-    elif name.startswith("widest_"):
-        settings = profiles.widest(name.removeprefix("widest_"))
+    name = form.get("profile", "default_III")
+    changes: Mapping[str, Mapping[str, Any]] = form.get("override", {})
+    if name == "ui" or name.startswith("widest_"):
+        if changes or is_entry(case):
+            raise ValueError(f"{name} stands alone, without override, es and sync")
+        category = case.category if case.category in CATEGORIES else "III"
+        settings = profiles.islanding_test(category) if name == "ui" else profiles.widest(name.removeprefix("widest_"))
     elif name in PROFILES:
-        changes = form.get("override", {})
-        settings = _resolve(case, PROFILES[name], trips={element: _change(changes[element]) for element in changes})
-    else:
-        raise ReplayError(
-            f"case {case.id}: no profile {name!r}; known are {', '.join(PROFILES)}, widest_II, widest_III, ui"
+        settings = profiles.resolve(
+            nominal_frequency_hz=case.nominal_hz,
+            profile=PROFILES[name],
+            confirmed=True,
+            trips={element: _change(change) for element, change in changes.items()},
+            enter_service=_enter_service(form["es"]) if "es" in form else {"delay_s": 0.0} if "sync" in form else None,
+            rated_kva=float(form["sync"]["kva"]) if "sync" in form else _SMALL_KVA,
         )
-    if form.get("disable_other"):
-        settings = profiles.only(settings, tuple(form.get("override", {})))
-    return settings
+    else:
+        raise ValueError(f"no profile {name!r}; known are {', '.join(PROFILES)}, widest_II, widest_III, ui")
+    return profiles.only(settings, tuple(changes)) if form.get("disable_other") else settings
 
 
-def _resolve(
-    case: Case,
-    profile: str,
-    trips: Mapping[str, Mapping[str, float]] | None = None,
-    enter_service: Mapping[str, float] | None = None,
-    rated_kva: float = _SMALL_KVA,
-) -> GridSettings:
-    return profiles.resolve(
-        nominal_frequency_hz=case.nominal_hz,
-        profile=profile,
-        confirmed=True,
-        trips=trips,
-        enter_service=enter_service,
-        rated_kva=rated_kva,
-    )
+def is_entry(case: Case) -> bool:
+    """The case is about closing: enter service or synchronisation. It begins with an open breaker."""
+    return "es" in case.settings or "sync" in case.settings
 
 
 def _change(given: Mapping[str, Any]) -> dict[str, float]:

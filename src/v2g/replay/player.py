@@ -22,8 +22,9 @@ from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.replay.breaker import Breaker
 from v2g.replay.case_file import read_cases
+from v2g.replay.case_settings import is_entry
 from v2g.replay.feed import Feed
-from v2g.replay.run import CLOSING_TIME_S, is_entry
+from v2g.replay.run import CLOSING_TIME_S
 from v2g.replay.stimulus import Case, ReplayError, Segment
 from v2g.replay.synthesis import CaseStimulus
 

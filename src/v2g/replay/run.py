@@ -17,7 +17,7 @@ from v2g.grid.settings import SettingsError
 from v2g.grid.trip import TICK_PERIOD_S, Trip
 from v2g.guard.latch import LatchedTrip, LatchStore, TripLatch
 from v2g.replay.breaker import Breaker
-from v2g.replay.case_settings import protection_settings, settings_of
+from v2g.replay.case_settings import is_entry, protection_settings, settings_of
 from v2g.replay.feed import Feed
 from v2g.replay.stimulus import Case, ReplayError, Samples, Stimulus
 from v2g.replay.synthesis import I_TR, I_V2G, V_BUS, V_INV, CaseStimulus
@@ -250,11 +250,6 @@ def run_case(
         keep_every=keep_every,
         until_open=not keep_every,
     )
-
-
-def is_entry(case: Case) -> bool:
-    """The case is about closing: enter service or synchronisation. It begins with an open breaker."""
-    return "es" in case.settings or "sync" in case.settings
 
 
 def verdict(case: Case, outcome: Outcome) -> dict[str, object]:

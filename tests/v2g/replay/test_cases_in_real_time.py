@@ -15,8 +15,7 @@ import yaml
 from v2g.clock import SystemClock
 from v2g.guard.status_block import StatusReader
 from v2g.replay.case_file import read_cases
-from v2g.replay.case_settings import PROFILES
-from v2g.replay.run import is_entry
+from v2g.replay.case_settings import PROFILES, is_entry
 from v2g.replay.stimulus import Case
 
 pytestmark = pytest.mark.soak
@@ -90,7 +89,7 @@ def play(case: Case, cases: Path, directory: Path) -> tuple[dict, str]:
     places = {"waveform": directory / "waveform", "breaker": directory / "breaker", "mains": directory / "mains"}
     for option, path in places.items():
         player += [f"--{option}", str(path)]
-    with subprocess.Popen([sys.executable, "-c", TICK, str(etc)]) as tick:
+    with subprocess.Popen([sys.executable, "-c", TICK, str(etc)], stdout=subprocess.DEVNULL) as tick:
         try:
             done = subprocess.run(player, capture_output=True, text=True, timeout=240, check=False)
             assert done.returncode == 0, done.stderr

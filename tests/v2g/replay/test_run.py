@@ -143,6 +143,8 @@ def test_what_differs_is_said_in_words(made: Case, said: str) -> None:
         ({"profile": "widest_IV"}, "IV"),
         ({"es": {"pause": 3}}, "pause"),
         ({"sync": {}}, "kva"),
+        ({"profile": "ui", "override": {"OV1": {"t": 3}}}, "ui stands alone"),
+        ({"profile": "widest_II", "es": {"delay": 0}}, "widest_II stands alone"),
     ],
 )
 def test_settings_that_are_unknown_or_out_of_range_name_the_case(settings: dict, said: str) -> None:
@@ -161,6 +163,7 @@ def test_the_forms_of_settings_become_settings_of_the_guard() -> None:
     assert settings_of(case(HEALTHY, settings={"profile": "ui"})).trips.element("OV1").threshold == 1.2
     assert settings_of(case(HEALTHY, settings={"profile": "widest_III"})).trips.element("UV1").time_s == 50.0
     assert settings_of(case(HEALTHY, settings={"sync": {"kva": 5000}})).sync.df_hz == 0.1
+    assert settings_of(case(HEALTHY, settings={"profile": "default_I", "sync": {"kva": 5}})).profile == "ieee1547-I"
     entry = settings_of(case(HEALTHY, settings={"es": {"delay": 0, "ramp": 0, "random": 300, "v_hi": 1.06}}))
     assert (entry.enter_service.random_delay_s, entry.enter_service.v_hi_pu) == (300.0, 1.06)
 

@@ -185,7 +185,7 @@ GUARD: tuple[Entry, ...] = (
         "PERMIT_SERVICE_WITHDRAWN",
         "A person has withdrawn permit service.",
         "Ceases to energise within 2 s and opens the breaker, also across restarts.",
-        "v2g-tool grid permit gives it again.",
+        "v2g-control permit on gives it again.",
         "IEEE 1547-2018 4.10.3",
     ),
     Entry(

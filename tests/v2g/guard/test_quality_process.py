@@ -142,7 +142,26 @@ def test_a_loop_that_was_held_up_goes_on_and_says_what_it_missed(bench: Bench) -
     bench.run(4)
     fields = next(event for event in bench.events if event.code == "PQ_SUMMARY").fields
     assert 40 < fields["measured_pct"] < 75
+    assert fields["gaps"] == 1
     assert bench.codes == ["PQ_SUMMARY"]
+
+
+def test_a_rate_that_is_not_what_the_buffer_says_is_told_once(bench: Bench) -> None:
+    bench.create()
+    bench.rate_hz = 3700
+    bench.run(25)
+    assert [code for code in bench.codes if code != "PQ_SUMMARY"] == ["PQ_NOT_MEASURED"]
+    assert "3700 samples a second" in next(e.message for e in bench.events if e.code == "PQ_NOT_MEASURED")
+
+
+def test_a_single_gap_is_counted_and_not_told(bench: Bench) -> None:
+    bench.create()
+    bench.run(3)
+    bench.now_s += 0.4
+    bench.run(8)
+    assert bench.codes == ["PQ_SUMMARY"]
+    assert bench.events[0].fields["gaps"] == 1
+    assert bench.events[0].fields["measured_pct"] > 85
 
 
 def test_a_rate_that_cannot_be_used_is_told_once(bench: Bench) -> None:

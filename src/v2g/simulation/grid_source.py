@@ -82,15 +82,18 @@ class GridSource:
         if closed:
             self.frequency_hz = self.target_frequency_hz
 
-    def drift(self, generated_w: float, load_w: float, dt_s: float) -> None:
-        """Move the island by ``dt_s``; ``load_w`` is what the base load takes at nominal voltage. On mains: nothing."""
+    def drift(self, generated_w: float, load_w: float, dt_s: float, push_hz_s: float = 0.0) -> None:
+        """Move the island by ``dt_s``; ``load_w`` is what the base load takes at nominal voltage. On mains: nothing.
+
+        ``push_hz_s``: what the inverters' active islanding detection does to the frequency.
+        """
         if self.mains_closed:
             return
         balance = max(0.0, generated_w) / max(load_w, 1.0)
         target_pu = min(math.sqrt(balance), _ISLAND_HIGHEST_PU)
         self.island_pu += (target_pu - self.island_pu) * -math.expm1(-dt_s / ISLAND_SETTLES_S)
         mismatch = max(-1.0, min(1.0, balance - 1.0))
-        offset_hz = self.frequency_hz - self.nominal_frequency_hz + ISLAND_DRIFT_HZ_S * mismatch * dt_s
+        offset_hz = self.frequency_hz - self.nominal_frequency_hz + (ISLAND_DRIFT_HZ_S * mismatch + push_hz_s) * dt_s
         self.frequency_hz = self.nominal_frequency_hz + max(-_ISLAND_WIDEST_HZ, min(_ISLAND_WIDEST_HZ, offset_hz))
 
     def restore(self, now_s: float) -> None:

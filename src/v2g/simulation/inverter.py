@@ -13,6 +13,8 @@ from v2g.simulation.inverter_functions import InverterFunctions
 _ACTIVE_ABOVE_PU = 0.005
 
 EFFICIENCY = 0.97
+ISLAND_BIAS_HZ_S, ISLAND_GAIN_PER_S = 0.5, 3.0
+"""Active islanding detection by frequency shift: leaves 60 +- 2 Hz within a second."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,6 +149,14 @@ class SimInverter:
         target_w = min(up_w, max(-down_w, target_w))
         step_w = self.rated_w * self.ramp_pct_s / 100.0 * dt_s
         return self.power_w + min(step_w, max(-step_w, target_w - self.power_w))
+
+    def island_push_hz_s(self) -> float:
+        """What its active islanding detection does to a frequency that nothing else holds: away from nominal, the
+        faster the farther. 0 while it does not generate."""
+        if not (self.anti_islanding and self.connected) or self.power_w > -_ACTIVE_ABOVE_PU * self.rated_w:
+            return 0.0
+        deviation_hz = self.frequency_hz - self.nominal_frequency_hz
+        return math.copysign(ISLAND_BIAS_HZ_S, deviation_hz) + ISLAND_GAIN_PER_S * deviation_hz
 
     def dc_power_w(self, ac_power_w: float) -> float:
         """Power at the DC side for a power at the AC terminals."""

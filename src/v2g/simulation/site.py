@@ -137,7 +137,8 @@ class Site:
         voltages = self.grid.voltages_v if self.joined else (0.0, 0.0, 0.0)
         for charger in self.chargers.values():
             charger.step(now_s, dt_s, voltages, self.grid.frequency_hz)
-        self.grid.drift(-self.feeder_w if self.joined else 0.0, self.base_load_now_w(now_s), dt_s)
+        feeder_w = -self.feeder_w if self.joined else 0.0
+        self.grid.drift(feeder_w, self.base_load_now_w(now_s), dt_s, self._island_push_hz_s())
         self.transformer.step(self.transformer_va() / self.rated_va, dt_s)
         self._drift(now_s)
 
@@ -175,6 +176,11 @@ class Site:
             raise ValueError(f"ambient {ambient_c:g} °C is outside -50..60 °C")
         self._ambient_mean_c = ambient_c
         self.transformer.ambient_c = ambient_c
+
+    def _island_push_hz_s(self) -> float:
+        if self.grid.mains_closed or not self.joined:
+            return 0.0
+        return max((c.inverter.island_push_hz_s() for c in self.chargers.values()), key=abs, default=0.0)
 
     def _drift(self, now_s: float) -> None:
         if self._ambient_mean_c is None:

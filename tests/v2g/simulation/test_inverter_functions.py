@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.inverter_functions import CurveFunction, Droop, PowerFactor, TripCurve
 
@@ -129,3 +130,31 @@ def test_power_after_entering_service_follows_the_ramp() -> None:
     assert not rig.inverter.connected
     rig.run(1.0 + 2.5)
     assert rig.inverter.power_w == pytest.approx(-5_000, rel=0.05)
+
+
+@pytest.mark.parametrize("detects", [True, False])
+def test_a_balanced_island_is_left_within_two_seconds_only_with_active_detection(detects: bool) -> None:
+    rig = Rig(-10_000.0)
+    made = rig.inverter
+    made.anti_islanding = detects
+    for model, points in (
+        (709, ((55.5, 0.16), (56.5, 0.16), (56.5, 300.0), (58.5, 300.0), (58.5, 301.0))),
+        (710, ((63.0, 0.16), (62.0, 0.16), (62.0, 300.0), (61.2, 300.0), (61.2, 301.0))),
+    ):
+        made.functions.trips[model] = TripCurve(points=points)
+    grid = GridSource(nominal_voltage_v=NOMINAL_V, nominal_frequency_hz=60.0)
+    grid.switch_mains(False, rig.now_s)
+    for _ in range(round(2.0 / 0.005)):
+        grid.drift(-made.power_w, 10_000.0, 0.005, made.island_push_hz_s())
+        rig.run(0.005, grid.island_pu, grid.frequency_hz)
+    assert made.connected is not detects
+    assert made.tripped_by == (710 if detects else None)
+
+
+def test_on_the_mains_detection_moves_nothing_and_needs_generation() -> None:
+    rig = Rig(-10_000.0)
+    assert rig.inverter.island_push_hz_s() != 0.0
+    grid = GridSource(nominal_voltage_v=NOMINAL_V, nominal_frequency_hz=60.0)
+    grid.drift(10_000.0, 10_000.0, 1.0, rig.inverter.island_push_hz_s())
+    assert grid.frequency_hz == 60.0
+    assert Rig(5_000.0).inverter.island_push_hz_s() == 0.0

@@ -39,7 +39,11 @@ def explain(code: tuple[str, ...], as_list: bool, as_json: bool) -> None:
         hint = f"; did you mean {', '.join(close)}?" if close else ""
         if as_json:
             print_json({"error": {"code": "UNKNOWN_CODE", "message": f"{text!r} is not known", "close": close}})
-        fail(_NAME, f"{text!r} is no code of the guard or of power quality{hint} (--list shows all)", _EXIT_UNKNOWN)
+        fail(
+            _NAME,
+            f"{text!r} is no code of the guard, of power quality or of an order{hint} (--list shows all)",
+            _EXIT_UNKNOWN,
+        )
     if as_json:
         print_json(_as_json(entry))
     else:

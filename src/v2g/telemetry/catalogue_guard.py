@@ -252,18 +252,5 @@ GUARD: tuple[Entry, ...] = (
         "The tick goes on.",
         "The line has the reason, usually the disk.",
     ),
-    Entry(
-        "NO_PERMIT",
-        "The guard forbids energy to flow, or its word is missing or old.",
-        "Every vehicle at zero power.",
-        "v2g-tool status names the reason; the guard's own lines are in power_quality.log.",
-    ),
     Entry("PERMIT_GRANTED", "The guard permits energy to flow.", "Orders are carried out.", _NOTHING),
-    Entry(
-        "REVERSE_FLOW_DENIED",
-        "Discharge was refused or cut: the transformer is or would become too hot, or its state is not known.",
-        "Discharges less, or not at all, until there is thermal headroom.",
-        "v2g-tool status shows the limit that binds. Wait, lower the order, or repair the sensor named.",
-        "IEC 60076-7",
-    ),
 )

@@ -68,6 +68,12 @@ def test_every_block_of_discharge_is_explained() -> None:
             assert catalogue.find(str(block.name)) is not None
 
 
+def test_every_shortfall_of_an_order_is_explained() -> None:
+    codes = codes_of(SRC / "dispatch/codes.py") | {"LIMITED", "CONTRADICTION"}
+    assert {"MIN_SOC", "FORWARD_FLOW_DENIED"} <= codes
+    assert {code for code in codes if catalogue.find(code) is None} == set()
+
+
 def test_each_code_and_each_other_word_is_there_once_and_entries_are_whole() -> None:
     words = [word.lower() for entry in catalogue.ENTRIES for word in (entry.code, *entry.also)]
     assert len(words) == len(set(words))

@@ -112,7 +112,10 @@ def _headline(result: GridSettingsResult) -> str:
     if result.digest and result.digest == result.in_force:
         force = "in force"
     elif result.in_force:
-        force = f"NOT IN FORCE: the guard has settings {result.in_force}, the configuration {result.digest or 'none'}"
+        force = (
+            f"NOT IN FORCE: the guard has settings {result.in_force}, the configuration {result.digest or 'none'}; "
+            "after a change by hand: systemctl restart v2g-guard-tick"
+        )
     else:
         force = "NOT IN FORCE: the guard has none, or does not answer"
     return f"{name}, {result.nominal_frequency_hz:g} Hz: {force}"

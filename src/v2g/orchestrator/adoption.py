@@ -31,7 +31,7 @@ class Adopted:
 
 
 class Adoption:
-    """Changes below ``config_dir/conf.d``, one at a time."""
+    """Changes below ``config_dir/conf.d``; whoever calls lets one be finished before the next."""
 
     def __init__(self, link: GuardLink, config_dir: Path, clock: Clock) -> None:
         self.config_dir = config_dir
@@ -70,7 +70,7 @@ class Adoption:
         try:
             digest = _digest(loaded)
             reply = await self._link.command("adopt_settings", caller)
-        except Refused:
+        except BaseException:
             await restore()
             raise
         problem = reply.message if not reply.accepted else await self._read_back(reply.digest, digest)

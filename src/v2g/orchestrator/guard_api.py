@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from v2g.clock import Clock
 from v2g.config.loader import Loaded
@@ -22,6 +24,13 @@ from v2g.orchestrator.idle import require_idle
 from v2g.orchestrator.relay_api import RelayTestApi
 from v2g.orchestrator.site import Site
 
+FINISH_CHANGE_S = 15.0
+"""More than a change and its undoing take."""
+INVERTERS_LATER = (
+    "the guard protects by this now; the inverters' own enter-service and trip settings follow when v2g-guard-wires "
+    "starts again: systemctl restart v2g-guard-wires"
+)
+T = TypeVar("T")
 _ADJUSTABLE = ("profile", "category", "alarm_window_hz", "trips.", "enter_service.")
 
 
@@ -46,7 +55,8 @@ class GuardApi:
         self._link = GuardLink(tick, guard, clock)
         self._adoption = Adoption(self._link, config_dir, clock)
         self._relay = RelayTestApi(site, self._link, site.config.relay, state_dir, clock, audit)
-        self._busy = ""
+        self._change: asyncio.Task[Any] | None = None
+        self._changing = ""
 
     def methods(self) -> tuple[Method[Any], ...]:
         return (
@@ -58,7 +68,9 @@ class GuardApi:
         )
 
     async def close(self) -> None:
-        """End what still watches."""
+        """Let a change be finished or taken back, and end what still watches."""
+        if self._change is not None:
+            await asyncio.wait((self._change,), timeout=FINISH_CHANGE_S)
         await self._relay.close()
 
     async def permit_service(
@@ -72,40 +84,45 @@ class GuardApi:
 
     async def adjust(self, params: messages.GridAdjustParams, caller: Caller) -> messages.GridSettingsResult:
         """Into the operator's drop-in, into the guard, and read back; or nothing."""
-        changes = _dropin_changes(params)
-        async with self._alone("the grid settings are being changed"):
-            adopted = await self._adoption.apply(OPERATOR_DROPIN, changes, caller)
-            return self._describe(adopted.loaded)
+        return await self._alone("the grid settings are being changed", lambda: self._adjust(params, caller))
 
     async def calibrate(self, params: messages.PllCalibrateParams, caller: Caller) -> messages.PllCalibrateResult:
         """Measure, write, adopt, measure again; what does not hold is taken back."""
-        evse_id = params.evse_id
-        async with self._alone("the phase is being calibrated"):
-            path = _offset_path(await self._adoption.load(), evse_id)
-            require_idle(self._site, self._link.fresh(), self._clock.monotonic_s(), "calibrated", evse_id)
-            self._require_live()
-            measured, spread_deg = await self._measure(evse_id, caller)
-            if problem := phase_offset.problem(measured, spread_deg):
-                raise Refused(f"{problem}; nothing was changed", code="NOT_CALIBRATED")
-            offset = phase_offset.rounded(measured)
-            changes: dict[str, Any] = {path: list(offset)}
-            if evse_id is None:
-                changes["calibration.calibrated_at"] = self._now_iso()
-            adopted = await self._adoption.apply(CALIBRATION_DROPIN, changes, caller)
-            try:
-                again, _ = await self._measure(evse_id, caller)
-                residual = phase_offset.residual(again, offset)
-                if problem := phase_offset.residual_problem(residual):
-                    raise Refused(f"{problem}; the calibration was taken back", code="NOT_CALIBRATED")
-            except Refused:
-                await adopted.undo()
-                raise
-            return messages.PllCalibrateResult(
-                measured_deg=measured,
-                offset_deg=offset,
-                residual_deg=residual,
-                file=str(dropin_path(self._adoption.config_dir, CALIBRATION_DROPIN)),
-            )
+        return await self._alone("the phase is being calibrated", lambda: self._calibrate(params.evse_id, caller))
+
+    async def _adjust(self, params: messages.GridAdjustParams, caller: Caller) -> messages.GridSettingsResult:
+        adopted = await self._adoption.apply(OPERATOR_DROPIN, _dropin_changes(params), caller)
+        result = self._describe(adopted.loaded)
+        if any(evse.inverter.configure_functions for evse in adopted.loaded.config.evses):
+            result = msgspec.structs.replace(result, remarks=(*result.remarks, INVERTERS_LATER))
+        return result
+
+    async def _calibrate(self, evse_id: str | None, caller: Caller) -> messages.PllCalibrateResult:
+        path = _offset_path(await self._adoption.load(), evse_id)
+        require_idle(self._site, self._link.fresh(), self._clock.monotonic_s(), "calibrated", evse_id)
+        self._require_live()
+        measured, spread_deg = await self._measure(evse_id, caller)
+        if problem := phase_offset.problem(measured, spread_deg):
+            raise Refused(f"{problem}; nothing was changed", code="NOT_CALIBRATED")
+        offset = phase_offset.rounded(measured)
+        changes: dict[str, Any] = {path: list(offset)}
+        if evse_id is None:
+            changes["calibration.calibrated_at"] = self._now_iso()
+        adopted = await self._adoption.apply(CALIBRATION_DROPIN, changes, caller)
+        try:
+            again, _ = await self._measure(evse_id, caller)
+            residual = phase_offset.residual(again, offset)
+            if problem := phase_offset.residual_problem(residual):
+                raise Refused(f"{problem}; the calibration was taken back", code="NOT_CALIBRATED")
+        except BaseException:
+            await adopted.undo()
+            raise
+        return messages.PllCalibrateResult(
+            measured_deg=measured,
+            offset_deg=offset,
+            residual_deg=residual,
+            file=str(dropin_path(self._adoption.config_dir, CALIBRATION_DROPIN)),
+        )
 
     async def _measure(self, evse_id: str | None, caller: Caller) -> tuple[phase_offset.Angles, float]:
         reply = await self._link.require("measure_phase", caller, "NOT_MEASURED", evse_id=evse_id or "")
@@ -132,15 +149,13 @@ class GuardApi:
                 f"without voltage: {', '.join(dead)}; check the transducers and their fuses", code="DEAD_SIDE"
             )
 
-    @asynccontextmanager
-    async def _alone(self, what: str) -> AsyncIterator[None]:
-        if self._busy:
-            raise Refused(f"{self._busy}; try again when that is done", code="BUSY")
-        self._busy = what
-        try:
-            yield
-        finally:
-            self._busy = ""
+    async def _alone(self, what: str, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """One change at a time, and to its end: whoever asked for it may give up meanwhile."""
+        if self._change is not None and not self._change.done():
+            raise Refused(f"{self._changing}; try again when that is done", code="BUSY")
+        task = asyncio.get_running_loop().create_task(change(), name=what)
+        self._change, self._changing = task, what
+        return await asyncio.shield(task)
 
     def _describe(self, loaded: Loaded) -> messages.GridSettingsResult:
         return describe(loaded.config, self._link.status())

@@ -188,6 +188,7 @@ async def test_an_adjustment_is_written_adopted_and_read_back(world: World) -> N
     assert world.tick.names == ["adopt_settings"]
     assert result.digest == result.in_force == world.tick.digest != before
     assert any("OV1.time_s 13 -> 5" in text for text in result.adjusted)
+    assert "restart v2g-guard-wires" in result.remarks[-1]
 
 
 async def test_none_takes_a_setting_back(world: World) -> None:
@@ -275,6 +276,32 @@ async def test_two_changes_at_a_time_are_refused(world: World) -> None:
         await world.adjust(trips__OV1__time_s=6.0)
     assert refused.value.code == "BUSY"
     assert (await first).in_force == world.tick.digest
+
+
+async def test_a_change_is_finished_although_whoever_asked_has_given_up(world: World) -> None:
+    asked = asyncio.ensure_future(world.adjust(trips__OV1__time_s=5.0))
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    await world.api.close()
+    assert world.dropin("90-operator.yaml") == {"grid": {"trips": {"OV1": {"time_s": 5.0}}}}
+    assert world.tick.digest == world.tick.configured()
+
+
+async def test_a_guard_that_falls_silent_in_the_middle_of_a_calibration_leaves_no_offset_behind(world: World) -> None:
+    world.tick.angles = [(7.0, 7.0, 7.0)]
+    measured = world.tick.__call__
+
+    def once(command: str, by: str, /, **fields: Any) -> CommandReply:
+        reply = measured(command, by, **fields)
+        world.tick.unreachable = command == "adopt_settings"
+        return reply
+
+    world.api._link._tick = once
+    with pytest.raises(Refused) as refused:
+        await world.calibrate()
+    assert refused.value.code == "GUARD_UNREACHABLE"
+    assert world.dropin("80-calibration.yaml") is None
 
 
 async def test_a_seven_degree_offset_is_written_adopted_and_verified(world: World) -> None:

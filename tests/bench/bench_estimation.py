@@ -59,7 +59,7 @@ def line(name: str, estimator: str, figure: Figure, reason: str) -> str:
     verdict = "told" if figure.limit is None else "pass" if figure.passes else "**fail**"
     told = figure.where if figure.passes else f"{figure.where}: {reason or 'no reason is known'}"
     worst = " | ".join(number(figure.worst.get(snr_db)) for snr_db in SNRS_DB)
-    limit = f"{number(figure.limit)} {figure.unit}".strip()
+    limit = "" if figure.limit is None else f"{number(figure.limit)} {figure.unit}".strip()
     return f"| {figure.row} {name} | {estimator} | {figure.name} | {worst} | {limit} | {verdict} | {told} |"
 
 

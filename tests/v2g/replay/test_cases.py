@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -64,3 +65,18 @@ def test_no_case_is_left_out() -> None:
 def test_a_fast_trip_holds_its_time_at_other_sample_rates(sample_rate_hz: float) -> None:
     case = next(case for case in SHORT if case.family == "volt_trip" and case.tmax_s == 0.16)
     assert as_expected(case, run_case(case, sample_rate_hz=sample_rate_hz)) == ""
+
+
+FAST = ("S046", "S047", "S054", "S062", "S075", "S079", "S124", "S125", "S128", "S131", "S133", "S154", "S165")
+
+
+@pytest.mark.skipif(not SHORT, reason=f"reference data absent: {CASES}")
+@pytest.mark.parametrize("name", FAST)
+def test_wherever_between_two_ticks_an_event_begins_the_outcome_is_the_same(name: str) -> None:
+    """Steady times are cut to a second."""
+    case = next(case for case in SHORT + REST if case.id == name)
+    before, *rest = case.segments
+    rest = [replace(segment, d=min(segment.d, 2.0)) if segment.r is None else segment for segment in rest]
+    for shift in range(0, 10, 3):
+        moved = replace(case, segments=(replace(before, d=1.0 + shift * 1e-3 + 1e-4), *rest))
+        assert as_expected(moved, run_case(moved)) == "", f"begins {shift} ms after a batch"

@@ -10,9 +10,9 @@ import pytest
 pytestmark = pytest.mark.soak
 
 CLEARING_TIME_S = 0.160
-RUNS = 3
-DISCHARGES_AGAIN_S = 90.0
-"""No discharge begins for a minute after the frequency left the alarm window."""
+RUNS = 5
+DISCHARGES_AGAIN_S = 30.0
+"""No discharge begins for ten seconds after the frequency left the alarm window."""
 
 
 def test_a_step_to_62_5_hz_opens_the_breaker_within_160_ms(simulate: Any, figures: Any) -> None:

@@ -15,8 +15,8 @@ class Words:
 
 _BLOCKS = {
     "new_discharge": Words(
-        "the frequency is outside the alarm window, or was within the last minute",
-        "vehicles that discharge go on; a new discharge may begin a minute after the frequency is back",
+        "the frequency is outside the alarm window, or was within the last ten seconds",
+        "vehicles that discharge go on; a new discharge may begin ten seconds after the frequency is back",
     ),
     "relay_setting": Words(
         "the hardware relay is set above 1.10 per unit, or its setting is not stated",

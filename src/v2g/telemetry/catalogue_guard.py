@@ -12,7 +12,7 @@ GUARD: tuple[Entry, ...] = (
     Entry(
         "FREQUENCY_WARNING",
         "The frequency is more than grid.alarm_window_hz (0.5 Hz) away from nominal.",
-        "Warns, and lets no new discharge begin until a minute after the frequency is back; vehicles that exchange "
+        "Warns, and lets no new discharge begin until ten seconds after the frequency is back; vehicles that exchange "
         "power go on. It never trips. The window of 0.5 Hz is for alarm and for entering service. IEEE 1547-2018 has "
         "a DER operate continuously from 58.8 to 61.2 Hz and ride through 57.0 to 61.8 Hz for 299 s: one that trips "
         "at 59.5 Hz breaches it, and takes generation away just when the grid lacks it. Trips are UF1, UF2, OF1, OF2.",
@@ -23,7 +23,7 @@ GUARD: tuple[Entry, ...] = (
     Entry(
         "FREQUENCY_BACK",
         "The frequency is inside the alarm window again.",
-        "Lets discharge begin after a minute more.",
+        "Lets discharge begin after ten seconds more.",
         _NOTHING,
         "IEEE 1547-2018 4.10.2",
     ),

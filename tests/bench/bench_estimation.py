@@ -46,6 +46,10 @@ TVE and FE are against the truth at the report's time tag, the window's centre. 
 the least a rate of change is taken over, against the truth at its middle. "(as read)": the limit as the table was
 found; without it, as amended. Response times without noise, which would begin and end them by chance.
 
+Each row names its estimator. W05 asks of class M, so of metering alone; its TVE is not judged, metering reports no
+phasor. W12's "FE not flagged", 0.4 Hz, is a limit of our own: half of what lies between the continuous range and the
+next fast threshold.
+
 | test | estimator | figure | no noise | 80 dB | 60 dB | limit | | worst at; reason |
 |---|---|---|---:|---:|---:|---:|---|---|
 """

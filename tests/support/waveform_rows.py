@@ -36,7 +36,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("W01", "P RFE (as read)"): _NOISE,
     ("W01", "M RFE (as read)"): _NOISE,
     ("W03", "P RFE (as read)"): _NOISE,
-    ("W08", "M FE (as read)"): "the noise of three cycles at 60 dB; below 0.1 mHz without noise",
     ("W11", "TVE response (as read)"): "set by the three-cycle window, whose rejection of harmonics is worth it",
     ("W11", "RFE response"): "a rate of change is taken over 100 ms, six cycles of 60 Hz, plus the window, and never "
     "faster (no trip on unfiltered ROCOF); while the jump is inside, the detector flags it",

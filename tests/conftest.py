@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,5 +19,6 @@ def shared_data() -> Path:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Fast tests share the cores; soaks, benches and peers need the machine to themselves."""
-    return None if str(config.option.markexpr).startswith("not ") else 0
+    """Fast tests share the cores, one more than there are since some wait; the others need the machine to themselves."""
+    fast = str(config.option.markexpr).startswith("not ")
+    return len(os.sched_getaffinity(0)) + 1 if fast else 0

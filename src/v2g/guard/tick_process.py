@@ -136,6 +136,7 @@ def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
                 late=tick.lateness.late_ticks,
                 p50_ms=round(tick.lateness.percentile_s(50) * 1e3, 3),
                 p99_ms=round(tick.lateness.percentile_s(99) * 1e3, 3),
+                p999_ms=round(tick.lateness.percentile_s(99.9) * 1e3, 3),
                 worst_ms=round(tick.lateness.worst_s * 1e3, 3),
             )
 

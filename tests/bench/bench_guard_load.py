@@ -1,4 +1,4 @@
-"""Trips of the real ``v2g-guard tick`` under load: 32 inverters polled at 10 Hz and 64 vehicles at 4 Hz on the same host.
+"""Trips of the real ``v2g-guard tick`` under load: 32 inverters polled at 10 Hz and 64 vehicles at 4 Hz beside it.
 
     python tests/bench/bench_guard_load.py [--quick]
 
@@ -26,7 +26,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.fleet.run import Run, write_pki
-
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.status_block import StatusReader
 from v2g.guard.tick_commands import send_command
@@ -163,10 +162,10 @@ def main() -> int:
     lines = [
         "# The guard under load: trips and lateness",
         "",
-        f"Host: {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}. Beside the tick run, on "
-        f"the same processors: `v2g-guard wires` polling {INVERTERS} SunSpec inverters at 10 Hz and {INVERTERS} DC outputs of a "
-        f"simulated plant, a station with {VEHICLES} ISO 15118-20 sessions over TLS 1.3 at 4 Hz and their vehicles. The breaker "
-        "takes 50 ms. Times count from the first sample that differs.",
+        f"Host: {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}. Beside the tick,",
+        f"on the same processors: `v2g-guard wires` polling {INVERTERS} SunSpec inverters at 10 Hz and {INVERTERS} DC",
+        f"outputs of a simulated plant, a station with {VEHICLES} ISO 15118-20 sessions over TLS 1.3 at 4 Hz, and their",
+        "vehicles. The breaker takes 50 ms. Times count from the first sample that differs.",
         "",
     ]
     with tempfile.TemporaryDirectory(prefix="v2g-load-") as name, ExitStack() as stack:
@@ -207,8 +206,8 @@ def main() -> int:
                     after = guard.status()
                     lines += [
                         f"Real-time scheduling and locked memory granted: {'yes' if realtime else 'no'}. Vehicles: "
-                        f"{figures.get('turns', figures.get('count', '?'))} turns in {minutes:g} min, station "
-                        f"{figures['cpu_share'] * 100:.0f} % of a core; lost {len(fleet.vehicles.ask(do='state')['reasons'])}.",
+                        f"{figures['turns']} turns in {minutes:g} min, station {figures['cpu_share'] * 100:.0f} % of a "
+                        f"core; lost {len(fleet.vehicles.ask(do='state')['reasons'])}.",
                         "",
                         f"Load without trips, {minutes:g} min: {after.ticks - before.ticks} ticks, "
                         f"{after.late_ticks - before.late_ticks} late by more than 5 ms.",
@@ -222,9 +221,9 @@ def main() -> int:
             tick_log = (guard.folder / "log" / "daemon.log").read_text()
             found = lateness(guard, tick_log)
             lines += [
-                f"Tick of category {category}, whole run: {found['ticks']:.0f} ticks, {found['late']:.0f} late by more than 5 ms; "
-                f"lateness p50 {found['p50_ms']:g} ms, p99 {found['p99_ms']:g} ms, p99.9 {found['p999_ms']:g} ms, "
-                f"maximum {found['worst_ms']:g} ms.",
+                f"Tick of category {category}, whole run: {found['ticks']:.0f} ticks, {found['late']:.0f} late by more "
+                f"than 5 ms; lateness p50 {found['p50_ms']:g} ms, p99 {found['p99_ms']:g} ms, "
+                f"p99.9 {found['p999_ms']:g} ms, maximum {found['worst_ms']:g} ms.",
                 "",
             ]
     head = ["| what | trips | min ms | median ms | max ms |", "|---|---:|---:|---:|---:|"]

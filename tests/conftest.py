@@ -19,6 +19,6 @@ def shared_data() -> Path:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Fast tests share the cores, one more than there are since some wait; the others need the machine to themselves."""
+    """Fast tests share the cores, and one worker more since some wait; the others need the machine to themselves."""
     fast = str(config.option.markexpr).startswith("not ")
     return len(os.sched_getaffinity(0)) + 1 if fast else 0

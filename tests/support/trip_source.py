@@ -3,8 +3,9 @@
     python -m support.trip_source DIRECTORY
 
 Samples at 3840 Hz in batches of 5 ms into ``DIRECTORY/waveform``, a breaker of 50 ms at ``DIRECTORY/breaker``. Asked
-``{"f": 62.5, "phase": 3}`` or ``{"v": 0.4}`` it steps at once, waits for the contact and goes back to nominal; it answers
-with the seconds from the first sample that differs to the withdrawn command (right to 1 ms) and to the parted contact.
+``{"f": 62.5, "phase": 3}`` or ``{"v": 0.4}`` it steps at once, waits for the contact and goes back to nominal; it
+answers with the seconds from the first sample that differs to the withdrawn command (right to 1 ms) and to the parted
+contact.
 ``phase``, ms: where batches lie from now on, so that steps meet the guard's tick everywhere.
 """
 

@@ -27,8 +27,9 @@ The record has two slots that are written in turn, with a check word: :mod:`v2g.
 
 *Channels.* The twelve of :data:`CHANNELS` must be there, in any order; further ones may follow, such as an inverter's
 own terminal voltages. Volts are line to neutral; currents are positive downstream: ``i_tr`` into the low-voltage bus,
-``i_v2g`` towards the vehicles. -2147483648 is a sample that could not be taken, and so is every frame that was lost: a
-writer fills it in, for the sequence has to advance with the time.
+``i_v2g`` towards the vehicles. Samples are filtered against aliasing before they are taken. -2147483648 is a sample
+that could not be taken, and so is every frame that was lost: a writer fills it in, for the sequence has to advance with
+the time.
 
 *Making the file.* Under another name, whole, with its lock taken; then renamed into place. Readers notice a new file.
 

@@ -163,7 +163,7 @@ def main() -> int:
         "# The guard under load: trips and lateness",
         "",
         f"Host: {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}. Beside the",
-        f"tick, on the same processors: `v2g-guard wires` polling {INVERTERS} SunSpec inverters at 10 Hz and {INVERTERS}",
+        f"tick, on the same processors: `v2g-guard wires` polling {INVERTERS} SunSpec inverters at 10 Hz and as many",
         f"DC outputs of a simulated plant, a station with {VEHICLES} ISO 15118-20 sessions over TLS 1.3 at 4 Hz, and",
         "their vehicles. The breaker takes 50 ms. Times count from the first sample that differs.",
         "",

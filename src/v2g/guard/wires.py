@@ -89,7 +89,10 @@ class Wires:
         self._permits = permits
         self._jitter = jitter
         self._core = WiresCore(
-            map(_limits, config.evses), clock.monotonic_s(), mains_input=bool(config.protection.mains_input_path)
+            map(_limits, config.evses),
+            clock.monotonic_s(),
+            mains_input=bool(config.protection.mains_input_path),
+            enter_service_delay_s=_enter_service_delay_s(grid),
         )
         self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
@@ -339,6 +342,10 @@ def _limits(evse: Evse) -> EvseLimits:
         max_voltage_v=evse.max_voltage_v,
         max_current_a=evse.max_current_a,
     )
+
+
+def _enter_service_delay_s(grid: GridSettings | None) -> float:
+    return grid.enter_service.delay_s if grid is not None else 0.0
 
 
 def _endpoint(address: ModbusAddress) -> ModbusEndpoint:

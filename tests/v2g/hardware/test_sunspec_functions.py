@@ -120,7 +120,18 @@ async def test_everything_is_in_force_afterwards(make_bench: MakeBench) -> None:
     inverter = bench.wired.inverter
     assert (inverter.enter_service_low_pu, inverter.enter_service_high_pu) == (pytest.approx(0.917), 1.05)
     assert (inverter.enter_service_low_hz, inverter.enter_service_high_hz) == (59.5, 60.1)
-    assert (inverter.enter_service_delay_s, inverter.enter_service_ramp_s) == (2, 4), "whole seconds, never shorter"
+    assert (inverter.enter_service_delay_s, inverter.enter_service_ramp_s) == (0, 1), "the breaker does it for the site"
+
+
+async def test_a_device_of_old_settings_does_not_wait_a_second_time_behind_the_breaker(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    inverter = bench.wired.inverter
+    inverter.permit_service = False
+    inverter.enter_service_delay_s = inverter.enter_service_ramp_s = inverter.enter_service_random_s = 300.0
+    await bench.connect()
+    assert await bench.run() == {}
+    assert inverter.permit_service
+    assert (inverter.enter_service_delay_s, inverter.enter_service_random_s, inverter.enter_service_ramp_s) == (0, 0, 1)
 
 
 async def test_the_devices_trips_equal_the_sites_in_the_profiles_five_points(make_bench: MakeBench) -> None:

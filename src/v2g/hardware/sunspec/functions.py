@@ -17,7 +17,14 @@ from v2g.hardware.sunspec.codec import ModelImage, SunSpecError
 from v2g.hardware.sunspec.discovery import ModelLocation
 from v2g.hardware.sunspec.groups import read_model, runs, writable_points, write_points, write_run
 from v2g.hardware.sunspec.status import var_max_per_va
-from v2g.hardware.sunspec.wanted import DeviceSettings, StoredSet, enter_service, in_var_max, stored_sets
+from v2g.hardware.sunspec.wanted import (
+    ENTER_SERVICE_OPTIONAL,
+    DeviceSettings,
+    StoredSet,
+    enter_service,
+    in_var_max,
+    stored_sets,
+)
 
 LOOK_AGAIN_S = 60.0
 ADOPT_WITHIN_S = 5.0
@@ -119,8 +126,7 @@ class FunctionsWriter:
         wanted = enter_service(grid)
         missing = [name for name in wanted if image.raw(name) is None]
         await self._settle(image, {name: value for name, value in wanted.items() if name not in missing})
-        # A ramp or a random delay that is not used need not be there.
-        missing = [name for name in missing if wanted[name]]
+        missing = [name for name in missing if name not in ENTER_SERVICE_OPTIONAL]
         if missing:
             raise _LackingError(f"its SunSpec model 703 does not implement {', '.join(missing)}")
 

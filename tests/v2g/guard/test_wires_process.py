@@ -16,13 +16,16 @@ from v2g.clock import SystemClock
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
 from v2g.grid.settings import Operation
+from v2g.grid.support import SupportSettings
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.wires import Wires
+from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.ports import DcEvseCommand, Quantity
 from v2g.hardware.registers import Table
 from v2g.hardware.sensor_map import parse_sensor_map
+from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 
 pytestmark = pytest.mark.soak
@@ -66,6 +69,7 @@ class Site:
             f"[top_oil_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=0\nscale=0.1\nmin=-40\nmax=150\n"
             f"[ambient_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=1\nscale=0.1\nmin=-40\nmax=60\n"
         )
+        settings = WiresSettings(device=DeviceSettings(support=SupportSettings()))
         self.wires = Wires(
             config,
             paths,
@@ -75,6 +79,8 @@ class Site:
             clock=SystemClock(),
             notifier=Notifier({}),
             jitter=lambda: 0.5,
+            settings=settings,
+            load_settings=lambda: settings,
         )
         self.client = WiresClient(paths.wires_sock)
 

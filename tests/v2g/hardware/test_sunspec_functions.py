@@ -294,6 +294,27 @@ async def test_without_settings_of_the_site_trips_and_enter_service_stay_as_they
     assert bench.wired.inverter.enter_service_delay_s == 1.0
 
 
+async def test_other_settings_are_written_from_the_start_even_while_the_ones_before_are(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    await bench.connect()
+    await bench.writer.advance()
+    assert bench.writer.lacks is None, "on the way"
+    grid = resolve(nominal_frequency_hz=60.0, category="III", trips={"OV1": {"time_s": 5.0}})
+    support = SupportSettings(frequency_droop=None, volt_watt=VoltWatt())
+    bench.writer.configure(DeviceSettings(support=support, grid=grid))
+    assert await bench.run() == {}
+    assert bench.functions.trips[708].points == ((130, 0.16), (120, 0.16), (120, 5), (110, 5), (110, 6))
+    assert not bench.functions.droop.enabled
+    assert not bench.functions.volt_var.enabled
+    bench.writer.configure(ALL)
+    await bench.writer.advance()
+    for _ in range(50):
+        bench.clock.advance(0.2)
+        await bench.writer.advance()
+    assert bench.functions.droop.enabled
+    assert bench.functions.trips[708].points[2:] == ((120, 13), (110, 13), (110, 14))
+
+
 async def test_a_device_that_is_lost_on_the_way_is_an_error_and_is_gone_through_again(make_bench: MakeBench) -> None:
     bench = make_bench()
     await bench.connect()

@@ -59,6 +59,7 @@ class FunctionsWriter:
         self._locations: Mapping[int, ModelLocation] = {}
         self._work: AsyncIterator[bool] | None = None
         self._again_at_s = 0.0
+        self._start_over = False
         self._reasons: dict[str, str] = {}
 
     def connected(self, locations: Mapping[int, ModelLocation]) -> None:
@@ -67,9 +68,16 @@ class FunctionsWriter:
         self._work = None
         self._again_at_s = 0.0
 
+    def configure(self, settings: DeviceSettings) -> None:
+        """Other settings: the device is gone through anew, from the start. At any time, :meth:`advance` may run."""
+        self._settings = settings
+        self._start_over = True
+
     async def advance(self) -> None:
         """Do a little of what is due. Raises :class:`DeviceError` when the device is lost on the way."""
         started_s = self._clock.monotonic_s()
+        if self._start_over:
+            self._start_over, self._work, self._again_at_s = False, None, 0.0
         if self._work is None:
             if started_s < self._again_at_s:
                 return

@@ -45,7 +45,7 @@ STOP_WITHIN_S = 1.8
 # W and var alike.
 _DEAD_BAND_W = 10.0
 _DEAD_BAND = 0.002
-_INVERTER_PACE = Pace(busy_s=0.2, idle_s=0.4)
+_INVERTER_IDLE_S = 0.4
 _OUTPUT_PACE = Pace(busy_s=0.15, idle_s=0.25)
 _STATUS_PERIOD_S = 1.0
 
@@ -317,7 +317,8 @@ class Wires:
         settings = self._settings.device if evse.inverter.configure_functions else None
         inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
         # A third of the reversion time: one lost refresh must not let the inverter revert.
-        pace = Pace(_INVERTER_PACE.busy_s, _INVERTER_PACE.idle_s, min(0.8, evse.inverter.reversion_s / 3))
+        poll_s = evse.inverter.poll_s
+        pace = Pace(poll_s, max(poll_s, _INVERTER_IDLE_S), min(0.8, evse.inverter.reversion_s / 3))
         self._drivers[evse.id] = inverter
         self._inverters[evse.id] = Actuator(
             link, self._clock, inverter.apply, inverter.read, self._on_inverter, pace, _nearly_the_same

@@ -193,6 +193,8 @@ class PowerQuality(_Section, frozen=True, kw_only=True):
 
 class Breaker(_Section, frozen=True, kw_only=True):
     opening_time_s: Positive = 0.05
+    closing_time_s: Annotated[float, Meta(gt=0, le=1)] = 0.06
+    """From the command to the touching contacts: the angle of a live inverter side is judged for that moment."""
     output_path: str = ""
     """Memory-mapped output and feedback of the breaker driver; empty: ``<run_dir>/breaker``."""
 

@@ -162,6 +162,7 @@ SINGLE = [
     (E2 + "inverter: {modbus: {port: 5.5}}}]", "evses[1].inverter.modbus.port", "5.5", "whole number", "whole number"),
     (E1 + "inverter: {modbus: {port: 0502}}}]", "evses[0].inverter.modbus.port", "0502", "number 322", "leading zero"),
     (E2 + "inverter: {modbus: {host: 5}}}]", "evses[1].inverter.modbus.host", "5", "text is expected", "in quotes"),
+    ("breaker: {closing_time_s: 60}", "breaker.closing_time_s", "60", "at most 1 s", "to 1"),
     (E2 + "inverter: {poll_s: 1}}]", "evses[1].inverter.poll_s", "1", "at most 0.5 s", "from 0.05 to 0.5"),
     (E2 + "inverter: {reversion_s: 0}}]", "evses[1].inverter.reversion_s", "0", "at least 1 s", "from 1 to 60"),
     (E2 + "tls: strct}]", "evses[1].tls", "'strct'", "is not supported", "did you mean strict?"),

@@ -51,8 +51,8 @@ def setpoints(
     return Setpoints(sequence=sequence, sent_at_s=now_s, inverters=(power,), evses=evses)
 
 
-def core_with(power_w: float = -10_000, command: DcEvseCommand = LOADED) -> WiresCore:
-    core = WiresCore([LIMITS], T0 - 100)
+def core_with(power_w: float = -10_000, command: DcEvseCommand = LOADED, **changes: Any) -> WiresCore:
+    core = WiresCore([LIMITS], T0 - 100, **changes)
     core.observe_inverter(inverter())
     core.observe_output(output())
     core.accept(setpoints(power_w, command), T0)

@@ -201,7 +201,8 @@ def tool_status_text(status: StatusResult) -> str:
 def guard_sentence(guard: GuardLine) -> str:
     text = _PERMITS.get(guard.permit, f"no energy: {guard.permit}")
     if guard.permit == "tripped":
-        text += f" by {trip_words(guard.trip, guard.trip_value)}; {trip_remedy(guard.trip)}: v2g-control trip reset"
+        tripped = trip_words(guard.trip, guard.trip_value, guard.trip_unit, guard.trip_phase)
+        text += f" by {tripped}; {trip_remedy(guard.trip)}: v2g-control trip reset"
     elif guard.permit == "enter_service_delay":
         text += f", {span(guard.enter_service_remaining_s)} left"
     elif guard.permit == "granted" and (doing := operation_words(guard.operation)):

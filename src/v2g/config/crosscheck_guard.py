@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from v2g.config.functions import support_settings
 from v2g.config.problems import Report
 from v2g.config.protection import (
     FEEDER_PICKUP_PU,
@@ -17,6 +19,7 @@ from v2g.config.protection import (
 from v2g.config.schema import Config, Curve, Overcurrent
 from v2g.grid.ride_through import conflict
 from v2g.grid.settings import GridSettings, Measured, SettingsError, SettingsUnset, Side, Timing, TripSetting
+from v2g.grid.support import SupportSettings, check, enabled
 from v2g.grid.trip import require_young_samples, tick_timing
 
 RELAY_LIMIT_PU = 1.10
@@ -24,6 +27,7 @@ _DOES_NOT_START = "the guard does not start with this, and without it no power i
 _OUTPUT_HELD_S = 0.5
 """The breaker's output opens by itself so long after the last refresh."""
 _Q_FUNCTIONS = ("volt_var", "watt_var", "constant_pf")
+_ALL_OFF = SupportSettings(frequency_droop=None)
 
 
 def check_guard(config: Config, report: Report) -> None:
@@ -126,21 +130,33 @@ def _inputs(config: Config, report: Report) -> None:
 
 def _functions(config: Config, report: Report) -> None:
     functions = config.functions
-    enabled = [name for name in _Q_FUNCTIONS if getattr(functions, name).enabled]
-    for name in enabled[1:]:
+    reactive = [name for name in _Q_FUNCTIONS if getattr(functions, name).enabled]
+    for name in reactive[1:]:
         report.add(
             f"functions.{name}.enabled",
             "true",
-            f"is enabled beside {enabled[0]}: each of them alone says how much reactive power flows",
+            f"is enabled beside {reactive[0]}: each of them alone says how much reactive power flows",
             f"enable at most one of {', '.join(_Q_FUNCTIONS)}",
         )
-    for name in ("volt_var", "volt_watt", "watt_var"):
-        _curve(f"functions.{name}.points", getattr(functions, name), report)
+    misshapen = {
+        name
+        for name in ("volt_var", "volt_watt", "watt_var")
+        if not _curve(f"functions.{name}.points", getattr(functions, name), report)
+    }
+    settings = support_settings(functions)
+    category = config.grid.profile.removeprefix("ieee1547-") or config.grid.category
+    for name in sorted(enabled(settings) - misshapen):
+        try:
+            check(replace(_ALL_OFF, **{name: getattr(settings, name)}), category)
+        except SettingsError as error:
+            report.add(error.path, error.value, error.reason, error.remedy)
 
 
-def _curve(path: str, curve: Curve, report: Report) -> None:
+def _curve(path: str, curve: Curve, report: Report) -> bool:
+    """Whether it is a curve at all."""
     if curve.points is None:
-        return
+        return True
+    found = len(report.problems)
     if len(curve.points) < 2:
         report.add(path, "", "is no curve", "write at least two pairs, as [[0.92, 0.44], [0.98, 0]]")
     for position, ((before, _), (x, _)) in enumerate(zip(curve.points, curve.points[1:], strict=False), start=1):
@@ -159,6 +175,7 @@ def _curve(path: str, curve: Curve, report: Report) -> None:
                 "is more than the rating: the second value is per unit",
                 f"write {y / 100:g} if {y:g} % is meant" if abs(y) <= 100 else "write a value from -1 to 1",
             )
+    return len(report.problems) == found
 
 
 def _channels(config: Config, report: Report) -> None:

@@ -50,6 +50,7 @@ def protection_settings(config: Config) -> ProtectionSettings:
     return ProtectionSettings(
         grid=grid_settings(config),
         opening_time_s=config.breaker.opening_time_s,
+        closing_time_s=config.breaker.closing_time_s,
         feeder=_overcurrent("feeder", protection.feeder, feeder_rated_a(config), FEEDER_PICKUP_PU),
         transformer=_overcurrent(
             "transformer", protection.transformer, transformer_rated_a(config), TRANSFORMER_PICKUP_PU

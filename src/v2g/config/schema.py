@@ -193,6 +193,8 @@ class PowerQuality(_Section, frozen=True, kw_only=True):
 
 class Breaker(_Section, frozen=True, kw_only=True):
     opening_time_s: Positive = 0.05
+    closing_time_s: Annotated[float, Meta(gt=0, le=1)] = 0.06
+    """From the command to the touching contacts: the angle of a live inverter side is judged for that moment."""
     output_path: str = ""
     """Memory-mapped output and feedback of the breaker driver; empty: ``<run_dir>/breaker``."""
 
@@ -235,6 +237,9 @@ class Inverter(_Section, frozen=True, kw_only=True):
     """Calibrated offset of ``voltage_channels``."""
     configure_functions: bool = True
     """Write enter service, trip curves and grid-support functions into the device where it has the models."""
+    poll_s: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.2
+    """How often it is read while a vehicle is plugged in. A reading older than 1 s is none and stops the power, so the
+    longest leaves room for one that is late by as much again."""
     reversion_s: Annotated[int, Meta(ge=1, le=60)] = 3
     """The inverter's own reversion to zero (SunSpec 704 WSetRvrtTms)."""
 

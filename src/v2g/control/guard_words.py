@@ -61,19 +61,26 @@ def operation_words(name: str) -> str:
     return "" if name == "continuous" else _OPERATIONS.get(name, name.replace("_", " "))
 
 
-def trip_words(element: str, value: float) -> str:
-    """``OF2 at 62.500 Hz``; without a value for what has none (loss of mains, a latch file that cannot be read)."""
-    if element.startswith(("50", "51")):
-        return f"{element} at {value:.0f} A"
-    if element == PHASE_MISMATCH:
-        return f"{element} at {value:+.1f} degrees"
-    if element[:1] == "f" or element[1:2] == "F":
-        return f"{element} at {value:.3f} Hz"
-    if element[:1] == "U" or element[1:2] == "V":
-        return f"{element} at {value:.3f} per unit"
-    return element
+def trip_words(element: str, value: float, unit: str, phase: str) -> str:
+    """``OV2 on phase b at 1.213 per unit``; without a value for what has none (loss of mains, a latch file that cannot
+    be read), without a phase for what is of all of them. ``unit`` and ``phase`` as the guard's status has them."""
+    where = f" on phase {phase}" if phase else ""
+    return f"{element}{where} at {_value(value, unit)}" if unit else f"{element}{where}"
 
 
 def trip_remedy(element: str) -> str:
     """What to do before ``v2g-control trip reset``."""
     return _TRIP_REMEDIES.get(element[:2]) or _TRIP_REMEDIES.get(element) or "once the grid is back"
+
+
+def _value(value: float, unit: str) -> str:
+    match unit:
+        case "pu":
+            return f"{value:.3f} per unit"
+        case "Hz":
+            return f"{value:.3f} Hz"
+        case "A":
+            return f"{value:.0f} A"
+        case "deg":
+            return f"{value:+.1f} degrees"
+    return f"{value:.2f} {unit}"

@@ -236,6 +236,10 @@ class GuardLine(msgspec.Struct, frozen=True, kw_only=True):
     trip_value: float
     enter_service_remaining_s: float
     realtime: bool
+    trip_unit: str = ""
+    """Of ``trip_value``: ``pu``, ``Hz``, ``Hz/s``, ``A`` or ``deg``; empty where the trip has no value."""
+    trip_phase: str = ""
+    """``a``, ``b`` or ``c``; empty where it is of all phases."""
     profile: str = ""
     operation: str = "continuous"
     blocks: tuple[str, ...] = ()

@@ -32,16 +32,13 @@ def refuse_discharge(reason: str, expires_at_s: float) -> Bound:
 
 
 def share_bounds(
-    charge: float, discharge: float, rated_charge_w: float, rated_discharge_w: float, reason: str, expires_at_s: float
+    share: float, rated_charge_w: float, rated_discharge_w: float, reason: str, expires_at_s: float
 ) -> tuple[Bound, ...]:
-    """The guard leaves 0..1 of the rated power (magnitudes in W) in each direction; no bound where it leaves all."""
-    if charge >= 1.0 and discharge >= 1.0:
+    """The guard leaves 0..1 of the rated power (magnitudes in W) in both directions; no bound where it leaves all.
+
+    A share that is no number leaves nothing.
+    """
+    if isfinite(share) and share >= 1.0:
         return ()
-    lo_w, hi_w = -_part(discharge, rated_discharge_w), _part(charge, rated_charge_w)
-    return (Bound(lo_w, hi_w, f"{GUARD}: {reason}", expires_at_s),)
-
-
-def _part(share: float, rated_w: float) -> float:
-    if not isfinite(share):
-        return 0.0
-    return inf if share >= 1.0 else max(0.0, share) * rated_w
+    part = max(0.0, share) if isfinite(share) else 0.0
+    return (Bound(0.0 - part * rated_discharge_w, part * rated_charge_w, f"{GUARD}: {reason}", expires_at_s),)

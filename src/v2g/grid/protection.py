@@ -317,7 +317,7 @@ class _Timed:
         self.ride_through = RideThrough(grid.ride_through) if grid.ride_through is not None else None
         self.feeder = Overcurrent(settings.feeder)
         self.transformer = Overcurrent(settings.transformer)
-        self.sync = Synchronisation(grid.sync)
+        self.sync = Synchronisation(grid.sync, settings.closing_time_s)
         limit_deg = grid.sync.dtheta_deg if settings.phase_limit_deg is None else settings.phase_limit_deg
         self.phases = PhaseWatch(limit_deg, settings.phase_cycles, grid.nominal_frequency_hz, settings.phase_offset_deg)
 

@@ -94,7 +94,9 @@ def check(settings: SupportSettings, category: str, performance: str = "B") -> N
         _check_droop(settings.frequency_droop, category)
     reactive = sorted(enabled(settings) & REACTIVE)
     if len(reactive) > 1:
-        raise SettingsError(f"{' and '.join(reactive)} exclude each other (IEEE 1547-2018 5.3.1): enable one of them")
+        raise SettingsError(
+            f"{' and '.join(reactive)} exclude each other (IEEE 1547-2018 5.3.1)", remedy="enable one of them"
+        )
     if settings.volt_var is not None:
         _check_volt_var(settings.volt_var, performance)
     if settings.volt_watt is not None:
@@ -102,7 +104,7 @@ def check(settings: SupportSettings, category: str, performance: str = "B") -> N
     if settings.watt_var is not None:
         _check_watt_var(settings.watt_var)
     if settings.constant_pf is not None:
-        _within("constant_pf power_factor", settings.constant_pf.power_factor, 0.0, 1.0, "5.3.2")
+        _within("constant_pf.power_factor", "", settings.constant_pf.power_factor, 0.0, 1.0, "5.3.2")
 
 
 def interpolate(points: Points, x: float) -> float:
@@ -234,11 +236,15 @@ def _is_measured(value: float | None) -> bool:
     return value is not None and math.isfinite(value) and value > 0
 
 
-def _within(what: str, value: float, low: float, high: float, clause: str) -> None:
+def _within(path: str, what: str, value: float, low: float, high: float, clause: str) -> None:
+    """``path`` within the section ``functions``; ``what`` names a part of it, empty where it is the whole."""
     # Sums of decimal figures miss the end of a range by a rounding error.
     if not low - 1e-9 <= value <= high + 1e-9:
         raise SettingsError(
-            f"{what} = {value:g} is outside {low:g} .. {high:g} (IEEE 1547-2018 {clause}): set it inside"
+            f"{f'{what} = {value:g} ' if what else ''}is outside {low:g} .. {high:g} (IEEE 1547-2018 {clause})",
+            path=f"functions.{path}",
+            value="" if what else f"{value:g}",
+            remedy="set it inside",
         )
 
 
@@ -246,60 +252,68 @@ def _check_droop(droop: FrequencyDroop, category: str) -> None:
     weak = category in ("I", "II")
     clause = f"6.5.2.7.2, category {category if weak else 'III'}"
     for name in ("db_of_hz", "db_uf_hz"):
-        _within(f"frequency_droop {name}", getattr(droop, name), 0.017, 1.0, clause)
+        _within(f"frequency_droop.{name}", "", getattr(droop, name), 0.017, 1.0, clause)
     for name in ("k_of", "k_uf"):
-        _within(f"frequency_droop {name}", getattr(droop, name), 0.03 if weak else 0.02, 0.05, clause)
-    _within("frequency_droop response_s", droop.response_s, 1.0 if weak else 0.2, 10.0, clause)
+        _within(f"frequency_droop.{name}", "", getattr(droop, name), 0.03 if weak else 0.02, 0.05, clause)
+    _within("frequency_droop.response_s", "", droop.response_s, 1.0 if weak else 0.2, 10.0, clause)
 
 
 def _check_volt_var(volt_var: VoltVar, performance: str) -> None:
-    (v1, q1), (v2, q2), (v3, q3), (v4, q4) = _shaped("volt_var", volt_var.points, 4, "5.3.3")
+    path, clause = "volt_var.points", "5.3.3"
+    (v1, q1), (v2, q2), (v3, q3), (v4, q4) = _shaped(path, volt_var.points, 4, clause)
     # Category A has no dead band.
     band = 0.0 if performance == "A" else 0.03
-    _within("volt_var V2", v2, 1.0 - band, 1.0, "5.3.3")
-    _within("volt_var V3", v3, 1.0, 1.0 + band, "5.3.3")
-    _within("volt_var V1", v1, 0.82, v2 - 0.02, "5.3.3")
-    _within("volt_var V4", v4, v3 + 0.02, 1.18, "5.3.3")
-    _within("volt_var Q1", q1, 0.0, 1.0, "5.3.3")
-    _within("volt_var Q4", q4, -1.0, 0.0, "5.3.3")
+    _within(path, "V2", v2, 1.0 - band, 1.0, clause)
+    _within(path, "V3", v3, 1.0, 1.0 + band, clause)
+    _within(path, "V1", v1, 0.82, v2 - 0.02, clause)
+    _within(path, "V4", v4, v3 + 0.02, 1.18, clause)
+    _within(path, "Q1", q1, 0.0, 1.0, clause)
+    _within(path, "Q4", q4, -1.0, 0.0, clause)
     for name, q in (("Q2", q2), ("Q3", q3)):
-        _within(f"volt_var {name}", q, q4, q1, "5.3.3")
-    _within("volt_var response_s", volt_var.response_s, 1.0, 90.0, "5.3.3")
+        _within(path, name, q, q4, q1, clause)
+    _within("volt_var.response_s", "", volt_var.response_s, 1.0, 90.0, clause)
 
 
 def _check_volt_watt(volt_watt: VoltWatt) -> None:
-    (v1, p1), (v2, p2) = _shaped("volt_watt", volt_watt.points, 2, "5.4.2")
-    _within("volt_watt V1", v1, 1.05, 1.09, "5.4.2")
-    _within("volt_watt V2", v2, v1 + 0.01, 1.10, "5.4.2")
-    _within("volt_watt P1", p1, max(p2, 0.0), 1.0, "5.4.2")
-    _within("volt_watt P2", p2, -1.0, p1, "5.4.2")
-    _within("volt_watt response_s", volt_watt.response_s, 0.5, 60.0, "5.4.2")
+    path, clause = "volt_watt.points", "5.4.2"
+    (v1, p1), (v2, p2) = _shaped(path, volt_watt.points, 2, clause)
+    _within(path, "V1", v1, 1.05, 1.09, clause)
+    _within(path, "V2", v2, v1 + 0.01, 1.10, clause)
+    _within(path, "P1", p1, max(p2, 0.0), 1.0, clause)
+    _within(path, "P2", p2, -1.0, p1, clause)
+    _within("volt_watt.response_s", "", volt_watt.response_s, 0.5, 60.0, clause)
 
 
 def _check_watt_var(watt_var: WattVar) -> None:
-    clause = "5.3.4"
+    path, clause = "watt_var.points", "5.3.4"
     points = watt_var.points
     if len(points) == 6:
-        absorbed = tuple((-p, q) for p, q in reversed(_shaped("watt_var", points, 6, clause)[:3]))
-        _check_watt_var_half("watt_var P'", absorbed, clause)
+        absorbed = tuple((-p, q) for p, q in reversed(_shaped(path, points, 6, clause)[:3]))
+        _check_watt_var_half("P'", absorbed)
         points = points[3:]
-    _check_watt_var_half("watt_var P", _shaped("watt_var", points, 3, clause), clause)
+    _check_watt_var_half("P", _shaped(path, points, 3, clause))
 
 
-def _check_watt_var_half(name: str, points: Points, clause: str) -> None:
+def _check_watt_var_half(name: str, points: Points) -> None:
+    path, clause = "watt_var.points", "5.3.4"
     (p1, q1), (p2, q2), (p3, q3) = points
-    _within(f"{name}2", p2, 0.4, 0.8, clause)
-    _within(f"{name}1", p1, 0.0, p2 - 0.1, clause)
-    _within(f"{name}3", p3, p2 + 0.1, 1.0, clause)
+    _within(path, f"{name}2", p2, 0.4, 0.8, clause)
+    _within(path, f"{name}1", p1, 0.0, p2 - 0.1, clause)
+    _within(path, f"{name}3", p3, p2 + 0.1, 1.0, clause)
     for number, q in enumerate((q1, q2, q3), 1):
-        _within(f"{name}{number}'s Q", q, -1.0, 1.0, clause)
+        _within(path, f"{name}{number}'s Q", q, -1.0, 1.0, clause)
 
 
-def _shaped(name: str, points: Points, count: int, clause: str) -> Points:
+def _shaped(path: str, points: Points, count: int, clause: str) -> Points:
+    def refused(reason: str, remedy: str) -> SettingsError:
+        return SettingsError(reason, path=f"functions.{path}", remedy=remedy)
+
     if len(points) != count:
-        raise SettingsError(f"{name} has {len(points)} points; IEEE 1547-2018 {clause} asks for {count}")
+        raise refused(f"has {len(points)} points; IEEE 1547-2018 {clause} asks for {count}", "write so many pairs")
     if not all(math.isfinite(value) for point in points for value in point):
-        raise SettingsError(f"{name}: a point is not a finite number")
+        raise refused("a point is not a finite number", "write numbers")
     if any(a[0] > b[0] for a, b in itertools.pairwise(points)):
-        raise SettingsError(f"{name}: the points do not ascend; IEEE 1547-2018 {clause} counts them from the lowest")
+        raise refused(
+            f"the points do not ascend; IEEE 1547-2018 {clause} counts them from the lowest", "write the lowest first"
+        )
     return points

@@ -37,10 +37,15 @@ _READY = SyncState(live=True, ready=True, reason="")
 
 class Synchronisation:
     """Judges the closing of the breaker. A dead inverter side may always be closed on; a live one only while frequency,
-    voltage and angle differences are inside their limits for :data:`HOLD_S` without a break."""
+    voltage and angle differences are inside their limits for :data:`HOLD_S` without a break.
 
-    def __init__(self, limits: SyncLimits) -> None:
+    The angle is judged as it will be when the contacts touch, ``closing_time_s`` after the command: until then it moves
+    by 360 degrees times the frequency difference times that time.
+    """
+
+    def __init__(self, limits: SyncLimits, closing_time_s: float) -> None:
         self._limits = limits
+        self._closing_time_s = closing_time_s
         self._since_s: float | None = None
 
     def step(
@@ -83,6 +88,7 @@ class Synchronisation:
             return f"the frequency of the live {'inverter side' if bus_hz is not None else 'grid'} is unknown"
         if not abs(inverter_hz - bus_hz) <= limits.df_hz:
             return f"frequency differs by {inverter_hz - bus_hz:+.3f} Hz, limit {limits.df_hz:g} Hz ({limits.clause})"
+        lead_deg = 360.0 * (inverter_hz - bus_hz) * self._closing_time_s
         for phase, inverter, bus, angle in zip(PHASES, inverter_v_pu, bus_v_pu, angle_deg, strict=True):
             if not abs(inverter - bus) <= limits.dv_pu:
                 return (
@@ -91,10 +97,11 @@ class Synchronisation:
                 )
             if angle is None:
                 return f"the angle of phase {phase} is unknown: one side of the breaker is dead"
-            if not abs(angle) <= limits.dtheta_deg:
+            met_deg = wrapped_deg(angle + lead_deg)
+            if not abs(met_deg) <= limits.dtheta_deg:
                 return (
-                    f"angle of phase {phase} is {angle:+.1f} degrees, limit {limits.dtheta_deg:g} degrees "
-                    f"({limits.clause})"
+                    f"angle of phase {phase} at the closing is {met_deg:+.1f} degrees, limit {limits.dtheta_deg:g} "
+                    f"degrees ({limits.clause})"
                 )
         return ""
 

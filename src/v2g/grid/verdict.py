@@ -10,6 +10,9 @@ from v2g.grid.overcurrent import OvercurrentSettings
 from v2g.grid.settings import GridSettings, Operation
 from v2g.grid.trip import Trip
 
+CLOSING_TIME_S = 0.06
+"""Of a breaker that states none."""
+
 
 class Block(enum.IntFlag):
     """Why discharge is refused although the breaker may be closed. ``NEW_DISCHARGE`` refuses only a start."""
@@ -42,6 +45,8 @@ class ProtectionSettings:
     feeder: OvercurrentSettings
     transformer: OvercurrentSettings
     relay: RelaySettings = RelaySettings()
+    closing_time_s: float = CLOSING_TIME_S
+    """From the command to the touching contacts of the breaker: synchronisation leads by it."""
     phase_limit_deg: float | None = None
     """None: the synchronisation limit."""
     phase_cycles: int = 6

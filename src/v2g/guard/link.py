@@ -65,6 +65,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     - ``lease_expired``; ``no_permit``;
     - ``momentary_cessation``, ``cease``: ride-through (IEEE 1547-2018 6.4.2); the permit stands;
     - ``stale_measurement``, ``device_fault``, ``insulation`` (not proved valid), ``contactors_open``;
+    - ``enter_service``: the inverter left service by itself and is back; it waits the site's enter-service delay;
     - discharge only: ``relay`` (the hardware relay's setting, feedback or failure), ``no_reversion``,
       ``no_anti_islanding`` (neither the inverter's own detection nor a mains input).
 

@@ -69,6 +69,10 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     trip_element: str = ""
     """Latched trip: ``OV2``, ``UF1`` ...; empty when not tripped."""
     trip_value: float = 0.0
+    trip_unit: str = ""
+    """Of ``trip_value``: ``pu``, ``Hz``, ``Hz/s``, ``A`` or ``deg``; empty where the trip has no value."""
+    trip_phase: str = ""
+    """``a``, ``b`` or ``c``; empty where it is of all phases."""
     trip_at_s: float = 0.0
     ticks: int = 0
     late_ticks: int = 0

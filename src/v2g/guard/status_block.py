@@ -19,11 +19,11 @@ import msgspec
 
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 
-_MAGIC = b"V2GST\x00\x00\x02"
-_BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s")
+_MAGIC = b"V2GST\x00\x00\x03"
+_BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s4s1s")
 """sequence, as_of_s, permit, flags, v_pu, frequency, powers, enter service, trip (element, value, at), tick counts,
 operation, blocks, curtailment (charge, discharge) and ramp, rocof, v1_pu, transformer_a, feeder_a, inverter_v_pu,
-inverter_angle_deg, profile, digest. A value that is not known is NaN."""
+inverter_angle_deg, profile, digest, trip (unit, phase). A value that is not known is NaN."""
 _CRC = struct.Struct("<I")
 _SLOT_BYTES = (_BODY.size + _CRC.size + 63) // 64 * 64
 _SLOT_OFFSETS = (64, 64 + _SLOT_BYTES)
@@ -122,6 +122,8 @@ class StatusReader:
             breaker_closed=None,
             trip_element=status.trip_element,
             trip_value=status.trip_value,
+            trip_unit=status.trip_unit,
+            trip_phase=status.trip_phase,
             trip_at_s=status.trip_at_s,
             ticks=status.ticks,
             late_ticks=status.late_ticks,
@@ -202,6 +204,8 @@ def _pack(sequence: int, status: GuardStatus) -> bytes:
         *map(_or_nan, status.inverter_angle_deg),
         status.profile.encode("ascii", "replace")[:16],
         status.settings_digest.encode("ascii", "replace")[:8],
+        status.trip_unit.encode("ascii", "replace")[:4],
+        status.trip_phase.encode("ascii", "replace")[:1],
     )
 
 
@@ -264,6 +268,8 @@ def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
             inverter_angle_deg=(_or_none(fields[36]), _or_none(fields[37]), _or_none(fields[38])),
             profile=_text(fields[39]),
             settings_digest=_text(fields[40]),
+            trip_unit=_text(fields[41]),
+            trip_phase=_text(fields[42]),
         )
     except (ValueError, msgspec.ValidationError):
         return None

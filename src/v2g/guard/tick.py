@@ -350,6 +350,8 @@ class Tick:
             enter_service_remaining_s=verdict.enter_service_remaining_s,
             trip_element=trip.element if trip else "",
             trip_value=trip.value if trip else 0.0,
+            trip_unit=trip.unit if trip else "",
+            trip_phase=trip.phase if trip else "",
             trip_at_s=trip.at_s if trip else 0.0,
             ticks=self.lateness.ticks,
             late_ticks=self.lateness.late_ticks,

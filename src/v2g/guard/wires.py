@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import Clock
-from v2g.config.functions import support_settings
 from v2g.config.paths import RunPaths
 from v2g.config.schema import Config, Evse, ModbusAddress
-from v2g.grid.settings import GridSettings
 from v2g.grid.support import REACTIVE, SupportFunctions, enabled
 from v2g.guard.link import Applied, Image, Setpoints
 from v2g.guard.status import GuardStatus, Permit
@@ -19,6 +17,7 @@ from v2g.guard.view import GuardView, allowance, urgent, view
 from v2g.guard.wires_core import EvseLimits, Target, WiresCore
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace, Transducers
 from v2g.guard.wires_server import WiresServer
+from v2g.guard.wires_settings import Follower, WiresSettings
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import (
@@ -32,7 +31,6 @@ from v2g.hardware.ports import (
 from v2g.hardware.register_map import RegisterMap, load_map
 from v2g.hardware.sensor_map import Sensor
 from v2g.hardware.sunspec.inverter import SunSpecInverter
-from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.transducers import ModbusTransducers, by_device
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
@@ -47,7 +45,7 @@ STOP_WITHIN_S = 1.8
 # W and var alike.
 _DEAD_BAND_W = 10.0
 _DEAD_BAND = 0.002
-_INVERTER_PACE = Pace(busy_s=0.2, idle_s=0.4)
+_INVERTER_IDLE_S = 0.4
 _OUTPUT_PACE = Pace(busy_s=0.15, idle_s=0.25)
 _STATUS_PERIOD_S = 1.0
 
@@ -65,7 +63,7 @@ class PermitSource(Protocol):
 class Wires:
     """All of it for one configuration. Raises :class:`v2g.hardware.ports.DeviceError` for a bad register map.
 
-    ``grid``: the site's settings, written into the inverters; None where there are none (then nothing is permitted).
+    ``settings`` are written into the inverters; when the guard adopts others, ``load_settings`` gets them, on a thread.
     """
 
     def __init__(
@@ -79,17 +77,22 @@ class Wires:
         clock: Clock,
         notifier: Notifier,
         jitter: Callable[[], float],
-        grid: GridSettings | None = None,
+        settings: WiresSettings,
+        load_settings: Callable[[], WiresSettings],
     ) -> None:
-        self._nominal_frequency_hz = config.grid.nominal_frequency_hz
-        self._settings = DeviceSettings(support=support_settings(config.functions), grid=grid)
+        self._settings = settings
+        self._follower = Follower(settings, load_settings, self._adopt, clock)
+        self._support_changed: set[str] = set()
         self._lacks: dict[str, Mapping[str, str]] = {}
         self._clock = clock
         self._notifier = notifier
         self._permits = permits
         self._jitter = jitter
         self._core = WiresCore(
-            map(_limits, config.evses), clock.monotonic_s(), mains_input=bool(config.protection.mains_input_path)
+            map(_limits, config.evses),
+            clock.monotonic_s(),
+            mains_input=bool(config.protection.mains_input_path),
+            enter_service_delay_s=settings.enter_service_delay_s,
         )
         self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
@@ -134,6 +137,7 @@ class Wires:
                 for task in tasks:
                     task.cancel()
         finally:
+            await self._follower.close()
             await self._server.close()
             for link in self._links:
                 await link.close()
@@ -178,9 +182,18 @@ class Wires:
         now_s = self._clock.monotonic_s()
         status = self._permits.read(now_s)
         self._permit, self._view = status.permit, view(status)
+        self._follower.look(status.settings_digest)
         if now_s >= self._follow_at_s and self._moves():
             return True
         return urgent(self._followed, self._view)
+
+    def _adopt(self, settings: WiresSettings) -> None:
+        if settings.device.support != self._settings.device.support:
+            self._support_changed.update(self._drivers)
+        self._settings = settings
+        self._core.enter_service_delay_s = settings.enter_service_delay_s
+        for driver in self._drivers.values():
+            driver.configure(settings.device)
 
     def _moves(self) -> bool:
         return self._core.computes_support() or allowance(self._followed) != allowance(self._view)
@@ -246,18 +259,19 @@ class Wires:
         evse_id, driver = reading.evse_id, self._drivers[reading.evse_id]
         lacks = driver.lacks
         rated_w = max(reading.max_charge_w, reading.max_discharge_w)
-        if lacks is None or rated_w <= 0 or lacks == self._lacks.get(evse_id):
+        known = lacks == self._lacks.get(evse_id) and evse_id not in self._support_changed
+        if lacks is None or rated_w <= 0 or known:
             return
+        self._support_changed.discard(evse_id)
+        support = self._settings.device.support
         before, self._lacks[evse_id] = self._lacks.get(evse_id, {}), lacks
         self._inverters[evse_id].watch.lacks = tuple(sorted(lacks))
-        computed = enabled(self._settings.support) & lacks.keys()
+        computed = enabled(support) & lacks.keys()
         if not driver.takes_reactive_power:
             computed -= REACTIVE
         self._core.support(
             evse_id,
-            SupportFunctions(
-                self._settings.support, computed, rated_w, driver.apparent_rating_va, self._nominal_frequency_hz
-            )
+            SupportFunctions(support, computed, rated_w, driver.apparent_rating_va, self._settings.nominal_frequency_hz)
             if computed
             else None,
         )
@@ -300,10 +314,11 @@ class Wires:
 
     def _add_evse(self, evse: Evse, config_dir: Path) -> None:
         link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
-        settings = self._settings if evse.inverter.configure_functions else None
+        settings = self._settings.device if evse.inverter.configure_functions else None
         inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
         # A third of the reversion time: one lost refresh must not let the inverter revert.
-        pace = Pace(_INVERTER_PACE.busy_s, _INVERTER_PACE.idle_s, min(0.8, evse.inverter.reversion_s / 3))
+        poll_s = evse.inverter.poll_s
+        pace = Pace(poll_s, max(poll_s, _INVERTER_IDLE_S), min(0.8, evse.inverter.reversion_s / 3))
         self._drivers[evse.id] = inverter
         self._inverters[evse.id] = Actuator(
             link, self._clock, inverter.apply, inverter.read, self._on_inverter, pace, _nearly_the_same

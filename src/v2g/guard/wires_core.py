@@ -15,6 +15,7 @@ import msgspec
 from v2g.grid.protection import Block
 from v2g.grid.support import SupportFunctions
 from v2g.guard.link import Applied, EvseSetpoint, PowerSetpoint, Setpoints
+from v2g.guard.own_return import OwnReturn
 from v2g.guard.view import GuardView
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
 
@@ -80,6 +81,7 @@ class _Evse:
     support: SupportFunctions | None = None
     running_discharge_w: float = 0.0
     """Magnitude that was ordered and allowed last: all that may go on while no new discharge may begin."""
+    own_return: OwnReturn = field(default_factory=OwnReturn)
     opening_since_s: float | None = None
     last: DcEvseCommand = field(default_factory=DcEvseCommand)
 
@@ -95,10 +97,18 @@ class WiresCore:
     """State of all EVSEs. ``now_s`` is CLOCK_MONOTONIC everywhere.
 
     ``mains_input``: loss of mains is told to the guard by an input, so that an inverter may discharge without active
-    islanding detection of its own.
+    islanding detection of its own. ``enter_service_delay_s``: the site's (:class:`~v2g.guard.own_return.OwnReturn`).
     """
 
-    def __init__(self, limits: Iterable[EvseLimits], now_s: float, *, mains_input: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Iterable[EvseLimits],
+        now_s: float,
+        *,
+        mains_input: bool = False,
+        enter_service_delay_s: float = 0.0,
+    ) -> None:
+        self.enter_service_delay_s = enter_service_delay_s
         self._mains_input = mains_input
         self._evses = {item.evse_id: _Evse(item) for item in limits}
         self._started_s = now_s
@@ -154,7 +164,9 @@ class WiresCore:
         return tuple(unknown)
 
     def observe_inverter(self, reading: InverterReading) -> None:
-        self._evses[reading.evse_id].inverter = reading
+        evse = self._evses[reading.evse_id]
+        evse.inverter = reading
+        evse.own_return.observe(reading.as_of_s, reading.connected)
 
     def observe_output(self, reading: DcEvseReading) -> None:
         self._evses[reading.evse_id].output = reading
@@ -187,6 +199,7 @@ class WiresCore:
         for evse in self._evses.values():
             moments += [lease.expires_at_s for lease in (evse.power, evse.setpoint) if lease is not None]
             moments += [reading.as_of_s + STALE_S for reading in (evse.inverter, evse.output) if reading is not None]
+            moments.append(evse.own_return.until_s(self.enter_service_delay_s))
             if evse.opening_since_s is not None:
                 moments.append(evse.opening_since_s + OPEN_AFTER_S)
         return min((moment for moment in moments if moment >= now_s), default=math.inf)
@@ -201,6 +214,7 @@ class WiresCore:
         return evse.last.close_contactors or (evse.output is not None and evse.output.plugged)
 
     def _decide(self, evse: _Evse, view: GuardView, now_s: float) -> Target:
+        evse.own_return.permit(view.permit)
         wants_closed = not view.open_contactors and self._wants_closed(evse, now_s)
         power = self._power(evse, wants_closed, view, now_s)
         current = view.permit and power.bound_by not in _BARRING
@@ -247,6 +261,8 @@ class WiresCore:
             return "stale_measurement"
         if inverter.fault is not None or output.fault is not None or not inverter.connected:
             return "device_fault"
+        if now_s < evse.own_return.until_s(self.enter_service_delay_s):
+            return "enter_service"
         if not _insulated(output):
             return "insulation"
         if not (wants_closed and output.contactors_closed and output.plugged):
@@ -391,7 +407,8 @@ class _Bounds:
             self.become(limit_w, name)
 
     def become(self, magnitude_w: float, name: str) -> None:
-        if abs(magnitude_w - self.magnitude_w) > _TELL_ABOVE_W:
+        stopped = magnitude_w == 0 < self.magnitude_w
+        if stopped or abs(magnitude_w - self.magnitude_w) > _TELL_ABOVE_W:
             self.bound_by = name
         self.magnitude_w = magnitude_w
 

@@ -13,12 +13,11 @@ from typing import Any
 from v2g.clock import SystemClock
 from v2g.config.loader import ConfigError, load
 from v2g.config.paths import run_paths, sensor_map_path
-from v2g.config.protection import grid_settings
 from v2g.config.schema import Config
-from v2g.grid.settings import GridSettings, SettingsError
 from v2g.guard.status_block import StatusReader
 from v2g.guard.wires import Wires
 from v2g.guard.wires_server import WiresSocketError
+from v2g.guard.wires_settings import WiresSettings, wires_settings
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.sensor_map import Sensor, SensorMapError, load_sensor_map
 from v2g.host.notify import Notifier
@@ -72,7 +71,8 @@ async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) 
             clock=SystemClock(),
             notifier=notifier,
             jitter=random.random,
-            grid=_grid_settings(config),
+            settings=_settings(config),
+            load_settings=lambda: wires_settings(load(config_dir).config),
         )
         await wires.run(stop)
     finally:
@@ -81,12 +81,11 @@ async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) 
     logs.daemon_log().info("GUARD_WIRES_ENDED", "inverters are commanded to zero")
 
 
-def _grid_settings(config: Config) -> GridSettings | None:
-    try:
-        return grid_settings(config)
-    except SettingsError as error:
-        logs.daemon_log().warning("WIRES_NO_SETTINGS", f"the inverters keep their own trip settings: {error}")
-        return None
+def _settings(config: Config) -> WiresSettings:
+    settings = wires_settings(config)
+    if settings.unset:
+        logs.daemon_log().warning("WIRES_NO_SETTINGS", f"the inverters keep their own trip settings: {settings.unset}")
+    return settings
 
 
 def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

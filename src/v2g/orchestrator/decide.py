@@ -75,7 +75,11 @@ def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
 def guard_bounds(
     guard: GuardView, rated_charge_w: float, rated_discharge_w: float, until_s: float
 ) -> tuple[Bound, ...]:
-    """What the guard takes from the whole site while it permits: a stop, its blocks, the ramp, curtailment."""
+    """What the guard takes from the whole site while it permits: a stop, its blocks, the ramp.
+
+    Curtailment is not among them: it is a share of what flows, and ``wires`` multiplies each set-point by it. A share
+    of the ratings here as well would take it twice.
+    """
     if guard.stop:
         return (Bound(0.0, 0.0, f"{GUARD}: {operation_words(guard.stop)}", until_s),)
     bounds = [
@@ -83,9 +87,8 @@ def guard_bounds(
         for block in guard.blocks
         if block is not Block.NEW_DISCHARGE
     ]
-    ramp, rated = guard.service_fraction, (rated_charge_w, rated_discharge_w)
-    bounds += share_bounds(ramp, ramp, *rated, "power rises after entering service", until_s)
-    bounds += share_bounds(guard.curtail_charge, guard.curtail_discharge, *rated, "rated current is reached", until_s)
+    words = "power rises after entering service"
+    bounds += share_bounds(guard.service_fraction, rated_charge_w, rated_discharge_w, words, until_s)
     return tuple(bounds)
 
 

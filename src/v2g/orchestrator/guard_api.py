@@ -8,8 +8,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from v2g.clock import Clock
 from v2g.config.loader import Loaded
 from v2g.config.writer import CALIBRATION_DROPIN, OPERATOR_DROPIN, UNSET, dropin_path
@@ -26,10 +24,6 @@ from v2g.orchestrator.site import Site
 
 FINISH_CHANGE_S = 15.0
 """More than a change and its undoing take."""
-INVERTERS_LATER = (
-    "the guard protects by this now; the inverters' own enter-service and trip settings follow when v2g-guard-wires "
-    "starts again: systemctl restart v2g-guard-wires"
-)
 T = TypeVar("T")
 _ADJUSTABLE = ("profile", "category", "alarm_window_hz", "trips.", "enter_service.")
 
@@ -92,10 +86,7 @@ class GuardApi:
 
     async def _adjust(self, params: messages.GridAdjustParams, caller: Caller) -> messages.GridSettingsResult:
         adopted = await self._adoption.apply(OPERATOR_DROPIN, _dropin_changes(params), caller)
-        result = self._describe(adopted.loaded)
-        if any(evse.inverter.configure_functions for evse in adopted.loaded.config.evses):
-            result = msgspec.structs.replace(result, remarks=(*result.remarks, INVERTERS_LATER))
-        return result
+        return self._describe(adopted.loaded)
 
     async def _calibrate(self, evse_id: str | None, caller: Caller) -> messages.PllCalibrateResult:
         path = _offset_path(await self._adoption.load(), evse_id)

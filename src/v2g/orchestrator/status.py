@@ -143,8 +143,9 @@ def _permit_problem(guard: GuardStatus, reason: str) -> str:
         case Permit.GUARD_STALE:
             return "no energy: v2g-guard tick is silent; see systemctl status v2g-guard-tick"
         case Permit.TRIPPED:
+            tripped = trip_words(guard.trip_element, guard.trip_value, guard.trip_unit, guard.trip_phase)
             return (
-                f"no energy: grid protection tripped by {trip_words(guard.trip_element, guard.trip_value)}; "
+                f"no energy: grid protection tripped by {tripped}; "
                 f"{trip_remedy(guard.trip_element)}: v2g-control trip reset"
             )
         case Permit.ENTER_SERVICE_DELAY:
@@ -214,6 +215,8 @@ def _guard(image: SiteImage | None, now_s: float) -> messages.GuardLine:
         frequency_hz=guard.frequency_hz if guard.measured else None,
         trip=guard.trip_element,
         trip_value=guard.trip_value,
+        trip_unit=guard.trip_unit,
+        trip_phase=guard.trip_phase,
         enter_service_remaining_s=guard.enter_service_remaining_s,
         realtime=guard.realtime,
         profile=guard.profile,

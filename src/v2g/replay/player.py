@@ -16,6 +16,7 @@ from pathlib import Path
 
 from v2g.clock import SleepingClock, SystemClock
 from v2g.grid.trip import BATCH_S
+from v2g.grid.verdict import CLOSING_TIME_S
 from v2g.hardware.breaker import MmapBreakerDevice
 from v2g.hardware.contact import ContactWriter
 from v2g.hardware.ports import DeviceError
@@ -24,7 +25,6 @@ from v2g.replay.breaker import Breaker
 from v2g.replay.case_file import read_cases
 from v2g.replay.case_settings import is_entry
 from v2g.replay.feed import Feed
-from v2g.replay.run import CLOSING_TIME_S
 from v2g.replay.stimulus import Case, ReplayError, Segment
 from v2g.replay.synthesis import CaseStimulus
 

@@ -22,7 +22,6 @@ from v2g.replay.feed import Feed
 from v2g.replay.stimulus import Case, ReplayError, Samples, Stimulus
 from v2g.replay.synthesis import I_TR, I_V2G, V_BUS, V_INV, CaseStimulus
 
-CLOSING_TIME_S = 0.06
 TICK_OFFSET_S = 0.003
 """From a batch to the tick that judges it."""
 MAX_AGE_S = 0.03
@@ -64,7 +63,6 @@ def run(
     in_service: bool = True,
     count_from_s: float = 0.0,
     draw: Callable[[], float] = lambda: 0.5,
-    closing_time_s: float = CLOSING_TIME_S,
     keep_every: int = 0,
     until_open: bool = False,
 ) -> Outcome:
@@ -77,9 +75,7 @@ def run(
     try:
         with tempfile.TemporaryDirectory(prefix="v2g-replay-") as place:
             latch = TripLatch(LatchStore(Path(place) / "trip-latch.json", ""), 0.0, 0.0)
-            return _Run(stimulus, settings, in_service, draw, closing_time_s, latch).run(
-                count_from_s, keep_every, until_open
-            )
+            return _Run(stimulus, settings, in_service, draw, latch).run(count_from_s, keep_every, until_open)
     except (EstimationError, SettingsError) as error:
         raise ReplayError(str(error)) from None
 
@@ -91,13 +87,12 @@ class _Run:
         settings: ProtectionSettings,
         in_service: bool,
         draw: Callable[[], float],
-        closing_time_s: float,
         latch: TripLatch,
     ) -> None:
         self._stimulus = stimulus
         self._estimator = Estimator(stimulus.sample_rate_hz, stimulus.nominal_frequency_hz, stimulus.nominal_voltage_v)
         self._protection = _in_service(settings, draw) if in_service else Protection(settings, draw)
-        self._breaker = Breaker(settings.opening_time_s, closing_time_s, closed=in_service)
+        self._breaker = Breaker(settings.opening_time_s, settings.closing_time_s, closed=in_service)
         self._latch = latch
         self._estimate: Estimate | None = None
         self._as_of_s = -math.inf

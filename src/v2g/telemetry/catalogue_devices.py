@@ -88,6 +88,18 @@ DEVICES: tuple[Entry, ...] = (
         "As for NO_SETTINGS.",
     ),
     Entry(
+        "WIRES_SETTINGS",
+        "The guard has adopted other settings, and v2g-guard wires with it.",
+        "Writes enter service, trips and functions into the inverters anew.",
+        _NOTHING,
+    ),
+    Entry(
+        "WIRES_SETTINGS_KEPT",
+        "What the guard has adopted cannot be loaded, or the files give something else.",
+        "The inverters keep the settings before; it is tried again every few seconds.",
+        "As the line says: mend the configuration, or let v2g-guard tick adopt it.",
+    ),
+    Entry(
         "WIRES_NOT_AT_REST",
         "The process ended before every device had confirmed zero.",
         "The devices' own reversion remains.",

@@ -72,12 +72,12 @@ def test_rated_currents_come_from_the_ratings_or_as_configured(config: Callable[
 def test_protection_settings_carry_what_is_configured(config: Callable[..., Config]) -> None:
     settings = protection_settings(
         config(
-            "breaker: {opening_time_s: 0.04}\n"
+            "breaker: {opening_time_s: 0.04, closing_time_s: 0.08}\n"
             "protection: {phase_limit_deg: 15, phase_cycles: 8, transformer: {rated_a: 290, curve: very_inverse}}\n"
             "calibration: {phase_offset_deg: [7, 6.5, 7.5]}\n"
         )
     )
-    assert settings.opening_time_s == 0.04
+    assert (settings.opening_time_s, settings.closing_time_s) == (0.04, 0.08)
     assert (settings.phase_limit_deg, settings.phase_cycles) == (15.0, 8)
     assert settings.phase_offset_deg == (7.0, 6.5, 7.5)
     assert (settings.feeder.place, settings.feeder.pickup_pu, settings.feeder.curve) == (
@@ -116,6 +116,7 @@ def test_the_digest_tells_settings_apart_and_nothing_else(config: Callable[..., 
         "grid: {trips: {OV1: {time_s: 12.9}}}",
         "grid: {enter_service: {delay_s: 299}}",
         "breaker: {opening_time_s: 0.049}",
+        "breaker: {closing_time_s: 0.07}",
         "protection: {feeder: {time_multiplier: 0.2}}",
         "relay: {delay_s: 13}",
         "calibration: {phase_offset_deg: [0, 0.1, 0]}",

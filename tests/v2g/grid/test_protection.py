@@ -210,7 +210,9 @@ def test_a_live_inverter_side_out_of_step_keeps_the_breaker_open(angle_deg: floa
     live = {"inverter_v_pu": NORMAL, "inverter_frequency_hz": 60.0}
     verdict = guard.run(2.0, estimate(inverter_angle_deg=(angle_deg, 0.0, 0.0), **live))
     assert not verdict.close
-    assert verdict.waiting_for.startswith(f"synchronisation: angle of phase a is +{angle_deg:.1f} degrees, limit 20")
+    assert verdict.waiting_for.startswith(
+        f"synchronisation: angle of phase a at the closing is +{angle_deg:.1f} degrees, limit 20"
+    )
     assert guard.run(0.2, estimate(inverter_angle_deg=(15.0, 0.0, 0.0), **live)).close
 
 

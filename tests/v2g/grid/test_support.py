@@ -200,11 +200,11 @@ def test_category_a_has_no_dead_band_in_volt_var() -> None:
 @pytest.mark.parametrize(
     ("settings", "category", "said"),
     [
-        (SupportSettings(frequency_droop=FrequencyDroop(k_of=0.06)), "III", r"k_of = 0.06 .* 0.02 .. 0.05 .*6.5.2.7.2"),
-        (SupportSettings(frequency_droop=FrequencyDroop(k_uf=0.02)), "II", r"k_uf = 0.02 .* 0.03 .. 0.05"),
-        (SupportSettings(frequency_droop=FrequencyDroop(db_of_hz=0.01)), "III", r"db_of_hz = 0.01 .* 0.017 .. 1"),
-        (SupportSettings(frequency_droop=FrequencyDroop(response_s=0.5)), "I", r"response_s = 0.5 .* 1 .. 10"),
-        (SupportSettings(frequency_droop=FrequencyDroop(k_of=math.nan)), "III", "k_of = nan"),
+        (SupportSettings(frequency_droop=FrequencyDroop(k_of=0.06)), "III", r"k_of 0.06: .* 0.02 .. 0.05 .*6.5.2.7.2"),
+        (SupportSettings(frequency_droop=FrequencyDroop(k_uf=0.02)), "II", r"k_uf 0.02: .* 0.03 .. 0.05"),
+        (SupportSettings(frequency_droop=FrequencyDroop(db_of_hz=0.01)), "III", r"db_of_hz 0.01: .* 0.017 .. 1"),
+        (SupportSettings(frequency_droop=FrequencyDroop(response_s=0.5)), "I", r"response_s 0.5: .* 1 .. 10"),
+        (SupportSettings(frequency_droop=FrequencyDroop(k_of=math.nan)), "III", "k_of nan"),
         (SupportSettings(volt_var=VoltVar(), watt_var=WattVar()), "III", "volt_var and watt_var exclude each other"),
         (SupportSettings(volt_var=VoltVar(points=((0.9, 0.4), (1.1, -0.4)))), "III", "has 2 points"),
         (
@@ -212,12 +212,12 @@ def test_category_a_has_no_dead_band_in_volt_var() -> None:
             "III",
             r"V1 = 0.96 .* 0.82 .. 0.95 .*5.3.3",
         ),
-        (SupportSettings(volt_var=VoltVar(response_s=0.5)), "III", r"response_s = 0.5 .* 1 .. 90"),
+        (SupportSettings(volt_var=VoltVar(response_s=0.5)), "III", r"response_s 0.5: .* 1 .. 90"),
         (SupportSettings(volt_watt=VoltWatt(points=((1.04, 1.0), (1.10, 0.2)))), "III", r"V1 = 1.04 .* 1.05 .. 1.09"),
         (SupportSettings(volt_watt=VoltWatt(points=((1.06, 0.1), (1.10, 0.2)))), "III", r"P1 = 0.1"),
         (SupportSettings(volt_watt=VoltWatt(points=((1.09, 1.0), (1.06, 0.2)))), "III", "do not ascend"),
         (SupportSettings(watt_var=WattVar(points=((0.2, 0), (0.3, 0), (1.0, 0)))), "III", r"P2 = 0.3 .* 0.4 .. 0.8"),
-        (SupportSettings(constant_pf=ConstantPowerFactor(power_factor=1.2)), "III", r"power_factor = 1.2 .*5.3.2"),
+        (SupportSettings(constant_pf=ConstantPowerFactor(power_factor=1.2)), "III", r"power_factor 1.2: .*5.3.2"),
     ],
 )
 def test_what_it_does_not_is_refused_with_value_clause_and_range(

@@ -18,13 +18,14 @@ NORMAL = (1.0, 1.0, 1.0)
 ALIGNED = (0.0, 0.0, 0.0)
 DEAD = (0.0, 0.0, 0.0)
 UNKNOWN = (None, None, None)
+CLOSING_S = 0.06
 
 
 def limits(kva: float):
     return profiles.resolve(nominal_frequency_hz=60.0, rated_kva=kva).sync
 
 
-# kVA, df Hz, dv p.u., angle, closes: IEEE 1547-2018 Table 5, 10 % inside and 10 % outside of each limit
+# kVA, df Hz, dv p.u., angle at the closing, closes: IEEE 1547-2018 Table 5, 10 % inside and 10 % outside of each limit
 ATTEMPTS = [
     (100.0, 0.27, 0.0, 0.0, True),
     (100.0, 0.33, 0.0, 0.0, False),
@@ -49,10 +50,10 @@ ATTEMPTS = [
 def test_a_live_side_is_closed_on_only_within_the_limits_of_its_rating(
     kva: float, df_hz: float, dv_pu: float, angle_deg: float, closes: bool, phase: int
 ) -> None:
-    sync = Synchronisation(limits(kva))
-    v, angles = [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]
+    sync = Synchronisation(limits(kva), CLOSING_S)
+    v, angles = [1.0, 1.0, 1.0], [-360.0 * df_hz * CLOSING_S] * 3
     v[phase] += dv_pu
-    angles[phase] = angle_deg
+    angles[phase] += angle_deg
     for now_s in (0.0, HOLD_S):
         state = sync.step(now_s, NORMAL, 60.0, tuple(v), 60.0 + df_hz, tuple(angles))
     assert state.live
@@ -60,8 +61,30 @@ def test_a_live_side_is_closed_on_only_within_the_limits_of_its_rating(
     assert bool(state.reason) != closes
 
 
+@pytest.mark.parametrize(
+    ("angle_deg", "df_hz", "closes"),
+    [
+        # 0.25 Hz are 5.4 degrees in 0.06 s: what comes nearer is closed on that much earlier, what leaves is not.
+        (-25.0, 0.25, True),
+        (-25.5, 0.25, False),
+        (25.0, -0.25, True),
+        (14.0, 0.25, True),
+        (15.0, 0.25, False),
+        (-15.0, -0.25, False),
+        (179.0, 0.25, False),
+    ],
+)
+def test_the_angle_is_judged_for_the_moment_when_the_contacts_touch(
+    angle_deg: float, df_hz: float, closes: bool
+) -> None:
+    sync = Synchronisation(limits(100.0), CLOSING_S)
+    for now_s in (0.0, HOLD_S):
+        state = sync.step(now_s, NORMAL, 60.0, NORMAL, 60.0 + df_hz, (angle_deg,) * 3)
+    assert state.ready == closes
+
+
 def test_a_dead_side_may_be_closed_on_at_once() -> None:
-    sync = Synchronisation(limits(100.0))
+    sync = Synchronisation(limits(100.0), CLOSING_S)
     state = sync.step(0.0, NORMAL, 60.0, (0.09, 0.0, 0.05), None, UNKNOWN)
     assert (state.live, state.ready, state.reason) == (False, True, "")
 
@@ -71,7 +94,7 @@ def test_a_dead_side_may_be_closed_on_at_once() -> None:
     [
         (60.0, NORMAL, 60.5, ALIGNED, "frequency differs by +0.500 Hz, limit 0.3 Hz"),
         (60.0, (1.0, 0.8, 1.0), 60.0, ALIGNED, "voltage of phase b differs by -0.200 p.u., limit 0.1 p.u."),
-        (60.0, NORMAL, 60.0, (0.0, 0.0, -25.0), "angle of phase c is -25.0 degrees, limit 20 degrees"),
+        (60.0, NORMAL, 60.0, (0.0, 0.0, -25.0), "angle of phase c at the closing is -25.0 degrees, limit 20 degrees"),
         (60.0, NORMAL, None, ALIGNED, "frequency of the live inverter side is unknown"),
         (None, NORMAL, 60.0, ALIGNED, "frequency of the live grid is unknown"),
         (60.0, NORMAL, 60.0, (0.0, None, 0.0), "angle of phase b is unknown"),
@@ -80,14 +103,14 @@ def test_a_dead_side_may_be_closed_on_at_once() -> None:
     ],
 )
 def test_the_reason_names_quantity_value_and_limit(bus_hz, inverter_v, inverter_hz, angles, words: str) -> None:
-    state = Synchronisation(limits(100.0)).step(0.0, NORMAL, bus_hz, inverter_v, inverter_hz, angles)
+    state = Synchronisation(limits(100.0), CLOSING_S).step(0.0, NORMAL, bus_hz, inverter_v, inverter_hz, angles)
     assert state.live
     assert not state.ready
     assert words in state.reason
 
 
 def test_the_limits_must_hold_without_a_break() -> None:
-    sync = Synchronisation(limits(100.0))
+    sync = Synchronisation(limits(100.0), CLOSING_S)
     assert not sync.step(0.0, NORMAL, 60.0, NORMAL, 60.0, ALIGNED).ready
     assert not sync.step(0.09, NORMAL, 60.0, NORMAL, 60.0, (0.0, 21.0, 0.0)).ready
     assert not sync.step(0.10, NORMAL, 60.0, NORMAL, 60.0, ALIGNED).ready

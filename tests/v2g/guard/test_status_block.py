@@ -41,10 +41,21 @@ def test_a_missing_file_is_no_permit_and_the_reader_finds_it_once_it_appears(pat
 
 def test_an_old_status_is_no_permit_but_still_tells_of_the_trip(path: Path) -> None:
     writer = StatusWriter(path)
-    writer.publish(granted(permit=Permit.TRIPPED, trip_element="OV2", trip_value=1.25, trip_at_s=99.0, ticks=7))
+    writer.publish(
+        granted(
+            permit=Permit.TRIPPED,
+            trip_element="OV2",
+            trip_value=1.25,
+            trip_unit="pu",
+            trip_phase="c",
+            trip_at_s=99.0,
+            ticks=7,
+        )
+    )
     stale = StatusReader(path).read(100.0 + MAX_AGE_S + 0.01)
     assert stale.permit is Permit.GUARD_STALE
     assert (stale.trip_element, stale.trip_value, stale.ticks) == ("OV2", 1.25, 7)
+    assert (stale.trip_unit, stale.trip_phase) == ("pu", "c")
     assert not stale.measured
     assert stale.breaker_closed is None
     assert stale.as_of_s == 100.0
@@ -148,6 +159,8 @@ def test_every_status_reads_back_as_it_was_published(
         enter_service_remaining_s=3.0,
         trip_element=element,
         trip_value=power,
+        trip_unit="Hz/s",
+        trip_phase="b",
         trip_at_s=4.0,
         ticks=11,
         late_ticks=5,

@@ -242,6 +242,8 @@ class TestPhases:
         site.waveform.samples[:, 9:12] = site.waveform.samples[:, [9, 11, 10]]
         status = site.run_until(IN_SERVICE_S + 0.3)
         assert (status.permit, status.trip_element) == (Permit.TRIPPED, "Phase Mismatch")
+        assert status.trip_phase in ("b", "c")
+        assert status.trip_unit == "deg"
         assert status.trip_at_s - 1000.0 - IN_SERVICE_S < 6 / 60 + 0.05
         told = next(text for text in site.told if "PHASE_MISMATCH" in text)
         assert told.startswith("ERROR: PHASE_MISMATCH Phase Mismatch: phase ")

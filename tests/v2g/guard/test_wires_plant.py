@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,20 @@ import msgspec
 import pytest
 
 from v2g.clock import SystemClock
+from v2g.config.functions import support_settings
 from v2g.config.paths import run_paths
 from v2g.config.schema import Config
 from v2g.grid.profiles import resolve
-from v2g.grid.settings import Operation
+from v2g.grid.settings import GridSettings, Operation
+from v2g.grid.support import FrequencyDroop, SupportSettings
 from v2g.guard.link import EvseSetpoint, PowerSetpoint, Setpoints
 from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.wires import Wires
+from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.breaker import MmapBreakerOutput
 from v2g.hardware.ports import DcEvseCommand, Insulation
+from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 from v2g.simulation.battery import Battery, BatteryModel
 from v2g.simulation.plant import Plant
@@ -43,6 +48,11 @@ SITE = {
     "transformer": {"id": "T1", "rated_kva": 250},
     "grid": {"nominal_voltage_v": 277},
 }
+
+
+def settings_with(grid: GridSettings, support: SupportSettings) -> WiresSettings:
+    device = DeviceSettings(support=support, grid=grid)
+    return WiresSettings(device=device, digest=f"{zlib.crc32(repr(device).encode()):08x}")
 
 
 def free_ports(count: int) -> list[int]:
@@ -85,9 +95,10 @@ class Bench:
             ],
         }
         made = msgspec.convert(stated, Config)
+        self.settings = settings_with(GRID, support_settings(made.functions))
         self.wires = Wires(
             made, run_paths(made), (), self, config_dir=run_dir, clock=SystemClock(), notifier=Notifier({}),
-            jitter=lambda: 0.5, grid=GRID,
+            jitter=lambda: 0.5, settings=self.settings, load_settings=lambda: self.settings,
         )  # fmt: skip
         self.client = WiresClient(run_paths(made).wires_sock)
         self.breaker = MmapBreakerOutput(run_dir / "breaker")
@@ -97,6 +108,7 @@ class Bench:
         return GuardStatus(
             as_of_s=now_s, permit=self.permit, breaker_commanded_closed=True, breaker_closed=True,
             v_pu=(self.v_pu,) * 3, frequency_hz=self.frequency_hz, operation=int(self.operation), service_fraction=1.0,
+            settings_digest=self.settings.digest,
         )  # fmt: skip
 
     async def act(self) -> None:
@@ -227,3 +239,37 @@ async def test_a_failed_breaker_takes_power_to_zero_and_opens_the_contactors(mak
     bench.permit = Permit.BREAKER_FAILED
     assert await bench.until(lambda: abs(bench.inverter.power_w) < 1) < 0.6
     assert await bench.until(lambda: not bench.charger.stage.contactors.closed) < 1.5
+
+
+async def test_settings_that_the_guard_adopts_reach_the_inverter_without_a_restart(make_bench: MakeBench) -> None:
+    bench = await make_bench(without=frozenset({711}))
+    made = bench.inverter.functions
+    await bench.discharging()
+    await bench.until(lambda: made.trips[708].enabled and made.trips[710].enabled, 15.0)
+    assert made.trips[708].points[2:4] == ((120, 13), (110, 13))
+    grid = resolve(
+        nominal_frequency_hz=60.0,
+        category="III",
+        trips={"OV1": {"time_s": 5.0}},
+        enter_service={"delay_s": 1.0, "ramp_s": 1.0, "f_hi_hz": 60.5},
+    )
+    droop = FrequencyDroop(response_s=0.5, k_of=0.04)
+    bench.settings = settings_with(grid, SupportSettings(frequency_droop=droop))
+    await bench.until(lambda: made.trips[708].points[2:4] == ((120, 5), (110, 5)), 15.0)
+    assert bench.inverter.enter_service_high_hz == 60.5
+    # What it lacks is computed by the new settings too, and power went on meanwhile.
+    assert bench.applied == (-9_000, None)
+    bench.disturb(hz=60.0 + 0.036 + 0.24)
+    await bench.until(lambda: abs(bench.inverter.power_w + 9_000 - 0.1 * RATED_W) < 100)
+    assert bench.applied[1] == "frequency_droop"
+
+
+async def test_an_inverter_that_trips_by_itself_waits_for_the_sites_delay(make_bench: MakeBench) -> None:
+    bench = await make_bench()
+    await bench.until(lambda: bench.inverter.functions.trips[710].enabled, 15.0)
+    await bench.discharging()
+    bench.inverter.tripped = "OVER_FREQUENCY"
+    await bench.until(lambda: bench.applied == (0, "device_fault"))
+    bench.inverter.tripped = None
+    assert await bench.until(lambda: bench.applied == (0, "enter_service")) < 1.0
+    assert await bench.until(lambda: bench.applied == (-9_000, None)) == pytest.approx(1.0, abs=0.2)

@@ -16,13 +16,16 @@ from v2g.clock import SystemClock
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
 from v2g.grid.settings import Operation
+from v2g.grid.support import SupportSettings
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.wires import Wires
+from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.ports import DcEvseCommand, Quantity
 from v2g.hardware.registers import Table
 from v2g.hardware.sensor_map import parse_sensor_map
+from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 
 pytestmark = pytest.mark.soak
@@ -52,7 +55,10 @@ class Permits:
 class Site:
     """Two EVSEs, transducers, ``wires`` as a task, and an orchestrator that renews leases while it is told to."""
 
-    def __init__(self, run_dir: Path, inverters: list[Any], outputs: list[Any], sensors: Any) -> None:
+    def __init__(
+        self, run_dir: Path, inverters: list[Any], outputs: list[Any], sensors: Any, polls_s: tuple[float, float]
+    ) -> None:
+        self.polls_s = polls_s
         self.inverters, self.outputs, self.sensors = inverters, outputs, sensors
         self.permits = Permits()
         self.stop = asyncio.Event()
@@ -66,6 +72,7 @@ class Site:
             f"[top_oil_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=0\nscale=0.1\nmin=-40\nmax=150\n"
             f"[ambient_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=1\nscale=0.1\nmin=-40\nmax=60\n"
         )
+        settings = WiresSettings(device=DeviceSettings(support=SupportSettings()))
         self.wires = Wires(
             config,
             paths,
@@ -75,6 +82,8 @@ class Site:
             clock=SystemClock(),
             notifier=Notifier({}),
             jitter=lambda: 0.5,
+            settings=settings,
+            load_settings=lambda: settings,
         )
         self.client = WiresClient(paths.wires_sock)
 
@@ -86,7 +95,7 @@ class Site:
             {
                 "id": f"US*V2G*E{n + 1}",
                 "interface": "lo",
-                "inverter": {"modbus": modbus(inverter)},
+                "inverter": {"modbus": modbus(inverter), "poll_s": self.polls_s[n]},
                 "dc": {"modbus": modbus(output)},
             }
             for n, (inverter, output) in enumerate(zip(self.inverters, self.outputs, strict=True))
@@ -156,7 +165,9 @@ class Site:
 
 
 @pytest.fixture
-async def site(tmp_path: Path, serve: Any, fake_inverter: Any, fake_evse: Any, registers: Any) -> AsyncIterator[Site]:
+async def site(
+    request: pytest.FixtureRequest, tmp_path: Path, serve: Any, fake_inverter: Any, fake_evse: Any, registers: Any
+) -> AsyncIterator[Site]:
     # The countdown is shown 2.5 times as fast, so that a test does not wait a second for the proof of reversion.
     def shown(remaining_s: float) -> int:
         return max(0, math.ceil(3 - (3 - remaining_s) * 2.5))
@@ -164,7 +175,7 @@ async def site(tmp_path: Path, serve: Any, fake_inverter: Any, fake_evse: Any, r
     inverters = [await serve(fake_inverter(SystemClock(), rounding=shown)) for _ in range(2)]
     outputs = [await serve(fake_evse()) for _ in range(2)]
     registers.tables[Table.INPUT][:2] = [655, 215]
-    site = Site(tmp_path, inverters, outputs, await serve(registers))
+    site = Site(tmp_path, inverters, outputs, await serve(registers), getattr(request, "param", (0.2, 0.2)))
     wires = asyncio.create_task(site.wires.run(site.stop))
     await site.client.start()
     orchestrator = asyncio.create_task(site.orchestrate())
@@ -173,6 +184,20 @@ async def site(tmp_path: Path, serve: Any, fake_inverter: Any, fake_evse: Any, r
     await site.client.close()
     site.stop.set()
     await asyncio.wait_for(wires, 5.0)
+
+
+@pytest.mark.parametrize("site", [(0.1, 0.5)], indirect=True)
+async def test_each_inverter_with_a_vehicle_is_read_at_its_own_pace(site: Site) -> None:
+    await site.discharging()
+    read: tuple[set[float], set[float]] = set(), set()
+    ends_s = time.monotonic() + 2.0
+    while time.monotonic() < ends_s:
+        for times, reading in zip(read, site.image.inverters, strict=True):
+            times.add(reading.as_of_s)
+        await asyncio.sleep(0.02)
+    assert len(read[0]) >= 12
+    assert 3 <= len(read[1]) <= 6
+    assert [a.bound_by for a in site.image.applied] == [None, None]
 
 
 async def test_an_order_reaches_the_device_at_once_and_the_image_tells_of_it(site: Site) -> None:

@@ -120,7 +120,18 @@ async def test_everything_is_in_force_afterwards(make_bench: MakeBench) -> None:
     inverter = bench.wired.inverter
     assert (inverter.enter_service_low_pu, inverter.enter_service_high_pu) == (pytest.approx(0.917), 1.05)
     assert (inverter.enter_service_low_hz, inverter.enter_service_high_hz) == (59.5, 60.1)
-    assert (inverter.enter_service_delay_s, inverter.enter_service_ramp_s) == (2, 4), "whole seconds, never shorter"
+    assert (inverter.enter_service_delay_s, inverter.enter_service_ramp_s) == (0, 1), "the breaker does it for the site"
+
+
+async def test_a_device_of_old_settings_does_not_wait_a_second_time_behind_the_breaker(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    inverter = bench.wired.inverter
+    inverter.permit_service = False
+    inverter.enter_service_delay_s = inverter.enter_service_ramp_s = inverter.enter_service_random_s = 300.0
+    await bench.connect()
+    assert await bench.run() == {}
+    assert inverter.permit_service
+    assert (inverter.enter_service_delay_s, inverter.enter_service_random_s, inverter.enter_service_ramp_s) == (0, 0, 1)
 
 
 async def test_the_devices_trips_equal_the_sites_in_the_profiles_five_points(make_bench: MakeBench) -> None:
@@ -281,6 +292,27 @@ async def test_without_settings_of_the_site_trips_and_enter_service_stay_as_they
     assert await bench.run() == {}
     assert bench.functions.trips[707].points == before
     assert bench.wired.inverter.enter_service_delay_s == 1.0
+
+
+async def test_other_settings_are_written_from_the_start_even_while_the_ones_before_are(make_bench: MakeBench) -> None:
+    bench = make_bench()
+    await bench.connect()
+    await bench.writer.advance()
+    assert bench.writer.lacks is None, "on the way"
+    grid = resolve(nominal_frequency_hz=60.0, category="III", trips={"OV1": {"time_s": 5.0}})
+    support = SupportSettings(frequency_droop=None, volt_watt=VoltWatt())
+    bench.writer.configure(DeviceSettings(support=support, grid=grid))
+    assert await bench.run() == {}
+    assert bench.functions.trips[708].points == ((130, 0.16), (120, 0.16), (120, 5), (110, 5), (110, 6))
+    assert not bench.functions.droop.enabled
+    assert not bench.functions.volt_var.enabled
+    bench.writer.configure(ALL)
+    await bench.writer.advance()
+    for _ in range(50):
+        bench.clock.advance(0.2)
+        await bench.writer.advance()
+    assert bench.functions.droop.enabled
+    assert bench.functions.trips[708].points[2:] == ((120, 13), (110, 13), (110, 14))
 
 
 async def test_a_device_that_is_lost_on_the_way_is_an_error_and_is_gone_through_again(make_bench: MakeBench) -> None:

@@ -217,7 +217,7 @@ async def test_lost_permit_means_zero_in_the_next_cycle_and_recovers(world: Worl
     world.charge(E1)
     await world.discharge()
     world.run()
-    world.guard.changes = {"permit": Permit.TRIPPED, "trip_element": "OF2", "trip_value": 62.5}
+    world.guard.changes = {"permit": Permit.TRIPPED, "trip_element": "OF2", "trip_value": 62.5, "trip_unit": "Hz"}
     world.run()
     assert world.power(E1) == 0.0
     status = world.api.snapshot()
@@ -535,9 +535,27 @@ async def test_the_status_carries_what_the_guard_says(world: World) -> None:
         ({"permit": Permit.BREAKER_FAILED}, "FAILED TO OPEN"),
         ({"permit": Permit.TESTING}, "relay test runs"),
         ({"permit": Permit.NOT_SYNCHRONOUS}, "not in step"),
-        ({"permit": Permit.TRIPPED, "trip_element": "Phase Mismatch", "trip_value": 120.0}, "+120.0 degrees; when the"),
+        (
+            {
+                "permit": Permit.TRIPPED,
+                "trip_element": "Phase Mismatch",
+                "trip_value": 120.0,
+                "trip_unit": "deg",
+                "trip_phase": "b",
+            },
+            "Phase Mismatch on phase b at +120.0 degrees; when the",
+        ),
         ({"permit": Permit.TRIPPED, "trip_element": "LOM"}, "tripped by LOM; once the upstream switch is closed"),
-        ({"permit": Permit.TRIPPED, "trip_element": "51 feeder", "trip_value": 180.2}, "51 feeder at 180 A"),
+        (
+            {
+                "permit": Permit.TRIPPED,
+                "trip_element": "51 feeder",
+                "trip_value": 180.2,
+                "trip_unit": "A",
+                "trip_phase": "a",
+            },
+            "51 feeder on phase a at 180 A",
+        ),
     ],
 )
 async def test_each_reason_without_permit_names_its_remedy(world: World, changes: Any, words: str) -> None:

@@ -186,16 +186,18 @@ def test_riding_through_goes_on_with_power() -> None:
         ({"service_fraction": 0.1}, Mode.CHARGE, 6_600.0),
         ({"service_fraction": 0.0}, Mode.DISCHARGE, 0.0),
         ({"service_fraction": float("nan")}, Mode.DISCHARGE, 0.0),
-        ({"curtail_discharge": 0.05}, Mode.DISCHARGE, -3_300.0),
-        ({"curtail_discharge": 0.05}, Mode.CHARGE, 10_000.0),
-        ({"curtail_charge": 0.05}, Mode.CHARGE, 3_300.0),
     ],
 )
-def test_ramp_and_curtailment_leave_a_part_of_the_rated_power(changes, mode: Mode, granted_w: float) -> None:
+def test_the_ramp_leaves_a_part_of_the_rated_power(changes, mode: Mode, granted_w: float) -> None:
     decision = decide(with_guard(**changes)(healthy()), [order(mode)], NOW)
     assert decision.allocation.site_w == pytest.approx(granted_w)
-    words = "power rises after entering service" if "service_fraction" in changes else "rated current is reached"
-    assert all(s.source == f"guard: {words}" for s in decision.allocation.shortfalls)
+    assert all(s.source == "guard: power rises after entering service" for s in decision.allocation.shortfalls)
+
+
+def test_curtailment_is_left_to_wires_which_takes_it_from_every_set_point() -> None:
+    curtailed = with_guard(curtail_charge=0.05, curtail_discharge=0.05)(healthy())
+    assert decide(curtailed, [order(Mode.DISCHARGE)], NOW).allocation.site_w == -10_000.0
+    assert decide(curtailed, [order(Mode.CHARGE)], NOW).allocation.site_w == 10_000.0
 
 
 def test_an_inverter_that_nothing_would_tell_of_an_island_charges_only() -> None:

@@ -188,7 +188,6 @@ async def test_an_adjustment_is_written_adopted_and_read_back(world: World) -> N
     assert world.tick.names == ["adopt_settings"]
     assert result.digest == result.in_force == world.tick.digest != before
     assert any("OV1.time_s 13 -> 5" in text for text in result.adjusted)
-    assert "restart v2g-guard-wires" in result.remarks[-1]
 
 
 async def test_none_takes_a_setting_back(world: World) -> None:

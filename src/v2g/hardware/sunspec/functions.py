@@ -17,7 +17,14 @@ from v2g.hardware.sunspec.codec import ModelImage, SunSpecError
 from v2g.hardware.sunspec.discovery import ModelLocation
 from v2g.hardware.sunspec.groups import read_model, runs, writable_points, write_points, write_run
 from v2g.hardware.sunspec.status import var_max_per_va
-from v2g.hardware.sunspec.wanted import DeviceSettings, StoredSet, enter_service, in_var_max, stored_sets
+from v2g.hardware.sunspec.wanted import (
+    ENTER_SERVICE_OPTIONAL,
+    DeviceSettings,
+    StoredSet,
+    enter_service,
+    in_var_max,
+    stored_sets,
+)
 
 LOOK_AGAIN_S = 60.0
 ADOPT_WITHIN_S = 5.0
@@ -52,6 +59,7 @@ class FunctionsWriter:
         self._locations: Mapping[int, ModelLocation] = {}
         self._work: AsyncIterator[bool] | None = None
         self._again_at_s = 0.0
+        self._start_over = False
         self._reasons: dict[str, str] = {}
 
     def connected(self, locations: Mapping[int, ModelLocation]) -> None:
@@ -60,9 +68,16 @@ class FunctionsWriter:
         self._work = None
         self._again_at_s = 0.0
 
+    def configure(self, settings: DeviceSettings) -> None:
+        """Other settings: the device is gone through anew, from the start. At any time, :meth:`advance` may run."""
+        self._settings = settings
+        self._start_over = True
+
     async def advance(self) -> None:
         """Do a little of what is due. Raises :class:`DeviceError` when the device is lost on the way."""
         started_s = self._clock.monotonic_s()
+        if self._start_over:
+            self._start_over, self._work, self._again_at_s = False, None, 0.0
         if self._work is None:
             if started_s < self._again_at_s:
                 return
@@ -119,8 +134,7 @@ class FunctionsWriter:
         wanted = enter_service(grid)
         missing = [name for name in wanted if image.raw(name) is None]
         await self._settle(image, {name: value for name, value in wanted.items() if name not in missing})
-        # A ramp or a random delay that is not used need not be there.
-        missing = [name for name in missing if wanted[name]]
+        missing = [name for name in missing if name not in ENTER_SERVICE_OPTIONAL]
         if missing:
             raise _LackingError(f"its SunSpec model 703 does not implement {', '.join(missing)}")
 

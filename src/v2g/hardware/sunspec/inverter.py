@@ -76,6 +76,11 @@ class SunSpecInverter:
         """:attr:`FunctionsWriter.lacks`; None as well where nothing is written."""
         return None if self._functions is None else self._functions.lacks
 
+    def configure(self, settings: DeviceSettings) -> None:
+        """Other settings from the next readings on; without effect on a device that is left as it is."""
+        if self._functions is not None:
+            self._functions.configure(settings)
+
     @property
     def takes_reactive_power(self) -> bool:
         """It has a reactive set-point in var (704 VarSet)."""

@@ -7,7 +7,6 @@ are those of the SunSpec Modbus IEEE 1547-2018 profile.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ VOLT_VAR, VOLT_WATT, FREQUENCY_DROOP, WATT_VAR = 705, 706, 711, 712
 W_MAX_PCT, VAR_MAX_PCT, VA_MAX_PCT = 0, 1, 3
 _REACTIVE = 1
 _DISABLED, _ENABLED = 0, 1
+_SHORTEST_RAMP_S = 1
 _TRIPS = {
     707: (Measured.VOLTAGE, Side.UNDER, "undervoltage_trip"),
     708: (Measured.VOLTAGE, Side.OVER, "overvoltage_trip"),
@@ -96,17 +96,27 @@ def in_var_max(values: Mapping[str, float], var_max_per_va: float) -> dict[str, 
     return scaled | {"DeptRef": VAR_MAX_PCT}
 
 
+ENTER_SERVICE_OPTIONAL = frozenset({"ESRndTms", "ESRmpTms"})
+"""A device without them has nothing of its own to be taken back."""
+
+
 def enter_service(grid: GridSettings) -> dict[str, float]:
-    """Model 703, by point. Times in whole seconds, never shorter than the site's."""
+    """Model 703, by point: the site's window, without a delay or a ramp of the device's own.
+
+    Delay, random delay and ramp of IEEE 1547-2018 4.10.3 are done for the whole site at the V2G breaker, behind which
+    the device is dead until they are over: it would only wait a second time. What comes back by itself while the
+    breaker stays closed waits in :class:`v2g.guard.wires_core.WiresCore`.
+    """
     settings = grid.enter_service
     return {
+        "ES": _ENABLED,
         "ESVHi": 100.0 * settings.v_hi_pu,
         "ESVLo": 100.0 * settings.v_lo_pu,
         "ESHzHi": settings.f_hi_hz,
         "ESHzLo": settings.f_lo_hz,
-        "ESDlyTms": math.ceil(settings.delay_s),
-        "ESRndTms": math.ceil(settings.random_delay_s),
-        "ESRmpTms": math.ceil(settings.ramp_s),
+        "ESDlyTms": 0,
+        "ESRndTms": 0,
+        "ESRmpTms": _SHORTEST_RAMP_S,
     }
 
 

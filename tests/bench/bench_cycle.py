@@ -137,6 +137,7 @@ class Wires:
                     max_discharge_w=22_000.0,
                     connected=True,
                     reversion_armed=True,
+                    anti_islanding=True,
                 )
             )
             devices += [
@@ -181,6 +182,7 @@ class Guard:
             feeder_w=sum(self._wires.powers.values()),
             measured=True,
             load_measured=True,
+            service_fraction=1.0,
         )
 
 

@@ -11,6 +11,8 @@ pytestmark = pytest.mark.soak
 
 CLEARING_TIME_S = 0.160
 RUNS = 5
+DISCHARGES_AGAIN_S = 30.0
+"""No discharge begins for ten seconds after the frequency left the alarm window."""
 
 
 def test_a_step_to_62_5_hz_opens_the_breaker_within_160_ms(simulate: Any, figures: Any) -> None:
@@ -18,7 +20,7 @@ def test_a_step_to_62_5_hz_opens_the_breaker_within_160_ms(simulate: Any, figure
     site.wait_for("both vehicles in the charge loop", site.charge_loops)
     site.dispatch("10kW")
     for run in range(1, RUNS + 1):
-        site.wait_for("-10 kW by the standing order", lambda: site.steady(-10_000.0), 20.0)
+        site.wait_for("-10 kW by the standing order", lambda: site.steady(-10_000.0), DISCHARGES_AGAIN_S)
         time.sleep(0.5)
         site.fault("frequency", hz=62.5)
         site.wait_for("the breaker is open", lambda: not site.measure().breaker.closed, 3.0)
@@ -46,7 +48,7 @@ def test_a_step_to_62_5_hz_opens_the_breaker_within_160_ms(simulate: Any, figure
         reset = site.command("v2g-control", "trip", "reset")
         assert reset.returncode == 0, reset.stderr
         assert "trip OF2 reset" in reset.stdout
-    site.wait_for("-10 kW by the standing order", lambda: site.steady(-10_000.0), 20.0)
+    site.wait_for("-10 kW by the standing order", lambda: site.steady(-10_000.0), DISCHARGES_AGAIN_S)
 
 
 def _tool_status(site: Any, word: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from v2g.grid.protection import Block
 from v2g.guard.link import EvseSetpoint, PowerSetpoint, Setpoints
+from v2g.guard.view import GuardView
 from v2g.guard.wires_core import EvseLimits, Target, WiresCore
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
 
@@ -19,7 +22,7 @@ LOADED = DcEvseCommand(target_voltage_v=400, current_limit_a=40, close_contactor
 def inverter(**changes: Any) -> InverterReading:
     healthy = InverterReading(
         evse_id=E1, as_of_s=T0, power_w=0, reversion_armed=True, max_charge_w=20_000, max_discharge_w=15_000,
-        connected=True,
+        connected=True, anti_islanding=True,
     )  # fmt: skip
     return msgspec.structs.replace(healthy, **changes)
 
@@ -56,10 +59,19 @@ def core_with(power_w: float = -10_000, command: DcEvseCommand = LOADED) -> Wire
     return core
 
 
-def one(core: WiresCore, now_s: float = T0, permit: bool = True) -> Target:
-    return core.decide(permit, now_s)[E1]
+def guard(**changes: Any) -> GuardView:
+    """Everything permitted, the grid at its nominal values."""
+    granted = GuardView(
+        permit=True, stop="", open_contactors=False, blocks=Block.NONE, curtail_charge=1.0, curtail_discharge=1.0,
+        service_fraction=1.0, v_pu=1.0, frequency_hz=60.0,
+    )  # fmt: skip
+    return replace(granted, **changes)
 
 
-def applied(core: WiresCore, now_s: float = T0, permit: bool = True) -> tuple[float, str | None]:
-    target = one(core, now_s, permit)
+def one(core: WiresCore, now_s: float = T0, **changes: Any) -> Target:
+    return core.decide(guard(**changes), now_s)[E1]
+
+
+def applied(core: WiresCore, now_s: float = T0, **changes: Any) -> tuple[float, str | None]:
+    target = one(core, now_s, **changes)
     return target.applied.power_w, target.applied.bound_by

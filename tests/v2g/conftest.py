@@ -74,6 +74,7 @@ class FakeInverter(Registers):
             (m702, "WChaRteMaxRtg", 20000), (m702, "WDisChaRteMaxRtg", 15000), (m703, "ES", 1), (m704, "WSet_SF", 0),
             (m704, "WSetEna", 0), (m704, "WSetMod", 0), (m704, "WSet", 0), (m704, "WSetRvrt", 500),
             (m704, "WSetEnaRvrt", 0), (m704, "WSetRvrtTms", 0), (m704, "WSetRvrtRem", 0),
+            (m704, "AntiIslEna", 1),
         ):  # fmt: skip
             image.set(name, value)
         self.addresses: dict[int, int] = {}

@@ -34,10 +34,12 @@ def socket_option(command: F) -> F:
 
 
 @contextmanager
-def daemon(socket_path: Path | None, name: str, as_json: bool = False) -> Iterator[ControlClient]:
+def daemon(
+    socket_path: Path | None, name: str, as_json: bool = False, timeout_s: float = 10.0
+) -> Iterator[ControlClient]:
     """A client of the daemon; its errors end the command with their text and exit code."""
     try:
-        with ControlClient(socket_path or find_socket(), name=name) as client:
+        with ControlClient(socket_path or find_socket(), timeout_s, name=name) as client:
             yield client
     except ControlError as error:
         if as_json:

@@ -18,6 +18,8 @@ from v2g.control.messages import (
     CancelResult,
     DispatchParams,
     DispatchResult,
+    PermitServiceParams,
+    PermitServiceResult,
     TripResetResult,
 )
 from v2g.units import QuantityError, parse_duration_s, parse_power_w
@@ -120,6 +122,26 @@ def cancel(order_id: int | None, as_json: bool, socket_path: Path | None) -> Non
     else:
         click.echo("there was no order to cancel" if order_id is None else f"there is no order {order_id}")
     sys.exit(0 if result.cancelled or order_id is None else 1)
+
+
+@cli.command()
+@click.argument("state", type=click.Choice(["on", "off"], case_sensitive=False))
+@json_option
+@socket_option
+def permit(state: str, as_json: bool, socket_path: Path | None) -> None:
+    """Give or withdraw permit service: off ceases to energise within 2 s and holds across restarts.
+
+    On, energy may flow again after the enter-service delay.
+    """
+    with daemon(socket_path, _NAME, as_json) as client:
+        answer = client.call("permit.service", PermitServiceParams(enabled=state.lower() == "on"))
+    result = msgspec.convert(answer, PermitServiceResult)
+    if as_json:
+        print_json(answer)
+    elif result.enabled:
+        click.echo("permit service is on; energy may flow after the enter-service delay")
+    else:
+        click.echo("permit service is off; the breaker opens, and stays open until v2g-control permit on")
 
 
 @cli.group()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from v2g.control.guard_words import block_words, operation_words, trip_remedy, trip_words
 from v2g.control.messages import (
     DeviceLine,
     DispatchResult,
@@ -24,6 +25,12 @@ _PERMITS = {
     "enter_service_delay": "no energy yet: waiting out the enter-service delay",
     "tripped": "no energy: TRIPPED",
     "breaker_open": "no energy: the breaker is open, or its feedback is unknown",
+    "no_settings": "no energy: there are no grid settings in force, see v2g-tool grid",
+    "permit_off": "no energy: permit service is withdrawn; give it back with v2g-control permit on",
+    "relay_open": "no energy: the hardware relay is open",
+    "breaker_failed": "no energy: THE BREAKER FAILED TO OPEN, contactors are open in its place",
+    "testing": "no energy: a relay test runs",
+    "not_synchronous": "no energy: the inverter side is live and not in step with the grid",
     "guard_stale": "no energy: the guard (v2g-guard-tick) does not answer",
 }
 
@@ -147,6 +154,7 @@ def status_text(status: StatusResult) -> str:
     parts = [
         _headline(status),
         f"grid         {guard_sentence(status.guard)}",
+        *(f"{name:<12} {value}" for name, value in guard_facts(status.guard)),
         f"transformer  {_transformer_sentence(status.transformer)}",
         "",
         evses_text(status.evses),
@@ -172,9 +180,15 @@ def tool_status_text(status: StatusResult) -> str:
     ]
     state = [
         ("permit", guard_sentence(guard)),
+        ("settings", guard.profile or "none in force"),
         ("voltage", _voltages(guard)),
-        ("frequency", _UNKNOWN if guard.frequency_hz is None else f"{guard.frequency_hz:.3f} Hz"),
-        ("breaker", {True: "closed", False: "open", None: "unknown: no feedback"}[guard.breaker_closed]),
+        ("frequency", _frequency(guard)),
+        ("currents", _currents(guard)),
+        ("breaker", _position(guard.breaker_closed)),
+        ("relay", _position(guard.relay_closed)),
+        ("mains", {True: "present", False: "LOST", None: "no loss-of-mains input"}[guard.mains_present]),
+        ("angle", _angles(guard)),
+        *guard_facts(guard),
         ("tick", _alive(guard.tick_alive) + ("" if guard.realtime else ", without real-time priority")),
         ("wires", _alive(guard.wires_alive)),
     ]
@@ -187,12 +201,29 @@ def tool_status_text(status: StatusResult) -> str:
 def guard_sentence(guard: GuardLine) -> str:
     text = _PERMITS.get(guard.permit, f"no energy: {guard.permit}")
     if guard.permit == "tripped":
-        text += f" by {guard.trip} at {_trip_value(guard)}; when the cause is gone: v2g-control trip reset"
-    elif guard.enter_service_remaining_s > 0:
+        text += f" by {trip_words(guard.trip, guard.trip_value)}; {trip_remedy(guard.trip)}: v2g-control trip reset"
+    elif guard.permit == "enter_service_delay":
         text += f", {span(guard.enter_service_remaining_s)} left"
+    elif guard.permit == "granted" and (doing := operation_words(guard.operation)):
+        text = doing if guard.operation in ("momentary_cessation", "cease") else f"{text}; {doing}"
     if not guard.wires_alive:
         text += "; v2g-guard-wires does not answer"
     return text
+
+
+def guard_facts(guard: GuardLine) -> list[tuple[str, str]]:
+    """What the guard takes or refuses besides its permit; empty while that is nothing."""
+    facts = [
+        ("refused", f"{'new discharge' if name == 'new_discharge' else 'discharge'}: {words.what}; {words.remedy}")
+        for name, words in ((name, block_words(name)) for name in guard.blocks)
+    ]
+    if guard.permit == "granted" and guard.service_fraction < 1.0:
+        facts.append(("ramp", f"{100.0 * guard.service_fraction:.0f} % of rated power after entering service"))
+    shares = (("charge", guard.curtail_charge), ("discharge", guard.curtail_discharge))
+    facts += [("curtailed", f"{name} to {100.0 * share:.0f} %: rated current") for name, share in shares if share < 1.0]
+    if not guard.permit_service and guard.permit != "permit_off":
+        facts.append(("permit off", "permit service is withdrawn: v2g-control permit on"))
+    return facts
 
 
 def _headline(status: StatusResult) -> str:
@@ -272,8 +303,31 @@ def _voltages(guard: GuardLine) -> str:
     return _UNKNOWN if guard.v_pu is None else " / ".join(f"{value:.3f}" for value in guard.v_pu) + " per unit"
 
 
-def _trip_value(guard: GuardLine) -> str:
-    return f"{guard.trip_value:.3f} Hz" if guard.trip[1:2] == "F" else f"{guard.trip_value:.3f} per unit"
+def _frequency(guard: GuardLine) -> str:
+    if guard.frequency_hz is None:
+        return _UNKNOWN
+    rate = "" if guard.rocof_hz_s is None else f", {guard.rocof_hz_s:+.2f} Hz/s"
+    return f"{guard.frequency_hz:.3f} Hz{rate}"
+
+
+def _currents(guard: GuardLine) -> str:
+    parts = [
+        f"{place} {' / '.join(f'{value:.1f}' for value in amps)} A"
+        for place, amps in (("feeder", guard.feeder_a), ("transformer", guard.transformer_a))
+        if amps is not None
+    ]
+    return ", ".join(parts) or _UNKNOWN
+
+
+def _angles(guard: GuardLine) -> str:
+    if all(angle is None for angle in guard.inverter_angle_deg):
+        return f"{_UNKNOWN} (the inverter side is dead)"
+    shown = (_UNKNOWN if angle is None else f"{angle:+.2f}" for angle in guard.inverter_angle_deg)
+    return " / ".join(shown) + " degrees, inverter side minus grid, as measured"
+
+
+def _position(closed: bool | None) -> str:
+    return {True: "closed", False: "open", None: "unknown: no feedback"}[closed]
 
 
 def _alive(alive: bool) -> str:

@@ -10,16 +10,27 @@ import click
 
 from v2g import __version__
 from v2g.cli import render
+from v2g.cli.calibrate import calibrate_pll
 from v2g.cli.common import json_option, show_status, socket_option
+from v2g.cli.grid import grid
+from v2g.cli.lazy import Later, LazyGroup
+from v2g.cli.relay import test_relay
 from v2g.cli.verbs import normalise
 
 _NAME = "v2g-tool"
+_LATER = {
+    "replay": Later("v2g.cli.replay", "replay", "What the guard would have done with a recorded event."),
+    "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, later=_LATER, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """See into the installation: transformer, guard, sensors and devices."""
+    """See into the installation, adjust the guard, calibrate and test it.
+
+    A verb may be written with or without its two dashes.
+    """
 
 
 @cli.command()
@@ -30,9 +41,14 @@ def status(as_json: bool, socket_path: Path | None) -> None:
     show_status(_NAME, socket_path, as_json, render.tool_status_text)
 
 
+cli.add_command(grid)
+cli.add_command(calibrate_pll)
+cli.add_command(test_relay)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
-    cli.main(args=normalise(words, tuple(cli.commands)), prog_name=_NAME)
+    cli.main(args=normalise(words, cli.verbs if isinstance(cli, LazyGroup) else ()), prog_name=_NAME)
 
 
 if __name__ == "__main__":

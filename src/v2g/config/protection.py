@@ -70,7 +70,8 @@ def settings_digest(config: Config) -> str:
         settings = protection_settings(config)
     except SettingsUnset:
         return UNSET_DIGEST
-    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+    own = [(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg) for evse in config.evses]
+    return hashlib.sha256(repr((settings, own)).encode()).hexdigest()[:8]
 
 
 def transformer_rated_a(config: Config) -> float:

@@ -48,9 +48,9 @@ def write_dropin(config_dir: Path, changes: Mapping[str, Any], name: str = OPERA
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a drop-in: two digits, a dash, a word, .yaml")
-    directory = config_dir / DROPIN_DIR
+    file = dropin_path(config_dir, name)
+    directory = file.parent
     directory.mkdir(mode=0o755, exist_ok=True)
-    file = directory / name
     with _locked(directory):
         content = parse(file.read_text(encoding="utf-8"), str(file)).plain() if file.exists() else {}
         assert isinstance(content, dict)  # noqa: S101 (parse() saw to it)
@@ -61,6 +61,26 @@ def write_dropin(config_dir: Path, changes: Mapping[str, Any], name: str = OPERA
         loaded = load(config_dir, {file: text})
         _replace(file, text)
     return loaded
+
+
+def dropin_path(config_dir: Path, name: str = OPERATOR_DROPIN) -> Path:
+    return config_dir / DROPIN_DIR / name
+
+
+def read_dropin(config_dir: Path, name: str = OPERATOR_DROPIN) -> str | None:
+    """The text of a drop-in, for :func:`restore_dropin`; None where there is none. Raises OSError."""
+    file = dropin_path(config_dir, name)
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def restore_dropin(config_dir: Path, name: str, text: str | None) -> None:
+    """Take a drop-in back to a text that :func:`read_dropin` gave. Raises OSError."""
+    file = dropin_path(config_dir, name)
+    with _locked(file.parent):
+        if text is None:
+            file.unlink(missing_ok=True)
+        else:
+            _replace(file, text)
 
 
 @contextlib.contextmanager

@@ -157,8 +157,8 @@ class PllCalibrateResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelayTestParams(Params, frozen=True, kw_only=True):
-    """``step``: ``start`` (breaker opens, the guard watches), ``state``, ``finish`` (``passed`` and ``note`` are recorded),
-    ``abort``."""
+    """``step``: ``start`` (breaker opens, the guard watches), ``state``, ``finish`` (``passed`` and ``note`` are
+    recorded), ``abort``."""
 
     step: str
     passed: bool | None = None

@@ -7,12 +7,14 @@ from typing import Final
 from v2g.dispatch.orders import Mode
 
 NO_VEHICLE: Final = "no vehicle"
+GUARD: Final = "guard"
 NO_LIMIT: Final = "no limit known"
 
 _CODES: Final[tuple[tuple[str, str], ...]] = (
     ("contradiction", "CONTRADICTION"),
     ("no limit known", "LIMIT_UNKNOWN"),
     ("no permit", "NO_PERMIT"),
+    (f"{GUARD}:", "GUARD_BLOCK"),
     ("no vehicle", "NO_VEHICLE"),
     ("order", "INVALID_ORDER"),
     ("min-SoC", "MIN_SOC"),
@@ -37,6 +39,7 @@ def shortfall_code(source: str, mode: Mode) -> str:
     ``contradiction: …``  ``CONTRADICTION``                      limits exclude each other
     ``no limit known``    ``LIMIT_UNKNOWN``                      nobody states a limit in this direction
     ``no permit …``       ``NO_PERMIT``                          the guard forbids energy to flow
+    ``guard: …``          ``GUARD_BLOCK``                        the guard refuses this direction, a start, or a part
     ``no vehicle …``      ``NO_VEHICLE``                         nobody to serve the order
     ``order …``           ``INVALID_ORDER``                      its power is not a magnitude in W
     ``min-SoC …``         ``MIN_SOC``                            the battery is at its minimum, or it is unknown

@@ -9,8 +9,9 @@ FREQUENCY_HYSTERESIS_HZ = 0.02
 VOLTAGE_HYSTERESIS_PU = 0.005
 MIN_ON_S = 1.0
 """An alarm stays on for at least this, so that a quantity on its limit does not fill the log."""
-NO_NEW_DISCHARGE_S = 60.0
-"""After the frequency is back."""
+NO_NEW_DISCHARGE_S = 10.0
+"""After the frequency is back: a start is not worth a quantity that swings across its limit. Out of service the
+enter-service delay holds much longer."""
 CONTINUOUS_PU = (0.88, 1.10)
 """The continuous region where the profile states none."""
 

@@ -81,6 +81,8 @@ class RapidChange:
     phase: str
     change_pct: float
     """Negative where the voltage fell."""
+    duration_s: float
+    """From a tenth of it to nine tenths."""
 
 
 class Metering:
@@ -156,8 +158,8 @@ class Metering:
     def rapid_changes(self) -> tuple[RapidChange, ...]:
         """Those found since the last call, each once, with its largest change, when the second after it is over."""
         return tuple(
-            RapidChange(at_s=at_s, phase="ABC"[phase], change_pct=change_pct)
-            for at_s, phase, change_pct in self._changes.take()
+            RapidChange(at_s=found.at_s, phase="ABC"[phase], change_pct=found.change_pct, duration_s=found.duration_s)
+            for phase, found in self._changes.take()
         )
 
     def _begin_anew(self, index: int) -> None:

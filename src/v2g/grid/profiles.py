@@ -113,6 +113,11 @@ def names() -> tuple[str, ...]:
     return tuple(_PROFILES)
 
 
+def is_verified(profile: str) -> bool:
+    """Others need a person's confirmation. Raises :class:`~v2g.grid.settings.SettingsError` for an unknown profile."""
+    return _known(profile).verified
+
+
 def resolve(
     *,
     nominal_frequency_hz: float,

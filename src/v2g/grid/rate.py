@@ -8,10 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from v2g.grid.estimation import FREQUENCY_FLOOR_PU, sequences
-from v2g.grid.settings import FREQUENCY_CYCLES
-
-ROCOF_WINDOW_S = 0.1
-"""The least time a rate of change is taken over (IEEE 1547-2018 Table 21)."""
+from v2g.grid.settings import FREQUENCY_CYCLES, ROCOF_WINDOW_S
 
 SUSPECT_HZ = 0.3
 """A frequency that gains this beyond its slope within three cycles is not believed until they are over: a phase jump

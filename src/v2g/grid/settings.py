@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 FREQUENCY_CYCLES = 3
 """Nominal cycles that the frequency is estimated from."""
+ROCOF_WINDOW_S = 0.1
+"""The least time a rate of change is taken over (IEEE 1547-2018 Table 21)."""
 
 
 class SettingsError(ValueError):

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from v2g.grid.rate import ROCOF_WINDOW_S
-from v2g.grid.settings import FREQUENCY_CYCLES, Measured, SettingsError, Side, Timing, TripSetting, TripSettings
+from v2g.grid.settings import (
+    FREQUENCY_CYCLES,
+    ROCOF_WINDOW_S,
+    Measured,
+    SettingsError,
+    Side,
+    Timing,
+    TripSetting,
+    TripSettings,
+)
 
 PHASES = ("a", "b", "c")
 

@@ -16,7 +16,7 @@ class Block(enum.IntFlag):
 
     NONE = 0
     NEW_DISCHARGE = 1
-    """The frequency is unknown or outside the alarm window, or was outside within the last minute."""
+    """The frequency is unknown or outside the alarm window, or was outside within the last ten seconds."""
     RELAY_SETTING = 2
     """The hardware relay is set above 110 %, or not stated."""
     RELAY_FEEDBACK = 4

@@ -13,10 +13,13 @@ Samples = NDArray[np.float64]
 WITHIN_S = 1.0
 
 
-@dataclass(slots=True)
-class _Change:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``at_s``: when it had become large enough to be told; ``duration_s``: from a tenth of it to nine."""
+
     at_s: float
     change_pct: float
+    duration_s: float
 
 
 class VoltageChanges:
@@ -24,8 +27,8 @@ class VoltageChanges:
 
     def __init__(self, least_pct: float) -> None:
         self._least_pct = least_pct
-        self._found: list[tuple[float, int, float]] = []
-        self._under_way: list[_Change | None] = [None, None, None]
+        self._found: list[tuple[int, Change]] = []
+        self._under_way: list[Change | None] = [None, None, None]
         self._seen: tuple[deque[tuple[float, float]], ...] = (deque(), deque(), deque())
 
     def reset(self) -> None:
@@ -48,8 +51,8 @@ class VoltageChanges:
             while seen[0][0] < times[-1] - WITHIN_S:
                 seen.popleft()
 
-    def take(self) -> tuple[tuple[float, int, float], ...]:
-        """Time, phase and change in per cent of nominal of what is over, each once."""
+    def take(self) -> tuple[tuple[int, Change], ...]:
+        """Phase and change of what is over, each once."""
         found = tuple(self._found)
         self._found.clear()
         return found
@@ -58,22 +61,33 @@ class VoltageChanges:
         seen = list(self._seen[phase])
         for end in range(len(seen) - new, len(seen)):
             at_s = seen[end][0]
-            second = [v for t, v in seen[: end + 1] if t >= at_s - WITHIN_S]
-            low, high = min(second), max(second)
-            if high - low < self._least_pct:
+            second = [pair for pair in seen[: end + 1] if pair[0] >= at_s - WITHIN_S]
+            low, high = min(second, key=_value), max(second, key=_value)
+            size = high[1] - low[1]
+            if size < self._least_pct:
                 self._end(phase)
                 continue
-            last_low = len(second) - 1 - second[::-1].index(low)
-            last_high = len(second) - 1 - second[::-1].index(high)
-            signed = high - low if last_high > last_low else low - high
             change = self._under_way[phase]
-            if change is None:
-                self._under_way[phase] = _Change(at_s, signed)
-            elif abs(signed) > abs(change.change_pct):
-                change.change_pct = signed
+            if change is None or size > abs(change.change_pct):
+                signed = size if high[0] > low[0] else -size
+                began_s = at_s if change is None else change.at_s
+                self._under_way[phase] = Change(began_s, signed, _duration_s(second, low, high))
 
     def _end(self, phase: int) -> None:
         change = self._under_way[phase]
         if change is not None:
-            self._found.append((change.at_s, phase, change.change_pct))
+            self._found.append((phase, change))
             self._under_way[phase] = None
+
+
+def _value(pair: tuple[float, float]) -> float:
+    return pair[1]
+
+
+def _duration_s(second: list[tuple[float, float]], low: tuple[float, float], high: tuple[float, float]) -> float:
+    first, last = (high, low) if high[0] < low[0] else (low, high)
+    tenth = (last[1] - first[1]) / 10.0
+    rising = tenth > 0.0
+    left_s = max(t for t, v in second if t <= last[0] and (v <= first[1] + tenth if rising else v >= first[1] + tenth))
+    there_s = min(t for t, v in second if t > left_s and (v >= last[1] - tenth if rising else v <= last[1] - tenth))
+    return there_s - left_s

@@ -52,19 +52,32 @@ class DeviceHealth(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     timeouts: int = 0
     reconnects: int = 0
+    lacks: tuple[str, ...] = ()
+    """Functions of an inverter that it does not do as the site wants them; comms.log has the reasons."""
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What ``wires`` really commanded an inverter, and what bound it: the name of a clamp, or None.
 
-    ``bound_by`` is one of ``lease_expired``, ``no_permit``, ``stale_measurement``, ``rating``, ``no_reversion``,
-    ``contactors_open``, ``device_fault``, ``insulation`` (not proved valid).
+    ``bound_by`` is one of these. Power is zero for
+
+    - ``breaker_failed``: the V2G breaker did not open; every contactor opens in its place;
+    - ``lease_expired``; ``no_permit``;
+    - ``momentary_cessation``, ``cease``: ride-through (IEEE 1547-2018 6.4.2); the permit stands;
+    - ``stale_measurement``, ``device_fault``, ``insulation`` (not proved valid), ``contactors_open``;
+    - discharge only: ``relay`` (the hardware relay's setting, feedback or failure), ``no_reversion``,
+      ``no_anti_islanding`` (neither the inverter's own detection nor a mains input).
+
+    It is less, or other, than ordered for ``rating``, ``enter_service_ramp``, ``frequency_window`` (a discharge that
+    runs goes on and does not grow, a new one is refused), ``frequency_droop``, ``volt_watt``, ``overcurrent``.
     """
 
     evse_id: str
     power_w: float
     source: str
     bound_by: str | None = None
+    reactive_var: float | None = None
+    """Commanded reactive power, positive: absorbed. None: not commanded."""
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True, tag=True):

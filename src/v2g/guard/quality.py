@@ -73,6 +73,7 @@ class Quality:
 
     def interrupted(self, sample_rate_hz: int) -> None:
         """Samples are missing before the next ones, which are of ``sample_rate_hz``."""
+        self._summary.gaps += 1
         if sample_rate_hz != self._rate_hz:
             self._metering = self._new_metering(sample_rate_hz)
             self._rate_hz = sample_rate_hz
@@ -98,6 +99,7 @@ class Quality:
                         "phase": change.phase,
                         "change_pct": round(change.change_pct, 2),
                         "limit_pct": self._settings.rapid_change_limit_pct,
+                        "duration_s": round(change.duration_s, 3),
                         "ago_s": round(at_s - change.at_s, 1),
                     },
                 )

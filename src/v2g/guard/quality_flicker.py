@@ -11,7 +11,10 @@ PerPhase = tuple[float, float, float]
 
 
 class Flicker:
-    """A dip or an interruption is no flicker (IEC 61000-4-30 flags it): its ten minutes are told and not judged."""
+    """A dip or an interruption is no flicker (IEC 61000-4-30 flags it): its ten minutes are told and not judged.
+
+    The lamp is the one of 120 V at 60 Hz and the one of 230 V at 50 Hz.
+    """
 
     def __init__(self, sample_rate_hz: float, nominal_frequency_hz: float) -> None:
         self._nominal_hz = nominal_frequency_hz

@@ -32,6 +32,8 @@ POLL_S = 0.15
 REPORT_EVERY_S = 1.0
 STALE_S = 1.0
 """A buffer whose newest samples are older is not measured; the tick has told of it long before."""
+DOUBT_S = 1.0
+"""Samples that cannot be believed for so long are told; a single gap is counted in the summary."""
 NICE = 5
 
 _QUARTER = 4
@@ -72,6 +74,7 @@ class QualityLoop:
         """Generation and index of the newest sample that was fed; None: begin with what comes."""
         self._trouble: str | None = None
         self._trouble_since_s = 0.0
+        self._doubted_at_s: float | None = None
         self._summary_at_s: float | None = None
         self._report_at_s = 0.0
 
@@ -122,8 +125,13 @@ class QualityLoop:
             return
         doubt = self._clock.judge(newest, buffer.sample_rate_hz, now_s)
         if doubt:
-            self._not_measured(doubt, now_s)
+            self._last = None
+            if self._doubted_at_s is None:
+                self._doubted_at_s = now_s
+            if now_s - self._doubted_at_s >= DOUBT_S:
+                self._not_measured(doubt, now_s)
             return
+        self._doubted_at_s = None
         rate_hz = buffer.sample_rate_hz
         generation = newest.generation
         if self._last is None or self._last[0] != generation:

@@ -35,6 +35,8 @@ class QualitySummary:
     def __init__(self, began_s: float, nominal_frequency_hz: float) -> None:
         self.began_s = began_s
         self.events: Counter[str] = Counter()
+        self.gaps = 0
+        """Times that samples were missing."""
         self._nominal_hz = nominal_frequency_hz
         self._measured_s = 0.0
         self._volts = tuple(_Range() for _ in _PHASES)
@@ -62,6 +64,7 @@ class QualitySummary:
         return {
             "interval_s": round(interval_s, 1),
             "measured_pct": round(min(100.0, 100.0 * self._measured_s / interval_s), 1),
+            "gaps": self.gaps,
             **{f"v_{name}_pu": phase.text(4) for name, phase in zip(_PHASES, self._volts, strict=True)},
             "frequency_hz": self._frequency.text(3),
             "thd_v_pct": self._thd.text(2),

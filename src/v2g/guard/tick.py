@@ -15,6 +15,7 @@ from typing import Protocol
 from v2g.clock import SleepingClock
 from v2g.grid.estimation import Estimate, Validity
 from v2g.grid.protection import Inputs, Protection, Verdict
+from v2g.grid.settings import FREQUENCY_CYCLES
 from v2g.grid.synchronisation import PerPhaseAngle
 from v2g.grid.trip import PHASES, TICK_PERIOD_S, Trip
 from v2g.guard import realtime
@@ -113,6 +114,7 @@ class Tick:
         self._suspended_s = ports.suspended_s()
         self._started_at_s: float | None = None
         self._start_over_next = False
+        self._apart_at_s = 0.0
         self.lateness = LatenessStats()
         self.realtime = False
         self._settings = settings
@@ -256,6 +258,7 @@ class Tick:
     def _own_trip(self, now_s: float, estimate: Estimate | None, left: Left | None) -> Trip | None:
         """What only the tick can see: the breaker's position, and inverters with transducers of their own."""
         if not self._verdict.close or self._latch.trip is not None:
+            self._apart_at_s = now_s
             return None
         if left is Left.OPENED:
             return Trip(
@@ -271,6 +274,9 @@ class Tick:
                 remedy="held closed, opened by a relay, a person or its own protection; find out why, then reset",
             )
         if estimate is None or not self._breaker_closed:
+            self._apart_at_s = now_s
+        # Windows that reach back to the open breaker tell nothing of the closed one.
+        if not now_s - self._apart_at_s > FREQUENCY_CYCLES / self._settings.nominal_frequency_hz:
             self._phases.reset()
             return None
         return self._phases.step(now_s, self._measurement.angles)

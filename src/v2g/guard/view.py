@@ -8,6 +8,8 @@ from v2g.grid.protection import Block
 from v2g.grid.settings import Operation
 from v2g.guard.status import GuardStatus, Permit
 
+_URGENT_SHARE = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardView:
@@ -43,4 +45,21 @@ def view(status: GuardStatus) -> GuardView:
         service_fraction=status.service_fraction,
         v_pu=sum(status.v_pu) / 3,
         frequency_hz=status.frequency_hz,
+    )
+
+
+def allowance(view: GuardView) -> tuple[float, float, float]:
+    """What bounds power by a share of it, and changes steadily."""
+    return view.service_fraction, view.curtail_charge, view.curtail_discharge
+
+
+def urgent(before: GuardView, now: GuardView) -> bool:
+    """Whether the change cannot wait: anything but a share that grows, or shrinks by less than a hundredth."""
+    return (
+        (before.permit, before.stop, before.open_contactors, before.blocks)
+        != (now.permit, now.stop, now.open_contactors, now.blocks)
+    ) or any(
+        # A share that is no number counts as lost.
+        not new > old - _URGENT_SHARE
+        for old, new in zip(allowance(before), allowance(now), strict=True)
     )

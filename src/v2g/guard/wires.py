@@ -1,35 +1,50 @@
-"""``v2g-guard wires``: every Modbus device of the site, behind leases and the permit word."""
+"""``v2g-guard wires``: every Modbus device of the site, behind leases and the guard's word."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import Clock
+from v2g.config.functions import support_settings
 from v2g.config.paths import RunPaths
 from v2g.config.schema import Config, Evse, ModbusAddress
+from v2g.grid.settings import GridSettings
+from v2g.grid.support import REACTIVE, SupportFunctions, enabled
 from v2g.guard.link import Applied, Image, Setpoints
 from v2g.guard.status import GuardStatus, Permit
+from v2g.guard.view import GuardView, allowance, urgent, view
 from v2g.guard.wires_core import EvseLimits, Target, WiresCore
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace, Transducers
 from v2g.guard.wires_server import WiresServer
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
+from v2g.hardware.ports import (
+    DcEvseCommand,
+    DcEvseReading,
+    InverterCommand,
+    InverterReading,
+    Quantity,
+    TransducerReading,
+)
 from v2g.hardware.register_map import RegisterMap, load_map
 from v2g.hardware.sensor_map import Sensor
 from v2g.hardware.sunspec.inverter import SunSpecInverter
+from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.transducers import ModbusTransducers, by_device
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
 
 PERMIT_PERIOD_S = 0.02
+FOLLOW_PERIOD_S = 0.1
+"""What changes steadily (ramp, curtailment that ends, grid support) is followed so often."""
 IMAGE_PERIOD_S = 0.1
 STOP_WITHIN_S = 1.8
 """The end of the process waits at most this long for zero power and open contactors."""
 
+# W and var alike.
 _DEAD_BAND_W = 10.0
 _DEAD_BAND = 0.002
 _INVERTER_PACE = Pace(busy_s=0.2, idle_s=0.4)
@@ -37,7 +52,8 @@ _OUTPUT_PACE = Pace(busy_s=0.15, idle_s=0.25)
 _STATUS_PERIOD_S = 1.0
 
 
-_AnyActuator = Actuator[float, InverterReading] | Actuator[DcEvseCommand, DcEvseReading]
+_InverterActuator = Actuator[InverterCommand, InverterReading]
+_AnyActuator = _InverterActuator | Actuator[DcEvseCommand, DcEvseReading]
 
 
 class PermitSource(Protocol):
@@ -47,7 +63,10 @@ class PermitSource(Protocol):
 
 
 class Wires:
-    """All of it for one configuration. Raises :class:`v2g.hardware.ports.DeviceError` for a bad register map."""
+    """All of it for one configuration. Raises :class:`v2g.hardware.ports.DeviceError` for a bad register map.
+
+    ``grid``: the site's settings, written into the inverters; None where there are none (then nothing is permitted).
+    """
 
     def __init__(
         self,
@@ -60,16 +79,22 @@ class Wires:
         clock: Clock,
         notifier: Notifier,
         jitter: Callable[[], float],
+        grid: GridSettings | None = None,
     ) -> None:
+        self._nominal_frequency_hz = config.grid.nominal_frequency_hz
+        self._settings = DeviceSettings(support=support_settings(config.functions), grid=grid)
+        self._lacks: dict[str, Mapping[str, str]] = {}
         self._clock = clock
         self._notifier = notifier
         self._permits = permits
         self._jitter = jitter
-        self._core = WiresCore(map(_limits, config.evses), clock.monotonic_s())
+        self._core = WiresCore(
+            map(_limits, config.evses), clock.monotonic_s(), mains_input=bool(config.protection.mains_input_path)
+        )
         self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
-        self._inverters: dict[str, Actuator[float, InverterReading]] = {}
+        self._inverters: dict[str, _InverterActuator] = {}
         self._drivers: dict[str, SunSpecInverter] = {}
         self._reversion_problems: dict[str, str | None] = {}
         self._outputs: dict[str, Actuator[DcEvseCommand, DcEvseReading]] = {}
@@ -80,6 +105,11 @@ class Wires:
         self._applied: dict[str, Applied] = {}
         self._unknown: tuple[str, ...] = ()
         self._permit = Permit.GUARD_STALE
+        self._view: GuardView = view(
+            GuardStatus(as_of_s=0.0, permit=self._permit, breaker_commanded_closed=False, breaker_closed=None)
+        )
+        self._followed: GuardView = self._view
+        self._follow_at_s = 0.0
         self._next_change_s = 0.0
         self._sequence = 0
         for evse in config.evses:
@@ -91,7 +121,7 @@ class Wires:
         """Until ``stop`` is set; then zero power, open contactors, and the end."""
         await self._server.start()
         actuators: list[_AnyActuator] = [*self._inverters.values(), *self._outputs.values()]
-        self._look_at_permit()
+        self._look_at_guard()
         self._decide_all()
         try:
             async with asyncio.TaskGroup() as group:
@@ -112,7 +142,7 @@ class Wires:
         image_at_s = status_at_s = alive_at_s = 0.0
         while not stop.is_set():
             now_s = self._clock.monotonic_s()
-            if self._look_at_permit() or now_s >= self._next_change_s:
+            if self._look_at_guard() or now_s >= self._next_change_s:
                 self._decide_all()
             if now_s >= image_at_s:
                 image_at_s = _next(image_at_s, now_s, IMAGE_PERIOD_S)
@@ -143,11 +173,17 @@ class Wires:
                 "WIRES_NOT_AT_REST", "ended before every device confirmed zero; their own reversion remains"
             )
 
-    def _look_at_permit(self) -> bool:
-        permit = self._permits.read(self._clock.monotonic_s()).permit
-        changed = permit is not self._permit
-        self._permit = permit
-        return changed
+    def _look_at_guard(self) -> bool:
+        """Take the guard's word; True when it has to be obeyed at once."""
+        now_s = self._clock.monotonic_s()
+        status = self._permits.read(now_s)
+        self._permit, self._view = status.permit, view(status)
+        if now_s >= self._follow_at_s and self._moves():
+            return True
+        return urgent(self._followed, self._view)
+
+    def _moves(self) -> bool:
+        return self._core.computes_support() or allowance(self._followed) != allowance(self._view)
 
     def _on_peer(self) -> None:
         self._unknown = ()
@@ -163,25 +199,26 @@ class Wires:
                     f"set-points for {', '.join(unknown[:8])} are not used: not in the configuration that this process "
                     "was started with; the others are. To take a changed one: systemctl restart v2g-guard-wires",
                 )
-        # A permit that was lost since the last look must not serve a new set-point.
-        self._look_at_permit()
+        # What the guard withdrew since the last look must not serve a new set-point.
+        self._look_at_guard()
         self._decide_all()
 
     def _decide_all(self) -> None:
         now_s = self._clock.monotonic_s()
-        for evse_id, target in self._core.decide(self._permit is Permit.GRANTED, now_s).items():
+        self._followed, self._follow_at_s = self._view, now_s + FOLLOW_PERIOD_S
+        for evse_id, target in self._core.decide(self._view, now_s).items():
             self._command(evse_id, target)
         self._next_change_s = self._core.next_change_s(now_s)
 
     def _decide_one(self, evse_id: str) -> None:
         now_s = self._clock.monotonic_s()
-        self._command(evse_id, self._core.decide_one(evse_id, self._permit is Permit.GRANTED, now_s))
+        self._command(evse_id, self._core.decide_one(evse_id, self._view, now_s))
 
     def _command(self, evse_id: str, target: Target) -> None:
         busy = self._core.busy(evse_id)
         inverter, output = self._inverters[evse_id], self._outputs[evse_id]
         inverter.busy = output.busy = busy
-        inverter.want(target.applied.power_w)
+        inverter.want(InverterCommand(power_w=target.applied.power_w, reactive_var=target.applied.reactive_var))
         if target.command is not None:
             output.want(target.command)
         before = self._applied.get(evse_id)
@@ -191,6 +228,7 @@ class Wires:
 
     def _on_inverter(self, reading: InverterReading) -> None:
         self._tell_reversion(reading.evse_id)
+        self._take_functions(reading)
         self._core.observe_inverter(reading)
         self._decide_one(reading.evse_id)
 
@@ -202,6 +240,28 @@ class Wires:
                 logs.comms_log().info("REVERSION_ARMED", "reversion to zero is armed again", evse=evse_id)
             else:
                 logs.comms_log().warning("NO_REVERSION", f"inverter {evse_id} may not discharge: {problem}")
+
+    def _take_functions(self, reading: InverterReading) -> None:
+        """What the device lacks is computed here and commanded, as far as it can be."""
+        evse_id, driver = reading.evse_id, self._drivers[reading.evse_id]
+        lacks = driver.lacks
+        rated_w = max(reading.max_charge_w, reading.max_discharge_w)
+        if lacks is None or rated_w <= 0 or lacks == self._lacks.get(evse_id):
+            return
+        before, self._lacks[evse_id] = self._lacks.get(evse_id, {}), lacks
+        self._inverters[evse_id].watch.lacks = tuple(sorted(lacks))
+        computed = enabled(self._settings.support) & lacks.keys()
+        if not driver.takes_reactive_power:
+            computed -= REACTIVE
+        self._core.support(
+            evse_id,
+            SupportFunctions(
+                self._settings.support, computed, rated_w, driver.apparent_rating_va, self._nominal_frequency_hz
+            )
+            if computed
+            else None,
+        )
+        _tell_functions(evse_id, before, lacks, computed)
 
     def _on_output(self, reading: DcEvseReading) -> None:
         self._core.observe_output(reading)
@@ -215,7 +275,7 @@ class Wires:
         return Image(
             sequence=self._sequence,
             as_of_s=now_s,
-            permit=self._permit is Permit.GRANTED,
+            permit=self._view.permit,
             permit_reason=self._permit.name,
             inverters=self._core.inverters(),
             evses=self._core.outputs(),
@@ -240,12 +300,13 @@ class Wires:
 
     def _add_evse(self, evse: Evse, config_dir: Path) -> None:
         link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
-        inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s)
+        settings = self._settings if evse.inverter.configure_functions else None
+        inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
         # A third of the reversion time: one lost refresh must not let the inverter revert.
         pace = Pace(_INVERTER_PACE.busy_s, _INVERTER_PACE.idle_s, min(0.8, evse.inverter.reversion_s / 3))
         self._drivers[evse.id] = inverter
         self._inverters[evse.id] = Actuator(
-            link, self._clock, inverter.set_power, inverter.read, self._on_inverter, pace, _nearly_the_same_power
+            link, self._clock, inverter.apply, inverter.read, self._on_inverter, pace, _nearly_the_same
         )
         link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
         map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
@@ -284,9 +345,15 @@ def _endpoint(address: ModbusAddress) -> ModbusEndpoint:
     return ModbusEndpoint(address.host, address.port, address.unit)
 
 
-def _nearly_the_same_power(held_w: float, wanted_w: float) -> bool:
-    """Powers that no inverter tells apart. Zero is near to zero only, and charge is never near to discharge."""
-    return held_w * wanted_w > 0 and abs(wanted_w - held_w) <= max(_DEAD_BAND_W, _DEAD_BAND * abs(held_w))
+def _nearly_the_same(held: InverterCommand, wanted: InverterCommand) -> bool:
+    """Commands that no inverter tells apart. Zero is near to zero only, and charge is never near to discharge."""
+    if (held.reactive_var is None) is not (wanted.reactive_var is None):
+        return False
+    return _near(held.power_w, wanted.power_w) and _near(held.reactive_var or 0.0, wanted.reactive_var or 0.0)
+
+
+def _near(held: float, wanted: float) -> bool:
+    return held == wanted or (held * wanted > 0 and abs(wanted - held) <= max(_DEAD_BAND_W, _DEAD_BAND * abs(held)))
 
 
 def _next(due_s: float, now_s: float, period_s: float) -> float:
@@ -307,3 +374,23 @@ def _tell(applied: Applied, before: Applied | None) -> None:
         power_w=round(applied.power_w),
         source=applied.source or "none",
     )
+
+
+def _without(function: str) -> str:
+    if function.endswith("_trip") or function == "enter_service":
+        return "the guard's breaker does it alone"
+    return "commanded by v2g-guard wires alone" if function == "momentary_cessation" else "not done"
+
+
+def _tell_functions(
+    evse_id: str, before: Mapping[str, str], lacks: Mapping[str, str], computed: frozenset[str]
+) -> None:
+    log = logs.comms_log()
+    for function, reason in lacks.items():
+        if before.get(function) != reason:
+            instead = (
+                "computed and commanded by v2g-guard wires instead" if function in computed else _without(function)
+            )
+            log.warning("FUNCTION_LACKING", f"inverter {evse_id}: no {function}: {reason}; {instead}", evse=evse_id)
+    for function in before.keys() - lacks.keys():
+        log.info("FUNCTION_CONFIGURED", f"inverter {evse_id} does {function} again", evse=evse_id)

@@ -1,6 +1,7 @@
-"""The rules of ``wires``, without input or output: leases, readings and the permit become commands.
+"""The rules of ``wires``, without input or output: leases, readings and the guard's word become commands.
 
-Whatever is unknown, old or contradictory means zero power, and :class:`~v2g.guard.link.Applied` says why.
+Whatever is unknown, old or contradictory means zero power, and :class:`~v2g.guard.link.Applied` says why. What takes
+power to zero comes before what bounds it; of several bounds the last one that changed the figure is told.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from v2g.grid.protection import Block
+from v2g.grid.support import SupportFunctions
 from v2g.guard.link import Applied, EvseSetpoint, PowerSetpoint, Setpoints
+from v2g.guard.view import GuardView
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
 
 STALE_S = 1.0
@@ -27,9 +31,20 @@ UNLOCK_BELOW_V = 60.0
 START_GRACE_S = 1.0
 """After the start, DC outputs are left as they are for this long, so that a restart does not end a session."""
 
-_RATING_TOLERANCE_W = 0.5
+_TELL_ABOVE_W = 0.5
 # What also takes the current of the DC output to zero: the inverter may not hear us.
-_BARRING = frozenset({"no_permit", "stale_measurement", "device_fault", "insulation"})
+_BARRING = frozenset(
+    {
+        "breaker_failed",
+        "no_permit",
+        "momentary_cessation",
+        "cease",
+        "stale_measurement",
+        "device_fault",
+        "insulation",
+    }
+)
+_RELAY = Block.RELAY_SETTING | Block.RELAY_FEEDBACK | Block.RELAY_FAILED
 
 
 class SetpointsRefused(ValueError):
@@ -62,14 +77,29 @@ class _Evse:
     output: DcEvseReading | None = None
     power: PowerSetpoint | None = None
     setpoint: EvseSetpoint | None = None
+    support: SupportFunctions | None = None
+    running_discharge_w: float = 0.0
+    """Magnitude that was ordered and allowed last: all that may go on while no new discharge may begin."""
     opening_since_s: float | None = None
     last: DcEvseCommand = field(default_factory=DcEvseCommand)
 
 
-class WiresCore:
-    """State of all EVSEs. ``now_s`` is CLOCK_MONOTONIC everywhere."""
+@dataclass(frozen=True, slots=True)
+class _Power:
+    power_w: float
+    bound_by: str | None
+    reactive_var: float | None = None
 
-    def __init__(self, limits: Iterable[EvseLimits], now_s: float) -> None:
+
+class WiresCore:
+    """State of all EVSEs. ``now_s`` is CLOCK_MONOTONIC everywhere.
+
+    ``mains_input``: loss of mains is told to the guard by an input, so that an inverter may discharge without active
+    islanding detection of its own.
+    """
+
+    def __init__(self, limits: Iterable[EvseLimits], now_s: float, *, mains_input: bool = False) -> None:
+        self._mains_input = mains_input
         self._evses = {item.evse_id: _Evse(item) for item in limits}
         self._started_s = now_s
         self._sequence = -1
@@ -129,6 +159,14 @@ class WiresCore:
     def observe_output(self, reading: DcEvseReading) -> None:
         self._evses[reading.evse_id].output = reading
 
+    def support(self, evse_id: str, functions: SupportFunctions | None) -> None:
+        """The grid-support functions that this inverter lacks are computed by these from now on; None: by none."""
+        self._evses[evse_id].support = functions
+
+    def computes_support(self) -> bool:
+        """Power follows voltage or frequency: it has to be decided again and again."""
+        return any(evse.support is not None for evse in self._evses.values())
+
     def inverters(self) -> tuple[InverterReading, ...]:
         """The last reading of each, whatever its age."""
         return tuple(e.inverter for e in self._evses.values() if e.inverter is not None)
@@ -136,12 +174,12 @@ class WiresCore:
     def outputs(self) -> tuple[DcEvseReading, ...]:
         return tuple(e.output for e in self._evses.values() if e.output is not None)
 
-    def decide(self, permit: bool, now_s: float) -> Mapping[str, Target]:
+    def decide(self, view: GuardView, now_s: float) -> Mapping[str, Target]:
         """Commands for every EVSE, by id."""
-        return {evse_id: self._decide(evse, permit, now_s) for evse_id, evse in self._evses.items()}
+        return {evse_id: self._decide(evse, view, now_s) for evse_id, evse in self._evses.items()}
 
-    def decide_one(self, evse_id: str, permit: bool, now_s: float) -> Target:
-        return self._decide(self._evses[evse_id], permit, now_s)
+    def decide_one(self, evse_id: str, view: GuardView, now_s: float) -> Target:
+        return self._decide(self._evses[evse_id], view, now_s)
 
     def next_change_s(self, now_s: float) -> float:
         """When a lease ends, a reading grows stale or contactors are to open; infinity when nothing is due."""
@@ -162,44 +200,105 @@ class WiresCore:
         evse = self._evses[evse_id]
         return evse.last.close_contactors or (evse.output is not None and evse.output.plugged)
 
-    def _decide(self, evse: _Evse, permit: bool, now_s: float) -> Target:
-        wants_closed = self._wants_closed(evse, now_s)
-        power_w, bound_by = self._power(evse, wants_closed, permit, now_s)
-        command = self._output_command(evse, wants_closed, permit and bound_by not in _BARRING, now_s)
-        source = evse.power.source if evse.power is not None else ""
-        return Target(Applied(evse_id=evse.limits.evse_id, power_w=power_w, source=source, bound_by=bound_by), command)
+    def _decide(self, evse: _Evse, view: GuardView, now_s: float) -> Target:
+        wants_closed = not view.open_contactors and self._wants_closed(evse, now_s)
+        power = self._power(evse, wants_closed, view, now_s)
+        current = view.permit and power.bound_by not in _BARRING
+        command = self._output_command(evse, wants_closed, current, view.open_contactors, now_s)
+        applied = Applied(
+            evse_id=evse.limits.evse_id,
+            power_w=power.power_w,
+            reactive_var=power.reactive_var,
+            source=evse.power.source if evse.power is not None else "",
+            bound_by=power.bound_by,
+        )
+        return Target(applied, command)
 
     def _lives(self, lease: PowerSetpoint | EvseSetpoint | None, now_s: float) -> bool:
         return lease is not None and not self._stopping and now_s < lease.expires_at_s
 
-    def _power(self, evse: _Evse, wants_closed: bool, permit: bool, now_s: float) -> tuple[float, str | None]:
+    def _power(self, evse: _Evse, wants_closed: bool, view: GuardView, now_s: float) -> _Power:
+        refusal = self._refusal(evse, wants_closed, view, now_s)
+        wanted_w = evse.power.power_w if evse.power is not None else 0.0
+        if refusal is None and wanted_w != 0:
+            return self._bounded(evse, wanted_w, view, now_s)
+        # After momentary cessation the output comes back as it was (IEEE 1547-2018 6.4.2.7); any other end is an end.
+        if refusal != "momentary_cessation":
+            evse.running_discharge_w = 0.0
+        return _Power(0.0, refusal, 0.0 if evse.support is not None and evse.support.reactive else None)
+
+    def _refusal(self, evse: _Evse, wants_closed: bool, view: GuardView, now_s: float) -> str | None:
+        """Why there is no power at all; None where there is, or where none is wanted."""
+        if view.open_contactors:
+            return "breaker_failed"
         if evse.power is None or not self._lives(evse.power, now_s) or not self._lives(evse.setpoint, now_s):
-            return 0.0, "lease_expired"
+            return "lease_expired"
+        inverter, output = evse.inverter, evse.output
         wanted_w = evse.power.power_w
         if wanted_w == 0:
             # Pre-charge needs current without power, but not on a cable that nobody has tested.
             barred = wants_closed and evse.setpoint is not None and evse.setpoint.command.current_limit_a > 0
-            return 0.0, "insulation" if barred and not _insulated(evse.output) else None
-        if not permit:
-            return 0.0, "no_permit"
-        inverter, output = evse.inverter, evse.output
+            return "insulation" if barred and not _insulated(output) else None
+        if not view.permit:
+            return "no_permit"
+        if view.stop:
+            return view.stop
         if inverter is None or output is None or _stale(inverter, now_s) or _stale(output, now_s):
-            return 0.0, "stale_measurement"
+            return "stale_measurement"
         if inverter.fault is not None or output.fault is not None or not inverter.connected:
-            return 0.0, "device_fault"
+            return "device_fault"
         if not _insulated(output):
-            return 0.0, "insulation"
+            return "insulation"
         if not (wants_closed and output.contactors_closed and output.plugged):
-            return 0.0, "contactors_open"
-        if wanted_w < 0 and not inverter.reversion_armed:
-            return 0.0, "no_reversion"
+            return "contactors_open"
+        return self._discharge_refusal(inverter, view) if wanted_w < 0 else None
+
+    def _discharge_refusal(self, inverter: InverterReading, view: GuardView) -> str | None:
+        if view.blocks & _RELAY:
+            return "relay"
+        if not inverter.reversion_armed:
+            return "no_reversion"
+        if not (self._mains_input or inverter.anti_islanding):
+            return "no_anti_islanding"
+        return None
+
+    def _bounded(self, evse: _Evse, wanted_w: float, view: GuardView, now_s: float) -> _Power:
+        """What is left of an order that nothing refuses. Its direction is the vehicle's consent: nothing turns it."""
+        inverter, output = evse.inverter, evse.output
+        if inverter is None or output is None:
+            return _Power(0.0, "stale_measurement")
+        sign = math.copysign(1.0, wanted_w)
         if wanted_w > 0:
-            allowed_w = _magnitude(inverter.max_charge_w, evse.limits.max_charge_w, output.max_power_w)
-            power_w = min(wanted_w, allowed_w)
+            rated_w = _magnitude(inverter.max_charge_w, evse.limits.max_charge_w, output.max_power_w)
+            curtailed = _fraction(view.curtail_charge)
         else:
-            allowed_w = _magnitude(inverter.max_discharge_w, evse.limits.max_discharge_w, output.max_power_w)
-            power_w = max(wanted_w, -allowed_w)
-        return power_w, "rating" if abs(power_w - wanted_w) > _RATING_TOLERANCE_W else None
+            rated_w = _magnitude(inverter.max_discharge_w, evse.limits.max_discharge_w, output.max_power_w)
+            curtailed = _fraction(view.curtail_discharge)
+        bounds = _Bounds(abs(wanted_w))
+        bounds.at_most(rated_w, "rating")
+        ramped_w = rated_w * _fraction(view.service_fraction)
+        bounds.at_most(ramped_w, "enter_service_ramp")
+        if wanted_w < 0:
+            if view.blocks & Block.NEW_DISCHARGE:
+                bounds.at_most(evse.running_discharge_w, "frequency_window")
+            evse.running_discharge_w = bounds.magnitude_w
+        else:
+            evse.running_discharge_w = 0.0
+        reactive_var = None
+        if evse.support is not None:
+            supported = evse.support.step(now_s, sign * bounds.magnitude_w, view.v_pu, view.frequency_hz)
+            # An inverter that does volt-var itself is not to be told a reactive power as well.
+            reactive_var = 0.0 - supported.injected_var if evse.support.reactive else None
+            # No support of the grid revives what a bound has taken to zero.
+            if bounds.magnitude_w > 0 and supported.bound_by is not None:
+                bounds.become(min(max(sign * supported.power_w, 0.0), ramped_w), supported.bound_by)
+        bounds.at_most(bounds.magnitude_w * curtailed, "overcurrent")
+        flows = bounds.magnitude_w > 0
+        return _Power(
+            sign * bounds.magnitude_w if flows else 0.0,
+            bounds.bound_by,
+            reactive_var if flows or reactive_var is None else 0.0,
+        )
 
     def _wants_closed(self, evse: _Evse, now_s: float) -> bool:
         output, setpoint = evse.output, evse.setpoint
@@ -214,8 +313,11 @@ class WiresCore:
             and (output.insulation is not Insulation.FAULT or _is_dead(setpoint.command))
         )
 
-    def _output_command(self, evse: _Evse, wants_closed: bool, current: bool, now_s: float) -> DcEvseCommand | None:
-        if evse.setpoint is None and not self._stopping and now_s < self._started_s + START_GRACE_S:
+    def _output_command(
+        self, evse: _Evse, wants_closed: bool, current: bool, must_open: bool, now_s: float
+    ) -> DcEvseCommand | None:
+        in_grace = evse.setpoint is None and not self._stopping and now_s < self._started_s + START_GRACE_S
+        if in_grace and not must_open:
             return None
         output = evse.output
         alive = self._lives(evse.setpoint, now_s)
@@ -273,6 +375,30 @@ class WiresCore:
         unknown = output is None or _stale(output, now_s) or not math.isfinite(output.present_current_a)
         loaded = unknown or (output is not None and abs(output.present_current_a) >= OPEN_BELOW_A)
         return loaded and now_s - evse.opening_since_s < OPEN_AFTER_S
+
+
+class _Bounds:
+    """A magnitude under one bound after another."""
+
+    __slots__ = ("bound_by", "magnitude_w")
+
+    def __init__(self, magnitude_w: float) -> None:
+        self.magnitude_w = magnitude_w
+        self.bound_by: str | None = None
+
+    def at_most(self, limit_w: float, name: str) -> None:
+        if limit_w < self.magnitude_w:
+            self.become(limit_w, name)
+
+    def become(self, magnitude_w: float, name: str) -> None:
+        if abs(magnitude_w - self.magnitude_w) > _TELL_ABOVE_W:
+            self.bound_by = name
+        self.magnitude_w = magnitude_w
+
+
+def _fraction(value: float) -> float:
+    """0..1; what is no number allows nothing."""
+    return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
 
 
 def _stale(reading: InverterReading | DcEvseReading, now_s: float) -> bool:

@@ -32,6 +32,8 @@ class DeviceWatch:
     """Tells comms.log when a device is lost or refuses, and when it is back; gives its state for status."""
 
     def __init__(self, link: ModbusLink) -> None:
+        self.lacks: tuple[str, ...] = ()
+        """Functions that the device does not do as the site wants them."""
         self._link = link
         self._failing: set[str] = set()
 
@@ -59,6 +61,7 @@ class DeviceWatch:
             error=state.error,
             timeouts=state.timeouts,
             reconnects=state.reconnects,
+            lacks=self.lacks,
         )
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from v2g.clock import SystemClock
 from v2g.config.loader import ConfigError, load
 from v2g.config.paths import run_paths, sensor_map_path
+from v2g.config.protection import grid_settings
 from v2g.config.schema import Config
+from v2g.grid.settings import GridSettings, SettingsError
 from v2g.guard.status_block import StatusReader
 from v2g.guard.wires import Wires
 from v2g.guard.wires_server import WiresSocketError
@@ -70,12 +72,21 @@ async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) 
             clock=SystemClock(),
             notifier=notifier,
             jitter=random.random,
+            grid=_grid_settings(config),
         )
         await wires.run(stop)
     finally:
         permits.close()
         notifier.close()
     logs.daemon_log().info("GUARD_WIRES_ENDED", "inverters are commanded to zero")
+
+
+def _grid_settings(config: Config) -> GridSettings | None:
+    try:
+        return grid_settings(config)
+    except SettingsError as error:
+        logs.daemon_log().warning("WIRES_NO_SETTINGS", f"the inverters keep their own trip settings: {error}")
+        return None
 
 
 def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

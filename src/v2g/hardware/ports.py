@@ -41,6 +41,15 @@ class InverterReading(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
     """The device says that it is connected to the grid and able to deliver."""
     fault: str | None = None
+    anti_islanding: bool = False
+    """Its own active islanding detection, read back as enabled."""
+
+
+class InverterCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """What an inverter shall do. ``reactive_var`` positive: absorbs; None: its own functions decide."""
+
+    power_w: float
+    reactive_var: float | None = None
 
 
 class Insulation(enum.StrEnum):
@@ -105,8 +114,8 @@ class InverterPort(Protocol):
 
     async def read(self) -> InverterReading: ...
 
-    async def set_power(self, power_w: float) -> None:
-        """Command active power (positive: charge), arm reversion to zero first. Clamped to ratings by the driver."""
+    async def apply(self, command: InverterCommand) -> None:
+        """Command power, with reversion to zero armed first. Clamped to ratings by the driver."""
 
     async def close(self) -> None: ...
 

@@ -10,17 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from v2g.control.guard_words import block_words, operation_words
 from v2g.dispatch.allocate import allocate
+from v2g.dispatch.codes import GUARD
 from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.orders import Allocation, Candidate, Grant, Order
-from v2g.dispatch.site import interval_bounds, permit_bounds
+from v2g.dispatch.site import interval_bounds, permit_bounds, refuse_discharge, share_bounds
+from v2g.grid.protection import Block
 from v2g.guard.link import Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
-from v2g.orchestrator.image import SiteImage
+from v2g.guard.view import GuardView, view
+from v2g.orchestrator.image import BayImage, SiteImage
 
 IMAGE_MAX_AGE_S = 0.5
 """An image of the wires process older than this is no image."""
 PERMIT_VALID_S = 0.5
+NO_ISLANDING_DETECTION = "no loss-of-mains input, and the inverter's own islanding detection is not enabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +47,18 @@ class Decision:
 def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
     """Share the standing orders among the vehicles in their charge loops, within all limits of this moment."""
     reason = permit_problem(image.wires, image.wires_connected, image.guard, now_s)
-    bounds: list[Bound] = list(permit_bounds(reason is None, reason or "", now_s + PERMIT_VALID_S))
-    view = image.transformer
+    until_s = now_s + PERMIT_VALID_S
+    guard = view(image.guard)
+    bounds: list[Bound] = list(permit_bounds(reason is None, reason or "", until_s))
+    if reason is None:
+        bounds += guard_bounds(guard, image.rated_charge_w, image.rated_discharge_w, until_s)
+    thermal = image.transformer
     bounds += interval_bounds(
-        min(0.0, view.lo_w), max(0.0, view.hi_w), view.lo_source, view.hi_source, view.expires_at_s
+        min(0.0, thermal.lo_w), max(0.0, thermal.hi_w), thermal.lo_source, thermal.hi_source, thermal.expires_at_s
     )
     site = intersect(bounds, now_s)
-    candidates = [Candidate(evse_id=bay.evse_id, bounds=bay.bounds) for bay in image.bays if bay.bounds is not None]
+    no_start = Block.NEW_DISCHARGE in guard.blocks
+    candidates = [_candidate(bay, bay.bounds, no_start, until_s) for bay in image.bays if bay.bounds is not None]
     allocation = allocate(orders, candidates, bounds, now_s)
     return Decision(
         allocation=allocation,
@@ -60,6 +70,36 @@ def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
         lo_source=site.lo_source,
         hi_source=site.hi_source,
     )
+
+
+def guard_bounds(
+    guard: GuardView, rated_charge_w: float, rated_discharge_w: float, until_s: float
+) -> tuple[Bound, ...]:
+    """What the guard takes from the whole site while it permits: a stop, its blocks, the ramp, curtailment."""
+    if guard.stop:
+        return (Bound(0.0, 0.0, f"{GUARD}: {operation_words(guard.stop)}", until_s),)
+    bounds = [
+        refuse_discharge(block_words(block_name(block)).what, until_s)
+        for block in guard.blocks
+        if block is not Block.NEW_DISCHARGE
+    ]
+    ramp, rated = guard.service_fraction, (rated_charge_w, rated_discharge_w)
+    bounds += share_bounds(ramp, ramp, *rated, "power rises after entering service", until_s)
+    bounds += share_bounds(guard.curtail_charge, guard.curtail_discharge, *rated, "rated current is reached", until_s)
+    return tuple(bounds)
+
+
+def block_name(block: Block) -> str:
+    """Of one bit: ``relay_feedback``; of one that this version does not know, its number."""
+    return (block.name or f"block {block.value}").lower()
+
+
+def _candidate(bay: BayImage, bounds: tuple[Bound, ...], no_start: bool, until_s: float) -> Candidate:
+    if not bay.islanding_watched:
+        bounds = (refuse_discharge(NO_ISLANDING_DETECTION, until_s), *bounds)
+    if no_start and not bay.discharging:
+        bounds = (refuse_discharge(block_words("new_discharge").what, until_s), *bounds)
+    return Candidate(evse_id=bay.evse_id, bounds=bounds)
 
 
 def permit_problem(wires: Image | None, connected: bool, guard: GuardStatus, now_s: float) -> str | None:

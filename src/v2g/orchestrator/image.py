@@ -33,16 +33,24 @@ class TransformerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BayImage:
-    """One EVSE. ``bounds`` None: no vehicle in its charge loop."""
+    """One EVSE. ``bounds`` None: no vehicle in its charge loop. ``discharging``: measured so at its inverter.
+
+    ``islanding_watched``: a loss-of-mains input is configured, or the inverter detects islands itself.
+    """
 
     evse_id: str
     bounds: tuple[Bound, ...] | None
     fault: str | None = None
+    discharging: bool = False
+    islanding_watched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteImage:
-    """``wires`` is the latest image that came over the link, of whatever age; None before the first."""
+    """``wires`` is the latest image that came over the link, of whatever age; None before the first.
+
+    ``rated_*_w``: of all EVSEs together, magnitudes.
+    """
 
     now_s: float
     wires: Image | None
@@ -50,3 +58,5 @@ class SiteImage:
     guard: GuardStatus
     transformer: TransformerView
     bays: tuple[BayImage, ...]
+    rated_charge_w: float
+    rated_discharge_w: float

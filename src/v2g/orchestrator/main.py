@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from pyiso15118.aio import NetworkError, SeccConnection, SeccServer
@@ -21,10 +22,12 @@ from v2g.config.schema import Config, TlsProfileName
 from v2g.control.server import ControlServer
 from v2g.guard.link_client import WiresClient
 from v2g.guard.status_block import StatusReader
+from v2g.guard.tick_commands import send_command
 from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.endpoints import build_endpoints
+from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
@@ -39,6 +42,8 @@ STOP_SESSIONS_S = 5.0
 RELEASE_S = 3.0
 """Contactors and locks get this long to open after the last session."""
 POLL_S = 0.05
+TICK_ANSWERS_S = 3.0
+"""So long a command to ``v2g-guard tick`` may take: it reads its configuration again, or measures for a second."""
 SHOWN_ADDRESSES = 4
 
 
@@ -89,9 +94,19 @@ class Orchestrator:
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
         self.secc: SeccServer | None = None
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
+        self._guard = StatusReader(paths.guard_status)
+        self._guard_api = GuardApi(
+            self.site,
+            partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S),
+            self._guard,
+            loaded.config_dir,
+            paths.state_dir,
+            clock,
+            logs.audit_log().info,
+        )
         self._control = ControlServer(
             paths.control_sock,
-            self._api.methods(),
+            (*self._api.methods(), *self._guard_api.methods()),
             self._config.control.roles,
             logs.audit_log().info,
             clock,
@@ -124,13 +139,13 @@ class Orchestrator:
             wires = WiresClient(self._paths.wires_sock, self._on_wires)
             await wires.start()
             stack.push_async_callback(wires.close)
-            guard = StatusReader(self._paths.guard_status)
-            stack.callback(guard.close)
+            stack.callback(self._guard.close)
+            stack.push_async_callback(self._guard_api.close)
             cycle = ControlCycle(
                 self.site,
                 self.sessions,
                 wires,
-                guard,
+                self._guard,
                 self._clock,
                 daemon=self._log,
                 power_quality=logs.power_quality_log(),

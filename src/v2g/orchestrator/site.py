@@ -6,6 +6,7 @@ Read all, decide, write all: :meth:`Site.observe`, :meth:`Site.decide`, :meth:`S
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 
 from v2g.config.schema import Config, Evse
 from v2g.dispatch.book import OrderBook
@@ -19,7 +20,10 @@ from v2g.orchestrator.transformer import TransformerModel
 from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
 from v2g.sessions.bay import BayStep, EvseBay
 from v2g.sessions.limits import EvseProfile
+from v2g.sessions.watch import is_fresh
 
+FLOWING_W = 100.0
+"""More than this is power that flows, in either direction."""
 VEHICLE_MARGIN_S = 0.5
 """A vehicle's limits hold this much longer than its loop timeout, so that the timeout speaks first."""
 
@@ -85,7 +89,15 @@ class Site:
         for evse_id, bay in self.bays.items():
             try:
                 bay.observe(self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s)
-                bays.append(BayImage(evse_id=evse_id, bounds=bay.bounds(now_s), fault=bay.fault))
+                bays.append(
+                    BayImage(
+                        evse_id=evse_id,
+                        bounds=bay.bounds(now_s),
+                        fault=bay.fault,
+                        discharging=self.measured_w(evse_id, now_s) < -FLOWING_W,
+                        islanding_watched=self._islanding_watched(evse_id),
+                    )
+                )
             except Exception as error:
                 bays.append(BayImage(evse_id=evse_id, bounds=None, fault=f"internal error: {error}"))
                 self._on_error(evse_id, error)
@@ -101,8 +113,21 @@ class Site:
                 self._feeder.update(guard, self._believed_inverters(), now_s),
             ),
             bays=tuple(bays),
+            rated_charge_w=sum(evse.max_charge_w for evse in self.config.evses),
+            rated_discharge_w=sum(evse.max_discharge_w for evse in self.config.evses),
         )
         return self.image
+
+    def measured_w(self, evse_id: str, now_s: float) -> float:
+        """At the AC terminals of its inverter, positive charges; 0 where it is not known."""
+        reading = self._inverters.get(evse_id)
+        return (
+            reading.power_w if reading is not None and is_fresh(reading, now_s) and isfinite(reading.power_w) else 0.0
+        )
+
+    def _islanding_watched(self, evse_id: str) -> bool:
+        reading = self._inverters.get(evse_id)
+        return bool(self.config.protection.mains_input_path) or (reading is not None and reading.anti_islanding)
 
     def _believed_inverters(self) -> list[InverterReading]:
         return [reading for evse_id, reading in self._inverters.items() if self.bays[evse_id].fault is None]

@@ -9,19 +9,26 @@ from math import isfinite
 from v2g import __version__
 from v2g.config.schema import Evse
 from v2g.control import messages
+from v2g.control.guard_words import block_words, trip_remedy, trip_words
+from v2g.grid.protection import Block
+from v2g.grid.settings import Operation
 from v2g.guard.link import DeviceHealth, Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.hardware.ports import DcEvseReading, InverterReading
-from v2g.orchestrator.decide import Decision, permit_words
+from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, permit_words
 from v2g.orchestrator.image import SiteImage
-from v2g.orchestrator.site import Site
+from v2g.orchestrator.site import FLOWING_W, Site
 from v2g.sessions.bay import EvseBay
 from v2g.sessions.procedure import Phase
 from v2g.sessions.supervisor import SessionInfo
 from v2g.sessions.watch import is_fresh
 
-FLOWING_W = 100.0
-"""A vehicle in its charge loop that gives more than this is said to discharge; the loop's own name is charging."""
+_SAID_ELSEWHERE = frozenset({
+    None, "rating", "no_permit", "lease_expired",
+    "breaker_failed", "momentary_cessation", "cease", "relay", "no_anti_islanding", "frequency_window",
+    "enter_service_ramp", "overcurrent",
+})  # fmt: skip
+"""What bounds a set-point and is nobody's problem, or is told of the guard already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,8 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
         found.append(_permit_problem(image.guard, decision.permit_reason))
     elif decision.site_lo_w == 0.0 and decision.site_hi_w == 0.0:
         found.append(f"no V2G power: {decision.lo_source}")
+    if image.guard.permit is not Permit.GUARD_STALE:
+        found += _guard_problems(image.guard)
     found += [f"{bay.evse_id}: {bay.fault}" for bay in image.bays if bay.fault is not None]
     if decision.permitted:
         holds = ((evse_id, bay.view.hold) for evse_id, bay in site.bays.items() if bay.fault is None)
@@ -81,6 +90,12 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
             f"{evse_id}: no discharge: the inverter's own reversion to zero is not armed; see comms.log"
             for evse_id, bay in site.bays.items()
             if bay.charging and bay.view.inverter is not None and not bay.view.inverter.reversion_armed
+        ]
+        found += [
+            f"{bay.evse_id}: no discharge: {NO_ISLANDING_DETECTION}; set AntiIslEna (SunSpec 704) at the inverter, or "
+            "state protection.mains_input_path"
+            for bay in image.bays
+            if bay.bounds is not None and not bay.islanding_watched
         ]
     if image.wires is not None:
         found += [
@@ -91,7 +106,7 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
         found += [
             f"{applied.evse_id}: set-point held at {applied.power_w:.0f} W by v2g-guard wires: {applied.bound_by}"
             for applied in image.wires.applied
-            if applied.bound_by not in (None, "rating", "no_permit", "lease_expired") and decision.permitted
+            if applied.bound_by not in _SAID_ELSEWHERE and decision.permitted
         ]
     found += image.transformer.notes
     found += [
@@ -103,14 +118,34 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _guard_problems(guard: GuardStatus) -> list[str]:
+    """What the guard takes besides the permit, with the remedy."""
+    found = []
+    for block in Block(guard.blocks):
+        words = block_words(block_name(block))
+        refused = "no new discharge" if block is Block.NEW_DISCHARGE else "no discharge"
+        found.append(f"{refused}: {words.what}; {words.remedy}")
+    for direction, share in (("charge", guard.curtail_charge), ("discharge", guard.curtail_discharge)):
+        if not share >= 1.0:
+            found.append(
+                f"{direction} is curtailed to {100.0 * share:.0f} %: the V2G feeder or the transformer has reached its "
+                "rated current"
+            )
+    if guard.relay_closed is False and guard.permit is not Permit.RELAY_OPEN:
+        found.append("the hardware relay is open; see v2g-tool grid for its setting")
+    if guard.mains_present is False:
+        found.append("the loss-of-mains input says that the upstream switch is open, or cannot be read")
+    return found
+
+
 def _permit_problem(guard: GuardStatus, reason: str) -> str:
     match guard.permit:
         case Permit.GUARD_STALE:
             return "no energy: v2g-guard tick is silent; see systemctl status v2g-guard-tick"
         case Permit.TRIPPED:
             return (
-                f"no energy: grid protection tripped by {guard.trip_element} at {guard.trip_value:g}; "
-                "once the grid is back: v2g-control trip reset"
+                f"no energy: grid protection tripped by {trip_words(guard.trip_element, guard.trip_value)}; "
+                f"{trip_remedy(guard.trip_element)}: v2g-control trip reset"
             )
         case Permit.ENTER_SERVICE_DELAY:
             return f"no energy: grid is back, service is entered in {guard.enter_service_remaining_s:.0f} s"
@@ -121,6 +156,30 @@ def _permit_problem(guard: GuardStatus, reason: str) -> str:
         case Permit.BREAKER_OPEN:
             return (
                 "no energy: the V2G breaker is commanded closed and does not report closed; check breaker and feedback"
+            )
+        case Permit.NO_SETTINGS:
+            return (
+                "no energy: there are no grid settings in force: choose a profile (v2g-tool grid profiles), and "
+                "confirm one that is not verified: v2g-tool grid profile NAME --confirm-unverified"
+            )
+        case Permit.PERMIT_OFF:
+            return "no energy: permit service is withdrawn; give it back: v2g-control permit on"
+        case Permit.RELAY_OPEN:
+            return (
+                "no energy: the hardware relay is open; it closes by itself once the voltage is below its setting, "
+                "else check it and its feedback"
+            )
+        case Permit.BREAKER_FAILED:
+            return (
+                "no energy: the V2G breaker FAILED TO OPEN: inverters are at zero and contactors open; isolate the "
+                "feeder by hand and repair the breaker"
+            )
+        case Permit.TESTING:
+            return "no energy: a relay test runs; finish it with v2g-tool --test-relay, or wait for its end"
+        case Permit.NOT_SYNCHRONOUS:
+            return (
+                "no energy: the inverter side is live and not in step with the grid; check what feeds it while the "
+                "breaker is open"
             )
         case _:
             return f"no energy: {reason}"
@@ -157,7 +216,24 @@ def _guard(image: SiteImage | None, now_s: float) -> messages.GuardLine:
         trip_value=guard.trip_value,
         enter_service_remaining_s=guard.enter_service_remaining_s,
         realtime=guard.realtime,
+        profile=guard.profile,
+        operation=_operation(guard).name.lower(),
+        blocks=tuple(block_name(block) for block in Block(guard.blocks)),
+        curtail_charge=guard.curtail_charge,
+        curtail_discharge=guard.curtail_discharge,
+        service_fraction=guard.service_fraction,
+        permit_service=guard.permit_service,
+        relay_closed=guard.relay_closed,
+        mains_present=guard.mains_present,
+        rocof_hz_s=guard.rocof_hz_s if guard.measured else None,
+        feeder_a=guard.feeder_a if guard.measured else None,
+        transformer_a=guard.transformer_a if guard.measured else None,
+        inverter_angle_deg=guard.inverter_angle_deg,
     )
+
+
+def _operation(guard: GuardStatus) -> Operation:
+    return Operation(min(max(guard.operation, 0), int(Operation.CEASE)))
 
 
 def _transformer(image: SiteImage | None, decision: Decision | None) -> messages.TransformerLine:
@@ -245,6 +321,7 @@ def _session(
 
 
 def _state(phase: Phase, power_w: float | None) -> str:
+    """A vehicle in its charge loop that gives power is said to discharge; the loop's own name is charging."""
     if phase is not Phase.CHARGING:
         return phase.value
     return "discharging" if power_w is not None and power_w < -FLOWING_W else phase.value

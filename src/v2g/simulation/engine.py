@@ -1,4 +1,4 @@
-"""The plant's heart: a thread that moves the site in real time, records samples and works the breaker.
+"""The plant's heart: a thread that moves the site in real time, records samples and works the contacts.
 
 Modbus handlers and the plant socket live in an event loop beside it; every access to the site holds ``lock``, which
 the thread keeps for a fraction of a millisecond at a time. A wake-up that comes late catches up on all samples missed.
@@ -10,6 +10,7 @@ import threading
 
 from v2g.clock import Clock
 from v2g.hardware.breaker import MmapBreakerDevice
+from v2g.hardware.contact import ContactWriter
 from v2g.hardware.waveform import WaveformWriter
 from v2g.simulation.site import Site
 from v2g.simulation.waveforms import SAMPLE_RATE_HZ, Recorder
@@ -21,10 +22,20 @@ _GIVE_UP_S = 0.5
 
 
 class Engine:
-    """Owns the site's clockwork. ``start`` makes the thread, ``close`` ends it."""
+    """Owns the site's clockwork. ``start`` makes the thread, ``close`` ends it.
+
+    ``relay`` and ``mains`` tell the positions of the hardware relay and of the upstream switch.
+    """
 
     def __init__(
-        self, site: Site, recorder: Recorder, writer: WaveformWriter, breaker: MmapBreakerDevice, clock: Clock
+        self,
+        site: Site,
+        recorder: Recorder,
+        writer: WaveformWriter,
+        breaker: MmapBreakerDevice,
+        relay: ContactWriter,
+        mains: ContactWriter,
+        clock: Clock,
     ) -> None:
         self.site = site
         self.recorder = recorder
@@ -35,7 +46,11 @@ class Engine:
         self.batches = 0
         self.failure: BaseException | None = None
         self._writer = writer
+        self.mains_told = True
+        """The loss-of-mains input follows the upstream switch; without, it goes on saying closed."""
         self._breaker = breaker
+        self._relay = relay
+        self._mains = mains
         self._clock = clock
         self._begin_s = clock.monotonic_s()
         self._produced = 0
@@ -87,10 +102,15 @@ class Engine:
             site.breaker_commanded = self._breaker.commanded(self._clock.monotonic_s())
             site.step(end_s, n / SAMPLE_RATE_HZ)
             samples = self.recorder.record(n, start_s, end_s)
-            closed = site.breaker.closed
+            closed, relay_closed = site.breaker.closed, site.relay.closed
+            relay_told = not site.relay.feedback_lost
+            mains_closed = site.grid.mains_closed or not self.mains_told
         if not self.waveform_stopped:
             self._writer.write(samples, end_s)
         self._breaker.report(closed, end_s)
+        self._mains.report(mains_closed, end_s)
+        if relay_told:
+            self._relay.report(relay_closed, end_s)
 
     def _run(self) -> None:
         try:

@@ -7,7 +7,7 @@ named ``inverter <EVSE id>``, ``dc <EVSE id>`` and ``transducers``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -114,6 +114,41 @@ class PhaseJump(Fault, frozen=True, kw_only=True, tag="phase_jump"):
     degrees: float | list[float]
 
 
+class PhaseOffset(Fault, frozen=True, kw_only=True, tag="phase_offset"):
+    """The inverter-side voltage transducers show an angle that leads the truth by ``degrees``: one value or three.
+
+    ``evse_id``: those at its inverter's own terminals; None: the feeder's.
+    """
+
+    degrees: float | list[float]
+    evse_id: str | None = None
+
+
+class PhaseSwap(Fault, frozen=True, kw_only=True, tag="phase_swap"):
+    """Two conductors between breaker and inverters are exchanged: ``{phases: [b, c]}``; with ``evse_id`` only there."""
+
+    phases: tuple[Literal["a", "b", "c"], Literal["a", "b", "c"]]
+    evse_id: str | None = None
+
+
+class RelayFault(Fault, frozen=True, kw_only=True, tag="relay"):
+    """The hardware over-voltage relay: ``state`` closed does not open any more, open does not close and opens;
+    ``feedback: false``: its position is not told."""
+
+    state: Stuck = Stuck.NO
+    feedback: bool = True
+
+
+class RelayTest(Fault, frozen=True, kw_only=True, tag="relay_test"):
+    """The relay's test button is held: it measures 105 % of its setting."""
+
+
+class MainsLoss(Fault, frozen=True, kw_only=True, tag="mains_loss"):
+    """The upstream switch opens: an island, or a dead bus. ``told: false``: the loss-of-mains input says nothing."""
+
+    told: bool = True
+
+
 class InsulationLoss(Fault, frozen=True, kw_only=True, tag="insulation"):
     """The resistance between the DC conductors and earth."""
 
@@ -163,6 +198,11 @@ AnyFault = (
     | Frequency
     | Voltage
     | PhaseJump
+    | PhaseOffset
+    | PhaseSwap
+    | RelayFault
+    | RelayTest
+    | MainsLoss
     | InsulationLoss
     | ContactorStuck
     | PreCharge

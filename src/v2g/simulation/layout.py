@@ -29,6 +29,14 @@ NOMINAL_VOLTAGE_V = 277.0
 EVSE_RATED_W = 22_000.0
 MAX_CURRENT_A = 80.0
 ENTER_SERVICE_DELAY_S = 1.0
+"""Of the simulated inverters."""
+MEASURED_EVSES = 4
+"""So many EVSEs have voltage channels of their own; the others are measured at the feeder, as a big site would be."""
+RELAY_SETTING_PU = 1.10
+RELAY_DELAY_S = 14.0
+"""One stage at the edge of continuous operation has to be slower than what must be ridden through above it (12 s) and
+than OV1 (13 s), so that the relay is what acts when the guard does not. At a real site a faster second stage above
+1.20 goes with it."""
 _SOC_SPREAD = (0.72, 0.64, 0.78, 0.68)
 
 
@@ -265,9 +273,15 @@ def _write_controller_config(layout: Layout) -> None:
         "grid": {
             "nominal_voltage_v": NOMINAL_VOLTAGE_V,
             "nominal_frequency_hz": 60.0,
-            "category": "III",
-            "enter_service_delay_s": ENTER_SERVICE_DELAY_S,
+            "profile": "simulation",
+            "confirm_unverified": True,
         },
+        "relay": {
+            "setting_pu": RELAY_SETTING_PU,
+            "delay_s": RELAY_DELAY_S,
+            "feedback_path": str(layout.run_dir / "relay"),
+        },
+        "protection": {"mains_input_path": str(layout.run_dir / "mains")},
         # An ordinary user's machine gives no real-time scheduling: the plant may write its samples late.
         "waveform": {"max_age_s": 0.15, "allow_slow": True},
         "paths": {
@@ -292,10 +306,14 @@ def _write_controller_config(layout: Layout) -> None:
                 "max_current_a": MAX_CURRENT_A,
                 "max_charge_w": EVSE_RATED_W,
                 "max_discharge_w": EVSE_RATED_W,
-                "inverter": {"driver": "sunspec", "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1}},
+                "inverter": {
+                    "driver": "sunspec",
+                    "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1},
+                    "voltage_channels": list(channels) if channels is not None else None,
+                },
                 "dc": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.dc_port, "unit": 1}},
             }
-            for evse in layout.evses
+            for evse, channels in zip(layout.evses, _own_channels(layout), strict=True)
         ],
         "sensor_map": "sensor_map.conf",
     }
@@ -309,6 +327,14 @@ def _write_controller_config(layout: Layout) -> None:
     (layout.config_dir / "sensor_map.conf").write_text("\n".join(sections), encoding="utf-8")
 
 
+def _own_channels(layout: Layout) -> list[tuple[str, str, str] | None]:
+    """Of each EVSE: the channels at its inverter's own terminals, as far as the simulation gives it some."""
+    return [
+        (f"v_evse{number}_a", f"v_evse{number}_b", f"v_evse{number}_c") if number <= MEASURED_EVSES else None
+        for number in range(1, len(layout.evses) + 1)
+    ]
+
+
 def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
     config = PlantConfig(
         run_dir=str(layout.run_dir),
@@ -319,15 +345,18 @@ def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
                 dc_port=evse.dc_port,
                 rated_w=EVSE_RATED_W,
                 max_current_a=MAX_CURRENT_A,
+                voltage_channels=channels,
                 plugged=evse.vehicle is None,
             )
-            for evse in layout.evses
+            for evse, channels in zip(layout.evses, _own_channels(layout), strict=True)
         ),
         transducers_port=layout.transducers_port,
         host=HOST,
         nominal_voltage_v=NOMINAL_VOLTAGE_V,
         rated_va=RATED_KVA * 1000.0,
         enter_service_delay_s=ENTER_SERVICE_DELAY_S,
+        relay_setting_pu=RELAY_SETTING_PU,
+        relay_delay_s=RELAY_DELAY_S,
         scenario=str(scenario.absolute()) if scenario is not None else "",
     )
     write_config(layout.plant_config, config)

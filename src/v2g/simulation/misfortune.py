@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from v2g.hardware.ports import Quantity
-from v2g.hardware.waveform import CHANNELS
 from v2g.simulation import faults
 from v2g.simulation.engine import Engine
 from v2g.simulation.faults import AnyFault, FaultError
 from v2g.simulation.modbus_device import ModbusDevice
 from v2g.simulation.site import Charger
 from v2g.simulation.switchgear import Stuck
+from v2g.simulation.waveforms import InverterSide
 
 MAX_ACTIVE = 200
 
@@ -112,6 +112,20 @@ class Misfortune:
                 case faults.PhaseJump(degrees=degrees):
                     if on:
                         grid.jump_phase(degrees if isinstance(degrees, list) else [degrees] * 3, now_s)
+                case faults.PhaseOffset(degrees=degrees, evse_id=evse_id):
+                    self._side(evse_id).offset_deg = _three(degrees) if on else (0.0, 0.0, 0.0)
+                    grid.last_event_at_s = now_s
+                case faults.PhaseSwap(phases=(first, second), evse_id=evse_id):
+                    self._side(evse_id).order = _swapped(first, second) if on else (0, 1, 2)
+                    grid.last_event_at_s = now_s
+                case faults.RelayFault(state=state, feedback=feedback):
+                    site.relay.stuck = state if on else Stuck.NO
+                    site.relay.feedback_lost = on and not feedback
+                case faults.RelayTest():
+                    site.relay.testing = on
+                case faults.MainsLoss(told=told):
+                    self._engine.mains_told = told or not on
+                    grid.switch_mains(not on, now_s)
                 case faults.BreakerStuck(state=state):
                     site.breaker.stuck = state if on else Stuck.NO
                 case faults.Deaf(evse_id=evse_id):
@@ -149,15 +163,16 @@ class Misfortune:
             site.transformer.winding_c = wanted.winding_c
 
     def _lose_sensor(self, sensor: str, on: bool) -> None:
+        channels = self._engine.recorder.channels
         if sensor == "waveform":
             self._engine.waveform_stopped = on
-        elif sensor in CHANNELS:
+        elif sensor in channels:
             lost = self._engine.recorder.lost_channels
-            (lost.add if on else lost.discard)(CHANNELS.index(sensor))
+            (lost.add if on else lost.discard)(channels.index(sensor))
         elif sensor in set(Quantity):
             (self._lost_sensors.add if on else self._lost_sensors.discard)(Quantity(sensor))
         else:
-            known = ", ".join(["waveform", *CHANNELS, *Quantity])
+            known = ", ".join(["waveform", *channels, *Quantity])
             raise FaultError(f"unknown sensor {sensor!r}; known are {known}")
 
     def _lie(self, device: ModbusDevice, values: Mapping[str, float], on: bool) -> None:
@@ -177,11 +192,37 @@ class Misfortune:
             raise FaultError(f"unknown device {name!r}; known are {', '.join(self._devices)}")
         return device
 
+    def _side(self, evse_id: str | None) -> InverterSide:
+        recorder = self._engine.recorder
+        if evse_id is None:
+            return recorder.feeder_side
+        side = recorder.own_sides.get(evse_id)
+        if side is None:
+            known = ", ".join(recorder.own_sides) or "none"
+            raise FaultError(f"{evse_id!r} has no voltage channels of its own; there are {known}")
+        return side
+
     def _charger(self, evse_id: str) -> Charger:
         charger = self._engine.site.chargers.get(evse_id)
         if charger is None:
             raise FaultError(f"unknown EVSE {evse_id!r}; known are {', '.join(self._engine.site.chargers)}")
         return charger
+
+
+def _three(value: float | list[float]) -> tuple[float, float, float]:
+    values = value if isinstance(value, list) else [value] * 3
+    if len(values) != 3:
+        raise FaultError(f"{values} must be one value, or three for the phases a, b, c")
+    return values[0], values[1], values[2]
+
+
+def _swapped(first: str, second: str) -> tuple[int, int, int]:
+    if first == second:
+        raise FaultError(f"phases [{first}, {second}]: name two different ones of a, b, c")
+    order = [0, 1, 2]
+    one, other = "abc".index(first), "abc".index(second)
+    order[one], order[other] = order[other], order[one]
+    return order[0], order[1], order[2]
 
 
 def _describe(fault: AnyFault) -> str:

@@ -1,7 +1,8 @@
 """The plant as a process: ``python -m v2g.simulation.plant --config plant.json``.
 
 Grid, transformer, breaker and chargers move in a thread; this event loop serves them as hardware would appear: Modbus
-TCP devices, the waveform buffer and the breaker's memory, and ``plant.sock`` for plugs, faults and measurements.
+TCP devices, the waveform buffer, the memory of the breaker and of two contacts (``relay``: the over-voltage relay,
+``mains``: the upstream switch), and ``plant.sock`` for plugs, faults and measurements.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from v2g.clock import Clock, SystemClock
 from v2g.hardware.breaker import MmapBreakerDevice
+from v2g.hardware.contact import ContactWriter
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.host.notify import Notifier
@@ -31,6 +33,7 @@ from v2g.simulation.plant_config import PlantConfig, PlantConfigError, PlantEvse
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
 from v2g.simulation.sunspec_image import SunSpecImage
+from v2g.simulation.switchgear import OvervoltageRelay
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.simulation.transducer_image import TransducerImage
 from v2g.simulation.waveforms import SAMPLE_RATE_HZ, Recorder
@@ -51,6 +54,7 @@ def build_site(config: PlantConfig) -> Site:
         chargers={evse.evse_id: _build_charger(evse, config) for evse in config.evses},
         rated_va=config.rated_va,
         base_load_w=config.base_load_w,
+        relay=OvervoltageRelay(setting_pu=config.relay_setting_pu, delay_s=config.relay_delay_s),
     )
 
 
@@ -82,12 +86,18 @@ class Plant:
         self._scenario = load_scenario(Path(config.scenario)) if config.scenario else ()
         run_dir = Path(config.run_dir)
         site = build_site(config)
-        scales = {name: 1e-5 * config.nominal_voltage_v if name.startswith("v_") else 1e-4 for name in CHANNELS}
+        own = {evse.evse_id: evse.voltage_channels for evse in config.evses if evse.voltage_channels is not None}
+        recorder = Recorder(site, seed=config.seed, own=own)
+        currents = {name for name in CHANNELS if name.startswith("i_")}
+        scales = {name: 1e-4 if name in currents else 1e-5 * config.nominal_voltage_v for name in recorder.channels}
+        extra = recorder.channels[len(CHANNELS) :]
         self.engine = Engine(
             site,
-            Recorder(site, seed=config.seed),
-            WaveformWriter.create(run_dir / "waveform", SAMPLE_RATE_HZ, scales),
+            recorder,
+            WaveformWriter.create(run_dir / "waveform", SAMPLE_RATE_HZ, scales, extra=extra),
             MmapBreakerDevice(run_dir / "breaker"),
+            ContactWriter(run_dir / "relay"),
+            ContactWriter(run_dir / "mains"),
             self._clock,
         )
         lock = self.engine.lock

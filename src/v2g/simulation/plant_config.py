@@ -17,6 +17,8 @@ class PlantEvse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_voltage_v: float = 920.0
     min_voltage_v: float = 150.0
     max_current_a: float = 80.0
+    voltage_channels: tuple[str, str, str] | None = None
+    """Names of waveform channels at its inverter's own terminals; None: there are none."""
     plugged: bool = False
     """From the start, a battery whose contactor moves by itself: for a vehicle that is no child of ours."""
 
@@ -34,6 +36,8 @@ class PlantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     base_load_w: float = 80_000.0
     ambient_c: float = 25.0
     enter_service_delay_s: float = 1.0
+    relay_setting_pu: float = 1.10
+    relay_delay_s: float = 14.0
     scenario: str = ""
     seed: int = 1
 

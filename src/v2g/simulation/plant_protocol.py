@@ -110,9 +110,20 @@ class BreakerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """When the contact last moved."""
 
 
+class RelayMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    """The hardware over-voltage relay."""
+
+    closed: bool
+    changed_at_s: float | None
+    operations: int
+
+
 class GridMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    """At the bus: of the grid, or of the island while the mains are lost."""
+
     frequency_hz: float
     v_pu: tuple[float, float, float]
+    mains_closed: bool
     last_event_at_s: float | None
     """When the last change by a fault began."""
 
@@ -133,6 +144,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """All inverters' AC terminals."""
     chargers: dict[str, ChargerMeasurement]
     breaker: BreakerMeasurement
+    relay: RelayMeasurement
     grid: GridMeasurement
     transformer: TransformerMeasurement
     faults: list[dict[str, object]]

@@ -56,9 +56,15 @@ class PlantSocket:
                     commanded=site.breaker_commanded,
                     changed_at_s=site.breaker.changed_at_s,
                 ),
+                relay=protocol.RelayMeasurement(
+                    closed=site.relay.closed,
+                    changed_at_s=site.relay.changed_at_s,
+                    operations=site.relay.operations,
+                ),
                 grid=protocol.GridMeasurement(
                     frequency_hz=site.grid.frequency_hz,
-                    v_pu=(site.grid.v_pu[0], site.grid.v_pu[1], site.grid.v_pu[2]),
+                    v_pu=site.grid.bus_pu,
+                    mains_closed=site.grid.mains_closed,
                     last_event_at_s=site.grid.last_event_at_s,
                 ),
                 transformer=protocol.TransformerMeasurement(

@@ -1,4 +1,4 @@
-"""The simulated site: grid, transformer, base load, breaker and the chargers below it, stepped together.
+"""The simulated site: grid, transformer, base load, breaker, relay and the chargers below them, stepped together.
 
 One step solves, for each charger, the circuit inverter - output stage - contactors - battery, and books the energy.
 Power and current positive into a vehicle.
@@ -13,7 +13,7 @@ from v2g.simulation.battery import Battery
 from v2g.simulation.dc_stage import DcStage
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
-from v2g.simulation.switchgear import Switch, breaker
+from v2g.simulation.switchgear import OvervoltageRelay, Switch, breaker
 from v2g.simulation.thermal_plant import TransformerPlant
 
 _BASE_LOAD_POWER_FACTOR = 0.95
@@ -122,6 +122,8 @@ class Site:
     ambient_swing_k: float = 1.0
     breaker: Switch = field(default_factory=breaker)
     breaker_commanded: bool = False
+    relay: OvervoltageRelay = field(default_factory=OvervoltageRelay)
+    """In series with the breaker, measuring at the bus."""
     _ambient_mean_c: float | None = None
     _started_at_s: float | None = None
 
@@ -131,11 +133,19 @@ class Site:
             self._started_at_s = now_s
         self.breaker.command(self.breaker_commanded, now_s)
         self.breaker.step(now_s)
-        voltages = self.grid.voltages_v if self.breaker.closed else (0.0, 0.0, 0.0)
+        self.relay.step(now_s, self.grid.bus_pu)
+        voltages = self.grid.voltages_v if self.joined else (0.0, 0.0, 0.0)
         for charger in self.chargers.values():
             charger.step(now_s, dt_s, voltages, self.grid.frequency_hz)
+        feeder_w = -self.feeder_w if self.joined else 0.0
+        self.grid.drift(feeder_w, self.base_load_now_w(now_s), dt_s, self._island_push_hz_s())
         self.transformer.step(self.transformer_va() / self.rated_va, dt_s)
         self._drift(now_s)
+
+    @property
+    def joined(self) -> bool:
+        """The chargers are on the bus: breaker and relay are closed."""
+        return self.breaker.closed and self.relay.closed
 
     @property
     def feeder_w(self) -> float:
@@ -149,8 +159,16 @@ class Site:
     def base_load_var(self) -> float:
         return self.base_load_w * math.tan(math.acos(_BASE_LOAD_POWER_FACTOR))
 
+    @property
+    def feeder_var(self) -> float:
+        """Reactive power of the V2G feeder, positive: the inverters take it as a coil does."""
+        return sum(charger.inverter.reactive_var for charger in self.chargers.values()) if self.joined else 0.0
+
     def transformer_va(self) -> float:
-        return math.hypot(self.base_load_w + self.feeder_w, self.base_load_var())
+        """Nothing comes through it while the mains are lost."""
+        if not self.grid.mains_closed:
+            return 0.0
+        return math.hypot(self.base_load_w + self.feeder_w, self.base_load_var() + self.feeder_var)
 
     def set_ambient(self, ambient_c: float) -> None:
         """Outdoor temperature from now on, -50..60 °C."""
@@ -158,6 +176,11 @@ class Site:
             raise ValueError(f"ambient {ambient_c:g} °C is outside -50..60 °C")
         self._ambient_mean_c = ambient_c
         self.transformer.ambient_c = ambient_c
+
+    def _island_push_hz_s(self) -> float:
+        if self.grid.mains_closed or not self.joined:
+            return 0.0
+        return max((c.inverter.island_push_hz_s() for c in self.chargers.values()), key=abs, default=0.0)
 
     def _drift(self, now_s: float) -> None:
         if self._ambient_mean_c is None:

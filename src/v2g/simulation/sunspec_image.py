@@ -1,37 +1,51 @@
-"""The simulated inverter on the wire: SunSpec models 1, 701, 702, 703 and 704 from address 40000.
+"""The simulated inverter on the wire: SunSpec models 1 and 701 to 712 from address 40000.
 
 SunSpec counts injected power positive; the sign turns here and nowhere else in the simulation.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 
 from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.codec import END_MODEL_ID, SUNS, ModelImage, load_model
+from v2g.simulation import sunspec_curves
 from v2g.simulation.inverter import SimInverter
+from v2g.simulation.inverter_functions import PowerFactor
+from v2g.simulation.sunspec_curves import StoredCurves
 
 BASE_ADDRESS = 40000
-MODELS = (1, 701, 702, 703, 704)
+MODELS = (1, 701, 702, 703, 704, *sunspec_curves.MODELS)
 _RUNNING, _STANDBY, _STARTING, _FAULT, _OFF = 3, 7, 2, 6, 0
 _THREE_PHASE = 2
-_WATTS, _W_MAX_PCT = 1, 0
+_WATTS, _W_MAX_PCT, _VARS = 1, 0, 4
+_SWITCHES = ("WSetEna", "WSetRvrtTms", "WMaxLimPctEna", "VarSetEna", "VarSetRvrtTms", "PFWInjEna", "PFWAbsEna")
 _ALARM_BITS = {"GROUND_FAULT": 0, "AC_DISCONNECT": 2, "GRID_DISCONNECT": 4, "OVER_TEMP": 7, "AC_UNDER_VOLT": 11}
 _MANUFACTURER_ALARM = 16
 
 
 class SunSpecImage:
-    """Implements ``DeviceImage`` for one :class:`SimInverter`."""
+    """Implements ``DeviceImage`` for one :class:`SimInverter`. ``without_models``: what this device does not have."""
 
-    def __init__(self, inverter: SimInverter, serial: str, lock: threading.RLock) -> None:
+    def __init__(
+        self,
+        inverter: SimInverter,
+        serial: str,
+        lock: threading.RLock,
+        without_models: frozenset[int] = frozenset(),
+    ) -> None:
         self._inverter = inverter
         self._lock = lock
         self._images: dict[int, ModelImage] = {}
         self._starts: dict[int, int] = {}
+        self.curves = StoredCurves(inverter.functions)
+        self._models = tuple(number for number in MODELS if number not in without_models)
         at = len(SUNS)
         for number in MODELS:
-            self._images[number] = ModelImage.blank(load_model(number))
+            self._images[number] = self.curves.images.get(number) or ModelImage.blank(load_model(number))
+        for number in self._models:
             self._starts[number] = at
             at += self._images[number].model.length
         self._length = at + 2
@@ -54,12 +68,20 @@ class SunSpecImage:
             "703.ESVLo": self._take_low_voltage,
             "703.ESHzHi": self._take_high_frequency,
             "703.ESHzLo": self._take_low_frequency,
+            "703.ESRndTms": self._take_random,
+            "703.ESRmpTms": self._take_service_ramp,
+            "704.AntiIslEna": self._take_anti_islanding,
+            "704.VarSet": self._take_var,
+            "704.VarSetEna": self._take_var_enable,
+            "704.VarSetRvrt": self._take_var_revert,
+            "704.VarSetEnaRvrt": self._take_var_revert_enable,
+            "704.VarSetRvrtTms": self._take_var_reversion_time,
             "702.WChaRteMax": self._take_max_charge,
             "702.WDisChaRteMax": self._take_max_discharge,
         }
 
     def point_names(self) -> tuple[str, ...]:
-        return tuple(f"{number}.{name}" for number in MODELS for name in self._images[number].model.points)
+        return tuple(f"{number}.{name}" for number in self._models for name in self._images[number].model.points)
 
     def span(self, table: Table) -> tuple[int, int]:
         return (BASE_ADDRESS, self._length) if table is Table.HOLDING else (0, 1)
@@ -68,10 +90,11 @@ class SunSpecImage:
         if table is not Table.HOLDING:
             return [0]
         with self._lock:
+            self.curves.settle(now_s)
             self._write_measurements(now_s)
             self._write_controls(now_s)
         registers = list(SUNS)
-        for number in MODELS:
+        for number in self._models:
             registers.extend(self._images[number].registers)
         registers.extend((END_MODEL_ID, 0))
         for name, value in lies.items():
@@ -93,8 +116,14 @@ class SunSpecImage:
         before = list(image.registers)
         image.registers[start : start + len(values)] = values
         with self._lock:
+            if number in self.curves.images:
+                for name in names:
+                    self.curves.written(number, name, now_s)
+                return True
             # A switch comes after the values that it brings into force.
-            for name in sorted(names, key=lambda name: name in ("WSetEna", "WSetRvrtTms", "WMaxLimPctEna")):
+            for name in sorted(names, key=lambda name: name in _SWITCHES):
+                if name.startswith("PFW"):
+                    self._take_power_factor(name)
                 taker = self._take.get(f"{number}.{name}")
                 value = image.number(name)
                 if taker is None:
@@ -107,7 +136,7 @@ class SunSpecImage:
 
     def _touched(self, at: int, count: int) -> tuple[int, list[str]] | None:
         """Model and points that a write covers; None when it leaves one model or meets a read-only register."""
-        for number in MODELS:
+        for number in self._models:
             start, image = self._starts[number], self._images[number]
             if not start <= at < start + image.model.length:
                 continue
@@ -115,7 +144,10 @@ class SunSpecImage:
             if end > image.model.length:
                 return None
             points = [p for p in image.model.points.values() if p.offset < end and p.offset + p.size > first]
-            return (number, [p.name for p in points]) if all(p.writable for p in points) else None
+            taken = all(p.writable for p in points) and (
+                number not in self.curves.images or all(self.curves.writable(number, p.name) for p in points)
+            )
+            return (number, [p.name for p in points]) if taken else None
         return None
 
     # ---- what is shown ------------------------------------------------------------------------------------------
@@ -140,6 +172,9 @@ class SunSpecImage:
         for name in ("WMaxRtg", "VAMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "VAChaRteMaxRtg", "VADisChaRteMaxRtg"):
             capacity.set(name, inverter.rated_w)
         capacity.set("WMax", inverter.rated_w)
+        capacity.set("VAMax", inverter.rated_w)
+        for name in ("VarMaxInjRtg", "VarMaxAbsRtg"):
+            capacity.set(name, inverter.rated_w)
         capacity.set("WChaRteMax", inverter.max_charge_w)
         capacity.set("WDisChaRteMax", inverter.max_discharge_w)
         capacity.set("V_SF", -1)
@@ -153,12 +188,13 @@ class SunSpecImage:
             measure.set(name, exponent)
         measure.set("ACType", _THREE_PHASE)
         control = self._images[704]
-        for name, exponent in (("WSet_SF", 0), ("WSetPct_SF", -1), ("WMaxLimPct_SF", -1)):
+        scales = (("WSet_SF", 0), ("WSetPct_SF", -1), ("WMaxLimPct_SF", -1), ("VarSet_SF", 0), ("PF_SF", -3))
+        for name, exponent in scales:
             control.set(name, exponent)
+        control.set("VarSetMod", _VARS)
         control.set("WSetMod", _WATTS)
         control.set("WSetPct", 0)
         control.set("WSetPctRvrt", 0)
-        control.set("AntiIslEna", 1)
         service = self._images[703]
         service.set("V_SF", -1)
         service.set("Hz_SF", -2)
@@ -170,7 +206,8 @@ class SunSpecImage:
         if not inverter.connected:
             state = _STARTING if inverter.enter_service_remaining_s(now_s) > 0 else _OFF
         alarms = 0
-        if inverter.voltage_v < 0.5 * inverter.nominal_voltage_v:
+        # While it rides through it is no fault to have no voltage.
+        if inverter.voltage_v < 0.5 * inverter.nominal_voltage_v and not inverter.connected:
             alarms |= 1 << _ALARM_BITS["GRID_DISCONNECT"]
         if faulty:
             state = _FAULT
@@ -180,9 +217,10 @@ class SunSpecImage:
         measure.set("ConnSt", int(inverter.connected))
         measure.set("Alrm", alarms)
         measure.set("W", -inverter.power_w)
-        measure.set("VA", abs(inverter.power_w))
-        measure.set("Var", 0)
-        measure.set("PF", 1.0)
+        apparent_va = math.hypot(inverter.power_w, inverter.reactive_var)
+        measure.set("VA", apparent_va)
+        measure.set("Var", 0.0 - inverter.reactive_var)
+        measure.set("PF", abs(inverter.power_w) / apparent_va if apparent_va > 0 else 1.0)
         live_v = max(inverter.voltage_v, 1.0)
         phase_w = inverter.power_w / 3.0
         measure.set("A", min(3000.0, abs(inverter.power_w) / live_v))
@@ -208,6 +246,20 @@ class SunSpecImage:
         control.set("WMaxLimPctEna", int(inverter.limit_enabled))
         control.set("WMaxLimPct", inverter.limit_pct)
         control.set("WRmp", inverter.ramp_pct_s)
+        reactive = inverter.functions.var_set
+        control.set("AntiIslEna", int(inverter.anti_islanding))
+        control.set("VarSetEna", int(reactive.enabled))
+        control.set("VarSet", reactive.var)
+        control.set("VarSetRvrt", reactive.revert_var)
+        control.set("VarSetEnaRvrt", int(reactive.revert_enabled))
+        control.set("VarSetRvrtTms", reactive.reversion_s)
+        control.set("VarSetRvrtRem", reactive.remaining_s(now_s))
+        for group, factor in self._power_factors().items():
+            control.set(f"{group}Ena", int(factor.enabled))
+            control.set(f"{group}.PF", factor.pf)
+            control.set(f"{group}.Ext", 0 if factor.over_excited else 1)
+        service.set("ESRndTms", inverter.enter_service_random_s)
+        service.set("ESRmpTms", inverter.enter_service_ramp_s)
         service.set("ES", int(inverter.permit_service))
         service.set("ESVHi", inverter.enter_service_high_pu * 100.0)
         service.set("ESVLo", inverter.enter_service_low_pu * 100.0)
@@ -253,6 +305,47 @@ class SunSpecImage:
 
     def _take_ramp(self, value: float, now_s: float) -> None:
         self._inverter.ramp_pct_s = max(1.0, value)
+
+    def _power_factors(self) -> dict[str, PowerFactor]:
+        functions = self._inverter.functions
+        return {"PFWInj": functions.pf_injecting, "PFWAbs": functions.pf_absorbing}
+
+    def _take_power_factor(self, name: str) -> None:
+        """Whatever was written of a group: all of it is looked at again. A factor of 0 or above 1 is no factor."""
+        control = self._images[704]
+        for group, factor in self._power_factors().items():
+            if not name.startswith(group):
+                continue
+            pf = control.number(f"{group}.PF")
+            factor.pf = pf if pf is not None and 0.0 < pf <= 1.0 else factor.pf
+            factor.over_excited = control.integer(f"{group}.Ext") != 1
+            factor.enabled = control.integer(f"{group}Ena") == 1
+
+    def _take_var(self, value: float, now_s: float) -> None:
+        self._inverter.functions.var_set.var = value
+
+    def _take_var_enable(self, value: float, now_s: float) -> None:
+        self._inverter.functions.var_set.enabled = value == 1
+        self._inverter.functions.var_set.start_timer(now_s)
+
+    def _take_var_revert(self, value: float, now_s: float) -> None:
+        self._inverter.functions.var_set.revert_var = value
+
+    def _take_var_revert_enable(self, value: float, now_s: float) -> None:
+        self._inverter.functions.var_set.revert_enabled = value == 1
+
+    def _take_var_reversion_time(self, value: float, now_s: float) -> None:
+        self._inverter.functions.var_set.reversion_s = int(value)
+        self._inverter.functions.var_set.start_timer(now_s)
+
+    def _take_anti_islanding(self, value: float, now_s: float) -> None:
+        self._inverter.anti_islanding = value == 1
+
+    def _take_random(self, value: float, now_s: float) -> None:
+        self._inverter.enter_service_random_s = value
+
+    def _take_service_ramp(self, value: float, now_s: float) -> None:
+        self._inverter.enter_service_ramp_s = value
 
     def _take_permit(self, value: float, now_s: float) -> None:
         self._inverter.permit_service = value == 1

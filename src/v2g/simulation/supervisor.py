@@ -21,7 +21,7 @@ from v2g.simulation.run_directory import RunDirectory, RunDirectoryError
 _START_TIMEOUT_S = 30.0
 _MAX_OUTPUT_BYTES = 16 << 20
 """Of each child's output; what matters for longer is in the daemons' own logs."""
-_DAEMONS = ("tick", "wires", "orchestrator")
+_DAEMONS = ("tick", "wires", "quality", "orchestrator")
 _ALWAYS_TOLD = ("ERROR", "Traceback", "Error:")
 
 
@@ -129,6 +129,7 @@ class Supervisor:
         daemons = [
             ChildSpec(name="tick", arguments=[*module, "v2g.cli.guard", "tick", *config], watchdog_s=1.0),
             ChildSpec(name="wires", arguments=[*module, "v2g.cli.guard", "wires", *config], stop_timeout_s=10.0),
+            ChildSpec(name="quality", arguments=[*module, "v2g.cli.guard", "quality", *config], nice=5),
             ChildSpec(
                 name="orchestrator",
                 arguments=[*module, "v2g.cli.orchestrator", *config],

@@ -1,8 +1,9 @@
-"""The V2G breaker of the simulated site, and contactors: things that take time to move and may stick."""
+"""The V2G breaker of the simulated site, contactors and the over-voltage relay: things that move late and may stick."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -70,3 +71,52 @@ def breaker(opening_time_s: float = 0.05, closing_time_s: float = 0.06) -> Switc
 def contactor() -> Switch:
     """A DC contactor."""
     return Switch(opening_time_s=0.02, closing_time_s=0.08)
+
+
+@dataclass(slots=True, kw_only=True)
+class OvervoltageRelay:
+    """The hardware relay in series with the V2G breaker: a measurement of its own, a contact of its own.
+
+    One stage: a phase above ``setting_pu`` for ``delay_s`` opens the contact; it closes again after ``reclose_s``
+    without any phase above.
+    """
+
+    setting_pu: float = 1.10
+    delay_s: float = 14.0
+    reclose_s: float = 5.0
+    closed: bool = True
+    stuck: Stuck = Stuck.NO
+    testing: bool = False
+    """The test button is held: the relay measures 105 % of its setting, whatever the grid has."""
+    feedback_lost: bool = False
+    changed_at_s: float | None = None
+    operations: int = 0
+    """How often the contact moved."""
+    _above_since_s: float | None = None
+    _below_since_s: float | None = None
+
+    def step(self, now_s: float, v_pu: Iterable[float]) -> None:
+        """Judge the phase voltages at ``now_s``, per unit of nominal."""
+        above = self.testing or max(v_pu) > self.setting_pu
+        if above:
+            self._below_since_s = None
+            if self._above_since_s is None:
+                self._above_since_s = now_s
+        else:
+            self._above_since_s = None
+            if self._below_since_s is None:
+                self._below_since_s = now_s
+        if self._above_since_s is not None and now_s - self._above_since_s >= self.delay_s:
+            self._move(False, now_s)
+        elif self._below_since_s is not None and now_s - self._below_since_s >= self.reclose_s:
+            self._move(True, now_s)
+        else:
+            self._move(self.closed, now_s)
+
+    def _move(self, closed: bool, now_s: float) -> None:
+        if self.stuck is not Stuck.NO:
+            closed = self.stuck is Stuck.CLOSED
+        if closed != self.closed:
+            self.closed = closed
+            self.changed_at_s = now_s
+            self.operations += 1

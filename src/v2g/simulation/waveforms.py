@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from v2g.hardware.waveform import CHANNELS
 from v2g.simulation.site import Site
+from v2g.simulation.switchgear import OvervoltageRelay, Switch
 
 SAMPLE_RATE_HZ: Final = 3840
 """64 samples a cycle at 60 Hz."""
@@ -19,17 +22,37 @@ _INVERTER_CURRENT_LIMIT = 1.2
 _SQRT2 = math.sqrt(2.0)
 
 
-class Recorder:
-    """Turns the site's state into samples; remembers the last powers so that currents have no steps of its own."""
+@dataclass(slots=True)
+class InverterSide:
+    """How three voltage transducers behind the breaker are wired.
 
-    def __init__(self, site: Site, *, seed: int = 1) -> None:
+    ``offset_deg``: their phase error, what they show leads the truth by this. ``order``: which phase of the bus each
+    conductor is joined to.
+    """
+
+    offset_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    order: tuple[int, int, int] = (0, 1, 2)
+
+
+class Recorder:
+    """Turns the site's state into samples; remembers the last powers so that currents have no steps of its own.
+
+    ``own``: by EVSE, the names of three further channels at its inverter's own terminals.
+    """
+
+    def __init__(self, site: Site, *, seed: int = 1, own: Mapping[str, tuple[str, str, str]] | None = None) -> None:
         self._site = site
-        self._noise = np.random.default_rng(seed).standard_normal((4099, len(CHANNELS)))
+        extra = tuple(name for names in (own or {}).values() for name in names)
+        self.channels = CHANNELS + extra
+        self._voltages = np.array([name.startswith("v_") for name in CHANNELS] + [True] * len(extra))
+        self._noise = np.random.default_rng(seed).standard_normal((4099, len(self.channels)))
         self._noise_at = 0
         self._feeder_w = 0.0
         self._base_w = site.base_load_w
         self.lost_channels: set[int] = set()
         """Columns whose transducer is gone: not taken (NaN)."""
+        self.feeder_side = InverterSide()
+        self.own_sides = {evse_id: InverterSide() for evse_id in own or {}}
 
     def record(self, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
         """The ``n`` samples from ``start_s`` to ``now_s`` in V and A, a column a channel. Advances the grid's phase."""
@@ -37,33 +60,27 @@ class Recorder:
         angles = site.grid.angles(n, SAMPLE_RATE_HZ)
         v_rms = np.array(site.grid.voltages_v)
         v_bus = _SQRT2 * v_rms * np.sin(angles)
-        closed = self._breaker_mask(n, start_s, now_s)
+        closed = _mask(site.breaker, n, start_s, now_s) * _mask(site.relay, n, start_s, now_s)
         feeder_w, base_w = site.feeder_w, site.base_load_now_w(now_s)
         ramp = np.arange(1, n + 1) / n
         feeder = (self._feeder_w + (feeder_w - self._feeder_w) * ramp) * closed
         base = self._base_w + (base_w - self._base_w) * ramp
         self._feeder_w, self._base_w = feeder_w, base_w
         rated_w = sum(charger.inverter.rated_w for charger in site.chargers.values())
-        i_v2g = self._currents(feeder, 0.0, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
-        i_tr = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va) + i_v2g
-        samples = np.empty((n, len(CHANNELS)))
+        i_v2g = self._currents(feeder, site.feeder_var, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
+        i_base = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va)
+        samples = np.empty((n, len(self.channels)))
         samples[:, 0:3] = v_bus
-        samples[:, 3:6] = i_tr
+        # With the mains lost, what the vehicles feed is what the base load takes, and nothing passes the transformer.
+        samples[:, 3:6] = i_base + i_v2g if site.grid.mains_closed else 0.0
         samples[:, 6:9] = i_v2g
-        samples[:, 9:12] = v_bus * closed[:, None]
+        for position, side in enumerate((self.feeder_side, *self.own_sides.values())):
+            shown = _shown(side, v_bus, v_rms, angles) * closed[:, None]
+            samples[:, 9 + 3 * position : 12 + 3 * position] = shown
         self._add_noise(samples)
         for channel in self.lost_channels:
             samples[:, channel] = np.nan
         return samples
-
-    def _breaker_mask(self, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
-        breaker = self._site.breaker
-        state = 1.0 if breaker.closed else 0.0
-        changed_at_s = breaker.changed_at_s
-        if changed_at_s is None or changed_at_s <= start_s:
-            return np.full(n, state)
-        times = start_s + (now_s - start_s) * np.arange(1, n + 1) / n
-        return np.where(times >= changed_at_s, state, 1.0 - state)
 
     def _currents(
         self,
@@ -89,5 +106,24 @@ class Recorder:
         noise = self._noise[self._noise_at : self._noise_at + n]
         self._noise_at += n
         volts = _VOLTAGE_NOISE_PU * self._site.grid.nominal_voltage_v
-        scale = np.array([volts] * 3 + [_CURRENT_NOISE_A] * 6 + [volts] * 3)
-        samples += noise * scale
+        samples += noise * np.where(self._voltages, volts, _CURRENT_NOISE_A)
+
+
+def _shown(
+    side: InverterSide, v_bus: NDArray[np.float64], v_rms: NDArray[np.float64], angles: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    order = list(side.order)
+    if any(side.offset_deg):
+        leading: NDArray[np.float64] = np.sin(angles[:, order] + np.radians(side.offset_deg))
+        return _SQRT2 * v_rms[order] * leading
+    return v_bus[:, order]
+
+
+def _mask(contact: Switch | OvervoltageRelay, n: int, start_s: float, now_s: float) -> NDArray[np.float64]:
+    """1 for the samples that were taken while the contact was closed."""
+    state = 1.0 if contact.closed else 0.0
+    changed_at_s = contact.changed_at_s
+    if changed_at_s is None or changed_at_s <= start_s:
+        return np.full(n, state)
+    times = start_s + (now_s - start_s) * np.arange(1, n + 1) / n
+    return np.where(times >= changed_at_s, state, 1.0 - state)

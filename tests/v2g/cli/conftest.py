@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from v2g.cli import control, tool
+from v2g.cli.lazy import LazyGroup
 from v2g.cli.verbs import normalise
 from v2g.clock import ManualClock
 from v2g.config.schema import Roles
@@ -90,6 +91,10 @@ class Daemon:
             Method("dispatch", Role.UTILITY, messages.DispatchParams, self._answer("dispatch")),
             Method("cancel", Role.OPERATOR, messages.CancelParams, self._answer("cancel")),
             Method("trip.reset", Role.OPERATOR, messages.NoParams, self._answer("trip.reset")),
+            Method("permit.service", Role.OPERATOR, messages.PermitServiceParams, self._answer("permit.service")),
+            Method("grid.settings", Role.VIEWER, messages.NoParams, self._answer("grid.settings")),
+            Method("grid.adjust", Role.ENGINEER, messages.GridAdjustParams, self._answer("grid.adjust")),
+            Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
         ]
         self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())
 
@@ -124,7 +129,8 @@ class Daemon:
     async def run(self, command: str, tool_too: bool = False) -> Result:
         """A command line, as a shell would split it, in a thread of its own."""
         program = tool.cli if tool_too else control.cli
-        words = normalise(command.split(), tuple(program.commands))
+        verbs = program.verbs if isinstance(program, LazyGroup) else tuple(program.commands)
+        words = normalise(command.split(), verbs)
         environ = {"V2G_SOCKET": str(self.path)}
         return await asyncio.to_thread(CliRunner().invoke, program, words, env=environ)
 

@@ -8,7 +8,7 @@ from v2g.control.messages import GuardLine
 
 GUARD = GuardLine(
     permit="granted", tick_alive=True, wires_alive=True, breaker_closed=True, v_pu=None, frequency_hz=None, trip="",
-    trip_value=0.0, enter_service_remaining_s=0.0, realtime=True,
+    trip_value=0.0, enter_service_remaining_s=0.0, realtime=True, service_fraction=1.0,
 )  # fmt: skip
 
 
@@ -17,10 +17,16 @@ GUARD = GuardLine(
     [
         ({}, "energy may flow"),
         ({"permit": "tripped", "trip": "OV2", "trip_value": 1.213}, "TRIPPED by OV2 at 1.213 per unit"),
-        ({"permit": "tripped", "trip": "OF1", "trip_value": 62.5}, "OF1 at 62.500 Hz; when the cause is gone: v2g-"),
+        ({"permit": "tripped", "trip": "OF1", "trip_value": 62.5}, "OF1 at 62.500 Hz; once the grid is back: v2g-"),
         ({"permit": "enter_service_delay", "enter_service_remaining_s": 185.0}, "enter-service delay, 3 min 5 s left"),
         ({"permit": "guard_stale", "wires_alive": False}, "v2g-guard-tick) does not answer; v2g-guard-wires"),
         ({"permit": "something_new"}, "no energy: something_new"),
+        ({"permit": "permit_off", "enter_service_remaining_s": 300.0}, "with v2g-control permit on"),
+        ({"permit": "tripped", "trip": "LOM"}, "TRIPPED by LOM; once the upstream switch is closed"),
+        ({"permit": "tripped", "trip": "f>", "trip_value": 51.6}, "f> at 51.600 Hz"),
+        ({"permit": "tripped", "trip": "81 unknown"}, "TRIPPED by 81 unknown;"),
+        ({"operation": "momentary_cessation"}, "no power while the grid's voltage is disturbed"),
+        ({"operation": "mandatory"}, "energy may flow; rides through a disturbance"),
     ],
 )  # fmt: skip
 def test_the_permit_is_a_sentence(changes: dict[str, object], text: str) -> None:
@@ -47,3 +53,22 @@ def test_tables_are_aligned_and_empty_ones_said() -> None:
     assert render.table(("A", "LONG"), [("1234", "x"), ("1", "")]) == "A     LONG\n1234  x\n1"
     assert render.orders_text(()) == "no orders"
     assert render.vehicles_text(()) == "no vehicles"
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts"),
+    [
+        ({}, []),
+        ({"blocks": ("relay_feedback",)}, [("refused", "discharge: hardware relay feedback is missing")]),
+        ({"blocks": ("new_discharge",)}, [("refused", "new discharge: the frequency is outside the alarm window")]),
+        ({"blocks": ("tomorrow_s_block",)}, [("refused", "discharge: tomorrow s block; see v2g-tool explain")]),
+        ({"service_fraction": 0.25}, [("ramp", "25 % of rated power")]),
+        ({"service_fraction": 0.0, "permit": "tripped"}, []),
+        ({"curtail_charge": 0.8}, [("curtailed", "charge to 80 %")]),
+        ({"permit_service": False, "permit": "tripped"}, [("permit off", "permit service is withdrawn")]),
+    ],
+)
+def test_what_the_guard_takes_is_said_with_its_remedy(changes, facts) -> None:
+    found = render.guard_facts(msgspec.structs.replace(GUARD, **changes))
+    assert [name for name, _ in found] == [name for name, _ in facts]
+    assert all(text.startswith(words) for (_, text), (_, words) in zip(found, facts, strict=True))

@@ -225,9 +225,22 @@ def test_a_rapid_change_is_told_once_with_its_size_sign_phase_and_time():
     assert (first.phase, second.phase) == ("B", "C")
     assert first.change_pct == pytest.approx(-6.0, abs=0.05)
     assert second.change_pct == pytest.approx(4.0, abs=0.05)
+    assert first.duration_s == pytest.approx(1 / 60, abs=0.009)
     assert first.at_s == pytest.approx(2.0, abs=0.05)
     assert second.at_s == pytest.approx(4.0, abs=0.05)
     assert metering.rapid_changes() == ()
+
+
+def test_the_duration_of_a_change_is_how_long_the_voltage_moved():
+    metering = Metering(3840, 60.0, NOMINAL_V, RATED_A)
+    volts = NOMINAL_V * sine(phase_of(60.0, 3840, 5.0))
+    volts *= np.interp(np.arange(len(volts)) / 3840, [2.0, 2.5], [1.0, 1.08])[:, None]
+    feed(metering, 3840, volts)
+    changes = metering.rapid_changes()
+    assert [change.phase for change in changes] == ["A", "B", "C"]
+    for change in changes:
+        assert change.change_pct == pytest.approx(8.0, abs=0.1)
+        assert change.duration_s == pytest.approx(0.4, abs=0.03)
 
 
 def test_a_slow_change_and_a_small_one_are_not_rapid():

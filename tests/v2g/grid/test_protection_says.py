@@ -52,12 +52,12 @@ def test_the_alarm_window_warns_and_blocks_new_discharge_and_never_trips() -> No
     assert verdict.close
     assert Block.NEW_DISCHARGE in verdict.blocks
     back_s = guard.now_s + TICK_S
-    assert Block.NEW_DISCHARGE in guard.run(59.9).blocks
+    assert Block.NEW_DISCHARGE in guard.run(9.9).blocks
     assert Block.NEW_DISCHARGE not in guard.run(0.2).blocks
     warned, back = guard.told("FREQUENCY_WARNING") + guard.told("FREQUENCY_BACK")
     assert (warned["value"], warned["limit"], warned["level"]) == (59.4, 59.5, "warning")
     assert back["duration_s"] == pytest.approx(100.0)
-    assert back["at_s"] == pytest.approx(back_s)
+    assert back["at_s"] == pytest.approx(back_s, abs=0.05)
     assert not guard.told("RIDE_THROUGH")
 
 

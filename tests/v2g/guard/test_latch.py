@@ -71,7 +71,7 @@ def test_what_was_measured_is_kept_and_a_file_of_an_older_release_still_loads(pa
     latch.set(whole)
     latch.keep()
     assert latch_at(path).trip == whole
-    path.write_text('{"element": "OV2", "quantity": "voltage", "phase": "b", "value": 1.3, "at_s": 1.0, "boot_id": "a"}')
+    path.write_text('{"element": "OV2", "quantity": "voltage", "phase": "b", "value": 1.3, "at_s": 1, "boot_id": "a"}')
     old = latch_at(path).trip
     assert old is not None
     assert (old.element, old.value, old.v_pu, old.frequency_hz) == ("OV2", 1.3, None, None)

@@ -287,7 +287,9 @@ def test_the_loop_keeps_absolute_deadlines_skips_missed_ones_and_opens_at_the_en
         site.waveform.now_s = clock.monotonic_s() + PERIOD_S
         return len(clock.deadlines_s) >= 250
 
-    run(site.tick, clock, Notifier({}), stop)
+    fed: list[int] = []
+    run(site.tick, clock, Notifier({}), stop, lambda: fed.append(len(clock.deadlines_s)))
+    assert fed == list(range(1, len(clock.deadlines_s) + 1))
     gaps = np.diff(clock.deadlines_s)
     assert gaps[:9] == pytest.approx(0.01)
     assert gaps[9] == pytest.approx(0.05)

@@ -259,6 +259,18 @@ class TestPhases:
         assert (status.permit, status.trip_element) == (Permit.TRIPPED, "Phase Mismatch")
         assert "at US*V2G*E1: phases b and c are swapped" in next(t for t in site.told if "PHASE_MISMATCH" in t)
 
+    def test_an_inverter_that_ran_out_of_step_before_the_closing_is_no_mismatch(self, make_site) -> None:
+        site = with_evse(make_site, (100.0, 100.0, 100.0))
+        strict = protection(0.5, phase_limit_deg=4.0, phase_cycles=2)
+        site.tick = site.make_tick(replace(site.tick.settings, protection=strict))
+        right = site.waveform.samples[:, 9:12]
+        while not site.breaker.is_closed(site.now_s):
+            site.run_until(site.elapsed_s + PERIOD_S + 1e-6)
+        row = round(site.elapsed_s * 3840)
+        for column, wave in enumerate(site.waveform.extra.values()):
+            wave[row:] = right[row:, column]
+        assert site.run_until(site.elapsed_s + 1.0).permit is Permit.GRANTED
+
     def test_an_offset_is_taken_away_and_a_channel_that_is_missing_is_told_once(self, make_site) -> None:
         site = with_evse(make_site, (25.0, 25.0, 25.0), offset_deg=(25.0, 25.0, 25.0))
         assert site.run_until(4.0).permit is Permit.GRANTED

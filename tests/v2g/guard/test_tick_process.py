@@ -114,6 +114,31 @@ def test_a_50_hz_grid_without_a_profile_runs_with_an_open_breaker_and_takes_sett
         assert status.settings_digest == adopted.digest == settings_digest(load(tmp_path / "etc").config)
 
 
+HANGING = """
+import os
+from v2g.guard.realtime import Watchdog
+watchdog = Watchdog()
+watchdog.feed()
+watchdog.stop()
+watchdog.feed()
+print("up", flush=True)
+while True:
+    os.getpid()
+"""
+
+
+def test_a_tick_that_hangs_is_ended_by_the_kernel_after_a_second(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HANGING], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
+            began_s = time.monotonic()
+            assert process.wait(10) == -signal.SIGALRM
+            assert 0.5 < time.monotonic() - began_s < 5.0
+        finally:
+            process.kill()
+
+
 WRITER = """
 import sys, time
 from pathlib import Path

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from support.wires import E1, LIMITS, LOADED, T0, core_with, inverter, one, output, setpoints
+from support.wires import E1, LIMITS, LOADED, T0, core_with, guard, inverter, one, output, setpoints
 from v2g.guard.wires_core import OPEN_AFTER_S, STALE_S, START_GRACE_S, WiresCore
 from v2g.hardware.ports import DcEvseCommand, Insulation
 
@@ -28,7 +28,7 @@ def test_the_command_is_clamped_to_site_and_device() -> None:
 def test_without_a_reading_the_dc_output_gets_no_voltage_and_no_contactors() -> None:
     core = WiresCore([LIMITS], T0)
     core.accept(setpoints(), T0)
-    core.decide(True, T0)
+    core.decide(guard(), T0)
     got = one(core, T0 + OPEN_AFTER_S - 0.01).command
     assert got is not None
     assert (got.target_voltage_v, got.current_limit_a) == (0, 0)
@@ -94,7 +94,7 @@ class TestOpening:
         got = one(core).command
         assert got is not None
         assert not got.close_contactors
-        assert core.decide(True, T0)[E1].applied.power_w == 0
+        assert core.decide(guard(), T0)[E1].applied.power_w == 0
 
     def test_the_insulation_test_may_close_them(self) -> None:
         core = WiresCore([LIMITS], T0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.wires import E1, E2, LIMITS, LOADED, T0, applied, core_with, inverter, one, output, setpoints
+from support.wires import E1, E2, LIMITS, LOADED, T0, applied, core_with, guard, inverter, one, output, setpoints
 from v2g.guard.link import Setpoints
 from v2g.guard.wires_core import MAX_LEASE_S, STALE_S, EvseLimits, SetpointsRefused, WiresCore
 from v2g.hardware.ports import DcEvseCommand, Insulation
@@ -165,7 +165,7 @@ class TestFrames:
         )
         assert core.accept(frame, T0) == (E2,)
         assert applied(core) == (-4_000, None)
-        assert set(core.decide(True, T0)) == {E1}
+        assert set(core.decide(guard(), T0)) == {E1}
         assert core.accept(setpoints(sequence=3), T0) == ()
 
     def test_what_is_not_finite_for_an_unknown_evse_refuses_the_frame(self) -> None:
@@ -182,7 +182,7 @@ class TestFrames:
 def test_the_next_change_is_when_something_ends() -> None:
     core = core_with()
     core.accept(setpoints(sequence=2, lease_s=0.4), T0)
-    core.decide(True, T0)
+    core.decide(guard(), T0)
     assert core.next_change_s(T0) == T0 + 0.4
     assert core.next_change_s(T0 + 0.5) == T0 + STALE_S
     assert core.next_change_s(T0 + 5) == math.inf
@@ -195,7 +195,7 @@ def test_evses_do_not_touch_each_other() -> None:
         core.observe_output(output(evse_id=evse_id))
         core.accept(setpoints(evse_id=evse_id, sequence=1 if evse_id == E1 else 2), T0)
     core.observe_inverter(inverter(evse_id=E2, fault="OVER_TEMP"))
-    decided = core.decide(True, T0)
+    decided = core.decide(guard(), T0)
     assert decided[E1].applied.bound_by is None
     assert decided[E2].applied.bound_by == "device_fault"
 
@@ -237,7 +237,7 @@ def test_no_state_of_the_devices_yields_more_than_what_is_allowed(
     core.observe_inverter(inverter(**reading))
     core.observe_output(output(**stage))
     now_s = T0 + age_s
-    target = one(core, now_s, permit)
+    target = one(core, now_s, permit=permit)
     got_w = target.applied.power_w
     assert math.isfinite(got_w)
     assert got_w == 0 or math.copysign(1, got_w) == math.copysign(1, power_w)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from v2g.clock import ManualClock
-from v2g.guard.wires import _nearly_the_same_power
+from v2g.guard.wires import _near, _nearly_the_same
 from v2g.guard.wires_core import STALE_S
 from v2g.guard.wires_devices import Actuator, Pace
 from v2g.hardware.modbus import LinkState
+from v2g.hardware.ports import InverterCommand
 
 
 @dataclass
@@ -87,7 +88,7 @@ async def test_readings_come_while_the_set_point_changes_all_the_time(request_s:
 
 
 async def test_a_power_near_to_what_the_device_holds_waits_for_the_refresh() -> None:
-    device = Device(0.01, _nearly_the_same_power)
+    device = Device(0.01, _near)
 
     async def act() -> None:
         device.actuator.want(-10_000.0)
@@ -108,7 +109,7 @@ async def test_a_power_near_to_what_the_device_holds_waits_for_the_refresh() -> 
 
 
 async def test_the_refresh_writes_the_exact_power() -> None:
-    device = Device(0.01, _nearly_the_same_power)
+    device = Device(0.01, _near)
     device.actuator.want(-10_000.0)
     await device.run(lambda: device.written)
     device.actuator.want(-10_005.0)
@@ -118,7 +119,7 @@ async def test_the_refresh_writes_the_exact_power() -> None:
 
 
 async def test_a_power_that_drifts_during_each_write_is_not_written_without_pause() -> None:
-    device = Device(0.05, _nearly_the_same_power)
+    device = Device(0.05, _near)
     device.after_write = lambda power_w: device.actuator.want(power_w - 1.0)
     device.actuator.want(-10_000.0)
     await device.run(lambda: len(device.read_at_s) > 1)
@@ -138,4 +139,15 @@ async def test_a_power_that_drifts_during_each_write_is_not_written_without_paus
     ],
 )
 def test_only_powers_of_one_sign_are_near(held_w: float, wanted_w: float, near: bool) -> None:
-    assert _nearly_the_same_power(held_w, wanted_w) is near
+    assert _near(held_w, wanted_w) is near
+
+
+@pytest.mark.parametrize(
+    ("held_var", "wanted_var", "near"),
+    [(None, None, True), (None, 0.0, False), (0.0, None, False), (500.0, 505.0, True), (500.0, 0.0, False)],
+)
+def test_a_reactive_power_that_changes_is_written_too(
+    held_var: float | None, wanted_var: float | None, near: bool
+) -> None:
+    held = InverterCommand(power_w=-9_000.0, reactive_var=held_var)
+    assert _nearly_the_same(held, InverterCommand(power_w=-9_005.0, reactive_var=wanted_var)) is near

@@ -74,7 +74,13 @@ async def test_ready_alive_obeying_and_at_rest_after_sigterm(
         now_s = time.monotonic()
         assert now_s < deadline_s, said
         status.publish(
-            GuardStatus(as_of_s=now_s, permit=Permit.GRANTED, breaker_commanded_closed=True, breaker_closed=True)
+            GuardStatus(
+                as_of_s=now_s,
+                permit=Permit.GRANTED,
+                breaker_commanded_closed=True,
+                breaker_closed=True,
+                service_fraction=1.0,
+            )
         )
         sequence += 1
         leases = {"evse_id": "US*V2G*E1", "source": "test", "expires_at_s": now_s + 1}

@@ -15,6 +15,7 @@ import pytest
 from v2g.clock import SystemClock
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
+from v2g.grid.settings import Operation
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
@@ -32,9 +33,20 @@ LOADED = DcEvseCommand(target_voltage_v=400, current_limit_a=40, close_contactor
 class Permits:
     def __init__(self) -> None:
         self.permit = Permit.GRANTED
+        self.operation = Operation.CONTINUOUS
+        self.frequency_hz: float | None = 60.0
 
     def read(self, now_s: float) -> GuardStatus:
-        return GuardStatus(as_of_s=now_s, permit=self.permit, breaker_commanded_closed=True, breaker_closed=True)
+        return GuardStatus(
+            as_of_s=now_s,
+            permit=self.permit,
+            breaker_commanded_closed=True,
+            breaker_closed=True,
+            service_fraction=1.0,
+            operation=int(self.operation),
+            v_pu=(1.0, 1.0, 1.0),
+            frequency_hz=self.frequency_hz,
+        )
 
 
 class Site:
@@ -189,6 +201,41 @@ async def test_set_points_are_refreshed_so_that_reversion_does_not_act(site: Sit
     after = [len(served.device.writes_to("WSetRvrtTms")) for served in site.inverters]
     assert all(b - a >= 2 for a, b in zip(before, after, strict=True))
     assert site.set_point_w(0) == -9_000.0
+
+
+async def test_what_an_inverter_lacks_is_told_and_computed_instead(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.permits.frequency_hz = 60.336
+    await site.until(lambda: site.client.image and all(i.reversion_armed for i in site.image.inverters), 6.0)
+    site.order(-9_000.0)
+    await site.until(lambda: abs((site.set_point_w(0) or 0.0) + 7_000) < 200, 12.0)
+    assert {a.bound_by for a in site.image.applied} == {"frequency_droop"}
+    assert site.image.devices[0].lacks == ("frequency_droop",)
+    told = [line for line in capsys.readouterr().err.splitlines() if "FUNCTION_LACKING" in line]
+    assert len(told) == 2
+    assert "no frequency_droop: it has no SunSpec model 711; computed and commanded" in told[0]
+    site.permits.frequency_hz = None
+    site.permits.permit = Permit.TRIPPED
+    assert await site.until(lambda: site.set_point_w(0) == site.set_point_w(1) == 0) < 0.4
+
+
+async def test_momentary_cessation_is_zero_at_once_and_back_within_the_standards_time(site: Site) -> None:
+    await site.discharging()
+    site.permits.operation = Operation.MOMENTARY_CESSATION
+    assert await site.until(lambda: site.set_point_w(0) == site.set_point_w(1) == 0) < 0.3
+    await site.until(lambda: {a.bound_by for a in site.image.applied} == {"momentary_cessation"})
+    site.permits.operation = Operation.CONTINUOUS
+    assert await site.until(lambda: site.set_point_w(0) == site.set_point_w(1) == -9_000.0) < 0.4
+
+
+async def test_a_breaker_that_did_not_open_opens_every_contactor(site: Site) -> None:
+    await site.discharging()
+    await site.until(lambda: all(e.contactors_closed for e in site.image.evses))
+    site.permits.permit = Permit.BREAKER_FAILED
+    assert await site.until(lambda: site.set_point_w(0) == site.set_point_w(1) == 0) < 0.3
+    await site.until(lambda: not any(e.contactors_closed for e in site.image.evses), 2.0)
+    assert {a.bound_by for a in site.image.applied} == {"breaker_failed"}
 
 
 async def test_loss_of_permit_is_zero_at_once(site: Site) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from v2g.clock import ManualClock, SystemClock
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
-from v2g.hardware.ports import DeviceError
+from v2g.hardware.ports import DeviceError, InverterCommand
 from v2g.hardware.sunspec.inverter import SunSpecInverter
 
 
@@ -25,7 +25,7 @@ class Bench:
             reading = await self.driver.read()
             if reading.reversion_armed:
                 return
-            await self.driver.set_power(0.0)
+            await self.driver.apply(InverterCommand(power_w=0.0))
             self.clock.advance(0.25)
         raise AssertionError(self.driver.reversion_problem)
 
@@ -38,7 +38,7 @@ def bench(fake_inverter: Any, memory_link: Any, clock: ManualClock) -> Bench:
 
 async def test_reads_in_our_sign_and_units(bench: Bench) -> None:
     await bench.prove_reversion()
-    await bench.driver.set_power(-10_000.0)
+    await bench.driver.apply(InverterCommand(power_w=-10_000.0))
     reading = await bench.driver.read()
     assert reading.power_w == -10_000.0
     assert reading.setpoint_w == -10_000.0
@@ -53,7 +53,7 @@ async def test_reads_in_our_sign_and_units(bench: Bench) -> None:
 
 
 async def test_charging_is_negative_for_the_device(bench: Bench) -> None:
-    await bench.driver.set_power(5_000.0)
+    await bench.driver.apply(InverterCommand(power_w=5_000.0))
     assert bench.device.point(704, "WSet") == -5_000.0
     assert bench.device.point(704, "WSetMod") == 1
     assert bench.device.point(704, "WSetEna") == 1
@@ -84,7 +84,7 @@ async def test_each_set_point_rearms_and_silence_ends_in_zero(
     bench = Bench(device, memory_link(device), clock)
     await bench.prove_reversion()
     for _ in range(10):
-        await bench.driver.set_power(-8_000.0)
+        await bench.driver.apply(InverterCommand(power_w=-8_000.0))
         clock.advance(0.8)
         reading = await bench.driver.read()
         assert reading.power_w == -8_000.0
@@ -93,15 +93,15 @@ async def test_each_set_point_rearms_and_silence_ends_in_zero(
     reading = await bench.driver.read()
     assert reading.power_w == 0.0
     assert reading.setpoint_w == 0.0
-    await bench.driver.set_power(-8_000.0)
+    await bench.driver.apply(InverterCommand(power_w=-8_000.0))
     assert (await bench.driver.read()).power_w == -8_000.0
 
 
 async def test_power_is_clamped_to_the_ratings(bench: Bench) -> None:
     await bench.prove_reversion()
-    await bench.driver.set_power(-99_000.0)
+    await bench.driver.apply(InverterCommand(power_w=-99_000.0))
     assert bench.device.point(704, "WSet") == 15_000.0
-    await bench.driver.set_power(99_000.0)
+    await bench.driver.apply(InverterCommand(power_w=99_000.0))
     assert bench.device.point(704, "WSet") == -20_000.0
 
 
@@ -111,7 +111,7 @@ async def test_the_overall_rating_stands_for_discharge_and_never_for_charge(benc
     reading = await bench.driver.read()
     assert (reading.max_charge_w, reading.max_discharge_w) == (0.0, 22_000.0)
     await bench.prove_reversion()
-    await bench.driver.set_power(5_000.0)
+    await bench.driver.apply(InverterCommand(power_w=5_000.0))
     assert bench.device.point(704, "WSet") == 0.0
 
 
@@ -124,14 +124,14 @@ async def test_a_charge_setting_stands_for_a_charge_rating_that_is_not_told(benc
 async def test_without_any_rating_nothing_is_allowed(bench: Bench) -> None:
     for name in ("WMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg"):
         bench.device.put(702, name, None)
-    await bench.driver.set_power(5_000.0)
+    await bench.driver.apply(InverterCommand(power_w=5_000.0))
     assert bench.device.point(704, "WSet") == 0.0
 
 
 async def test_a_device_without_reversion_says_so_and_still_charges(bench: Bench) -> None:
     for name in ("WSetRvrt", "WSetEnaRvrt", "WSetRvrtTms"):
         bench.device.put(704, name, None)
-    await bench.driver.set_power(4_000.0)
+    await bench.driver.apply(InverterCommand(power_w=4_000.0))
     reading = await bench.driver.read()
     assert not reading.reversion_armed
     assert reading.power_w == 4_000.0
@@ -142,7 +142,7 @@ async def test_a_timer_that_stands_still_is_no_reversion(bench: Bench) -> None:
     bench.device.counts = False
     for _ in range(30):
         reading = await bench.driver.read()
-        await bench.driver.set_power(0.0)
+        await bench.driver.apply(InverterCommand(power_w=0.0))
         bench.clock.advance(0.2)
         assert not reading.reversion_armed
     assert bench.driver.reversion_problem == "WSetRvrtRem does not count down (3)"
@@ -162,7 +162,7 @@ async def test_settings_that_the_device_does_not_keep_are_no_reversion(bench: Be
 
 async def test_reversion_that_is_lost_on_the_way_is_noticed_and_armed_again_from_zero(bench: Bench) -> None:
     await bench.prove_reversion()
-    await bench.driver.set_power(-8_000.0)
+    await bench.driver.apply(InverterCommand(power_w=-8_000.0))
     bench.device.put(704, "WSetEnaRvrt", 0)
     reading = await bench.driver.read()
     assert not reading.reversion_armed
@@ -172,7 +172,7 @@ async def test_reversion_that_is_lost_on_the_way_is_noticed_and_armed_again_from
 
 async def test_one_lost_answer_does_not_cost_the_proof_of_reversion(bench: Bench) -> None:
     await bench.prove_reversion()
-    await bench.driver.set_power(-8_000.0)
+    await bench.driver.apply(InverterCommand(power_w=-8_000.0))
     bench.link.lose = 1
     with pytest.raises(DeviceError):
         await bench.driver.read()
@@ -258,13 +258,13 @@ async def test_a_device_without_a_power_reading_is_refused(bench: Bench) -> None
 
 async def test_a_device_that_refuses_set_points_is_not_rearmed_with_its_old_one(bench: Bench) -> None:
     await bench.prove_reversion()
-    await bench.driver.set_power(-8_000.0)
+    await bench.driver.apply(InverterCommand(power_w=-8_000.0))
     at = bench.device.addresses[704] + bench.device.models[704].model.point("WSet").offset
     bench.device.missing = {at}
     reading_w = []
     for _ in range(50):
         with pytest.raises(DeviceError):
-            await bench.driver.set_power(0.0)
+            await bench.driver.apply(InverterCommand(power_w=0.0))
         bench.device.missing = set()
         reading_w.append((await bench.driver.read()).power_w)
         bench.device.missing = {at}
@@ -277,7 +277,7 @@ async def test_a_timer_that_ran_out_runs_again_before_power_flows(bench: Bench) 
     await bench.prove_reversion()
     bench.clock.advance(4.0)
     first = len(bench.device.writes)
-    await bench.driver.set_power(-8_000.0)
+    await bench.driver.apply(InverterCommand(power_w=-8_000.0))
     timer, power = bench.device.writes_to("WSetRvrtTms"), bench.device.writes_to("WSet")
     assert next(i for i in timer if i >= first) < power[-1] < timer[-1]
 
@@ -323,13 +323,13 @@ async def test_over_a_real_server(serve: Any, fake_inverter: Any) -> None:
     served = await serve(fake_inverter(clock))
     link = ModbusLink("inverter", ModbusEndpoint("127.0.0.1", served.port), clock, lambda: 0.0)
     driver = SunSpecInverter("US*V2G*E1", link, clock)
-    await driver.set_power(3_000.0)
+    await driver.apply(InverterCommand(power_w=3_000.0))
     reading = await driver.read()
     assert reading.power_w == 3_000.0
     before = served.requests
     await driver.read()
     assert served.requests - before == 2
     before = served.requests
-    await driver.set_power(2_000.0)
+    await driver.apply(InverterCommand(power_w=2_000.0))
     assert served.requests - before == 2
     await driver.close()

@@ -218,10 +218,11 @@ class TestOtherFiles:
             WaveformReader(path)
 
     @settings(max_examples=150, deadline=None)
-    @given(head=st.binary(max_size=400), at=st.integers(0, 200))
+    @given(head=st.binary(max_size=400), at=st.integers(0, 200) | st.integers(3000, 3200))
     def test_no_content_raises_anything_but_the_declared_error(self, tmp_path_factory, head: bytes, at: int) -> None:
         path = tmp_path_factory.mktemp("wave") / "waveform"
         writer = writer_at(path, capacity=256)
+        writer.write(ramp(0, 60), 1.0)
         damaged(path, at, head)
         with contextlib.suppress(WaveformError):
             window = WaveformReader(path).latest(10)

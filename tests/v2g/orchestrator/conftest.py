@@ -101,6 +101,7 @@ class FakeWires:
             "max_discharge_w": 22_000.0,
             "connected": True,
             "reversion_armed": True,
+            "anti_islanding": True,
         }
         return Image(
             sequence=1,
@@ -140,6 +141,7 @@ class FakeGuard:
             "transformer_va": 80_000.0,
             "measured": True,
             "load_measured": True,
+            "service_fraction": 1.0,
         }
         return GuardStatus(**(fields | self.changes))  # type: ignore[arg-type]
 

@@ -14,7 +14,10 @@ from pyiso15118 import events as ev
 from v2g.clock import ManualClock
 from v2g.config.schema import Config
 from v2g.control import messages
+from v2g.control.guard_words import block_words, operation_words
 from v2g.control.server import Caller, Refused, Role
+from v2g.grid.protection import Block
+from v2g.grid.settings import Operation
 from v2g.guard.status import Permit
 from v2g.hardware.ports import DcEvseCommand
 from v2g.orchestrator.api import Api
@@ -462,3 +465,92 @@ async def test_an_error_of_ours_aborts_that_session_only(world: World) -> None:
     await world.sessions.serve(E1, connection)
     assert connection.aborted == ["internal error: bug"]
     assert world.site.bays[E1].procedure is None
+
+
+async def test_a_discharge_that_runs_goes_on_outside_the_alarm_window(world: World) -> None:
+    world.charge(E1)
+    world.charge(E2)
+    await world.discharge(5_000.0, E1)
+    world.run(2)
+    world.guard.changes = {"blocks": int(Block.NEW_DISCHARGE)}
+    await world.discharge(5_000.0, E2)
+    world.run(3)
+    assert (world.power(E1), world.power(E2)) == (-5_000.0, 0.0)
+    assert any(
+        problem.startswith("no new discharge: the frequency is outside") for problem in world.api.snapshot().problems
+    )
+
+
+@pytest.mark.parametrize("block", [block for block in Block if block is not Block.NEW_DISCHARGE])
+async def test_a_block_ends_a_discharge_in_the_next_cycle_and_is_a_problem_with_its_remedy(
+    world: World, block: Block
+) -> None:
+    world.charge(E1)
+    await world.discharge()
+    world.run()
+    world.guard.changes = {"blocks": int(block)}
+    world.run()
+    assert world.power(E1) == 0.0
+    status = world.api.snapshot()
+    words = block_words((block.name or "").lower())
+    assert f"no discharge: {words.what}; {words.remedy}" in status.problems
+    assert status.guard.blocks == ((block.name or "").lower(),)
+
+
+def test_every_block_and_operation_has_words_of_its_own() -> None:
+    for block in Block:
+        name = (block.name or "").lower()
+        assert block_words(name).what != name.replace("_", " ")
+    assert all(" " in operation_words(operation.name.lower()) for operation in Operation if operation.value)
+    assert operation_words("continuous") == ""
+
+
+async def test_the_status_carries_what_the_guard_says(world: World) -> None:
+    world.guard.changes = {
+        "profile": "ieee1547-III",
+        "operation": int(Operation.MANDATORY),
+        "curtail_discharge": 0.5,
+        "relay_closed": True,
+        "mains_present": False,
+        "rocof_hz_s": 0.3,
+        "feeder_a": (10.0, 11.0, 12.0),
+        "inverter_angle_deg": (0.1, None, 0.2),
+    }
+    world.run()
+    guard = world.api.snapshot().guard
+    assert (guard.profile, guard.operation, guard.curtail_discharge) == ("ieee1547-III", "mandatory", 0.5)
+    assert (guard.relay_closed, guard.mains_present, guard.rocof_hz_s) == (True, False, 0.3)
+    assert (guard.feeder_a, guard.inverter_angle_deg) == ((10.0, 11.0, 12.0), (0.1, None, 0.2))
+    problems = world.api.snapshot().problems
+    assert any("discharge is curtailed to 50 %" in problem for problem in problems)
+    assert any("loss-of-mains input" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"permit": Permit.NO_SETTINGS}, "v2g-tool grid profiles"),
+        ({"permit": Permit.PERMIT_OFF}, "v2g-control permit on"),
+        ({"permit": Permit.RELAY_OPEN, "relay_closed": False}, "hardware relay is open"),
+        ({"permit": Permit.BREAKER_FAILED}, "FAILED TO OPEN"),
+        ({"permit": Permit.TESTING}, "relay test runs"),
+        ({"permit": Permit.NOT_SYNCHRONOUS}, "not in step"),
+        ({"permit": Permit.TRIPPED, "trip_element": "Phase Mismatch", "trip_value": 120.0}, "+120.0 degrees; when the"),
+        ({"permit": Permit.TRIPPED, "trip_element": "LOM"}, "tripped by LOM; once the upstream switch is closed"),
+        ({"permit": Permit.TRIPPED, "trip_element": "51 feeder", "trip_value": 180.2}, "51 feeder at 180 A"),
+    ],
+)
+async def test_each_reason_without_permit_names_its_remedy(world: World, changes: Any, words: str) -> None:
+    world.guard.changes = changes
+    world.run()
+    assert words in world.api.snapshot().problems[0]
+
+
+async def test_an_inverter_without_islanding_detection_is_a_problem_with_its_remedy(world: World) -> None:
+    world.charge(E1)
+    world.wires.inverters[E1]["anti_islanding"] = False
+    world.run()
+    result = await world.discharge()
+    world.run(2)
+    assert (world.power(E1), result.granted_w) == (0.0, 0.0)
+    assert any(problem.startswith(f"{E1}: no discharge: no loss-of-mains") for problem in world.api.snapshot().problems)

@@ -11,6 +11,8 @@ import pytest
 
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.orders import Mode, Order
+from v2g.grid.protection import Block
+from v2g.grid.settings import Operation
 from v2g.guard.link import Image
 from v2g.guard.status import GuardStatus, Permit
 from v2g.orchestrator.decide import decide
@@ -20,7 +22,8 @@ NOW = 500.0
 
 
 def vehicle(evse_id: str, limit_w: float = 20_000.0) -> BayImage:
-    return BayImage(evse_id=evse_id, bounds=(Bound(-limit_w, limit_w, "vehicle", inf),))
+    bounds = (Bound(-limit_w, limit_w, "vehicle", inf),)
+    return BayImage(evse_id=evse_id, bounds=bounds, islanding_watched=True)
 
 
 def healthy() -> SiteImage:
@@ -34,6 +37,7 @@ def healthy() -> SiteImage:
             breaker_commanded_closed=True,
             breaker_closed=True,
             measured=True,
+            service_fraction=1.0,
         ),
         transformer=TransformerView(
             lo_w=-50_000.0,
@@ -43,6 +47,8 @@ def healthy() -> SiteImage:
             expires_at_s=NOW + 2.0,
         ),
         bays=(vehicle("US*V2G*E1"), vehicle("US*V2G*E2"), BayImage(evse_id="US*V2G*E3", bounds=None)),
+        rated_charge_w=66_000.0,
+        rated_discharge_w=66_000.0,
     )
 
 
@@ -125,3 +131,77 @@ def test_a_thermal_interval_that_excludes_zero_never_forces_power() -> None:
     decision = decide(image, [], NOW)
     assert decision.site_lo_w == 0.0
     assert decision.allocation.site_w == 0.0
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        (Block.RELAY_SETTING, "guard: the hardware relay is set above 1.10 per unit, or its setting is not stated"),
+        (Block.RELAY_FEEDBACK, "guard: hardware relay feedback is missing"),
+        (Block.RELAY_FAILED, "guard: the voltage exceeded the hardware relay's setting"),
+    ],
+)
+def test_a_block_of_the_guard_refuses_discharge_by_name_and_leaves_charge(block: Block, words: str) -> None:
+    image = with_guard(blocks=int(block))(healthy())
+    decision = decide(image, [order()], NOW)
+    assert decision.allocation.site_w == 0.0
+    assert decision.permitted
+    assert all(s.code == "GUARD_BLOCK" and s.source.startswith(words) for s in decision.allocation.shortfalls)
+    assert sum(s.missing_w for s in decision.allocation.shortfalls) == pytest.approx(10_000.0)
+    assert decide(image, [order(Mode.CHARGE)], NOW).allocation.site_w == pytest.approx(10_000.0)
+
+
+def test_outside_the_alarm_window_no_discharge_begins_and_one_that_runs_goes_on() -> None:
+    image = with_guard(blocks=int(Block.NEW_DISCHARGE))(healthy())
+    first, *others = image.bays
+    image = replace(image, bays=(replace(first, discharging=True), *others))
+    decision = decide(image, [order(power_w=20_000.0)], NOW)
+    assert {grant.evse_id: grant.power_w for grant in decision.allocation.grants} == {
+        "US*V2G*E1": -20_000.0,
+        "US*V2G*E2": 0.0,
+    }
+    own = decide(image, [order(evse_id="US*V2G*E2")], NOW)
+    assert [(s.code, s.evse_id) for s in own.allocation.shortfalls] == [("GUARD_BLOCK", "US*V2G*E2")]
+    assert "frequency is outside the alarm window" in own.allocation.shortfalls[0].source
+
+
+@pytest.mark.parametrize("mode", [Mode.CHARGE, Mode.DISCHARGE])
+@pytest.mark.parametrize("operation", [Operation.MOMENTARY_CESSATION, Operation.CEASE])
+def test_while_the_der_ceases_the_permit_stands_and_no_power_is_granted(mode: Mode, operation: Operation) -> None:
+    decision = decide(with_guard(operation=int(operation))(healthy()), [order(mode)], NOW)
+    assert decision.permitted
+    assert decision.allocation.site_w == 0.0
+    assert {s.code for s in decision.allocation.shortfalls} == {"GUARD_BLOCK"}
+
+
+def test_riding_through_goes_on_with_power() -> None:
+    decision = decide(with_guard(operation=int(Operation.MANDATORY))(healthy()), [order()], NOW)
+    assert decision.allocation.site_w == -10_000.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "granted_w"),
+    [
+        ({"service_fraction": 0.1}, Mode.DISCHARGE, -6_600.0),
+        ({"service_fraction": 0.1}, Mode.CHARGE, 6_600.0),
+        ({"service_fraction": 0.0}, Mode.DISCHARGE, 0.0),
+        ({"service_fraction": float("nan")}, Mode.DISCHARGE, 0.0),
+        ({"curtail_discharge": 0.05}, Mode.DISCHARGE, -3_300.0),
+        ({"curtail_discharge": 0.05}, Mode.CHARGE, 10_000.0),
+        ({"curtail_charge": 0.05}, Mode.CHARGE, 3_300.0),
+    ],
+)
+def test_ramp_and_curtailment_leave_a_part_of_the_rated_power(changes, mode: Mode, granted_w: float) -> None:
+    decision = decide(with_guard(**changes)(healthy()), [order(mode)], NOW)
+    assert decision.allocation.site_w == pytest.approx(granted_w)
+    words = "power rises after entering service" if "service_fraction" in changes else "rated current is reached"
+    assert all(s.source == f"guard: {words}" for s in decision.allocation.shortfalls)
+
+
+def test_an_inverter_that_nothing_would_tell_of_an_island_charges_only() -> None:
+    first, *others = healthy().bays
+    image = replace(healthy(), bays=(replace(first, islanding_watched=False), *others))
+    decision = decide(image, [order(evse_id="US*V2G*E1")], NOW)
+    assert decision.allocation.site_w == 0.0
+    assert "guard: no loss-of-mains input" in decision.allocation.shortfalls[0].source
+    assert decide(image, [order(Mode.CHARGE, evse_id="US*V2G*E1")], NOW).allocation.site_w == 10_000.0

@@ -127,3 +127,92 @@ def test_a_lost_transducer_is_not_taken_rather_than_zero() -> None:
     samples = recorder.record(20, NOW, NOW + 0.005)
     assert np.isnan(samples[:, column("v_bus_c")]).all()
     assert not np.isnan(samples[:, column("v_bus_a")]).any()
+
+
+def angle_deg(samples: np.ndarray, name: str) -> float:
+    turns = np.exp(-2j * math.pi * 60.0 / SAMPLE_RATE_HZ * np.arange(len(samples)))
+    return math.degrees(float(np.angle((samples[:, column(name)] * turns).sum())))
+
+
+def between_deg(samples: np.ndarray, phase: str) -> float:
+    return (angle_deg(samples, f"v_inv_{phase}") - angle_deg(samples, f"v_bus_{phase}") + 180.0) % 360.0 - 180.0
+
+
+def joined() -> Site:
+    plant = site()
+    plant.breaker.closed = True
+    return plant
+
+
+def test_an_offset_of_the_inverter_side_transducers_leads_by_its_angle() -> None:
+    recorder = Recorder(joined())
+    recorder.feeder_side.offset_deg = (7.0, 0.0, -3.0)
+    samples = recorder.record(640, NOW, NOW + 1 / 6)
+    assert [between_deg(samples, phase) for phase in "abc"] == pytest.approx([7.0, 0.0, -3.0], abs=0.05)
+
+
+def test_two_exchanged_conductors_show_as_plus_and_minus_120_degrees() -> None:
+    recorder = Recorder(joined())
+    recorder.feeder_side.order = (0, 2, 1)
+    samples = recorder.record(640, NOW, NOW + 1 / 6)
+    found = [between_deg(samples, phase) for phase in "abc"]
+    assert [abs(angle) for angle in found] == pytest.approx([0.0, 120.0, 120.0], abs=0.05)
+    assert found[1] == pytest.approx(-found[2], abs=0.05)
+
+
+def test_an_evse_with_channels_of_its_own_has_an_offset_of_its_own() -> None:
+    recorder = Recorder(joined(), own={"E1": ("v_e1_a", "v_e1_b", "v_e1_c")})
+    assert recorder.channels[12:] == ("v_e1_a", "v_e1_b", "v_e1_c")
+    recorder.own_sides["E1"].offset_deg = (2.0, 2.0, 2.0)
+    samples = recorder.record(640, NOW, NOW + 1 / 6)
+    turns = np.exp(-2j * math.pi * 60.0 / SAMPLE_RATE_HZ * np.arange(640))
+    own, bus = (np.degrees(np.angle((samples[:, at] * turns).sum())) for at in (12, column("v_bus_a")))
+    assert own - bus == pytest.approx(2.0, abs=0.05)
+    assert between_deg(samples, "a") == pytest.approx(0.0, abs=0.05)
+
+
+def test_an_open_relay_takes_the_inverter_side_and_the_power_away() -> None:
+    plant = joined()
+    plant.chargers["E1"].inverter.power_w = -10_000.0
+    plant.relay.closed = False
+    samples = Recorder(plant).record(64, NOW, NOW + 1 / 60)
+    assert np.abs(samples[:, column("v_inv_a")]).max() < 2.0
+    assert np.abs(samples[:, column("i_v2g_a")]).max() < 1.0
+
+
+def drifted(generated_w: float, seconds: float) -> GridSource:
+    source = grid()
+    source.switch_mains(False, NOW)
+    for _ in range(round(seconds / 0.005)):
+        source.drift(generated_w, 10_000.0, 0.005)
+    return source
+
+
+def test_a_matched_island_keeps_voltage_and_frequency() -> None:
+    source = drifted(10_000.0, 2.0)
+    assert source.bus_pu == pytest.approx((1.0, 1.0, 1.0))
+    assert source.frequency_hz == pytest.approx(60.0)
+
+
+def test_an_island_with_half_of_its_load_fed_sags_and_slows_down() -> None:
+    source = drifted(5_000.0, 0.4)
+    assert source.bus_pu[0] == pytest.approx(math.sqrt(0.5), rel=1e-3)
+    assert source.frequency_hz == pytest.approx(58.0)
+
+
+def test_an_island_that_nothing_feeds_is_dead_and_the_mains_bring_everything_back() -> None:
+    source = drifted(0.0, 0.5)
+    assert max(source.bus_pu) < 0.001
+    source.switch_mains(True, NOW + 1.0)
+    assert source.bus_pu == (1.0, 1.0, 1.0)
+    assert source.frequency_hz == 60.0
+
+
+def test_nothing_passes_the_transformer_while_the_mains_are_lost() -> None:
+    plant = joined()
+    plant.chargers["E1"].inverter.power_w = -10_000.0
+    plant.grid.switch_mains(False, NOW)
+    samples = Recorder(plant).record(64, NOW, NOW + 1 / 60)
+    assert np.abs(samples[:, column("i_tr_a")]).max() < 1.0
+    assert np.abs(samples[:, column("i_v2g_a")]).max() > 10.0
+    assert plant.transformer_va() == 0.0

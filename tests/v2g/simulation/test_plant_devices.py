@@ -13,15 +13,22 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from v2g.clock import SystemClock
+from v2g.grid.support import FrequencyDroop, SupportSettings, VoltVar
 from v2g.hardware.breaker import MmapBreakerOutput
+from v2g.hardware.contact import ContactReader
+from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
+from v2g.hardware.ports import InverterCommand
 from v2g.hardware.register_map import RegisterImage, load_map
 from v2g.hardware.registers import Table
-from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model
+from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model, load_repeated
+from v2g.hardware.sunspec.inverter import SunSpecInverter
+from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.waveform import WaveformReader
 from v2g.simulation.battery import BatteryModel
 from v2g.simulation.plant import Plant
 from v2g.simulation.plant_client import Cable, PlantClient, PlantNotReachable, PlantRefused
 from v2g.simulation.plant_config import PlantConfig, PlantEvse
+from v2g.simulation.waveforms import InverterSide
 
 EVSE = "US*V2G*E1"
 
@@ -161,6 +168,35 @@ async def test_set_point_and_reversion_work_over_the_wire(running: Running) -> N
     assert running.plant.socket.measure().chargers[EVSE].reversions == 1
 
 
+async def test_the_production_driver_configures_the_plants_inverter_over_the_wire(running: Running) -> None:
+    clock = SystemClock()
+    link = ModbusLink(
+        "inverter", ModbusEndpoint("127.0.0.1", running.config.evses[0].inverter_port), clock, lambda: 0.0
+    )
+    support = SupportSettings(frequency_droop=FrequencyDroop(k_of=0.04), volt_var=VoltVar())
+    driver = SunSpecInverter(EVSE, link, clock, 1, DeviceSettings(support=support))
+    made = running.plant.engine.site.chargers[EVSE].inverter.functions
+    async with asyncio.timeout(5.0):
+        while driver.lacks is None:
+            assert (await driver.read()).anti_islanding
+            await asyncio.sleep(0.05)
+    assert driver.lacks == {}
+    assert (made.droop.enabled, made.droop.k_of) == (True, 0.04)
+    assert (made.volt_var.enabled, made.volt_var.points[0]) == (True, (92, 44))
+    await driver.apply(InverterCommand(power_w=5_000.0, reactive_var=1_500.0))
+    assert (made.var_set.enabled, made.var_set.var) == (True, -1_500.0)
+    await running.until(lambda m: not made.var_set.var)
+    await driver.close()
+
+
+async def test_the_set_in_force_takes_no_writes(running: Running) -> None:
+    client = await running.inverter()
+    at, fixed = await sunspec(client, 705)
+    model = load_repeated(705, (fixed.integer("NCrv") or 0, fixed.integer("NPt") or 0))
+    for name, refused in (("Crv[1].Pt[1].V", True), ("Crv[2].Pt[1].V", False), ("Crv[2].ReadOnly", True)):
+        assert (await client.write_register(at + model.point(name).offset, 0)).isError() is refused
+
+
 async def test_the_dc_evse_speaks_its_register_map(running: Running) -> None:
     client, map_ = await running.dc(), load_map("v2g-dc-evse")
     image = RegisterImage(map_)
@@ -258,6 +294,9 @@ async def test_a_lying_device_shows_what_it_was_told(running: Running) -> None:
         ({"do": "fault", "fault": "frequency", "hz": -3}, "1..200 Hz"),
         ({"do": "fault", "fault": "frequency", "hz": "fast"}, "hz"),
         ({"do": "fault", "fault": "lie", "device": "transducers", "values": {"x": 1}}, "no point x"),
+        ({"do": "fault", "fault": "phase_swap", "phases": ["b", "b"]}, "two different ones"),
+        ({"do": "fault", "fault": "phase_offset", "degrees": [1, 2]}, "one value, or three"),
+        ({"do": "fault", "fault": "phase_offset", "degrees": 1, "evse_id": EVSE}, "no voltage channels of its own"),
         ({"do": "clear", "id": 77}, "no fault 77"),
         ({"do": "plug", "evse_id": "E9"}, "unknown EVSE"),
         ({"do": "plug", "evse_id": EVSE, "soc": 7}, "outside 0..1"),
@@ -309,6 +348,53 @@ async def test_a_stuck_breaker_does_not_follow(running: Running) -> None:
     assert running.plant.socket.measure().breaker.commanded
     await running.ask(do="clear")
     await running.until(lambda m: m.breaker.closed)
+
+
+async def test_the_relay_opens_and_its_contact_says_so(running: Running) -> None:
+    await running.until(lambda m: m.breaker.closed)
+    contact, clock = ContactReader(running.run_dir / "relay"), SystemClock()
+    assert contact.is_closed(clock.monotonic_s()) is True
+    await running.ask(do="fault", fault="relay", state="open")
+    await running.until(lambda m: not m.relay.closed)
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is False)
+    contact.close()
+
+
+async def test_a_relay_without_feedback_is_unknown_after_half_a_second(running: Running) -> None:
+    contact, clock = ContactReader(running.run_dir / "relay"), SystemClock()
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    await running.ask(do="fault", fault="relay", feedback=False)
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is None)
+    await running.ask(do="clear")
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    contact.close()
+
+
+async def test_a_loss_of_mains_is_told_and_leaves_a_dead_bus_without_vehicles(running: Running) -> None:
+    contact, clock = ContactReader(running.run_dir / "mains"), SystemClock()
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    number = (await running.ask(do="fault", fault="mains_loss"))["id"]
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is False and max(m.grid.v_pu) < 0.01)
+    await running.ask(do="clear", id=number)
+    await running.until(lambda m: m.grid.mains_closed and m.grid.v_pu == (1.0, 1.0, 1.0))
+    contact.close()
+
+
+async def test_a_loss_of_mains_that_is_not_told_leaves_the_input_as_it_was(running: Running) -> None:
+    contact, clock = ContactReader(running.run_dir / "mains"), SystemClock()
+    await running.ask(do="fault", fault="mains_loss", told=False)
+    await running.until(lambda m: not m.grid.mains_closed and max(m.grid.v_pu) < 0.01)
+    assert contact.is_closed(clock.monotonic_s()) is True
+    contact.close()
+
+
+async def test_offset_and_swap_reach_the_recorder_and_go_again(running: Running) -> None:
+    recorder = running.plant.engine.recorder
+    await running.ask(do="fault", fault="phase_offset", degrees=7)
+    await running.ask(do="fault", fault="phase_swap", phases=["b", "c"])
+    assert (recorder.feeder_side.offset_deg, recorder.feeder_side.order) == ((7, 7, 7), (0, 2, 1))
+    await running.ask(do="clear")
+    assert recorder.feeder_side == InverterSide()
 
 
 async def test_a_cable_carries_ticks_and_the_plug_comes_out_with_it(running: Running) -> None:

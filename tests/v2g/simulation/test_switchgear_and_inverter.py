@@ -1,11 +1,11 @@
-"""Delays of contacts; the inverter's set-point, reversion timer and loss of mains."""
+"""Delays of contacts; the over-voltage relay; the inverter's set-point, reversion timer and loss of mains."""
 
 from __future__ import annotations
 
 import pytest
 
 from v2g.simulation.inverter import SimInverter
-from v2g.simulation.switchgear import Stuck, breaker, contactor
+from v2g.simulation.switchgear import OvervoltageRelay, Stuck, breaker, contactor
 
 LIVE = (277.0, 277.0, 277.0)
 DEAD = (0.0, 0.0, 0.0)
@@ -174,3 +174,50 @@ def test_efficiency_costs_in_both_directions() -> None:
     assert made.dc_power_w(-9_700.0) == pytest.approx(-10_000.0)
     for power_w in (7_000.0, -7_000.0):
         assert made.ac_power_w(made.dc_power_w(power_w)) == pytest.approx(power_w)
+
+
+def watch(relay: OvervoltageRelay, start_s: float, seconds: float, *v_pu: float) -> None:
+    for step in range(1, round(seconds / 0.01) + 1):
+        relay.step(start_s + step * 0.01, v_pu)
+
+
+def test_the_relay_opens_when_one_phase_is_above_its_setting_for_its_delay() -> None:
+    relay = OvervoltageRelay(setting_pu=1.10, delay_s=2.0)
+    watch(relay, 0.0, 1.9, 1.0, 1.11, 1.0)
+    assert relay.closed
+    watch(relay, 1.9, 0.2, 1.0, 1.11, 1.0)
+    assert not relay.closed
+    assert relay.changed_at_s == pytest.approx(2.01, abs=0.015)
+
+
+def test_the_relay_s_timer_starts_anew_after_a_return() -> None:
+    relay = OvervoltageRelay(setting_pu=1.10, delay_s=2.0)
+    watch(relay, 0.0, 1.5, 1.2, 1.2, 1.2)
+    watch(relay, 1.5, 0.1, 1.10, 1.0, 1.0)
+    watch(relay, 1.6, 1.5, 1.2, 1.2, 1.2)
+    assert relay.closed
+
+
+def test_the_relay_closes_again_five_seconds_after_the_voltage_is_back() -> None:
+    relay = OvervoltageRelay(setting_pu=1.10, delay_s=0.1)
+    watch(relay, 0.0, 1.0, 1.2, 1.2, 1.2)
+    watch(relay, 1.0, 4.9, 1.0, 1.0, 1.0)
+    assert not relay.closed
+    watch(relay, 5.9, 0.2, 1.0, 1.0, 1.0)
+    assert relay.closed
+    assert relay.operations == 2
+
+
+def test_the_test_button_makes_the_relay_operate_on_a_healthy_grid() -> None:
+    relay = OvervoltageRelay(setting_pu=1.10, delay_s=0.5, testing=True)
+    watch(relay, 0.0, 0.6, 1.0, 1.0, 1.0)
+    assert not relay.closed
+
+
+def test_a_welded_relay_stays_closed_and_a_jammed_one_opens() -> None:
+    welded = OvervoltageRelay(setting_pu=1.10, delay_s=0.1, stuck=Stuck.CLOSED)
+    watch(welded, 0.0, 1.0, 1.3, 1.3, 1.3)
+    assert welded.closed
+    jammed = OvervoltageRelay(stuck=Stuck.OPEN)
+    watch(jammed, 0.0, 10.0, 1.0, 1.0, 1.0)
+    assert not jammed.closed

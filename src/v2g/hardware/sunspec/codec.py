@@ -1,8 +1,8 @@
 """SunSpec points in registers: types, scale factors, values that mean "not implemented".
 
 The definitions of the models are data of the package ``pysunspec2``; nothing of its code runs here. A model's image
-is its registers from the model ID on; numbers are big-endian. Repeating groups are not read: a model is decoded up to
-the first of them.
+is its registers from the model ID on; numbers are big-endian. :func:`load_model` knows a model up to its first
+repeating group; :mod:`v2g.hardware.sunspec.groups` all of it, for the counts that a device tells.
 """
 
 from __future__ import annotations
@@ -72,13 +72,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One SunSpec model's definition, without repeating groups. Nested points are named ``PFWInj.PF``."""
+    """One SunSpec model's definition. Nested points are named ``PFWInj.PF``, repeated ones ``Crv[1].Pt[2].V``: the
+    first is 1, as SunSpec counts."""
 
     id: int
     name: str
     points: Mapping[str, Point]
     length: int
-    """Registers of the fixed part, ID and L included."""
+    """Registers of ID, L and all that is defined here."""
+    counts: tuple[str, ...] = ()
+    """The points that say how often the groups repeat, in the order of the definition."""
 
     def point(self, name: str) -> Point:
         try:
@@ -123,13 +126,22 @@ class ModelImage:
 
     def get(self, name: str) -> Value | None:
         """Scaled. None when the point or its scale factor is not implemented."""
-        value = self.raw(name)
+        point = self.model.point(name)
+        return self.scaled(name, self.registers[point.offset : point.offset + point.size])
+
+    def scaled(self, name: str, registers: Sequence[int]) -> Value | None:
+        """What other registers would mean as this point, with this image's scale factors."""
+        point = self.model.point(name)
+        value = _decode(point, registers) if len(registers) == point.size else None
         if value is None or isinstance(value, str):
             return value
-        exponent = self._exponent(self.model.point(name))
+        exponent = self._exponent(point)
         if exponent == 0:
             return value
-        return None if exponent is None else value * 10.0**exponent
+        if exponent is None:
+            return None
+        # Division is exact where a product with 0.001 is not.
+        return value / 10.0**-exponent if exponent < 0 else value * 10.0**exponent
 
     def number(self, name: str) -> float | None:
         """Scaled, as a float; None also for a string and for a value that is not finite."""
@@ -160,6 +172,11 @@ class ModelImage:
         point = self.model.point(name)
         self.registers[point.offset : point.offset + point.size] = self.encode(name, value)
 
+    def copy(self, source: str, target: str) -> None:
+        """One point's registers to another of the same type."""
+        point, to = self.model.point(source), self.model.point(target)
+        self.registers[to.offset : to.offset + to.size] = self.registers[point.offset : point.offset + point.size]
+
     def encode(self, name: str, value: Value | None) -> list[int]:
         """The registers of ``value`` without storing them; errors as in :meth:`set`."""
         point = self.model.point(name)
@@ -188,18 +205,37 @@ class ModelImage:
 
 @functools.lru_cache(maxsize=64)
 def load_model(model_id: int) -> Model:
-    """A definition by number. Raises :class:`SunSpecError` when ``pysunspec2`` has none."""
+    """The fixed part by number. Raises :class:`SunSpecError` when ``pysunspec2`` has none."""
+    return _build(model_id, {})
+
+
+@functools.lru_cache(maxsize=256)
+def load_repeated(model_id: int, counts: tuple[int, ...]) -> Model:
+    """All of a model, its groups as often as ``counts`` says: numbers for :attr:`Model.counts`, in that order."""
+    return _build(model_id, dict(zip(load_model(model_id).counts, counts, strict=True)))
+
+
+def _build(model_id: int, counts: Mapping[str, int]) -> Model:
     source = resources.files("sunspec2") / "models" / "json" / f"model_{model_id}.json"
     if not source.is_file():
         raise SunSpecError(f"SunSpec model {model_id} is unknown to the installed pysunspec2")
     group = json.loads(source.read_text("utf-8"))["group"]
     points: dict[str, Point] = {}
-    length, _ = _flatten(group, "", 0, points)
-    return Model(model_id, group["name"], points, length)
+    length, _ = _flatten(group, "", 0, points, counts)
+    return Model(model_id, group["name"], points, length, tuple(dict.fromkeys(_count_names(group))))
 
 
-def _flatten(group: Mapping[str, Any], prefix: str, offset: int, points: dict[str, Point]) -> tuple[int, bool]:
-    """Offset after the group, and whether all of it was fixed."""
+def _count_names(group: Mapping[str, Any]) -> Iterator[str]:
+    for child in group.get("groups", ()):
+        if isinstance(child.get("count"), str):
+            yield child["count"]
+        yield from _count_names(child)
+
+
+def _flatten(
+    group: Mapping[str, Any], prefix: str, offset: int, points: dict[str, Point], counts: Mapping[str, int]
+) -> tuple[int, bool]:
+    """Offset after the group, and whether all of it was fixed or counted."""
     for item in group["points"]:
         size = int(item["size"])
         points[prefix + item["name"]] = Point(
@@ -213,11 +249,16 @@ def _flatten(group: Mapping[str, Any], prefix: str, offset: int, points: dict[st
         )
         offset += size
     for child in group.get("groups", ()):
-        if child.get("count", 1) != 1:
+        stated = child.get("count", 1)
+        count = counts.get(stated, 0) if isinstance(stated, str) else int(stated)
+        # 0 in old definitions: as many as fit, which nobody here needs.
+        if count == 0 and stated not in counts:
             return offset, False
-        offset, fixed = _flatten(child, f"{prefix}{child['name']}.", offset, points)
-        if not fixed:
-            return offset, False
+        for number in range(1, count + 1):
+            name = child["name"] if stated == 1 else f"{child['name']}[{number}]"
+            offset, known = _flatten(child, f"{prefix}{name}.", offset, points, counts)
+            if not known:
+                return offset, False
     return offset, True
 
 

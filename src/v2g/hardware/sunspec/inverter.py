@@ -1,24 +1,28 @@
-"""A bidirectional inverter by SunSpec models 701 to 704 (IEEE 1547-2018 profile).
+"""A bidirectional inverter by SunSpec models 701 to 712 (IEEE 1547-2018 profile).
 
 SunSpec counts power injected into the grid as positive; here, and only here, its sign is turned.
 
 Reversion: ``WSetRvrt`` = 0 and ``WSetEnaRvrt`` = 1 are written before ``WSetRvrtTms``, read back, and ``WSetRvrtRem``
 must be seen counting down. From then on each set-point re-arms the timer, so that an inverter whose master falls
-silent goes to zero by itself.
+silent goes to zero by itself. A reactive set-point reverts to zero in the same way, without the proof.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from v2g.clock import Clock
 from v2g.hardware.modbus import ModbusLink
-from v2g.hardware.ports import InverterReading
+from v2g.hardware.ports import InverterCommand, InverterReading
 from v2g.hardware.sunspec.codec import ModelImage, SunSpecError, load_model
 from v2g.hardware.sunspec.discovery import Identity, ModelLocation, discover, read_identity, read_span
-from v2g.hardware.sunspec.status import able_to_deliver, fault, ratings
+from v2g.hardware.sunspec.functions import FunctionsWriter
+from v2g.hardware.sunspec.groups import read_model
+from v2g.hardware.sunspec.status import able_to_deliver, apparent_rating_va, fault, ratings
+from v2g.hardware.sunspec.wanted import DeviceSettings
 
-_WATTS = 1
+_WATTS, _VARS = 1, 4
 _ENABLED = 1
 _SLOW_S = 2.0
 _PROBE_AGAIN_S = 30.0
@@ -37,7 +41,15 @@ class _Reversion(enum.Enum):
 class SunSpecInverter:
     """:class:`v2g.hardware.ports.InverterPort`. One task may use it; calls are not to overlap."""
 
-    def __init__(self, evse_id: str, link: ModbusLink, clock: Clock, reversion_s: int = 3) -> None:
+    def __init__(
+        self,
+        evse_id: str,
+        link: ModbusLink,
+        clock: Clock,
+        reversion_s: int = 3,
+        settings: DeviceSettings | None = None,
+    ) -> None:
+        """``settings`` are written into the device and looked at again every minute; None leaves it as it is."""
         self.evse_id = evse_id
         self.identity: Identity | None = None
         self.reversion_problem: str | None = None
@@ -45,6 +57,7 @@ class SunSpecInverter:
         self._link = link
         self._clock = clock
         self._reversion_s = reversion_s
+        self._functions = None if settings is None else FunctionsWriter(link, clock, settings)
         self._generation = -1
         self._locations: dict[int, ModelLocation] = {}
         self._images: dict[int, ModelImage] = {}
@@ -55,23 +68,44 @@ class SunSpecInverter:
         self._rearmed_at_s = 0.0
         self._probe_from_s = 0.0
         self._last_remaining_s: int | None = None
+        self._reactive = False
+        """A reactive set-point of ours is enabled."""
+
+    @property
+    def lacks(self) -> Mapping[str, str] | None:
+        """:attr:`FunctionsWriter.lacks`; None as well where nothing is written."""
+        return None if self._functions is None else self._functions.lacks
+
+    @property
+    def takes_reactive_power(self) -> bool:
+        """It has a reactive set-point in var (704 VarSet)."""
+        image = self._images.get(704)
+        return image is not None and all(image.get(name) is not None for name in ("VarSetEna", "VarSetMod", "VarSet"))
+
+    @property
+    def apparent_rating_va(self) -> float:
+        """0 until it was read."""
+        return apparent_rating_va(self._images[702]) if 702 in self._images else 0.0
 
     async def read(self) -> InverterReading:
         await self._ensure_open()
         as_of_s = self._clock.monotonic_s()
         await self._fetch(701, "ID", "Tmp_SF")
-        await self._fetch(704, "WSetEna", "WSet_SF")
+        await self._fetch(704, "WSetEna", "VarSet_SF")
         if as_of_s >= self._slow_at_s:
             await self._fetch_slow()
         self._watch_reversion(as_of_s)
         if self._reversion is _Reversion.UNKNOWN:
             await self._arm()
-        return self._reading(as_of_s)
+        reading = self._reading(as_of_s)
+        if self._functions is not None:
+            await self._functions.advance()
+        return reading
 
-    async def set_power(self, power_w: float) -> None:
+    async def apply(self, command: InverterCommand) -> None:
         await self._ensure_open()
         max_charge_w, max_discharge_w = ratings(self._images[702])
-        power_w = min(max(power_w, -max_discharge_w), max_charge_w)
+        power_w = min(max(command.power_w, -max_discharge_w), max_charge_w)
         if self._reversion is _Reversion.UNKNOWN:
             await self._arm()
         # While the countdown is being looked for, a refresh would hide it; the set-point is zero already.
@@ -79,6 +113,8 @@ class SunSpecInverter:
             return
         await self._command(power_w)
         self._last_remaining_s = None
+        if self.takes_reactive_power:
+            await self._command_reactive(command.reactive_var)
 
     async def close(self) -> None:
         await self._link.close()
@@ -89,13 +125,10 @@ class SunSpecInverter:
         points: dict[str, object] = {}
         for location in self._locations.values():
             try:
-                model = load_model(location.id)
+                image = await read_model(self._link, location)
             except SunSpecError:
                 continue
-            registers: list[int] = []
-            while len(registers) < min(location.length, model.length):
-                registers += await read_span(self._link, location, len(registers), location.length)
-            points |= {f"{location.id}.{name}": value for name, value in ModelImage(model, registers).values()}
+            points |= {f"{location.id}.{name}": value for name, value in image.values()}
         return points
 
     async def _ensure_open(self) -> None:
@@ -107,10 +140,13 @@ class SunSpecInverter:
         else:
             await self._discover()
         await self._fetch_slow()
-        await self._fetch(704, "WSetEna", "WSet_SF")
+        await self._fetch(704, "WSetEna", "VarSet_SF")
         self._check_settable()
         if self._reversion is not _Reversion.ARMED or not self._reversion_written():
             self._reversion = _Reversion.UNKNOWN
+        self._reactive = False
+        if self._functions is not None:
+            self._functions.connected(self._locations)
         self._generation = self._link.generation
 
     async def _discover(self) -> None:
@@ -166,7 +202,7 @@ class SunSpecInverter:
         self._rearmed_at_s = self._clock.monotonic_s()
         # Writes the timer once more: some devices start it only while the set-point is enabled.
         await self._command(0.0)
-        await self._fetch(704, "WSetEna", "WSet_SF")
+        await self._fetch(704, "WSetEna", "VarSet_SF")
         if not self._reversion_written():
             self._give_up_reversion("it does not keep WSetRvrt, WSetEnaRvrt and WSetRvrtTms as written")
 
@@ -189,6 +225,26 @@ class SunSpecInverter:
         if timed:
             await self._write("WSetRvrtTms", rearm)
             self._rearmed_at_s = self._clock.monotonic_s()
+
+    async def _command_reactive(self, reactive_var: float | None) -> None:
+        if reactive_var is None:
+            if self._reactive:
+                await self._write("VarSetEna", [0])
+                self._reactive = False
+            return
+        image = self._images[704]
+        rating_va = self.apparent_rating_va
+        injected_var = min(max(0.0 - reactive_var, -rating_va), rating_va)
+        reverts = all(image.raw(name) is not None for name in ("VarSetRvrt", "VarSetEnaRvrt", "VarSetRvrtTms"))
+        if reverts and not self._reactive:
+            await self._write("VarSetRvrt", self._encoded("VarSetRvrt", 0))
+            await self._write("VarSetEnaRvrt", [_ENABLED])
+        await self._write("VarSet", self._encoded("VarSet", injected_var))
+        if not self._reactive:
+            await self._write("VarSetEna", [_ENABLED, _VARS])
+            self._reactive = True
+        if reverts:
+            await self._write("VarSetRvrtTms", self._encoded("VarSetRvrtTms", self._reversion_s))
 
     def _reversion_written(self) -> bool:
         image = self._images[704]
@@ -242,4 +298,5 @@ class SunSpecInverter:
             max_discharge_w=max_discharge_w,
             connected=able_to_deliver(measured, self._images.get(703)),
             fault=fault(measured),
+            anti_islanding=control.integer("AntiIslEna") == _ENABLED,
         )

@@ -21,6 +21,20 @@ def ratings(capacity: ModelImage) -> tuple[float, float]:
     return charge_w or 0.0, min(told_w, default=0.0)
 
 
+def apparent_rating_va(capacity: ModelImage) -> float:
+    """The lower of rating and setting; the active rating where no apparent one is told."""
+    told_va = _lowest(capacity, "VAMaxRtg", "VAMax")
+    return told_va if told_va is not None else max(ratings(capacity))
+
+
+def var_max_per_va(capacity: ModelImage) -> float:
+    """The largest reactive power in both directions, per unit of the apparent rating; 0 where it is not told."""
+    told_var = [_lowest(capacity, f"VarMax{way}Rtg", f"VarMax{way}") for way in ("Inj", "Abs")]
+    rating_va = apparent_rating_va(capacity)
+    known_var = [value for value in told_var if value is not None]
+    return min(known_var) / rating_va if len(known_var) == 2 and rating_va > 0 else 0.0
+
+
 def able_to_deliver(measured: ModelImage, enter_service: ModelImage | None) -> bool:
     """Connected to the grid and running. A device that tells none of its states is not."""
     checks = []

@@ -1,0 +1,50 @@
+"""``v2g-tool calibrate-pll``: the phase error of the inverter-side transducers, measured and taken out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.render import table
+from v2g.control.messages import PllCalibrateParams, PllCalibrateResult
+
+_NAME = "v2g-tool"
+_TIMEOUT_S = 30.0
+
+
+@click.command("calibrate-pll")
+@click.option(
+    "--evse", "evse_id", help="The inverter of this EVSE, by its own voltage channels. [default: the feeder's]"
+)
+@json_option
+@socket_option
+def calibrate_pll(evse_id: str | None, as_json: bool, socket_path: Path | None) -> None:
+    """Measure the phase between inverter side and grid with the inverters idle, and take it out.
+
+    The breaker has to be closed and no power may flow. More than 15 degrees is a wiring mistake and is refused.
+    Exit code 0: written, adopted and verified. 1: refused, nothing is changed. 3: no daemon.
+    """
+    with daemon(socket_path, _NAME, as_json, _TIMEOUT_S) as client:
+        answer = client.call("pll.calibrate", PllCalibrateParams(evse_id=evse_id))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(calibration_text(msgspec.convert(answer, PllCalibrateResult)))
+
+
+def calibration_text(result: PllCalibrateResult) -> str:
+    columns = (result.measured_deg, result.offset_deg, result.residual_deg)
+    rows = ((phase, *(_degrees(column[index]) for column in columns)) for index, phase in enumerate(("a", "b", "c")))
+    return "\n".join(
+        (
+            table(("PHASE", "MEASURED", "OFFSET WRITTEN", "LEFT"), rows),
+            f"written to {result.file}, adopted by the guard and measured again",
+        )
+    )
+
+
+def _degrees(angle_deg: float) -> str:
+    return f"{round(angle_deg, 2) + 0.0:+.2f}°"

@@ -1,0 +1,114 @@
+"""Catalogue: inverters, DC outputs, sensors and the orchestrator, as ``v2g-guard wires`` sees them."""
+
+from __future__ import annotations
+
+from v2g.telemetry.catalogue_entry import Entry
+
+_NOTHING = "Nothing needs to be done."
+
+DEVICES: tuple[Entry, ...] = (
+    Entry(
+        "DEVICE_LOST",
+        "A device does not answer over Modbus.",
+        "Its EVSE gets no power; its own reversion brings it to zero.",
+        "Check power, network, address and unit of the device named.",
+    ),
+    Entry(
+        "DEVICE_REFUSES",
+        "A device answers, and refuses or contradicts what it is asked.",
+        "Its EVSE gets no power.",
+        "The line names register and reason: model, firmware or map does not fit.",
+    ),
+    Entry("DEVICE_BACK", "The device works again.", "Uses it again.", _NOTHING),
+    Entry(
+        "SENSOR_DROPPED",
+        "A transducer's value is not plausible.",
+        "Leaves it out; the thermal model uses its fallback.",
+        "Check the transducer, its wiring and its row in sensor_map.conf.",
+    ),
+    Entry("SENSOR_BACK", "The value is plausible again.", "Uses it again.", _NOTHING),
+    Entry(
+        "NO_REVERSION",
+        "An inverter does not revert to zero by itself when we fall silent.",
+        "It may not discharge.",
+        "Use an inverter with SunSpec 704 reversion, or update its firmware.",
+    ),
+    Entry("REVERSION_ARMED", "The inverter's own reversion is armed again.", "It may discharge.", _NOTHING),
+    Entry(
+        "FUNCTION_LACKING",
+        "An inverter lacks a grid-support function.",
+        "Computes and commands it instead, where it can; the line says.",
+        "Update its firmware, or disable the function where the utility agrees.",
+        "IEEE 1547-2018 clause 5",
+    ),
+    Entry("FUNCTION_CONFIGURED", "The inverter does the function itself again.", "Leaves it to it.", _NOTHING),
+    Entry(
+        "SETPOINT_BOUND",
+        "What was asked for is not what is commanded; bound_by says why.",
+        "Commands the lesser power.",
+        "None, unless it surprises: rating, permit, lease and the guard's curtailment bind.",
+    ),
+    Entry("SETPOINT_FREE", "Set-points apply as they are.", "Commands them.", _NOTHING),
+    Entry(
+        "SETPOINT_UNKNOWN_EVSE",
+        "Set-points for an EVSE that was not in the configuration at the start.",
+        "Uses the others.",
+        "systemctl restart v2g-guard-wires.",
+    ),
+    Entry(
+        "SETPOINTS_REFUSED",
+        "A frame of set-points was not used.",
+        "The leases of the last one run out, then zero.",
+        "Orchestrator and guard are of different versions: install both anew.",
+    ),
+    Entry(
+        "WIRES_PEER_REFUSED",
+        "A process of another user tried to command the inverters.",
+        "Refused it.",
+        "Find out who: pid and user are in the line.",
+    ),
+    Entry("WIRES_PEER_REPLACED", "A newer orchestrator took the older one's place.", "Obeys the newer.", _NOTHING),
+    Entry(
+        "WIRES_PEER_GARBAGE",
+        "The orchestrator sent what cannot be understood.",
+        "Closed its connection; power goes to zero.",
+        "Orchestrator and guard are of different versions: install both anew.",
+    ),
+    Entry(
+        "WIRES_PEER_STUCK",
+        "The orchestrator does not read.",
+        "Closed its connection; power goes to zero.",
+        "See daemon.log and systemctl status v2g-orchestrator.",
+    ),
+    Entry("WIRES_CONNECTION", "A connection failed in an unexpected way.", "Closed it.", "See the lines beside it."),
+    Entry(
+        "WIRES_NO_SETTINGS",
+        "There are no grid settings to configure into the inverters.",
+        "They keep their own trip settings; the guard permits no energy.",
+        "As for NO_SETTINGS.",
+    ),
+    Entry(
+        "WIRES_NOT_AT_REST",
+        "The process ended before every device had confirmed zero.",
+        "The devices' own reversion remains.",
+        "Look whether a device is lost.",
+    ),
+    Entry(
+        "GUARD_WIRES_CONFIG",
+        "A device's configuration cannot be used.",
+        "Ends; inverters revert to zero.",
+        "Correct what the line names.",
+    ),
+    Entry(
+        "GUARD_WIRES_FAILED",
+        "The process could not start: its socket cannot be made.",
+        "Ends; systemd starts it again.",
+        "The line names path and reason.",
+    ),
+    Entry(
+        "GUARD_WIRES_ENDED",
+        "The process was stopped.",
+        "Inverters are commanded to zero.",
+        "systemctl start v2g-guard-wires.",
+    ),
+)

@@ -1,0 +1,17 @@
+"""One entry of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``code`` as it stands in the log; ``also``: other words for it. ``clause`` is empty where no standard asks."""
+
+    code: str
+    meaning: str
+    daemon: str
+    remedy: str
+    clause: str = ""
+    also: tuple[str, ...] = ()

@@ -1,0 +1,66 @@
+"""Catalogue: why an order gets less than it asked for, or nothing."""
+
+from __future__ import annotations
+
+from v2g.telemetry.catalogue_entry import Entry
+
+_LESS = "Delivers less, or nothing."
+_STATUS = "v2g-control status shows the limit that binds and its source."
+
+ORDERS: tuple[Entry, ...] = (
+    Entry(
+        "REVERSE_FLOW_DENIED",
+        "Discharge was refused or cut: the transformer is or would become too hot, or its state is not known.",
+        "Discharges less, or not at all, until there is thermal headroom.",
+        "v2g-tool status shows the limit that binds. Wait, lower the order, or repair the sensor named.",
+        "IEC 60076-7",
+    ),
+    Entry(
+        "FORWARD_FLOW_DENIED",
+        "Charging was refused or cut: the transformer is or would become too hot, or its state is not known.",
+        "Charges less, or not at all, until there is thermal headroom.",
+        "v2g-tool status shows the limit that binds. Wait, lower the order, or repair the sensor named.",
+        "IEC 60076-7",
+    ),
+    Entry(
+        "NO_PERMIT",
+        "The guard forbids energy to flow, or its word is missing or old.",
+        "Every vehicle at zero power.",
+        "v2g-tool status names the reason; the guard's own lines are in power_quality.log.",
+    ),
+    Entry(
+        "GUARD_BLOCK",
+        "The guard refuses this direction, a start, or a part of the power.",
+        _LESS,
+        "The shortfall names the reason: the hardware relay, the frequency window, the ramp or over-current.",
+    ),
+    Entry("NO_VEHICLE", "Nobody is there to serve the order.", "Keeps the order and waits.", "Plug a vehicle in."),
+    Entry(
+        "MIN_SOC",
+        "The battery is at the least state of charge, or its state is unknown.",
+        "Does not discharge this vehicle.",
+        "Charge it, or lower dispatch.min_soc_pct or --min-soc.",
+    ),
+    Entry("VEHICLE_FULL", "The vehicle takes no more energy.", "Does not charge it.", "Nothing needs to be done."),
+    Entry("VEHICLE_LIMIT", "The vehicle's own limits of power or current.", _LESS, _STATUS),
+    Entry("INVERTER_RATING", "The inverter's rating, or the site's limit below it.", _LESS, _STATUS),
+    Entry(
+        "INVERTER_FAULT",
+        "The inverter reports a fault, or is not connected.",
+        "No power over it.",
+        "Read its fault with v2g-tool status; comms.log tells since when.",
+    ),
+    Entry("EVSE_LIMIT", "The configured limits of the EVSE.", _LESS, _STATUS),
+    Entry(
+        "INVALID_ORDER", "The order's power is not a magnitude in W.", "Does nothing.", "Order a power of 0 W or more."
+    ),
+    Entry(
+        "LIMIT_UNKNOWN",
+        "Nobody states a limit in this direction; unknown is zero.",
+        "No power in this direction.",
+        _STATUS,
+    ),
+    Entry("LIMIT_EXPIRED", "A limit is older than it may be; old is unknown.", "No power by it.", _STATUS),
+    Entry("CONTRADICTION", "Limits exclude each other.", "No power.", "The shortfall names the limits: correct one."),
+    Entry("LIMITED", "Something else binds.", _LESS, _STATUS),
+)

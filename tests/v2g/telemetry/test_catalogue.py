@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from v2g.telemetry import catalogue
+
+SRC = Path(__file__).resolve().parents[3] / "src/v2g"
+CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+NO_CODES = {"OPENBLAS_NUM_THREADS", "LATCH_FILE"}
+"""Names of environment variables and the like; LATCH_FILE is an element and is looked for as such."""
+WRITERS = {"info", "warning", "error", "event"}
+
+
+def codes_of(path: Path) -> set[str]:
+    """Every constant that is written as a code: by its form, and whatever stands in a code's place."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
+            found.add(node.value)
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            places = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+            if name in WRITERS | {"QualityEvent", "Watch"}:
+                places += node.args[:2]
+            for place in places:
+                if isinstance(place, ast.Constant) and str(place.value).isupper() and str(place.value).isascii():
+                    found.add(str(place.value))
+    return found - NO_CODES
+
+
+MODULES = sorted([*(SRC / "guard").glob("*.py"), *(SRC / "grid").glob("*.py")])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_code_that_the_guard_writes_is_explained(path: Path) -> None:
+    assert {code for code in codes_of(path) if catalogue.find(code) is None} == set()
+
+
+def test_the_search_for_codes_finds_some() -> None:
+    found = set().union(*map(codes_of, MODULES))
+    assert {"THD_HIGH", "HARMONIC_BACK", "PQ_SUMMARY", "RAPID_VOLTAGE_CHANGE", "DEVICE_LOST", "WAVEFORM_STALE"} <= found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("FREQUENCY_WARNING", "FREQUENCY_BACK", "VOLTAGE_WARNING", "VOLTAGE_BACK", "TRIP", "TRIP_RESET"),
+        *("TRIP_RESET_REFUSED", "TRIP_LATCHED", "ENTER_SERVICE", "PHASE_JUMP", "PHASE_MISMATCH", "RIDE_THROUGH", "LOM"),
+        *("WAVEFORM_STALE", "WAVEFORM_BACK", "BREAKER_FAILED_TO_OPEN", "BREAKER_OPENED", "GUARD_STALLED"),
+        *("CURRENTS_DEAD", "REVERSE_FLOW_DENIED", "NO_PERMIT", "RELAY_OPEN", "RELAY_FAILED", "LATCH_FILE"),
+        *("OV1", "OV2", "UV1", "UV2", "OF1", "OF2", "UF1", "UF2", "50", "51", "50 feeder", "51 transformer"),
+        *("THD_HIGH", "TRD_HIGH", "FLICKER_HIGH", "UNBALANCE_HIGH", "DC_INJECTION", "PQ_SUMMARY", "Phase Mismatch"),
+    ],
+)
+def test_what_people_look_up_is_there(code: str) -> None:
+    assert catalogue.find(code) is not None
+
+
+def test_every_block_of_discharge_is_explained() -> None:
+    from v2g.grid.protection import Block
+
+    for block in Block:
+        if block not in (Block.NONE, Block.NEW_DISCHARGE):
+            assert catalogue.find(str(block.name)) is not None
+
+
+def test_every_shortfall_of_an_order_is_explained() -> None:
+    codes = codes_of(SRC / "dispatch/codes.py") | {"LIMITED", "CONTRADICTION"}
+    assert {"MIN_SOC", "FORWARD_FLOW_DENIED"} <= codes
+    assert {code for code in codes if catalogue.find(code) is None} == set()
+
+
+def test_each_code_and_each_other_word_is_there_once_and_entries_are_whole() -> None:
+    words = [word.lower() for entry in catalogue.ENTRIES for word in (entry.code, *entry.also)]
+    assert len(words) == len(set(words))
+    for entry in catalogue.ENTRIES:
+        assert all(text.strip().endswith((".", "ELEMENT")) for text in (entry.meaning, entry.daemon, entry.remedy)), (
+            entry.code
+        )
+
+
+def test_the_frequency_warning_says_why_it_never_trips() -> None:
+    entry = catalogue.find("frequency_warning")
+    assert entry is not None
+    for word in ("never trips", "58.8 to 61.2 Hz", "57.0 to 61.8 Hz for 299 s", "enter"):
+        assert word in entry.daemon
+
+
+def test_close_words_are_suggested() -> None:
+    assert catalogue.suggestions("PHASE_MISSMATCH")[0] == "PHASE_MISMATCH"
+    assert "THD_HIGH" in catalogue.suggestions("thd")
+    assert catalogue.suggestions("qqqqqq") == ()

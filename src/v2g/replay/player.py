@@ -17,6 +17,7 @@ from pathlib import Path
 from v2g.clock import SleepingClock, SystemClock
 from v2g.grid.trip import BATCH_S
 from v2g.grid.verdict import CLOSING_TIME_S
+from v2g.guard import realtime
 from v2g.hardware.breaker import MmapBreakerDevice
 from v2g.hardware.contact import ContactWriter
 from v2g.hardware.ports import DeviceError
@@ -41,7 +42,7 @@ _WHOLE_CYCLES_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """Times in s from the start of the reference segment; None: it did not happen while the case was played."""
+    """The first of each, in s from the start of the reference segment; None: it did not happen in the case."""
 
     id: str
     commanded_open_s: float | None
@@ -67,25 +68,28 @@ class _Player:
         self._plant = plant
         self._clock = clock
         self._rate_hz = sample_rate_hz
-        self._batch = 0
-        """Batches since the start; one ends ``_batch * BATCH_S`` after it."""
+        self.batch = 0
+        """Batches since the start; one ends ``batch * BATCH_S`` after it."""
+        self._close = False
         self._start_s = clock.monotonic_s()
         self._mains_at_s = float("-inf")
         self.worst_lateness_s = 0.0
         self.commanded: list[tuple[bool, float]] = []
         """Changes of the guard's command, as the breaker's coil saw them."""
+        self.moved: list[tuple[bool, float]] = []
+        """Changes of the contact."""
 
     @property
     def now_s(self) -> float:
         """When the newest samples were taken."""
-        return self._start_s + self._batch * BATCH_S
+        return self._start_s + self.batch * BATCH_S
 
     def write(self, feed: Feed, first_batch: int) -> bool:
         """One batch of a feed that began with ``first_batch``, at its time; False when the feed has ended."""
-        self._batch += 1
+        self.batch += 1
         until_s = self.now_s
         self._obey_until(until_s)
-        rows = feed.take(round((self._batch - first_batch) * BATCH_S * self._rate_hz), self._plant.breaker.closed)
+        rows = feed.take(round((self.batch - first_batch) * BATCH_S * self._rate_hz), self._plant.breaker.closed)
         if rows is None:
             return False
         self._plant.writer.write(rows, until_s)
@@ -97,21 +101,28 @@ class _Player:
 
     def _obey_until(self, until_s: float) -> None:
         plant = self._plant
+        breaker = plant.breaker
         now_s = self._clock.monotonic_s()
         while True:
             close = plant.device.commanded(now_s)
-            if close != (self.commanded[-1][0] if self.commanded else False):
+            if close is not self._close:
+                self._close = close
                 self.commanded.append((close, now_s))
-            plant.breaker.hold(close, now_s)
-            plant.device.report(plant.breaker.closed, now_s)
+            was_closed = breaker.closed
+            breaker.hold(close, now_s)
+            if breaker.closed is not was_closed:
+                self.moved.append((breaker.closed, breaker.closed_at_s if breaker.closed else breaker.opened_at_s))
+            plant.device.report(breaker.closed, now_s)
             if now_s >= until_s:
                 return
             self._clock.sleep_until(min(now_s + _STEP_S, until_s))
             now_s = self._clock.monotonic_s()
 
-    @property
-    def batch(self) -> int:
-        return self._batch
+    def begin(self) -> None:
+        """What is told starts now."""
+        self.worst_lateness_s = 0.0
+        self.commanded.clear()
+        self.moved.clear()
 
 
 def play(
@@ -124,28 +135,21 @@ def play(
     rate_hz = plant.writer.sample_rate_hz
     player = _Player(plant, clock, rate_hz)
     _wait(case, plant, player, dead_s if is_entry(case) else longest_wait_s)
-    first_batch, began_s = player.batch, player.now_s
-    player.commanded.clear()
-    if plant.breaker.closed:
-        player.commanded.append((True, began_s))
+    player.begin()
+    first_batch, origin_s = player.batch, player.now_s + case.reference_s
     feed = Feed(CaseStimulus.of(case, rate_hz), 0)
     while player.write(feed, first_batch):
         pass
-    origin_s = began_s + case.reference_s
 
-    def after(moment_s: float | None) -> float | None:
-        return None if moment_s is None else round(moment_s - origin_s, 4)
+    def first(changes: list[tuple[bool, float]], to: bool) -> float | None:
+        return next((round(at_s - origin_s, 4) for what, at_s in changes if what is to), None)
 
-    def commanded(close: bool) -> float | None:
-        return next((at_s for what, at_s in player.commanded if what is close and at_s > began_s), None)
-
-    breaker = plant.breaker
     return Played(
         id=case.id,
-        commanded_open_s=after(commanded(False)),
-        opened_s=after(breaker.opened_at_s if breaker.opened_at_s > began_s else None),
-        commanded_closed_s=after(commanded(True)),
-        closed_s=after(breaker.closed_at_s if breaker.closed_at_s > began_s else None),
+        commanded_open_s=first(player.commanded, False),
+        opened_s=first(player.moved, False),
+        commanded_closed_s=first(player.commanded, True),
+        closed_s=first(player.moved, True),
         worst_lateness_s=round(player.worst_lateness_s, 4),
     )
 
@@ -194,6 +198,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             breaker=Breaker(said.opening_time, CLOSING_TIME_S),
             mains=None if said.mains is None else ContactWriter(said.mains),
         )
+        # It stands for hardware that keeps its time whatever the host does; just below the guard that it feeds.
+        realtime.schedule_fifo(realtime.TICK_PRIORITY - 2, [])
+        realtime.quiet_collector()
         played = play(case, plant, SystemClock())
     except (ReplayError, WaveformError, DeviceError) as error:
         print(f"v2g.replay.player: {error}", file=sys.stderr)

@@ -34,7 +34,7 @@ NO_POWER_W = 100.0
 class Simulation:
     """One ``v2g-orchestrator --simulate`` of our own, in a directory of its own."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="v2g-soak-"))
         self.run_dir = self.folder / "run"
         self._output = self.folder / "output"
@@ -42,6 +42,7 @@ class Simulation:
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 [BIN / "v2g-orchestrator", "--simulate", "--run-dir", self.run_dir, *arguments],
+                env={**os.environ, **(environment or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -242,8 +243,8 @@ def simulate() -> Iterator[Callable[..., Simulation]]:
     """Starts simulations; at the end of the module each must end by itself on SIGTERM and leave nothing."""
     made: list[Simulation] = []
 
-    def start(*arguments: str) -> Simulation:
-        made.append(Simulation(*arguments))
+    def start(*arguments: str, environment: Mapping[str, str] | None = None) -> Simulation:
+        made.append(Simulation(*arguments, environment=environment))
         return made[-1]
 
     yield start

@@ -32,17 +32,21 @@ NO_POWER_W = 100.0
 
 
 class Simulation:
-    """One ``v2g-orchestrator --simulate`` of our own, in a directory of its own."""
+    """One ``v2g-orchestrator --simulate`` of our own, in a directory of its own.
+
+    ``environment``: what its processes and commands have besides ours.
+    """
 
     def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="v2g-soak-"))
         self.run_dir = self.folder / "run"
         self._output = self.folder / "output"
+        self._environment = {**os.environ, **(environment or {})}
         self._plant: PlantClient | None = None
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 [BIN / "v2g-orchestrator", "--simulate", "--run-dir", self.run_dir, *arguments],
-                env={**os.environ, **(environment or {})},
+                env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -80,7 +84,7 @@ class Simulation:
         """A command of the package, as a person at a shell gives it."""
         return subprocess.run(
             [BIN / program, *arguments],
-            env={**os.environ, "V2G_SOCKET": str(self.run_dir / "control.sock")},
+            env={**self._environment, "V2G_SOCKET": str(self.run_dir / "control.sock")},
             capture_output=True,
             text=True,
             timeout=timeout_s,

@@ -32,16 +32,21 @@ NO_POWER_W = 100.0
 
 
 class Simulation:
-    """One ``v2g-orchestrator --simulate`` of our own, in a directory of its own."""
+    """One ``v2g-orchestrator --simulate`` of our own, in a directory of its own.
 
-    def __init__(self, *arguments: str) -> None:
+    ``environment``: what its processes and commands have besides ours.
+    """
+
+    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="v2g-soak-"))
         self.run_dir = self.folder / "run"
         self._output = self.folder / "output"
+        self._environment = {**os.environ, **(environment or {})}
         self._plant: PlantClient | None = None
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 [BIN / "v2g-orchestrator", "--simulate", "--run-dir", self.run_dir, *arguments],
+                env=self._environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -79,7 +84,7 @@ class Simulation:
         """A command of the package, as a person at a shell gives it."""
         return subprocess.run(
             [BIN / program, *arguments],
-            env={**os.environ, "V2G_SOCKET": str(self.run_dir / "control.sock")},
+            env={**self._environment, "V2G_SOCKET": str(self.run_dir / "control.sock")},
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -242,8 +247,8 @@ def simulate() -> Iterator[Callable[..., Simulation]]:
     """Starts simulations; at the end of the module each must end by itself on SIGTERM and leave nothing."""
     made: list[Simulation] = []
 
-    def start(*arguments: str) -> Simulation:
-        made.append(Simulation(*arguments))
+    def start(*arguments: str, environment: Mapping[str, str] | None = None) -> Simulation:
+        made.append(Simulation(*arguments, environment=environment))
         return made[-1]
 
     yield start

@@ -57,7 +57,8 @@ def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
         min(0.0, thermal.lo_w), max(0.0, thermal.hi_w), thermal.lo_source, thermal.hi_source, thermal.expires_at_s
     )
     site = intersect(bounds, now_s)
-    no_start = Block.NEW_DISCHARGE in guard.blocks
+    # Without a permit that is the reason, whatever else the guard refuses.
+    no_start = reason is None and Block.NEW_DISCHARGE in guard.blocks
     candidates = [_candidate(bay, bay.bounds, no_start, until_s) for bay in image.bays if bay.bounds is not None]
     allocation = allocate(orders, candidates, bounds, now_s)
     return Decision(

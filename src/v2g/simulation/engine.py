@@ -6,7 +6,12 @@ the thread keeps for a fraction of a millisecond at a time. A wake-up that comes
 
 from __future__ import annotations
 
+import enum
 import threading
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from v2g.clock import Clock
 from v2g.hardware.breaker import MmapBreakerDevice
@@ -21,17 +26,29 @@ _GIVE_UP_S = 0.5
 """A stop longer than this (a suspended machine) leaves a gap in the samples instead of a burst."""
 
 
+class WaveformFault(enum.StrEnum):
+    """What can be wrong with the sampling process. Each ends when it is taken out of :attr:`Engine.waveform_faults`."""
+
+    STOPPED = "waveform"
+    """It lives and writes no more: lock held, heartbeat stands."""
+    WRITER_GONE = "waveform_writer"
+    """It ended: lock released, the file stays. One that is started again makes a new buffer."""
+    FROZEN = "waveform_frozen"
+    """Its converter is stuck: the last samples again and again, with a live heartbeat and a growing sequence."""
+
+
 class Engine:
     """Owns the site's clockwork. ``start`` makes the thread, ``close`` ends it.
 
-    ``relay`` and ``mains`` tell the positions of the hardware relay and of the upstream switch.
+    ``open_writer`` makes a new waveform buffer (raises WaveformError). ``relay`` and ``mains`` tell the positions of
+    the hardware relay and of the upstream switch.
     """
 
     def __init__(
         self,
         site: Site,
         recorder: Recorder,
-        writer: WaveformWriter,
+        open_writer: Callable[[], WaveformWriter],
         breaker: MmapBreakerDevice,
         relay: ContactWriter,
         mains: ContactWriter,
@@ -40,12 +57,14 @@ class Engine:
         self.site = site
         self.recorder = recorder
         self.lock = threading.RLock()
-        self.waveform_stopped = False
+        self.waveform_faults: set[WaveformFault] = set()
         self.worst_lateness_s = 0.0
         self.late_batches = 0
         self.batches = 0
         self.failure: BaseException | None = None
-        self._writer = writer
+        self._open_writer = open_writer
+        self._writer: WaveformWriter | None = open_writer()
+        self._frozen: NDArray[np.float64] | None = None
         self.mains_told = True
         """The loss-of-mains input follows the upstream switch; without, it goes on saying closed."""
         self._breaker = breaker
@@ -105,12 +124,28 @@ class Engine:
             closed, relay_closed = site.breaker.closed, site.relay.closed
             relay_told = not site.relay.feedback_lost
             mains_closed = site.grid.mains_closed or not self.mains_told
-        if not self.waveform_stopped:
-            self._writer.write(samples, end_s)
+        self._write(samples, end_s)
         self._breaker.report(closed, end_s)
         self._mains.report(mains_closed, end_s)
         if relay_told:
             self._relay.report(relay_closed, end_s)
+
+    def _write(self, samples: NDArray[np.float64], end_s: float) -> None:
+        wrong = self.waveform_faults
+        if WaveformFault.WRITER_GONE in wrong:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            return
+        if self._writer is None:
+            self._writer = self._open_writer()
+        if WaveformFault.FROZEN not in wrong:
+            self._frozen = None
+        elif self._frozen is None:
+            self._frozen = samples[-1:]
+        if WaveformFault.STOPPED not in wrong:
+            shown = samples if self._frozen is None else np.repeat(self._frozen, len(samples), axis=0)
+            self._writer.write(shown, end_s)
 
     def _run(self) -> None:
         try:

@@ -84,7 +84,11 @@ class EvseTrip(Fault, frozen=True, kw_only=True, tag="evse_trip"):
 
 
 class SensorLoss(Fault, frozen=True, kw_only=True, tag="sensor_loss"):
-    """``top_oil_c``, ``ambient_c``, ``winding_c``, a waveform channel such as ``v_bus_a``, or all: ``waveform``."""
+    """``top_oil_c``, ``ambient_c``, ``winding_c``, or a waveform channel such as ``v_bus_a``.
+
+    Or the whole waveform buffer: ``waveform`` (its writer lives and writes no more), ``waveform_writer`` (it ended;
+    when the fault clears, another one makes a new buffer), ``waveform_frozen`` (the last samples again and again).
+    """
 
     sensor: str
 

@@ -10,7 +10,7 @@ import msgspec
 
 from v2g.hardware.ports import Quantity
 from v2g.simulation import faults
-from v2g.simulation.engine import Engine
+from v2g.simulation.engine import Engine, WaveformFault
 from v2g.simulation.faults import AnyFault, FaultError
 from v2g.simulation.modbus_device import ModbusDevice
 from v2g.simulation.site import Charger
@@ -164,15 +164,16 @@ class Misfortune:
 
     def _lose_sensor(self, sensor: str, on: bool) -> None:
         channels = self._engine.recorder.channels
-        if sensor == "waveform":
-            self._engine.waveform_stopped = on
+        if sensor in set(WaveformFault):
+            wrong = self._engine.waveform_faults
+            (wrong.add if on else wrong.discard)(WaveformFault(sensor))
         elif sensor in channels:
             lost = self._engine.recorder.lost_channels
             (lost.add if on else lost.discard)(channels.index(sensor))
         elif sensor in set(Quantity):
             (self._lost_sensors.add if on else self._lost_sensors.discard)(Quantity(sensor))
         else:
-            known = ", ".join(["waveform", *channels, *Quantity])
+            known = ", ".join([*WaveformFault, *channels, *Quantity])
             raise FaultError(f"unknown sensor {sensor!r}; known are {known}")
 
     def _lie(self, device: ModbusDevice, values: Mapping[str, float], on: bool) -> None:

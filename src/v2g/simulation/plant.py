@@ -91,10 +91,14 @@ class Plant:
         currents = {name for name in CHANNELS if name.startswith("i_")}
         scales = {name: 1e-4 if name in currents else 1e-5 * config.nominal_voltage_v for name in recorder.channels}
         extra = recorder.channels[len(CHANNELS) :]
+
+        def open_writer() -> WaveformWriter:
+            return WaveformWriter.create(run_dir / "waveform", SAMPLE_RATE_HZ, scales, extra=extra)
+
         self.engine = Engine(
             site,
             recorder,
-            WaveformWriter.create(run_dir / "waveform", SAMPLE_RATE_HZ, scales, extra=extra),
+            open_writer,
             MmapBreakerDevice(run_dir / "breaker"),
             ContactWriter(run_dir / "relay"),
             ContactWriter(run_dir / "mains"),

@@ -93,6 +93,7 @@ def with_transformer(**changes: object) -> Callable[[SiteImage], SiteImage]:
             for permit in Permit
             if permit is not Permit.GRANTED
         ),
+        (with_guard(permit=Permit.WAVEFORM_STALE, blocks=int(Block.NEW_DISCHARGE)), "no permit: waveform stale"),
         (with_guard(as_of_s=NOW - 0.3), "guard stale"),
         (with_guard(as_of_s=NOW + 60.0), "guard stale"),
         (lambda image: replace(image, wires=None), "nothing was heard"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model, load_repeated
 from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.hardware.sunspec.wanted import DeviceSettings
-from v2g.hardware.waveform import WaveformReader
+from v2g.hardware.waveform import WaveformError, WaveformReader, WaveformWindow, WriterGone
 from v2g.simulation.battery import BatteryModel
 from v2g.simulation.plant import Plant
 from v2g.simulation.plant_client import Cable, PlantClient, PlantNotReachable, PlantRefused
@@ -413,6 +413,59 @@ async def test_a_cable_carries_ticks_and_the_plug_comes_out_with_it(running: Run
         await cable.contactor(False)
     with pytest.raises(PlantNotReachable, match="no plant at"):
         await Cable.plug(running.run_dir / "other.sock", EVSE, "car", 0.5, BatteryModel())
+
+
+async def window_when(reader: WaveformReader, wanted: Callable[[WaveformWindow], bool]) -> WaveformWindow:
+    async with asyncio.timeout(3.0):
+        while True:
+            with contextlib.suppress(WaveformError):
+                if wanted(window := reader.latest(64)):
+                    return window
+            await asyncio.sleep(0.005)
+
+
+async def test_a_waveform_writer_that_is_gone_lets_go_of_the_buffer_and_another_makes_a_new_one(
+    running: Running,
+) -> None:
+    reader = WaveformReader(running.run_dir / "waveform")
+    before = await window_when(reader, lambda window: window.last_index > 1000)
+    await running.ask(do="fault", fault="sensor_loss", sensor="waveform_writer")
+    await asyncio.sleep(0.05)
+    with pytest.raises(WriterGone):
+        reader.latest(64)
+    assert reader.path.exists()
+    await running.ask(do="clear")
+    after = await window_when(reader, lambda window: window.generation > before.generation)
+    assert after.last_index < before.last_index
+    reader.close()
+
+
+async def test_a_stopped_waveform_keeps_its_lock_and_its_last_samples(running: Running) -> None:
+    reader = WaveformReader(running.run_dir / "waveform")
+    await window_when(reader, lambda window: window.last_index > 100)
+    await running.ask(do="fault", fault="sensor_loss", sensor="waveform")
+    await asyncio.sleep(0.05)
+    stopped = reader.latest(64)
+    await asyncio.sleep(0.05)
+    assert (reader.latest(64).last_index, reader.latest(64).as_of_s) == (stopped.last_index, stopped.as_of_s)
+    await running.ask(do="clear")
+    await window_when(reader, lambda window: window.last_index > stopped.last_index)
+    reader.close()
+
+
+async def test_a_frozen_waveform_has_a_live_heartbeat_and_one_value_in_each_channel(running: Running) -> None:
+    reader, clock = WaveformReader(running.run_dir / "waveform"), SystemClock()
+    await window_when(reader, lambda window: window.last_index > 100)
+    await running.ask(do="fault", fault="sensor_loss", sensor="waveform_frozen")
+    frozen = await window_when(reader, lambda window: bool((window.samples == window.samples[0]).all()))
+    await asyncio.sleep(0.05)
+    later = reader.latest(64)
+    assert later.last_index > frozen.last_index
+    assert clock.monotonic_s() - later.as_of_s < 0.1
+    assert (later.samples == frozen.samples).all()
+    await running.ask(do="clear")
+    await window_when(reader, lambda window: bool((window.samples != window.samples[0]).any()))
+    reader.close()
 
 
 async def test_samples_are_never_older_than_the_guard_accepts(running: Running) -> None:

@@ -14,9 +14,7 @@ from v2g.replay.run import as_expected, run_case
 from v2g.replay.stimulus import Case
 
 CASES = Path(__file__).resolve().parents[3] / "../shared/data/grid/cases.csv"
-LONGEST_S = 40.0
-ALSO = ("S008",)
-"""The shortest that closes: enter service would be without a case."""
+LONGEST_S = 20.0
 SECOND_S = 6.5
 """A second one of the same family and expectation may last this long."""
 
@@ -34,7 +32,7 @@ def chosen() -> tuple[list[Case], list[Case]]:
         case
         for _, family in groupby(cases, key=lambda case: (case.family, case.expect))
         for number, case in enumerate(family)
-        if number < 2 and (duration_s(case) <= (SECOND_S if number else LONGEST_S) or case.id in ALSO)
+        if number < 2 and duration_s(case) <= (SECOND_S if number else LONGEST_S)
     ]
     return short, [case for case in cases if case not in short]
 

@@ -36,8 +36,8 @@ EVERY_DEVICE = [*AC_TERMINALS, "dc US*V2G*E1", "dc US*V2G*E2", "transducers"]
 class Row:
     """One failure: what must be said of it, and how long power may flow. ``design`` is where the limit comes from.
 
-    ``contact_s``: the breaker's contact opens within it; None: it stays closed. ``bound_by``: words in what the daemon
-    says of each EVSE. ``says``: codes that must be in power_quality.log or comms.log.
+    ``contact_s``: the breaker's contact opens within it; None: it stays closed. ``daemon``: what it says in its status;
+    None: it does not answer. ``says``: codes that must be in power_quality.log or comms.log.
     """
 
     failure: str
@@ -45,7 +45,7 @@ class Row:
     limit_s: float
     design: str
     contact_s: float | None = None
-    bound_by: str | None = None
+    daemon: str | None = None
     says: Sequence[str] = ()
     faults: Sequence[dict[str, Any]] = ()
 
@@ -91,6 +91,7 @@ PROCESSES: list[tuple[str, signal.Signals, Row]] = [
             permit=Permit.GRANTED,
             limit_s=3.4,
             design="reversion in the inverter 3 + its ramp 0.23 + 0.15",
+            daemon="the link to v2g-guard wires is down",
         ),
     ),
     (
@@ -99,7 +100,7 @@ PROCESSES: list[tuple[str, signal.Signals, Row]] = [
         Row(
             failure="tick killed",
             permit=Permit.GUARD_STALE,
-            bound_by="no permit: guard stale",
+            daemon="v2g-guard tick is silent",
             limit_s=0.7,
             design="hold-to-close 0.5 + opening 0.05 + 0.15",
             contact_s=0.7,
@@ -111,7 +112,7 @@ PROCESSES: list[tuple[str, signal.Signals, Row]] = [
         Row(
             failure="tick stopped",
             permit=Permit.GUARD_STALE,
-            bound_by="no permit: guard stale",
+            daemon="v2g-guard tick is silent",
             limit_s=0.7,
             design="hold-to-close 0.5 + opening 0.05 + 0.15",
             contact_s=0.7,
@@ -124,7 +125,7 @@ LOSSES = [
         failure="waveform buffer's writer dead (lock released)",
         faults=[{"fault": "sensor_loss", "sensor": "waveform_writer"}],
         permit=Permit.WAVEFORM_STALE,
-        bound_by="no permit: waveform stale",
+        daemon="v2g-guard tick gets no fresh waveform samples",
         says=["WAVEFORM_STALE"],
         limit_s=0.23,
         design="writer seen gone 0.02 + tick 0.01 + opening 0.05 + 0.15",
@@ -134,7 +135,7 @@ LOSSES = [
         failure="waveform buffer frozen, heartbeat stands",
         faults=[{"fault": "sensor_loss", "sensor": "waveform"}],
         permit=Permit.WAVEFORM_STALE,
-        bound_by="no permit: waveform stale",
+        daemon="v2g-guard tick gets no fresh waveform samples",
         says=["WAVEFORM_STALE"],
         limit_s=0.36,
         design="waveform.max_age_s 0.15 (here; 0.02 by default) + tick 0.01 + opening 0.05 + 0.15",
@@ -145,16 +146,17 @@ LOSSES = [
         faults=[{"fault": "sensor_loss", "sensor": "waveform_frozen"}],
         # The last estimate before the samples were stuck for a whole cycle has a voltage and no frequency.
         permit=Permit.TRIPPED,
-        bound_by="no permit: tripped",
+        daemon="grid protection tripped by",
         says=["TRIP", "WAVEFORM_STALE"],
-        limit_s=0.31,
-        design="shortest clearing time 0.16, the breaker's opening included + 0.15",
-        contact_s=0.31,
+        limit_s=0.27,
+        design="a voltage without frequency for 0.05 + two ticks 0.02 + opening 0.05 + 0.15",
+        contact_s=0.27,
     ),
     Row(
         failure="Modbus stalled: inverters never answer",
         faults=[{"fault": "stall", "device": device} for device in AC_TERMINALS],
         permit=Permit.GRANTED,
+        daemon="is offline",
         says=["DEVICE_LOST"],
         limit_s=2.1,
         design="reading stale 1 + polled every 0.2 + DC output's request 0.5 + its ramp 0.23 + 0.15",
@@ -163,6 +165,7 @@ LOSSES = [
         failure="Modbus stalled: no device answers",
         faults=[{"fault": "stall", "device": device} for device in EVERY_DEVICE],
         permit=Permit.GRANTED,
+        daemon="is offline",
         says=["DEVICE_LOST"],
         limit_s=3.4,
         design="reversion in the inverter 3 + its ramp 0.23 + 0.15",
@@ -171,6 +174,7 @@ LOSSES = [
         failure="late replies: every device answers after 2 s",
         faults=[{"fault": "late", "device": device, "delay_s": 2.0} for device in EVERY_DEVICE],
         permit=Permit.GRANTED,
+        daemon="is offline",
         says=["DEVICE_LOST"],
         limit_s=3.4,
         design="reversion in the inverter 3 + its ramp 0.23 + 0.15",
@@ -181,7 +185,7 @@ RELAY = Row(
     failure="hardware relay's feedback missing",
     faults=[{"fault": "relay", "feedback": False}],
     permit=Permit.GRANTED,
-    bound_by="guard: hardware relay feedback is missing",
+    daemon="hardware relay feedback is missing",
     says=["RELAY_FEEDBACK"],
     limit_s=1.4,
     design="position unknown after 0.5 + tick 0.01 + Modbus request 0.5 + inverter's ramp 0.23 + 0.15",
@@ -190,7 +194,7 @@ WELDED = Row(
     failure="DC contactor welded, at a step to 62.5 Hz",
     faults=[{"fault": "contactor", "evse_id": "US*V2G*E1", "state": "closed"}],
     permit=Permit.TRIPPED,
-    bound_by="no permit: tripped",
+    daemon="grid protection tripped by",
     says=["TRIP"],
     limit_s=0.16,
     design="clearing time of OF2, the breaker's opening included",
@@ -200,7 +204,7 @@ BREAKER = Row(
     failure="breaker stuck closed, at a step to 62.5 Hz",
     faults=[{"fault": "breaker_stuck", "state": "closed"}],
     permit=Permit.BREAKER_FAILED,
-    bound_by="breaker failed",
+    daemon="the V2G breaker FAILED TO OPEN",
     says=["TRIP", "BREAKER_FAILED_TO_OPEN"],
     limit_s=1.1,
     design="clearing time 0.16 + status to wires 0.02 + Modbus request 0.5 + inverter's ramp 0.23 + 0.15",
@@ -208,7 +212,7 @@ BREAKER = Row(
 JUMPS = Row(
     failure="system clock jumps an hour ahead, then to an hour behind; then a step to 62.5 Hz",
     permit=Permit.TRIPPED,
-    bound_by="no permit: tripped",
+    daemon="grid protection tripped by",
     says=["TRIP"],
     limit_s=0.16,
     design="clearing time of OF2, the breaker's opening included",
@@ -259,13 +263,14 @@ def bring_back(site: Any) -> None:
         guard = site.status().get("guard", {})
         if guard.get("permit") == "tripped":
             site.command("v2g-control", "trip", "reset")
-        connected = all(charger.connected for charger in site.measure().chargers.values())
-        return connected and not guard.get("blocks") and bool(site.charge_loops())
+        return not guard.get("blocks") and bool(site.charge_loops())
+
+    def granted() -> bool:
+        site.command("v2g-control", "cancel")
+        return bool(site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW").returncode == 0)
 
     site.wait_for("both vehicles in the charge loop again", ready, 60.0)
-    # What status says of the inverters is as old as their last reading.
-    time.sleep(0.5)
-    site.dispatch("10kW")
+    site.wait_for("discharge is granted", granted, 20.0)
     site.wait_for("-10 kW", lambda: site.steady(-10_000.0), 30.0)
     # Reversion must be armed and refreshed at its own pace, not by the change of set-point just made.
     time.sleep(1.5)
@@ -337,13 +342,15 @@ class Watched:
         assert guard.permit is row.permit
         assert set(row.says) <= set(codes), codes
         words = f"permit {guard.permit.name}" + (f" ({guard.trip_element})" if guard.trip_element else "")
-        if status := self.site.status():
-            bound = {evse["bound_by"] or "" for evse in status["evses"]}
-            assert all((row.bound_by or "") in each.replace("_", " ") for each in bound), bound
-            words += "".join(f'; bound by "{each}"' for each in sorted(bound) if each)
-            words += f'; the daemon: "{status["problems"][0]}"'
-        else:
+        if row.daemon is None:
+            assert self.site.status() == {}
             words += "; the daemon does not answer"
+        else:
+            status = self.site.status()
+            said = [problem for problem in status["problems"] if row.daemon in problem]
+            assert said, status["problems"]
+            bound = {evse["bound_by"] for evse in status["evses"]} - {None}
+            words += f'; "{said[0]}"' + "".join(f'; bound by "{each}"' for each in sorted(bound))
         return f"{words}; says {', '.join(codes) or 'nothing'}"
 
 

@@ -58,6 +58,15 @@ class EstimationError(ValueError):
     """Samples that cannot be estimated from; the message names the value and the remedy."""
 
 
+def require_sample_rate(sample_rate_hz: float, who: str) -> None:
+    """Raises :class:`EstimationError` outside 3200 to 20000 Hz; ``who`` needs them, for the message."""
+    if not SAMPLE_RATE_MIN_HZ <= sample_rate_hz <= SAMPLE_RATE_MAX_HZ:
+        raise EstimationError(
+            f"sample rate {sample_rate_hz:g} Hz: {who} needs {SAMPLE_RATE_MIN_HZ} to {SAMPLE_RATE_MAX_HZ} Hz; "
+            "set the rate of the waveform writer"
+        )
+
+
 class Validity(enum.StrEnum):
     VALID = "valid"
     NOT_FINITE = "not finite"
@@ -143,11 +152,7 @@ class Estimator:
         nominal_voltage_v: float,
         full_scale_v: float | None = None,
     ) -> None:
-        if not SAMPLE_RATE_MIN_HZ <= sample_rate_hz <= SAMPLE_RATE_MAX_HZ:
-            raise EstimationError(
-                f"sample rate {sample_rate_hz:g} Hz: the guard needs {SAMPLE_RATE_MIN_HZ} to {SAMPLE_RATE_MAX_HZ} Hz; "
-                "set the rate of the waveform writer"
-            )
+        require_sample_rate(sample_rate_hz, "the guard")
         self.sample_rate_hz = float(sample_rate_hz)
         self._nominal_hz = nominal_frequency_hz
         self._nominal_v = nominal_voltage_v

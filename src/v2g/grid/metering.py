@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from v2g.grid.estimation import FREQUENCY_FLOOR_PU, SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ, EstimationError
+from v2g.grid.estimation import FREQUENCY_FLOOR_PU, require_sample_rate
 from v2g.grid.harmonics import Resampler, fast_length, groups
 from v2g.grid.voltage_changes import VoltageChanges
 
@@ -103,11 +103,7 @@ class Metering:
         rated_feeder_a: float,
         rapid_change_pct: float = RAPID_CHANGE_PCT,
     ) -> None:
-        if not SAMPLE_RATE_MIN_HZ <= sample_rate_hz <= SAMPLE_RATE_MAX_HZ:
-            raise EstimationError(
-                f"sample rate {sample_rate_hz:g} Hz: metering needs {SAMPLE_RATE_MIN_HZ} to {SAMPLE_RATE_MAX_HZ} Hz; "
-                "set the rate of the waveform writer"
-            )
+        require_sample_rate(sample_rate_hz, "metering")
         self._rate_hz = float(sample_rate_hz)
         self._nominal_hz = nominal_frequency_hz
         self._nominal_v = nominal_voltage_v

@@ -15,7 +15,8 @@ from v2g.grid.estimation import Estimate, EstimationError, Estimator, Validity
 from v2g.grid.protection import GridEvent, Inputs, Protection, ProtectionSettings
 from v2g.grid.settings import SettingsError
 from v2g.grid.trip import TICK_PERIOD_S, Trip
-from v2g.guard.latch import LatchedTrip, LatchStore, TripLatch
+from v2g.guard.latch import LatchStore, TripLatch
+from v2g.guard.tick_telling import latched
 from v2g.replay.breaker import Breaker
 from v2g.replay.case_settings import is_entry, protection_settings, settings_of
 from v2g.replay.feed import Feed
@@ -137,7 +138,7 @@ class _Run:
             )
             if verdict.trip is not None:
                 trip = trip or verdict.trip
-                self._latch.set(_latched(verdict.trip))
+                self._latch.set(latched(verdict.trip, 0.0, None, None, ""))
                 self._latch.keep()
             held = verdict.close and self._latch.trip is None
             if held and not was_held and commanded_s is None and now_s >= count_from_s:
@@ -217,18 +218,6 @@ def _nominal(frequency_hz: float, closed: bool) -> Estimate:
         v1_pu=1.0,
         inverter_v_pu=(1.0, 1.0, 1.0) if closed else (0.0, 0.0, 0.0),
         inverter_angle_deg=(0.0, 0.0, 0.0) if closed else (None, None, None),
-    )
-
-
-def _latched(trip: Trip) -> LatchedTrip:
-    return LatchedTrip(
-        element=trip.element,
-        quantity=trip.quantity,
-        phase=trip.phase,
-        value=trip.value,
-        threshold=trip.threshold,
-        clearing_time_s=trip.clearing_time_s,
-        at_s=trip.at_s,
     )
 
 

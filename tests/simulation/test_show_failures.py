@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ STAYS_ZERO_S = 2.0
 LATENESS_S = 0.15
 """What a machine without real-time scheduling may add to any of our times: the simulation's own waveform.max_age_s."""
 AC_TERMINALS = [f"inverter US*V2G*E{number}" for number in (1, 2)]
-LOGS = ("power_quality.log", "comms.log")
+LOGS = ("power_quality.log", "comms.log", "daemon.log")
 EVERY_DEVICE = [*AC_TERMINALS, "dc US*V2G*E1", "dc US*V2G*E2", "transducers"]
 
 
@@ -37,7 +38,8 @@ class Row:
     """One failure: what must be said of it, and how long power may flow. ``design`` is where the limit comes from.
 
     ``contact_s``: the breaker's contact opens within it; None: it stays closed. ``daemon``: what it says in its status;
-    None: it does not answer. ``says``: codes that must be in power_quality.log or comms.log.
+    None: it does not answer. ``bound_by``: how wires says that it held the set-points. ``says``: codes that must be in
+    the logs.
     """
 
     failure: str
@@ -46,6 +48,7 @@ class Row:
     design: str
     contact_s: float | None = None
     daemon: str | None = None
+    bound_by: str | None = None
     says: Sequence[str] = ()
     faults: Sequence[dict[str, Any]] = ()
 
@@ -101,6 +104,7 @@ PROCESSES: list[tuple[str, signal.Signals, Row]] = [
             failure="tick killed",
             permit=Permit.GUARD_STALE,
             daemon="v2g-guard tick is silent",
+            bound_by="no_permit",
             limit_s=0.7,
             design="hold-to-close 0.5 + opening 0.05 + 0.15",
             contact_s=0.7,
@@ -113,6 +117,7 @@ PROCESSES: list[tuple[str, signal.Signals, Row]] = [
             failure="tick stopped",
             permit=Permit.GUARD_STALE,
             daemon="v2g-guard tick is silent",
+            bound_by="no_permit",
             limit_s=0.7,
             design="hold-to-close 0.5 + opening 0.05 + 0.15",
             contact_s=0.7,
@@ -126,6 +131,7 @@ LOSSES = [
         faults=[{"fault": "sensor_loss", "sensor": "waveform_writer"}],
         permit=Permit.WAVEFORM_STALE,
         daemon="v2g-guard tick gets no fresh waveform samples",
+        bound_by="no_permit",
         says=["WAVEFORM_STALE"],
         limit_s=0.23,
         design="writer seen gone 0.02 + tick 0.01 + opening 0.05 + 0.15",
@@ -136,6 +142,7 @@ LOSSES = [
         faults=[{"fault": "sensor_loss", "sensor": "waveform"}],
         permit=Permit.WAVEFORM_STALE,
         daemon="v2g-guard tick gets no fresh waveform samples",
+        bound_by="no_permit",
         says=["WAVEFORM_STALE"],
         limit_s=0.36,
         design="waveform.max_age_s 0.15 (here; 0.02 by default) + tick 0.01 + opening 0.05 + 0.15",
@@ -157,6 +164,7 @@ LOSSES = [
         faults=[{"fault": "stall", "device": device} for device in AC_TERMINALS],
         permit=Permit.GRANTED,
         daemon="is offline",
+        bound_by="stale_measurement",
         says=["DEVICE_LOST"],
         limit_s=2.1,
         design="reading stale 1 + polled every 0.2 + DC output's request 0.5 + its ramp 0.23 + 0.15",
@@ -166,6 +174,7 @@ LOSSES = [
         faults=[{"fault": "stall", "device": device} for device in EVERY_DEVICE],
         permit=Permit.GRANTED,
         daemon="is offline",
+        bound_by="stale_measurement",
         says=["DEVICE_LOST"],
         limit_s=3.4,
         design="reversion in the inverter 3 + its ramp 0.23 + 0.15",
@@ -175,6 +184,7 @@ LOSSES = [
         faults=[{"fault": "late", "device": device, "delay_s": 2.0} for device in EVERY_DEVICE],
         permit=Permit.GRANTED,
         daemon="is offline",
+        bound_by="stale_measurement",
         says=["DEVICE_LOST"],
         limit_s=3.4,
         design="reversion in the inverter 3 + its ramp 0.23 + 0.15",
@@ -186,6 +196,7 @@ RELAY = Row(
     faults=[{"fault": "relay", "feedback": False}],
     permit=Permit.GRANTED,
     daemon="hardware relay feedback is missing",
+    bound_by="relay",
     says=["RELAY_FEEDBACK"],
     limit_s=1.4,
     design="position unknown after 0.5 + tick 0.01 + Modbus request 0.5 + inverter's ramp 0.23 + 0.15",
@@ -195,6 +206,7 @@ WELDED = Row(
     faults=[{"fault": "contactor", "evse_id": "US*V2G*E1", "state": "closed"}],
     permit=Permit.TRIPPED,
     daemon="grid protection tripped by",
+    bound_by="no_permit",
     says=["TRIP"],
     limit_s=0.16,
     design="clearing time of OF2, the breaker's opening included",
@@ -205,6 +217,7 @@ BREAKER = Row(
     faults=[{"fault": "breaker_stuck", "state": "closed"}],
     permit=Permit.BREAKER_FAILED,
     daemon="the V2G breaker FAILED TO OPEN",
+    bound_by="breaker_failed",
     says=["TRIP", "BREAKER_FAILED_TO_OPEN"],
     limit_s=1.1,
     design="clearing time 0.16 + status to wires 0.02 + Modbus request 0.5 + inverter's ramp 0.23 + 0.15",
@@ -213,6 +226,7 @@ JUMPS = Row(
     failure="system clock jumps an hour ahead, then to an hour behind; then a step to 62.5 Hz",
     permit=Permit.TRIPPED,
     daemon="grid protection tripped by",
+    bound_by="no_permit",
     says=["TRIP"],
     limit_s=0.16,
     design="clearing time of OF2, the breaker's opening included",
@@ -327,11 +341,19 @@ class Watched:
         assert 0.0 < opened_s <= self.row.contact_s
         return f"open after {opened_s:.3f}"
 
+    def lines(self) -> list[list[str]]:
+        """Time, level, code and the rest of what was logged since then."""
+        lines = [line for name, size in self.sizes.items() for line in self.site.log(name)[size:].splitlines()]
+        return [words for line in lines if len(words := line.split(" ", 3)) == 4]
+
     def told(self) -> list[tuple[str, str]]:
         """Time and code of what the guard and the daemon have warned of since then."""
-        lines = [line for name, size in self.sizes.items() for line in self.site.log(name)[size:].splitlines()]
-        words = [line.split(" ", 3) for line in lines]
-        return [(each[0], each[2]) for each in words if len(each) > 2 and each[1] in ("WARNING:", "ERROR:")]
+        return [(at, code) for at, level, code, _ in self.lines() if level in ("WARNING:", "ERROR:")]
+
+    def bound_by(self) -> list[str]:
+        """What wires held the set-points by since then."""
+        found = [re.search(r"bound by (\w+)", rest) for _, _, code, rest in self.lines() if code == "SETPOINT_BOUND"]
+        return list(dict.fromkeys(each[1] for each in found if each))
 
     def codes(self) -> list[str]:
         return list(dict.fromkeys(code for _, code in self.told()))
@@ -349,8 +371,10 @@ class Watched:
             status = self.site.status()
             said = [problem for problem in status["problems"] if row.daemon in problem]
             assert said, status["problems"]
-            bound = {evse["bound_by"] for evse in status["evses"]} - {None}
-            words += f'; "{said[0]}"' + "".join(f'; bound by "{each}"' for each in sorted(bound))
+            words += f'; "{said[0]}"'
+        bound = self.bound_by()
+        assert row.bound_by is None or row.bound_by in bound, bound
+        words += f"; bound by {', '.join(bound)}" if bound else ""
         return f"{words}; says {', '.join(codes) or 'nothing'}"
 
 

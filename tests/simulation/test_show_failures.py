@@ -38,8 +38,7 @@ class Row:
     """One failure: what must be said of it, and how long power may flow. ``design`` is where the limit comes from.
 
     ``contact_s``: the breaker's contact opens within it; None: it stays closed. ``daemon``: what it says in its status;
-    None: it does not answer. ``bound_by``: how wires says that it held the set-points. ``says``: codes that must be in
-    the logs.
+    None: it does not answer. ``says``: codes that must be in the logs.
     """
 
     failure: str
@@ -48,7 +47,6 @@ class Row:
     design: str
     contact_s: float | None = None
     daemon: str | None = None
-    bound_by: str | None = None
     says: Sequence[str] = ()
     faults: Sequence[dict[str, Any]] = ()
 
@@ -104,7 +102,6 @@ PROCESSES: list[tuple[str, signal.Signals, Row]] = [
             failure="tick killed",
             permit=Permit.GUARD_STALE,
             daemon="v2g-guard tick is silent",
-            bound_by="no_permit",
             limit_s=0.7,
             design="hold-to-close 0.5 + opening 0.05 + 0.15",
             contact_s=0.7,
@@ -117,7 +114,6 @@ PROCESSES: list[tuple[str, signal.Signals, Row]] = [
             failure="tick stopped",
             permit=Permit.GUARD_STALE,
             daemon="v2g-guard tick is silent",
-            bound_by="no_permit",
             limit_s=0.7,
             design="hold-to-close 0.5 + opening 0.05 + 0.15",
             contact_s=0.7,
@@ -131,7 +127,6 @@ LOSSES = [
         faults=[{"fault": "sensor_loss", "sensor": "waveform_writer"}],
         permit=Permit.WAVEFORM_STALE,
         daemon="v2g-guard tick gets no fresh waveform samples",
-        bound_by="no_permit",
         says=["WAVEFORM_STALE"],
         limit_s=0.23,
         design="writer seen gone 0.02 + tick 0.01 + opening 0.05 + 0.15",
@@ -142,7 +137,6 @@ LOSSES = [
         faults=[{"fault": "sensor_loss", "sensor": "waveform"}],
         permit=Permit.WAVEFORM_STALE,
         daemon="v2g-guard tick gets no fresh waveform samples",
-        bound_by="no_permit",
         says=["WAVEFORM_STALE"],
         limit_s=0.36,
         design="waveform.max_age_s 0.15 (here; 0.02 by default) + tick 0.01 + opening 0.05 + 0.15",
@@ -164,7 +158,6 @@ LOSSES = [
         faults=[{"fault": "stall", "device": device} for device in AC_TERMINALS],
         permit=Permit.GRANTED,
         daemon="is offline",
-        bound_by="stale_measurement",
         says=["DEVICE_LOST"],
         limit_s=2.1,
         design="reading stale 1 + polled every 0.2 + DC output's request 0.5 + its ramp 0.23 + 0.15",
@@ -174,7 +167,6 @@ LOSSES = [
         faults=[{"fault": "stall", "device": device} for device in EVERY_DEVICE],
         permit=Permit.GRANTED,
         daemon="is offline",
-        bound_by="stale_measurement",
         says=["DEVICE_LOST"],
         limit_s=3.4,
         design="reversion in the inverter 3 + its ramp 0.23 + 0.15",
@@ -184,7 +176,6 @@ LOSSES = [
         faults=[{"fault": "late", "device": device, "delay_s": 2.0} for device in EVERY_DEVICE],
         permit=Permit.GRANTED,
         daemon="is offline",
-        bound_by="stale_measurement",
         says=["DEVICE_LOST"],
         limit_s=3.4,
         design="reversion in the inverter 3 + its ramp 0.23 + 0.15",
@@ -196,7 +187,6 @@ RELAY = Row(
     faults=[{"fault": "relay", "feedback": False}],
     permit=Permit.GRANTED,
     daemon="hardware relay feedback is missing",
-    bound_by="relay",
     says=["RELAY_FEEDBACK"],
     limit_s=1.4,
     design="position unknown after 0.5 + tick 0.01 + Modbus request 0.5 + inverter's ramp 0.23 + 0.15",
@@ -206,7 +196,6 @@ WELDED = Row(
     faults=[{"fault": "contactor", "evse_id": "US*V2G*E1", "state": "closed"}],
     permit=Permit.TRIPPED,
     daemon="grid protection tripped by",
-    bound_by="no_permit",
     says=["TRIP"],
     limit_s=0.16,
     design="clearing time of OF2, the breaker's opening included",
@@ -217,7 +206,6 @@ BREAKER = Row(
     faults=[{"fault": "breaker_stuck", "state": "closed"}],
     permit=Permit.BREAKER_FAILED,
     daemon="the V2G breaker FAILED TO OPEN",
-    bound_by="breaker_failed",
     says=["TRIP", "BREAKER_FAILED_TO_OPEN"],
     limit_s=1.1,
     design="clearing time 0.16 + status to wires 0.02 + Modbus request 0.5 + inverter's ramp 0.23 + 0.15",
@@ -226,7 +214,6 @@ JUMPS = Row(
     failure="system clock jumps an hour ahead, then to an hour behind; then a step to 62.5 Hz",
     permit=Permit.TRIPPED,
     daemon="grid protection tripped by",
-    bound_by="no_permit",
     says=["TRIP"],
     limit_s=0.16,
     design="clearing time of OF2, the breaker's opening included",
@@ -351,9 +338,11 @@ class Watched:
         return [(at, code) for at, level, code, _ in self.lines() if level in ("WARNING:", "ERROR:")]
 
     def bound_by(self) -> list[str]:
-        """What wires held the set-points by since then."""
+        """What wires held set-points by since then, where the daemon did not take them back first; what holds EVSEs."""
         found = [re.search(r"bound by (\w+)", rest) for _, _, code, rest in self.lines() if code == "SETPOINT_BOUND"]
-        return list(dict.fromkeys(each[1] for each in found if each))
+        bound = [each[1] for each in found if each]
+        bound += [evse["bound_by"] for evse in self.site.status().get("evses", ()) if evse["bound_by"]]
+        return list(dict.fromkeys(bound))
 
     def codes(self) -> list[str]:
         return list(dict.fromkeys(code for _, code in self.told()))
@@ -373,7 +362,6 @@ class Watched:
             assert said, status["problems"]
             words += f'; "{said[0]}"'
         bound = self.bound_by()
-        assert row.bound_by is None or row.bound_by in bound, bound
         words += f"; bound by {', '.join(bound)}" if bound else ""
         return f"{words}; says {', '.join(codes) or 'nothing'}"
 
@@ -435,6 +423,7 @@ def test_the_breaker_sticks_when_the_guard_trips(discharging: Any, table: Table)
     chargers = site.measure().chargers.values()
     assert not any(charger.contactors_closed for charger in chargers)
     assert all(charger.setpoint_w == 0.0 for charger in chargers)
+    assert "breaker_failed" in watched.bound_by()
     happened = f"{watched.happened()}; inverters at zero, every DC contactor open"
     table.add(BREAKER, happened, zero_s, watched.contact(), "yes")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ STAYS_ZERO_S = 2.0
 LATENESS_S = 0.15
 """What a machine without real-time scheduling may add to any of our times: the simulation's own waveform.max_age_s."""
 AC_TERMINALS = [f"inverter US*V2G*E{number}" for number in (1, 2)]
-LOGS = ("power_quality.log", "comms.log")
+LOGS = ("power_quality.log", "comms.log", "daemon.log")
 EVERY_DEVICE = [*AC_TERMINALS, "dc US*V2G*E1", "dc US*V2G*E2", "transducers"]
 
 
@@ -37,7 +38,7 @@ class Row:
     """One failure: what must be said of it, and how long power may flow. ``design`` is where the limit comes from.
 
     ``contact_s``: the breaker's contact opens within it; None: it stays closed. ``daemon``: what it says in its status;
-    None: it does not answer. ``says``: codes that must be in power_quality.log or comms.log.
+    None: it does not answer. ``says``: codes that must be in the logs.
     """
 
     failure: str
@@ -327,11 +328,21 @@ class Watched:
         assert 0.0 < opened_s <= self.row.contact_s
         return f"open after {opened_s:.3f}"
 
+    def lines(self) -> list[list[str]]:
+        """Time, level, code and the rest of what was logged since then."""
+        lines = [line for name, size in self.sizes.items() for line in self.site.log(name)[size:].splitlines()]
+        return [words for line in lines if len(words := line.split(" ", 3)) == 4]
+
     def told(self) -> list[tuple[str, str]]:
         """Time and code of what the guard and the daemon have warned of since then."""
-        lines = [line for name, size in self.sizes.items() for line in self.site.log(name)[size:].splitlines()]
-        words = [line.split(" ", 3) for line in lines]
-        return [(each[0], each[2]) for each in words if len(each) > 2 and each[1] in ("WARNING:", "ERROR:")]
+        return [(at, code) for at, level, code, _ in self.lines() if level in ("WARNING:", "ERROR:")]
+
+    def bound_by(self) -> list[str]:
+        """What wires held set-points by since then, where the daemon did not take them back first; what holds EVSEs."""
+        found = [re.search(r"bound by (\w+)", rest) for _, _, code, rest in self.lines() if code == "SETPOINT_BOUND"]
+        bound = [each[1] for each in found if each]
+        bound += [evse["bound_by"] for evse in self.site.status().get("evses", ()) if evse["bound_by"]]
+        return list(dict.fromkeys(bound))
 
     def codes(self) -> list[str]:
         return list(dict.fromkeys(code for _, code in self.told()))
@@ -349,8 +360,9 @@ class Watched:
             status = self.site.status()
             said = [problem for problem in status["problems"] if row.daemon in problem]
             assert said, status["problems"]
-            bound = {evse["bound_by"] for evse in status["evses"]} - {None}
-            words += f'; "{said[0]}"' + "".join(f'; bound by "{each}"' for each in sorted(bound))
+            words += f'; "{said[0]}"'
+        bound = self.bound_by()
+        words += f"; bound by {', '.join(bound)}" if bound else ""
         return f"{words}; says {', '.join(codes) or 'nothing'}"
 
 
@@ -411,6 +423,7 @@ def test_the_breaker_sticks_when_the_guard_trips(discharging: Any, table: Table)
     chargers = site.measure().chargers.values()
     assert not any(charger.contactors_closed for charger in chargers)
     assert all(charger.setpoint_w == 0.0 for charger in chargers)
+    assert "breaker_failed" in watched.bound_by()
     happened = f"{watched.happened()}; inverters at zero, every DC contactor open"
     table.add(BREAKER, happened, zero_s, watched.contact(), "yes")
 

@@ -7,7 +7,7 @@ stale or contradictory permits no power.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from v2g.control.guard_words import block_words, operation_words
@@ -49,7 +49,8 @@ def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
     reason = permit_problem(image.wires, image.wires_connected, image.guard, now_s)
     until_s = now_s + PERMIT_VALID_S
     guard = view(image.guard)
-    bounds: list[Bound] = list(permit_bounds(reason is None, reason or "", until_s))
+    permit = permit_bounds(reason is None, reason or "", until_s)
+    bounds: list[Bound] = list(permit)
     if reason is None:
         bounds += guard_bounds(guard, image.rated_charge_w, image.rated_discharge_w, until_s)
     thermal = image.transformer
@@ -57,9 +58,11 @@ def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
         min(0.0, thermal.lo_w), max(0.0, thermal.hi_w), thermal.lo_source, thermal.hi_source, thermal.expires_at_s
     )
     site = intersect(bounds, now_s)
-    # Without a permit that is the reason, whatever else the guard refuses.
-    no_start = reason is None and Block.NEW_DISCHARGE in guard.blocks
+    no_start = Block.NEW_DISCHARGE in guard.blocks
     candidates = [_candidate(bay, bay.bounds, no_start, until_s) for bay in image.bays if bay.bounds is not None]
+    if reason is not None:
+        # It comes first here too: an inverter behind an open breaker is not connected, and that is not the reason.
+        candidates = [replace(each, bounds=(*permit, *each.bounds)) for each in candidates]
     allocation = allocate(orders, candidates, bounds, now_s)
     return Decision(
         allocation=allocation,

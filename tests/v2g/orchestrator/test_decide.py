@@ -81,6 +81,12 @@ def with_wires(**changes: object) -> Callable[[SiteImage], SiteImage]:
     return lambda image: replace(image, wires=msgspec.structs.replace(image.wires, **changes))
 
 
+def with_own_zero(image: SiteImage) -> SiteImage:
+    """Each EVSE has a reason of its own for zero power as well."""
+    zero = Bound(0.0, 0.0, "inverter not connected", NOW + 1.0)
+    return replace(image, bays=tuple(replace(bay, bounds=(zero, *(bay.bounds or ()))) for bay in image.bays))
+
+
 def with_transformer(**changes: object) -> Callable[[SiteImage], SiteImage]:
     return lambda image: replace(image, transformer=replace(image.transformer, **changes))  # type: ignore[arg-type]
 
@@ -94,6 +100,7 @@ def with_transformer(**changes: object) -> Callable[[SiteImage], SiteImage]:
             if permit is not Permit.GRANTED
         ),
         (with_guard(permit=Permit.WAVEFORM_STALE, blocks=int(Block.NEW_DISCHARGE)), "no permit: waveform stale"),
+        (lambda image: with_own_zero(with_guard(permit=Permit.TRIPPED)(image)), "no permit: tripped"),
         (with_guard(as_of_s=NOW - 0.3), "guard stale"),
         (with_guard(as_of_s=NOW + 60.0), "guard stale"),
         (lambda image: replace(image, wires=None), "nothing was heard"),

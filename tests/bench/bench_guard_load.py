@@ -8,6 +8,7 @@ contact times against 160 ms; tick lateness over five minutes of the same load w
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -26,6 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.fleet.run import Run, write_pki
+from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.status_block import StatusReader
 from v2g.guard.tick_commands import send_command
@@ -54,7 +56,7 @@ EVSE = """
     interface: lo
     tcp_port: {tcp}
     sdp_port: {tcp}
-    inverter: {{modbus: {{host: 127.0.0.1, port: {inverter}}}}}
+    inverter: {{modbus: {{host: 127.0.0.1, port: {inverter}}}, poll_s: 0.1}}
     dc: {{modbus: {{host: 127.0.0.1, port: {dc}}}}}
 """
 
@@ -151,6 +153,21 @@ def lateness(guard: Guard, log: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", line)}
 
 
+async def polled_hz(wires_sock: Path, seconds: float) -> list[float]:
+    """How often each inverter is read, as the images of ``wires`` tell it (ten a second, so no more is seen)."""
+    client = WiresClient(wires_sock)
+    await client.start()
+    seen: dict[str, set[float]] = {}
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        await asyncio.sleep(0.02)
+        if client.image is not None:
+            for reading in client.image.inverters:
+                seen.setdefault(reading.evse_id, set()).add(reading.as_of_s)
+    await client.close()
+    return [len(moments) / seconds for moments in seen.values()]
+
+
 def row(name: str, values: list[float]) -> str:
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"| {name} | {len(values)} | {low * 1e3:.1f} | {middle * 1e3:.1f} | {high * 1e3:.1f} |"
@@ -201,13 +218,15 @@ def main() -> int:
                 realtime = guard.wait(Permit.GRANTED, timeout_s=60.0).realtime
                 time.sleep(5.0)
                 if category == "III":
+                    rates_hz = asyncio.run(polled_hz(guard.folder / "wires.sock", 10.0))
                     before = guard.status()
                     figures = fleet.measure(minutes * 60.0)
                     after = guard.status()
                     lines += [
                         f"Real-time scheduling and locked memory granted: {'yes' if realtime else 'no'}. Vehicles: "
                         f"{figures['turns']} turns in {minutes:g} min, station {figures['cpu_share'] * 100:.0f} % of a "
-                        f"core; lost {len(fleet.vehicles.ask(do='state')['reasons'])}.",
+                        f"core; {len(rates_hz)} inverters read at {min(rates_hz):.1f} to {max(rates_hz):.1f} Hz; "
+                        f"vehicles lost {len(fleet.vehicles.ask(do='state')['reasons'])}.",
                         "",
                         f"Load without trips, {minutes:g} min: {after.ticks - before.ticks} ticks, "
                         f"{after.late_ticks - before.late_ticks} late by more than 5 ms.",

@@ -56,7 +56,7 @@ EVSE = """
     interface: lo
     tcp_port: {tcp}
     sdp_port: {tcp}
-    inverter: {{modbus: {{host: 127.0.0.1, port: {inverter}}}, poll_s: 0.1}}
+    inverter: {{modbus: {{host: 127.0.0.1, port: {inverter}}}, poll_s: 0.09}}
     dc: {{modbus: {{host: 127.0.0.1, port: {dc}}}}}
 """
 

@@ -12,8 +12,8 @@ from support.waveform_judge import Conditions
 from support.waveform_tests import load_limits, load_spec
 
 ROWS = [f"W{number:02}" for number in range(1, 21)]
-SWEPT = Conditions((4000.0,), angles_rad=tuple(np.radians([7, 97])), snrs_db=(60.0,))
-COURSE = Conditions((4000.0,), angles_rad=(0.1,), snrs_db=(60.0,))
+SWEPT = Conditions((4000.0,), nominals_hz=(60.0,), angles_rad=tuple(np.radians([7, 97])), snrs_db=(60.0,))
+COURSE = Conditions((4000.0,), nominals_hz=(60.0,), angles_rad=(0.1,), snrs_db=(60.0,))
 METERING = Conditions((3200.0,), nominals_hz=(60.0,), angles_rad=(0.1,), snrs_db=(60.0,))
 COURSES = {"W06", "W07", "W08", "W09", "W10", "W11", "W13", "W19"}
 PROTECTION_IS_NOT_ASKED = {"W05"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,12 @@ METERING = Conditions((3200.0,), nominals_hz=(60.0,), angles_rad=(0.1,), snrs_db
 COURSES = {"W06", "W07", "W08", "W09", "W10", "W11", "W13", "W19"}
 PROTECTION_IS_NOT_ASKED = {"W05"}
 METERING_ROWS = ["W04", "W05", "W09", "W14", "W15", "W18"]
+LONG = {"W03", "W05", "W06", "W07", "W10"}
+"""More than half a second each."""
+
+
+def marked(names: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.soak] if name in LONG else []) for name in names]
 
 
 def row_of(shared_data: Path, name: str) -> dict:
@@ -29,7 +36,7 @@ def failures(figures) -> dict[str, str]:
     return {f.name: f"{f.largest:.3g} of {f.limit} {f.unit} at {f.where}" for f in figures if not f.passes}
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name not in {*PROTECTION_IS_NOT_ASKED, "W20"}])
+@pytest.mark.parametrize("name", marked([name for name in ROWS if name not in {*PROTECTION_IS_NOT_ASKED, "W20"}]))
 def test_protection_keeps_its_limits(shared_data, name):
     conditions = COURSE if name in COURSES else SWEPT
     figures = waveform_rows.judge(row_of(shared_data, name), load_limits(shared_data), conditions)
@@ -43,7 +50,7 @@ def test_a_dip_of_five_minutes_trips_nothing(shared_data):
     assert failures(waveform_rows.judge(row_of(shared_data, "W20"), load_limits(shared_data), conditions)) == {}
 
 
-@pytest.mark.parametrize("name", METERING_ROWS)
+@pytest.mark.parametrize("name", marked(METERING_ROWS))
 def test_metering_keeps_its_limits(shared_data, name):
     figures = waveform_metering.judge(row_of(shared_data, name), load_limits(shared_data), METERING)
     assert failures(figures) == {}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
+from support.control_world import E1, E2, World
 from v2g.clock import Clock, ManualClock
 from v2g.config.schema import Config
 from v2g.guard.link import Image, Setpoints
@@ -188,3 +190,9 @@ def log_of() -> type[FakeLog]:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def world(config_of: Callable[..., Config], wires_of: Any, guard: Any, log_of: Any, clock: ManualClock) -> World:
+    config = config_of(2)
+    return World(config, wires_of((E1, E2), clock), guard, log_of, clock)

@@ -1,4 +1,4 @@
-"""The control cycle, the site's status and the control methods, with time in the test's hand."""
+"""The control cycle and the control methods, with time in the test's hand."""
 
 from __future__ import annotations
 
@@ -11,120 +11,14 @@ import msgspec
 import pytest
 
 from pyiso15118 import events as ev
+from support.control_world import ALICE, E1, E2, World
 from v2g.clock import ManualClock
 from v2g.config.schema import Config
 from v2g.control import messages
-from v2g.control.guard_words import block_words, operation_words
-from v2g.control.server import Caller, Refused, Role
-from v2g.grid.protection import Block
-from v2g.grid.settings import Operation
+from v2g.control.server import Refused, Role
 from v2g.guard.status import Permit
 from v2g.hardware.ports import DcEvseCommand
-from v2g.orchestrator.api import Api
-from v2g.orchestrator.cycle import ControlCycle
-from v2g.orchestrator.site import Site
-from v2g.orchestrator.status import Daemon
-from v2g.sessions.supervisor import SessionInfo, Sessions
 from v2g.telemetry import logs
-
-ALICE = Caller(uid=1000, gid=1000, pid=1, user="alice", role=Role.OPERATOR)
-E1, E2 = "US*V2G*E1", "US*V2G*E2"
-LIMITS = ev.DcLimits(
-    max_charge_power_w=20_000.0,
-    max_charge_current_a=80.0,
-    max_voltage_v=450.0,
-    min_voltage_v=300.0,
-    max_discharge_power_w=12_000.0,
-    max_discharge_current_a=80.0,
-)
-
-
-class World:
-    """A site with its cycle, fake devices, and vehicles that are events only."""
-
-    def __init__(self, config: Config, wires: Any, guard: Any, log_of: Any, clock: ManualClock) -> None:
-        self.clock, self.wires, self.guard = clock, wires, guard
-        self.daemon, self.power_quality, self.comms = log_of(), log_of(), log_of()
-        self.errors: list[str] = []
-        self.site = Site(config, lambda evse_id, error: self.errors.append(f"{evse_id}: {error}"))
-        self.sessions = Sessions(self.site.bays, self.comms, lambda *_: None, clock)
-        self.fed = 0
-        self.looping: set[str] = set()
-        self.cycle = self.new_cycle()
-        self.infos: dict[str, SessionInfo] = {}
-        self.api = Api(
-            self.site,
-            self.infos.get,
-            lambda: Daemon(started_at_s=clock.monotonic_s() - 5.0, ready=True, simulation=False),
-            Path("/nonexistent/tick.sock"),
-            clock,
-        )
-
-    def new_cycle(self) -> ControlCycle:
-        return ControlCycle(
-            self.site,
-            self.sessions,
-            self.wires,
-            self.guard,
-            self.clock,
-            daemon=self.daemon,
-            power_quality=self.power_quality,
-            on_cycle=self._feed,
-        )
-
-    def _feed(self, now_s: float) -> None:
-        self.fed += 1
-
-    def run(self, cycles: int = 1) -> None:
-        for _ in range(cycles):
-            self.clock.advance(0.1)
-            for evse_id in self.looping:
-                self.tell(evse_id, self.loop_event())
-            self.cycle.run_once()
-
-    def tell(self, evse_id: str, event: ev.Event) -> None:
-        procedure = self.site.bays[evse_id].procedure
-        assert procedure is not None
-        procedure.handle(event, self.clock.monotonic_s())
-
-    def loop_event(self) -> ev.DcChargeLoopReceived:
-        return ev.DcChargeLoopReceived(
-            ev_present_voltage_v=400.0,
-            limits=LIMITS,
-            needs=ev.EnergyNeeds(),
-            present_soc_pct=70,
-            battery_capacity_wh=None,
-        )
-
-    def charge(self, evse_id: str) -> None:
-        self.run(2)
-        self.site.bays[evse_id].begin(self.clock.monotonic_s())
-        self.infos[evse_id] = SessionInfo(
-            evse_id=evse_id, evccid="WMIV1", identity="CN=WMIV1", peer="[::1]:5", started_at_s=self.clock.monotonic_s()
-        )
-        self.tell(evse_id, ev.SessionStarted(session_id=bytes(8), evccid="WMIV1", evse_id=evse_id))
-        self.tell(evse_id, ev.VehicleLimitsReceived(limits=LIMITS))
-        self.tell(evse_id, ev.CableCheckRequested())
-        self.run(10)
-        self.tell(evse_id, ev.PreChargeRequested(target_voltage_v=400.0, ev_present_voltage_v=400.0))
-        self.run(3)
-        self.tell(evse_id, ev.PowerDeliveryStarted())
-        self.looping.add(evse_id)
-        self.run(2)
-        assert self.site.bays[evse_id].procedure.charging, self.site.bays[evse_id].fault  # type: ignore[union-attr]
-
-    def power(self, evse_id: str) -> float:
-        return next(s.power_w for s in self.wires.sent[-1].inverters if s.evse_id == evse_id)
-
-    async def discharge(self, power_w: float = 10_000.0, evse_id: str | None = None) -> messages.DispatchResult:
-        params = messages.DispatchParams(mode="discharge", power_w=power_w, evse_id=evse_id)
-        return await self.api.dispatch(params, ALICE)
-
-
-@pytest.fixture
-def world(config_of: Callable[..., Config], wires_of: Any, guard: Any, log_of: Any, clock: ManualClock) -> World:
-    config = config_of(2)
-    return World(config, wires_of((E1, E2), clock), guard, log_of, clock)
 
 
 async def test_dispatch_answers_at_once_and_the_next_cycle_carries_it_out(world: World) -> None:
@@ -389,31 +283,6 @@ async def test_a_cycle_that_fails_sends_nothing_and_does_not_feed_the_watchdog(w
     assert world.fed == fed + 1
 
 
-async def test_status_tells_vehicle_identity_power_and_orders(world: World) -> None:
-    world.charge(E1)
-    await world.discharge(5_000.0, E1)
-    world.run(3)
-    status = world.api.snapshot()
-    line = status.evses[0]
-    assert line.session is not None
-    assert (line.session.state, line.session.vehicle, line.session.identity) == ("discharging", "WMIV1", "CN=WMIV1")
-    assert (line.power_w, line.setpoint_w, line.granted_w, line.session.soc_pct) == (-5_000.0, -5_000.0, -5_000.0, 70)
-    assert status.evses[1].session is None
-    assert [(o.order_id, o.mode, o.granted_w, o.evse_id, o.by) for o in status.orders] == [
-        (1, "discharge", -5_000.0, E1, "alice")
-    ]
-    assert status.transformer.discharge_limit_w < -50_000.0 < 50_000.0 < status.transformer.charge_limit_w
-    assert status.guard.permit == "granted"
-    assert status.problems == ("v2g-guard tick runs without real-time priority: see its journal",)
-    assert messages.to_builtins(status)["evses"][0]["evse_id"] == E1
-
-
-def test_status_before_the_first_cycle_says_starting(world: World) -> None:
-    status = world.api.snapshot()
-    assert status.problems == ("starting: nothing measured yet",)
-    assert not status.guard.tick_alive
-
-
 class ScriptedConnection:
     """A connection whose events are given; commands are kept, some are refused."""
 
@@ -465,110 +334,3 @@ async def test_an_error_of_ours_aborts_that_session_only(world: World) -> None:
     await world.sessions.serve(E1, connection)
     assert connection.aborted == ["internal error: bug"]
     assert world.site.bays[E1].procedure is None
-
-
-async def test_a_discharge_that_runs_goes_on_outside_the_alarm_window(world: World) -> None:
-    world.charge(E1)
-    world.charge(E2)
-    await world.discharge(5_000.0, E1)
-    world.run(2)
-    world.guard.changes = {"blocks": int(Block.NEW_DISCHARGE)}
-    await world.discharge(5_000.0, E2)
-    world.run(3)
-    assert (world.power(E1), world.power(E2)) == (-5_000.0, 0.0)
-    assert any(
-        problem.startswith("no new discharge: the frequency is outside") for problem in world.api.snapshot().problems
-    )
-
-
-@pytest.mark.parametrize("block", [block for block in Block if block is not Block.NEW_DISCHARGE])
-async def test_a_block_ends_a_discharge_in_the_next_cycle_and_is_a_problem_with_its_remedy(
-    world: World, block: Block
-) -> None:
-    world.charge(E1)
-    await world.discharge()
-    world.run()
-    world.guard.changes = {"blocks": int(block)}
-    world.run()
-    assert world.power(E1) == 0.0
-    status = world.api.snapshot()
-    words = block_words((block.name or "").lower())
-    assert f"no discharge: {words.what}; {words.remedy}" in status.problems
-    assert status.guard.blocks == ((block.name or "").lower(),)
-
-
-def test_every_block_and_operation_has_words_of_its_own() -> None:
-    for block in Block:
-        name = (block.name or "").lower()
-        assert block_words(name).what != name.replace("_", " ")
-    assert all(" " in operation_words(operation.name.lower()) for operation in Operation if operation.value)
-    assert operation_words("continuous") == ""
-
-
-async def test_the_status_carries_what_the_guard_says(world: World) -> None:
-    world.guard.changes = {
-        "profile": "ieee1547-III",
-        "operation": int(Operation.MANDATORY),
-        "curtail_discharge": 0.5,
-        "relay_closed": True,
-        "mains_present": False,
-        "rocof_hz_s": 0.3,
-        "feeder_a": (10.0, 11.0, 12.0),
-        "inverter_angle_deg": (0.1, None, 0.2),
-    }
-    world.run()
-    guard = world.api.snapshot().guard
-    assert (guard.profile, guard.operation, guard.curtail_discharge) == ("ieee1547-III", "mandatory", 0.5)
-    assert (guard.relay_closed, guard.mains_present, guard.rocof_hz_s) == (True, False, 0.3)
-    assert (guard.feeder_a, guard.inverter_angle_deg) == ((10.0, 11.0, 12.0), (0.1, None, 0.2))
-    problems = world.api.snapshot().problems
-    assert any("discharge is curtailed to 50 %" in problem for problem in problems)
-    assert any("loss-of-mains input" in problem for problem in problems)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"permit": Permit.NO_SETTINGS}, "v2g-tool grid profiles"),
-        ({"permit": Permit.PERMIT_OFF}, "v2g-control permit on"),
-        ({"permit": Permit.RELAY_OPEN, "relay_closed": False}, "hardware relay is open"),
-        ({"permit": Permit.BREAKER_FAILED}, "FAILED TO OPEN"),
-        ({"permit": Permit.TESTING}, "relay test runs"),
-        ({"permit": Permit.NOT_SYNCHRONOUS}, "not in step"),
-        (
-            {
-                "permit": Permit.TRIPPED,
-                "trip_element": "Phase Mismatch",
-                "trip_value": 120.0,
-                "trip_unit": "deg",
-                "trip_phase": "b",
-            },
-            "Phase Mismatch on phase b at +120.0 degrees; when the",
-        ),
-        ({"permit": Permit.TRIPPED, "trip_element": "LOM"}, "tripped by LOM; once the upstream switch is closed"),
-        (
-            {
-                "permit": Permit.TRIPPED,
-                "trip_element": "51 feeder",
-                "trip_value": 180.2,
-                "trip_unit": "A",
-                "trip_phase": "a",
-            },
-            "51 feeder on phase a at 180 A",
-        ),
-    ],
-)
-async def test_each_reason_without_permit_names_its_remedy(world: World, changes: Any, words: str) -> None:
-    world.guard.changes = changes
-    world.run()
-    assert words in world.api.snapshot().problems[0]
-
-
-async def test_an_inverter_without_islanding_detection_is_a_problem_with_its_remedy(world: World) -> None:
-    world.charge(E1)
-    world.wires.inverters[E1]["anti_islanding"] = False
-    world.run()
-    result = await world.discharge()
-    world.run(2)
-    assert (world.power(E1), result.granted_w) == (0.0, 0.0)
-    assert any(problem.startswith(f"{E1}: no discharge: no loss-of-mains") for problem in world.api.snapshot().problems)

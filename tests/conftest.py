@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+# Workers and the many processes that tests start would each compile the whole house again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -19,6 +24,6 @@ def shared_data() -> Path:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Fast tests share the cores, and one worker more since some wait; the others need the machine to themselves."""
+    """Fast tests share the cores, with two workers more since some wait; the others need the machine to themselves."""
     fast = str(config.option.markexpr).startswith("not ")
-    return len(os.sched_getaffinity(0)) + 1 if fast else 0
+    return len(os.sched_getaffinity(0)) + 2 if fast else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from v2g.grid.estimation import EstimationError
 from v2g.guard.quality import Quality, QualitySettings
 from v2g.guard.quality_report import REPORT_FILE, QualityReport
 from v2g.guard.quality_watch import QualityEvent
+from v2g.guard.signals import stop_requested
 from v2g.hardware.sample_clock import SampleClock
 from v2g.hardware.waveform import WaveformError, WaveformReader, WaveformWindow
 from v2g.host.files import replace_file
@@ -200,11 +200,7 @@ def run_process(config_dir: Path) -> int:
         return EXIT_CONFIG
     paths = run_paths(config)
     logs.configure(paths.log_dir)
-    signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: signals.append(received))
-    # Logs reopen by themselves.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = stop_requested()
     _step_back()
     notifier = Notifier()
     loop = QualityLoop(
@@ -215,7 +211,7 @@ def run_process(config_dir: Path) -> int:
         _Publisher(paths.run_dir / REPORT_FILE),
     )
     try:
-        _loop(loop, SystemClock(), notifier, lambda: bool(signals))
+        _loop(loop, SystemClock(), notifier, stop)
     finally:
         notifier.stopping()
         notifier.close()

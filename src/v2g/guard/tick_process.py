@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from v2g.guard import realtime
 from v2g.guard.background import Background
 from v2g.guard.latch import LatchStore, TripLatch
 from v2g.guard.permit_service import PermitService
+from v2g.guard.signals import stop_requested
 from v2g.guard.status_block import StatusBlockError, StatusWriter
 from v2g.guard.tick import Ports, Tick, run
 from v2g.guard.tick_commands import CommandError, CommandSocket
@@ -81,11 +81,7 @@ def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
     settings = tick_settings(config)
     clock = SystemClock()
     log = logs.daemon_log()
-    signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: signals.append(received))
-    # Logs reopen by themselves; a rotation that asks for it must not open the breaker.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = stop_requested()
     with ExitStack() as stack:
         # First: its lock keeps a second tick away from the command socket and the breaker.
         status = StatusWriter(paths.guard_status)
@@ -124,7 +120,7 @@ def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
         realtime.quiet_collector()
         watchdog = realtime.Watchdog()
         try:
-            run(tick, clock, notifier, lambda: bool(signals), watchdog.feed)
+            run(tick, clock, notifier, stop, watchdog.feed)
         finally:
             # The breaker is commanded open; what is left may take its time.
             watchdog.stop()

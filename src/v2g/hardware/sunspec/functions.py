@@ -31,7 +31,6 @@ ADOPT_WITHIN_S = 5.0
 _BUDGET_S = 0.05
 """How long one call may keep the connection before readings and set-points have their turn."""
 _DISABLED, _ENABLED = 0, 1
-_READ_ONLY = 1
 _FAILED, _COMPLETED = 2, 1
 _OVER_EXCITED, _UNDER_EXCITED = 0, 1
 _CAPACITY, _ENTER_SERVICE, _CONTROLS = 702, 703, 704

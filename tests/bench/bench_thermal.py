@@ -16,7 +16,8 @@ from v2g.dispatch.orders import Candidate, Mode, Order
 from v2g.dispatch.site import interval_bounds, permit_bounds
 from v2g.dispatch.vehicle import Ratings, VehicleData, vehicle_bounds
 from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading
-from v2g.thermal.headroom import ThermalLimits, permitted_interval
+from v2g.thermal.headroom import permitted_interval
+from v2g.thermal.limits import ThermalLimits
 from v2g.thermal.model import ThermalState, steady_state, step
 from v2g.thermal.parameters import from_nameplate
 

@@ -11,10 +11,10 @@ from v2g.config.paths import run_paths, sensor_map_path
 from v2g.config.problems import Locate, Problem, Report
 from v2g.config.protection import grid_settings_if_confirmed
 from v2g.config.schema import Config, Evse, ModbusAddress, TlsProfileName
+from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.grid.settings import SettingsError
 from v2g.grid.trip import require_young_samples, tick_timing
-from v2g.thermal.headroom import ThermalLimits
-from v2g.thermal.parameters import ParameterError, from_nameplate
+from v2g.thermal.parameters import ParameterError
 
 _SUN_PATH_MAX = 107
 _FIRST_DYNAMIC_PORT = 49152
@@ -152,16 +152,8 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
 def _transformer(config: Config, report: Report) -> None:
     transformer = config.transformer
     try:
-        from_nameplate(
-            cooling=transformer.cooling,
-            rated_kva=transformer.rated_kva,
-            top_oil_rise_k=transformer.top_oil_rise_k,
-            hot_spot_gradient_k=transformer.hot_spot_gradient_k,
-            loss_ratio_r=transformer.loss_ratio_r,
-        )
-        ThermalLimits(
-            hot_spot_c=transformer.hot_spot_limit_c, top_oil_c=transformer.top_oil_limit_c, k_pu=transformer.k_limit_pu
-        )
+        thermal_parameters(transformer)
+        thermal_limits(transformer)
     except ParameterError as error:
         report.add("transformer", "", str(error), "compare with the nameplate and the heat-run test")
 

@@ -17,10 +17,12 @@ from v2g.config.protection import (
     transformer_rated_a,
 )
 from v2g.config.schema import Config, Curve, Overcurrent
+from v2g.config.thermal import thermal_limits
 from v2g.grid.ride_through import conflict
 from v2g.grid.settings import GridSettings, Measured, SettingsError, SettingsUnset, Side, Timing, TripSetting
 from v2g.grid.support import SupportSettings, check, enabled
 from v2g.grid.trip import require_young_samples, tick_timing
+from v2g.thermal.parameters import ParameterError
 
 RELAY_LIMIT_PU = 1.10
 _DOES_NOT_START = "the guard does not start with this, and without it no power is permitted"
@@ -67,10 +69,14 @@ def guard_suspicions(config: Config) -> Iterator[str]:
             f"{config.transformer.rated_kva:g} kVA at {config.grid.nominal_voltage_v:g} V"
         )
     pickup_pu = over.pickup_pu or TRANSFORMER_PICKUP_PU
-    if pickup_pu < config.transformer.k_limit_pu:
+    try:
+        k_limit_pu = thermal_limits(config.transformer).k_pu
+    except ParameterError:
+        return
+    if pickup_pu < k_limit_pu:
         yield (
             f"protection.transformer.pickup_pu is {pickup_pu:g}, below transformer.k_limit_pu "
-            f"{config.transformer.k_limit_pu:g}: the breaker opens at a load that the thermal limits permit"
+            f"{k_limit_pu:g}: the breaker opens at a load that the thermal limits permit"
         )
 
 

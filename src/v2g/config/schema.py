@@ -25,6 +25,8 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Site(_Section, frozen=True, kw_only=True):
     id: str
     name: str = ""
+    timezone: str = ""
+    """IANA name, for load profiles by time of day; empty: the host's."""
 
 
 class Paths(_Section, frozen=True, kw_only=True):
@@ -46,6 +48,44 @@ class Cooling(enum.StrEnum):
     OD = "OD"
 
 
+class ThermalConstants(_Section, frozen=True, kw_only=True):
+    """A transformer's own constants where a heat run or a calibration gave them; the cooling mode's for the others."""
+
+    x: Positive | None = None
+    y: Positive | None = None
+    k11: Positive | None = None
+    k21: Positive | None = None
+    k22: Positive | None = None
+    tau_o_min: Positive | None = None
+    tau_w_min: Positive | None = None
+
+
+class Tap(_Section, frozen=True, kw_only=True):
+    """Present tap and the loss ratio at an end of the range; ``loss_ratio_r`` is the principal tap's."""
+
+    position: int
+    principal: int
+    end: int
+    """The end of the range on the side of ``position``."""
+    r_at_end: Positive
+
+
+class ColdOil(_Section, frozen=True, kw_only=True):
+    """Load limit with cold oil (:class:`v2g.thermal.limits.ColdOil`, with its source)."""
+
+    full_load_above_c: Annotated[float, Meta(ge=-60, le=40)] = -20.0
+    ramp_k: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
+    k_pu: Annotated[float, Meta(ge=0, le=1.5)] = 0.5
+
+
+class Ageing(_Section, frozen=True, kw_only=True):
+    upgraded_paper: bool = False
+    budget_h_per_day: Annotated[float, Meta(gt=0, le=2400)] | None = None
+    """Loss of life that V2G may lead to in a day, hours at rated ageing; None: no limit but the temperatures."""
+    insulation_life_h: Annotated[float, Meta(ge=1000)] = 180_000.0
+    """What "life used" is a share of: 20.55 years, IEEE C57.91 normal insulation life."""
+
+
 class Transformer(_Section, frozen=True, kw_only=True):
     """Nameplate and limits; ``top_oil_rise_k``, ``hot_spot_gradient_k`` and ``loss_ratio_r`` at rated load."""
 
@@ -55,10 +95,16 @@ class Transformer(_Section, frozen=True, kw_only=True):
     top_oil_rise_k: Positive = 55.0
     hot_spot_gradient_k: Positive = 23.0
     loss_ratio_r: Positive = 5.0
-    hot_spot_limit_c: Positive = 120.0
-    top_oil_limit_c: Positive = 105.0
-    k_limit_pu: Positive = 1.5
-    """Limits: IEC 60076-7 normal cyclic loading of distribution transformers."""
+    constants: ThermalConstants = ThermalConstants()
+    tap: Tap | None = None
+    eddy_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """P_EC-R of IEEE C57.110: eddy losses over I²R losses in the winding at rated current."""
+    hot_spot_limit_c: Positive | None = None
+    top_oil_limit_c: Positive | None = None
+    k_limit_pu: Positive | None = None
+    """Of normal cyclic loading; None: IEC 60076-7's for the size, 120 °C, 105 °C and 1.5 (1.3 above 100 MVA)."""
+    cold_oil: ColdOil = ColdOil()
+    ageing: Ageing = Ageing()
     ambient_fallback_c: float = 40.0
     """Used, and said, when the ambient transducer is lost."""
 
@@ -300,6 +346,16 @@ class Dispatch(_Section, frozen=True, kw_only=True):
     class can be solved for."""
 
 
+class History(_Section, frozen=True, kw_only=True):
+    """What is kept by the minute, for the forecast, for calibration and for people; one SQLite file."""
+
+    path: str = ""
+    """Empty: ``<state_dir>/history.sqlite``."""
+    keep_days: Annotated[int, Meta(ge=1, le=3660)] = 400
+    max_mb: Annotated[int, Meta(ge=8, le=100_000)] = 512
+    """The oldest days go first."""
+
+
 class SeccTiming(_Section, frozen=True, kw_only=True):
     """Timeouts of the SECC that may be raised; defaults are the standard's."""
 
@@ -336,5 +392,6 @@ class Config(_Section, frozen=True, kw_only=True):
     dispatch: Dispatch = Dispatch()
     secc: SeccTiming = SeccTiming()
     control: Control = Control()
+    history: History = History()
     sensor_map: str = "sensor_map.conf"
     """Relative to the configuration directory."""

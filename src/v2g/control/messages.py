@@ -270,6 +270,90 @@ class TransformerLine(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class ThermalSensorLine(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    """As in sensor_map.conf."""
+    health: str
+    value_c: float | None
+    """Believed; None: not counted on."""
+    read_c: float | None
+    since_s: float
+    words: str = ""
+
+
+class ThermalResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``thermal``: W (positive charges, flow positive downstream), °C, K, seconds from now."""
+
+    transformer: str
+    rated_va: float
+    horizon_s: float
+    top_oil_c: float | None
+    hot_spot_c: float | None
+    ambient_c: float | None
+    k_pu: float | None
+    load_w: float | None
+    base_load_w: float | None
+    ahead_top_oil_c: float | None
+    ahead_hot_spot_c: float | None
+    ahead_base_w: float | None
+    ahead_base_margin_w: float | None
+    margin_k: float
+    bias_k: float
+    gradient_factor: float
+    load_loss_factor: float
+    f_hl: float | None
+    lo_w: float
+    hi_w: float
+    lo_source: str
+    hi_source: str
+    lo_binds_in_s: float | None
+    hi_binds_in_s: float | None
+    lo_granted_in_s: float | None
+    hi_granted_in_s: float | None
+    base_source: str | None
+    feasible: bool
+    regime: str
+    regime_left_s: float | None
+    regime_by: str
+    hot_spot_limit_c: float | None
+    hot_spot_limit_source: str
+    top_oil_limit_c: float | None
+    k_limit_pu: float | None
+    k_limit_source: str
+    upgraded_paper: bool
+    ageing_rate: float | None
+    ageing_today_h: float
+    ageing_total_h: float
+    ageing_counted_h: float
+    ageing_budget_h_per_day: float | None
+    life_used_pct: float
+    """Of ``transformer.ageing.insulation_life_h``, as far as it was counted."""
+    sensors: tuple[ThermalSensorLine, ...]
+    history_problem: str = ""
+    history_rows: int = 0
+    history_dropped: int = 0
+    history_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class RegimeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``thermal.regime``: load beyond normal cyclic loading, for so long; role engineer."""
+
+    regime: str
+    """``normal_cyclic`` ends an authorisation."""
+    duration_s: float = 0.0
+    reason: str = ""
+    """For the audit log; required for an emergency."""
+
+
+class RegimeResult(msgspec.Struct, frozen=True, kw_only=True):
+    regime: str
+    left_s: float | None
+    hot_spot_limit_c: float
+    top_oil_limit_c: float
+    k_limit_pu: float
+
+
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     site: str
     version: str

@@ -20,12 +20,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from v2g.config.schema import Transformer
+from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.guard.status import GuardStatus, Permit
 from v2g.hardware.ports import Quantity, TransducerReading
 from v2g.orchestrator.image import TransformerView
-from v2g.thermal.headroom import PermittedInterval, ThermalLimits, permitted_interval
+from v2g.thermal.headroom import PermittedInterval, permitted_interval
 from v2g.thermal.model import MAX_K_PU, ThermalState, steady_state, step
-from v2g.thermal.parameters import from_nameplate
 
 STEP_S = 1.0
 INTERVAL_VALID_S = 3.0
@@ -73,16 +73,8 @@ class TransformerModel:
     def __init__(self, config: Transformer, horizon_s: float) -> None:
         """Raises :class:`v2g.thermal.parameters.ParameterError` for a nameplate that no transformer has."""
         self._config = config
-        self._params = from_nameplate(
-            cooling=config.cooling,
-            rated_kva=config.rated_kva,
-            top_oil_rise_k=config.top_oil_rise_k,
-            hot_spot_gradient_k=config.hot_spot_gradient_k,
-            loss_ratio_r=config.loss_ratio_r,
-        )
-        self._limits = ThermalLimits(
-            hot_spot_c=config.hot_spot_limit_c, top_oil_c=config.top_oil_limit_c, k_pu=config.k_limit_pu
-        )
+        self._params = thermal_parameters(config)
+        self._limits = thermal_limits(config)
         self._horizon_s = horizon_s
         self._state: ThermalState | None = None
         self._stepped_at_s: float | None = None

@@ -13,40 +13,15 @@ from dataclasses import dataclass
 from math import ceil, expm1, floor, inf, log, sqrt
 from typing import Final
 
+from v2g.thermal.limits import CURRENT, HOT_SPOT, TOP_OIL, UNKNOWN, ThermalLimits
 from v2g.thermal.model import MAX_K_PU, ThermalState
-from v2g.thermal.parameters import ParameterError, ThermalParameters
-
-HOT_SPOT: Final = "thermal hot-spot"
-TOP_OIL: Final = "thermal top-oil"
-CURRENT: Final = "thermal K"
-UNKNOWN: Final = "thermal state unknown"
+from v2g.thermal.parameters import ThermalParameters
 
 _MINUTE_S: Final = 60.0
 _POWER_TOLERANCE_W: Final = 1.0
 _TEMPERATURE_TOLERANCE_K: Final = 1e-6
 _GOLDEN: Final = (sqrt(5.0) - 1.0) / 2.0
 _MAX_ROUNDS: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThermalLimits:
-    """What must hold at every minute's end: temperatures in °C, load factor in per unit.
-
-    IEC 60076-7 gives 120 °C, 105 °C and 1.5 for distribution transformers in normal cyclic loading. Raises
-    :class:`~v2g.thermal.parameters.ParameterError` for limits that no transformer has.
-    """
-
-    hot_spot_c: float
-    top_oil_c: float
-    k_pu: float
-
-    def __post_init__(self) -> None:
-        if not 40.0 <= self.hot_spot_c <= 200.0:
-            raise ParameterError(f"hot-spot limit of {self.hot_spot_c:g} °C is outside 40..200 °C")
-        if not 40.0 <= self.top_oil_c <= 150.0:
-            raise ParameterError(f"top-oil limit of {self.top_oil_c:g} °C is outside 40..150 °C")
-        if not 0.0 < self.k_pu <= 3.0:
-            raise ParameterError(f"load limit K = {self.k_pu:g} is outside 0..3: K is per unit of rated power, not %")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,8 +70,10 @@ def step(state: ThermalState, params: ThermalParameters, k_pu: float, ambient_c:
 
 
 def rises_at(params: ThermalParameters, k_squared: float) -> tuple[float, float]:
-    """Steady-state oil rise Δθor·((1+R·K²)/(1+R))^x and winding gradient Δθhr·K^y, both in K, at K²."""
+    """Steady-state oil rise Δθor·((1+R·K²)/(1+R))^x and winding gradient Δθhr·K^y, both in K, at K²; K² counts times
+    the load loss factor."""
     r = params.r
+    k_squared *= params.load_loss_factor
     return (
         params.dtheta_or_k * ((1.0 + r * k_squared) / (1.0 + r)) ** params.x,
         params.dtheta_hr_k * k_squared ** (0.5 * params.y),

@@ -64,6 +64,7 @@ _RANGES: Final[Mapping[str, tuple[float, float, str]]] = MappingProxyType(
         "tau_o_s": (600.0, 86_400.0, "oil time constant in seconds, usually 5400..12600"),
         "tau_w_s": (30.0, 3600.0, "winding time constant in seconds, usually 240..600"),
         "rated_va": (1e3, 2e9, "rated apparent power in VA, not in kVA or MVA"),
+        "load_loss_factor": (1.0, 10.0, "load losses over those of the nameplate, from harmonics and hot ambient"),
     }
 )
 
@@ -89,6 +90,8 @@ class ThermalParameters:
     tau_o_s: float
     tau_w_s: float
     rated_va: float
+    load_loss_factor: float = 1.0
+    """Load losses over those of the nameplate at the same K: harmonics, hot ambient (:mod:`v2g.thermal.losses`)."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

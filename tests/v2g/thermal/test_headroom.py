@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from v2g.thermal.headroom import PermittedInterval, ThermalLimits, longest_horizon_s, permitted_interval
+from v2g.thermal.headroom import PermittedInterval, longest_horizon_s, permitted_interval
+from v2g.thermal.limits import ThermalLimits
 from v2g.thermal.model import ThermalState, steady_state, step
 from v2g.thermal.parameters import COOLING, ParameterError, ThermalParameters, from_nameplate
 

@@ -1,0 +1,23 @@
+"""Local time as the profiles need it: the kind of day and the minute of it. Pure; the shell makes it from a clock."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class DayType(enum.IntEnum):
+    WORKDAY = 0
+    SATURDAY = 1
+    SUNDAY = 2
+    """And public holidays."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMinute:
+    """``unix_min``: minutes since 1970 UTC, which never repeats; ``minute``: 0..1439 of the local day, which does when
+    daylight saving ends and leaves out 60 when it begins."""
+
+    unix_min: int
+    day_type: DayType
+    minute: int

@@ -78,8 +78,8 @@ _TABLE: Final[Mapping[tuple[Regime, SizeClass], tuple[float, float, float]]] = {
     (Regime.SHORT_TIME_EMERGENCY, SizeClass.MEDIUM): (1.8, 160.0, 115.0),
     (Regime.SHORT_TIME_EMERGENCY, SizeClass.LARGE): (1.5, 160.0, 115.0),
 }
-"""K, hot-spot and top-oil of IEC 60076-7's loading limits, second-hand. The 2005 edition gives distribution transformers
-no temperature for short-time emergency; 160 °C and 115 °C are taken for them as for the others."""
+"""K, hot-spot and top-oil of IEC 60076-7's loading limits, second-hand. The 2005 edition gives distribution
+transformers no temperature for short-time emergency; 160 °C and 115 °C are taken for them as for the others."""
 
 
 def size_class(rated_va: float) -> SizeClass:

@@ -24,7 +24,7 @@ class Health(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorReport:
-    """``value``: believed, or None. ``read``: what it said, or None. ``words``: what is wrong and the remedy, or empty."""
+    """``value``: believed, or None. ``read``: what it said, or None. ``words``: what is wrong, and the remedy."""
 
     health: Health
     value: float | None

@@ -29,7 +29,7 @@ class Throttle:
 
     def update(self, raw: PermittedInterval, relief_w: float, now_s: float) -> PermittedInterval:
         """``relief_w``: V2G power (signed) that leads to the least |K| of the present base load; ends that lie between
-        0 and it are never held back while ``raw.base_source`` is set. The result is never wider than ``raw``; where it is
-        narrower its source says ``<source>, held``. Unknown (``raw`` 0..0 by UNKNOWN) is followed at once; after it the
-        throttle starts anew with the first known interval."""
+        0 and it are never held back while ``raw.base_source`` is set. The result is never wider than ``raw``; where
+        it is narrower its source says ``<source>, held``. Unknown (``raw`` 0..0 by UNKNOWN) is followed at once; after
+        it the throttle starts anew with the first known interval."""
         raise NotImplementedError

@@ -21,3 +21,12 @@ class LocalMinute:
     unix_min: int
     day_type: DayType
     minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTime:
+    """A moment of a site. ``day``: ordinal of the local day; ``left_of_day_s``: until its end, in days of 23 to 25 h."""
+
+    minute: LocalMinute
+    day: int
+    left_of_day_s: float

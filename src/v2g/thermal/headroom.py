@@ -29,7 +29,8 @@ _MINUTE_S: Final = 60.0
 _POWER_TOLERANCE_W: Final = 1.0
 _AIM_W: Final = 0.3
 """So much within the limit is aimed at: a point found permitted is an end, one beyond it is only a bound."""
-_MODEL_ROUNDS: Final = 8
+_CHORD_ROUNDS: Final = 3
+_OPEN_ROUNDS: Final = 20
 _MAX_ROUNDS: Final = 100
 
 
@@ -170,7 +171,7 @@ class _Excess(NamedTuple):
     oil: float
     minute: int
     hot_last: float
-    oil_last: float
+    """Hot-spot at the last minute's end."""
 
 
 class _Search:
@@ -235,8 +236,8 @@ class _Search:
             if oil_over > oil_worst:
                 oil_worst, oil_minute = oil_over, minute
         if hot_worst >= oil_worst:
-            return _Excess(hot_worst, hot_worst, oil_worst, hot_minute, hot_over, oil_over)
-        return _Excess(oil_worst, hot_worst, oil_worst, oil_minute, hot_over, oil_over)
+            return _Excess(hot_worst, hot_worst, oil_worst, hot_minute, hot_over)
+        return _Excess(oil_worst, hot_worst, oil_worst, oil_minute, hot_over)
 
     def _slope(self, power_w: float, at: _Excess) -> float:
         """Of the worst excess over power, K/W: a subgradient, from the minute and temperature that are worst."""
@@ -320,23 +321,21 @@ class _Search:
     def _end(self, good: float, at_good: _Excess, edge: float, edge_minute: int) -> tuple[float, str, int]:
         """The last permitted power from ``good`` towards ``edge`` (where K binds), what binds it and when."""
         sign = 1.0 if edge > good else -1.0
-        last = len(self._rows)
-        power_w = sign * min(
-            sign * self._model_end(good, at_good.hot_last, True, last, sign),
-            sign * self._model_end(good, at_good.oil_last, False, last, sign),
-        )
+        power_w = self._model_end(good, at_good.hot_last, True, len(self._rows), sign)
         # A little within, so that it probably is permitted and the next one gets a chord of the true excess.
         power_w -= 0.01 * (power_w - good)
         bad, at_bad = edge, None
         for rounds in range(_MAX_ROUNDS):
-            if at_bad is None and sign * (edge - power_w) <= _POWER_TOLERANCE_W:
+            if at_bad is None and min(sign * (edge - power_w), sign * (edge - good)) <= _POWER_TOLERANCE_W:
                 at_edge = self._course(edge)
                 if at_edge.worst <= 0.0:
                     return edge, self._limits.k_source, edge_minute
                 at_bad = at_edge
                 power_w = self._model_end(edge, at_edge.worst, at_edge.hot >= at_edge.oil, at_edge.minute, sign)
                 power_w -= sign * _AIM_W
-            if not sign * good < sign * power_w < sign * bad or rounds > _MODEL_ROUNDS:
+            if at_bad is not None and sign * (bad - good) <= _POWER_TOLERANCE_W:
+                break
+            if not sign * good < sign * power_w < sign * bad or rounds > _OPEN_ROUNDS:
                 power_w = 0.5 * (good + bad)
             at = self._course(power_w)
             if at.worst > 0.0:
@@ -348,11 +347,11 @@ class _Search:
                 # By convexity the excess rises at least as fast beyond as it did up to here.
                 if sign * rise * _POWER_TOLERANCE_W >= -at.worst:
                     break
-            if at_bad is not None and sign * (bad - good) <= _POWER_TOLERANCE_W:
-                break
             if rounds == 0 or sign * rise <= 0.0:
                 power_w = self._model_end(power_w, at.worst, at.hot >= at.oil, at.minute, sign) - sign * _AIM_W
             else:
+                if at.worst > 0.0 and rounds >= _CHORD_ROUNDS:
+                    rise = self._slope(power_w, at)
                 power_w -= at.worst / rise + sign * _AIM_W
         at_end = at_good if at_bad is None or sign * (bad - good) > _POWER_TOLERANCE_W else at_bad
         source = self._limits.hot_spot_source if at_end.hot >= at_end.oil else self._limits.top_oil_source

@@ -306,8 +306,8 @@ class _Search:
                     hi, hi_source, hi_minute = self._end(inside_w, at_inside, window_hi, window_hi_minute)
                     lo = 0.0
         return PermittedInterval(
-            lo_w=lo,
-            hi_w=hi,
+            lo_w=lo + 0.0,
+            hi_w=hi + 0.0,
             lo_source=lo_source,
             hi_source=hi_source,
             feasible=feasible,

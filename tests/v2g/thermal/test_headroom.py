@@ -275,7 +275,7 @@ margins_k = st.just([0.0] * 15) | st.lists(st.floats(0.0, 8.0), min_size=15, max
     k0=st.floats(0.0, 1.6),
     ambient=st.floats(-40.0, 60.0),
     base_w=profiles | loads_w.map(lambda p: [p] * 15),
-    base_var=st.floats(-200e3, 200e3),
+    base_var=st.integers(-190_000, 190_000).map(float),
     k_limit=st.sampled_from([0.0, 0.5, 1.3, 1.5, 2.5]),
     margin_w=margins_w,
     margin_k=margins_k,

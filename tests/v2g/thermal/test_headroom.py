@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import assume, given, settings
@@ -13,7 +13,6 @@ from v2g.thermal.model import ThermalState, steady_state, step
 from v2g.thermal.parameters import COOLING, ThermalParameters, from_nameplate
 
 NORMAL = ThermalLimits(hot_spot_c=120.0, top_oil_c=105.0, k_pu=1.5)
-BINDING = {"hot_spot": "thermal hot-spot", "top_oil": "thermal top-oil", "current": "thermal K"}
 
 
 def keeps_limits(
@@ -35,39 +34,6 @@ def keeps_limits(
         if state.hot_spot_c > limits.hot_spot_c - off_k + 1e-6:
             return False
     return True
-
-
-def test_published_headroom_cases(thermal_rows: Callable[[str], list[dict[str, str]]]) -> None:
-    profiles = thermal_rows("headroom_cases_profiles.csv")
-    cases = thermal_rows("headroom_cases.csv")
-    assert len(cases) == 15
-    for case in cases:
-        rows = [row for row in profiles if row["case"] == case["case"]]
-        params = from_nameplate(
-            cooling=case["mode"],
-            rated_kva=float(case["S_rated_kVA"]),
-            top_oil_rise_k=float(case["dor_K"]),
-            hot_spot_gradient_k=float(case["dhr_K"]),
-            loss_ratio_r=float(case["R"]),
-        )
-        permitted = permitted_interval(
-            ThermalState(float(case["top_oil0"]), float(case["h1_0"]), float(case["h2_0"])),
-            params,
-            ThermalLimits(
-                hot_spot_c=float(case["hot_spot_lim"]),
-                top_oil_c=float(case["top_oil_lim"]),
-                k_pu=float(case["K_lim"]),
-            ),
-            base_w=[float(row["base_P_kW"]) * 1e3 for row in rows],
-            base_var=float(case["Q_kvar"]) * 1e3,
-            ambient_c=[float(row["ambient_C"]) for row in rows],
-        )
-        assert permitted.feasible == (case["feasible"] == "1"), case["case"]
-        if permitted.feasible:
-            assert permitted.lo_w / 1e3 == pytest.approx(float(case["P_lo_kW"]), abs=0.05), case["case"]
-            assert permitted.hi_w / 1e3 == pytest.approx(float(case["P_hi_kW"]), abs=0.05), case["case"]
-            assert permitted.lo_source == BINDING[case["binding_lo"]]
-            assert permitted.hi_source == BINDING[case["binding_hi"]]
 
 
 def test_a_cool_transformer_is_bound_by_k_alone(distribution: ThermalParameters) -> None:

@@ -1,20 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import pytest
 
-from v2g.thermal.parameters import COOLING, ParameterError, ThermalParameters, from_nameplate
-
-
-def test_constants_equal_the_published_table(thermal_rows: Callable[[str], list[dict[str, str]]]) -> None:
-    rows = thermal_rows("constants_by_cooling.csv")
-    assert {row["mode"] for row in rows} == set(COOLING)
-    for row in rows:
-        constants = COOLING[row["mode"]]
-        for name in ("k11", "k21", "k22", "x", "y", "tau_o_min", "tau_w_min"):
-            assert getattr(constants, name) == float(row[name]), (row["mode"], name)
+from v2g.thermal.parameters import ParameterError, ThermalParameters, from_nameplate
 
 
 def test_nameplate_in_kva_becomes_va_and_seconds(distribution: ThermalParameters) -> None:

@@ -36,7 +36,7 @@ __all__ = [
 RETRY_S: Final = 5.0
 QUEUE_ROWS: Final = 50_000
 """Some 10 MB: half a day of 64 EVSEs, a month without any."""
-_BATCH_ROWS: Final = 10_000
+_BATCH_ROWS: Final = 2_000
 
 
 class History:

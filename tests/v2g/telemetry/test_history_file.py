@@ -198,8 +198,8 @@ def test_at_the_size_bound_the_oldest_whole_days_go_and_the_file_shrinks(path: P
 def test_within_one_day_the_oldest_hours_go(path: Path) -> None:
     first, bound = NOW_MIN // DAY_MIN * DAY_MIN, 1 << 19
     with opened(path, max_bytes=bound) as file:
-        for m in range(0, DAY_MIN, 15):
-            file.write([minute(first + m + n, 25) for n in range(15)], {"state": b"x" * 1000})
+        for m in range(0, DAY_MIN, 10):
+            file.write([minute(first + m + n, 25) for n in range(10)], {"state": b"x" * 1000})
             assert size_of(path) <= bound
     kept = minutes_in(path)
     assert kept[0] % 60 == 0

@@ -339,7 +339,7 @@ class ThermalResult(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class RegimeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RegimeParams(Params, frozen=True, kw_only=True):
     """``thermal.regime``: load beyond normal cyclic loading, for so long; role engineer."""
 
     regime: str

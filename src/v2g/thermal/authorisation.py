@@ -1,7 +1,7 @@
 """An engineer's leave to load beyond normal cyclic loading, for a stated time. Pure.
 
-It ends by itself, by the monotonic clock; across a restart by Unix time, since the monotonic clock starts anew with
-each boot. A Unix clock that went back meanwhile says nothing about how long the controller was away: the leave is dropped.
+It ends by itself: by the monotonic clock, and across a restart by Unix time, since the monotonic clock starts anew
+with each boot. A Unix clock that went back meanwhile says nothing about how long that took: the leave is dropped.
 """
 
 from __future__ import annotations

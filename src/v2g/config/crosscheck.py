@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.paths import run_paths, sensor_map_path
@@ -15,6 +16,8 @@ from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.config.timezone import TimezoneError, zone_of
 from v2g.grid.settings import SettingsError
 from v2g.grid.trip import require_young_samples, tick_timing
+from v2g.thermal.headroom import longest_horizon_s
+from v2g.thermal.limits import Regime
 from v2g.thermal.parameters import ParameterError
 
 _SUN_PATH_MAX = 107
@@ -31,6 +34,7 @@ def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Proble
     _modbus(config, report)
     for position, evse in enumerate(config.evses):
         _one_evse(evse, f"evses[{position}]", config, report)
+    _site(config, report)
     _transformer(config, report)
     check_guard(config, report)
     _timezone(config, report)
@@ -188,13 +192,33 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
         )
 
 
+def _site(config: Config, report: Report) -> None:
+    name = config.site.timezone
+    try:
+        if name:
+            ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        remedy = "write a name as in /usr/share/zoneinfo (package tzdata), such as Europe/Berlin; empty: the host's"
+        report.add("site.timezone", repr(name), "is no time zone that this host knows", remedy)
+
+
 def _transformer(config: Config, report: Report) -> None:
     transformer = config.transformer
     try:
-        thermal_parameters(transformer)
-        thermal_limits(transformer)
+        params = thermal_parameters(transformer)
+        for regime in Regime:
+            thermal_limits(transformer, regime)
     except ParameterError as error:
         report.add("transformer", "", str(error), "compare with the nameplate and the heat-run test")
+        return
+    longest_s, horizon_s = longest_horizon_s(params), config.dispatch.thermal_horizon_s
+    if horizon_s > longest_s:
+        report.add(
+            "dispatch.thermal_horizon_s",
+            f"{horizon_s:g}",
+            f"is longer than the {longest_s:g} s that can be solved for with transformer.constants (k21, k22, times)",
+            "shorten it, or compare the constants with the heat-run test",
+        )
 
 
 def _top_oil(file: Path, report: Report) -> None:

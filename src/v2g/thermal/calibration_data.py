@@ -28,8 +28,10 @@ _KELVIN_ABOVE_C: Final = 190.0
 _K_USUAL_PU: Final = 3.0
 _K_MOST_PU: Final = 5.0
 # Rated losses of a small transformer heat its oil by less than 1 K a minute; 5 K is for noise and coarse steps.
-_OIL_JUMP: Final = (5.0, 1.0 / 60.0)
-_WINDING_JUMP: Final = (15.0, 10.0 / 60.0)
+_OIL_JUMP: Final = (5.0, 1.0 / 60.0, 20.0)
+_WINDING_JUMP: Final = (15.0, 10.0 / 60.0, 60.0)
+_FORGET_S: Final = 1800.0
+_MOST_JUMPS: Final = 0.2
 
 
 class CalibrationError(ValueError):
@@ -120,6 +122,11 @@ def prepare(data: CalibrationData) -> Prepared:
         use_winding[piece] = good_winding & good
         jumps += bad + bad_winding
     _require_enough(use, top_oil_c, spacing_s)
+    if jumps > _MOST_JUMPS * use.sum():
+        raise CalibrationError(
+            f"{jumps} readings of top-oil or winding jump as no oil can, beside {int(use.sum())} that are steady: look "
+            "at the sensor and its wiring, and choose dates on which it worked"
+        )
     return Prepared(
         t_s=t_s[kept],
         k_squared=k_pu[kept] ** 2,
@@ -151,7 +158,9 @@ def _require_units(k_pu: Floats, ambient_c: Floats, top_oil_c: Floats, winding_c
         if not len(known):
             if name == "winding":
                 continue
-            raise CalibrationError(f"there is no {name} temperature in these data: its transducer was lost, or not read")
+            raise CalibrationError(
+                f"there is no {name} temperature in these data: its transducer was lost, or not read"
+            )
         if np.median(known) > _KELVIN_ABOVE_C:
             raise CalibrationError(
                 f"{name} temperatures are around {np.median(known):.0f}: that is kelvin; give °C (subtract 273.15)"
@@ -202,23 +211,38 @@ def _pieces(t_s: Floats) -> tuple[list[tuple[int, int]], float]:
     return list(zip([0, *breaks], [*breaks, len(t_s)], strict=True)), spacing_s
 
 
-def _steady(t_s: Floats, reading_c: Floats, jump: tuple[float, float]) -> tuple[Flags, int]:
-    """Readings that follow one another as temperatures can, and how many do not. ``jump``: K, and K a second."""
+def _steady(t_s: Floats, reading_c: Floats, jump: tuple[float, float, float]) -> tuple[Flags, int]:
+    """Readings that follow one another as temperatures can, and how many do not. ``jump``: K, K a second, most K."""
     import numpy as np
 
     good = np.zeros(len(t_s), dtype=bool)
     measured = np.flatnonzero(np.isfinite(reading_c))
     if not len(measured):
         return good, 0
-    jump_k, jump_k_s = jump
-    last_c, last_s = float(np.median(reading_c[measured[:9]])), float(t_s[measured[0]])
-    times, values = t_s.tolist(), reading_c.tolist()
-    for row in measured.tolist():
-        value_c, now_s = values[row], times[row]
-        if _COLDEST_C <= value_c <= _HOTTEST_OIL_C and abs(value_c - last_c) <= jump_k + jump_k_s * (now_s - last_s):
-            good[row] = True
-            last_c, last_s = value_c, now_s
+    times, values = t_s[measured].tolist(), reading_c[measured].tolist()
+    follows = _followers(times, values, jump)
+    if 2 * sum(follows) < len(follows):
+        # It may have begun in the middle of a jump: then the way back in time tells.
+        backwards = _followers([-time_s for time_s in reversed(times)], values[::-1], jump)[::-1]
+        follows = max(follows, backwards, key=sum)
+    good[measured[np.array(follows)]] = True
     return good, len(measured) - int(good.sum())
+
+
+def _followers(times_s: list[float], values_c: list[float], jump: tuple[float, float, float]) -> list[bool]:
+    jump_k, jump_k_s, most_k = jump
+    follows = []
+    seen_s = good_s = -1e300
+    good_c = 0.0
+    for at, (now_s, value_c) in enumerate(zip(times_s, values_c, strict=True)):
+        if now_s - seen_s > _FORGET_S:
+            good_c, good_s = sorted(values_c[at : at + 9])[len(values_c[at : at + 9]) // 2], now_s
+        seen_s = now_s
+        allowed_k = min(jump_k + jump_k_s * (now_s - good_s), most_k)
+        follows.append(_COLDEST_C <= value_c <= _HOTTEST_OIL_C and abs(value_c - good_c) <= allowed_k)
+        if follows[-1]:
+            good_c, good_s = value_c, now_s
+    return follows
 
 
 def _require_enough(use: Flags, top_oil_c: Floats, spacing_s: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from v2g.thermal.parameters import ThermalParameters
@@ -23,6 +24,7 @@ _HUBER: Final = 1.345
 _MAD_TO_SIGMA: Final = 1.4826
 _REJECT_SIGMA: Final = 6.0
 _REJECT_LEAST_K: Final = 2.0
+_SHORT_RECORD: Final = 4.0
 _LONGEST_SPAN: Final = 30.0
 
 
@@ -54,7 +56,7 @@ def first_order(progress: Floats, increments: Floats, starts: tuple[int, ...]) -
     import numpy as np
 
     y = np.empty_like(increments)
-    for first, end in zip(starts[:-1], starts[1:], strict=True):
+    for first, end in pairwise(starts):
         carried = np.zeros(increments.shape[1])
         low = first
         while low < end:
@@ -128,7 +130,7 @@ class Problem:
             return (np.bincount(self.segment, weighted * column) / norm)[self.segment]
 
         forced = columns[:, 0] + rise_k * columns[:, 1]
-        misfit = np.where(weight > 0.0, self.data.top_oil_c - forced, 0.0)
+        misfit = np.where(self.data.use, self.data.top_oil_c - forced, 0.0)
         start_c = initial(misfit)
         simulated = forced + start_c * decay
         ultimate_c = self.data.ambient_c + rise_k * shape
@@ -157,8 +159,7 @@ def fit(problem: Problem, start: tuple[float, float, float], free: tuple[int, ..
     used = measured
     for _ in range(6):
         residual_k, _ = problem.evaluate(vector, weight)
-        limit_k = max(_REJECT_SIGMA * _sigma(residual_k[used]), _REJECT_LEAST_K)
-        kept = measured & (np.abs(residual_k) <= limit_k)
+        kept = measured & (np.abs(residual_k) <= outlier_limit_k(residual_k[used]))
         if np.array_equal(kept, used) and np.array_equal(weight, kept):
             break
         used, weight = kept, kept.astype(np.float64)
@@ -203,7 +204,9 @@ def correlation_rows(residual_k: Floats) -> float:
     correlation = correlation / correlation[0]
     below = np.flatnonzero(correlation < 0.05)
     end = int(below[0]) if len(below) else len(correlation)
-    return float(max(1.0, 2.0 * correlation[:end].sum() - 1.0))
+    found = float(max(1.0, 2.0 * correlation[:end].sum() - 1.0))
+    # Taken from the mean of a short record, slow disturbances look shorter than they are.
+    return found / max(0.25, 1.0 - _SHORT_RECORD * found / len(centred))
 
 
 def student_95(degrees: int) -> float:
@@ -215,6 +218,11 @@ def student_95(degrees: int) -> float:
         + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
         + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
     )
+
+
+def outlier_limit_k(residual_k: Floats) -> float:
+    """A reading farther from the model than this is not of this transformer's oil."""
+    return max(_REJECT_SIGMA * _sigma(residual_k), _REJECT_LEAST_K)
 
 
 def _sigma(residual_k: Floats) -> float:

@@ -40,6 +40,7 @@ class HotSpot:
     high_k: float
     average_gradient_k: float
     """g, from the nameplate's Δθhr and the usual H."""
+    usual_factor: float
     factor: float
     factor_low: float
     factor_high: float
@@ -81,6 +82,7 @@ def _result(
         low_k=low_k,
         high_k=high_k,
         average_gradient_k=average_k,
+        usual_factor=params.dtheta_hr_k / average_k,
         factor=gradient_k / average_k,
         factor_low=low_k / average_k,
         factor_high=high_k / average_k,

@@ -6,7 +6,7 @@ import csv
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -81,7 +81,7 @@ def local_midnight_s(day: datetime, zone: tzinfo | None) -> float:
 
 
 def local_text(unix_s: float, zone: tzinfo | None) -> str:
-    moment = datetime.fromtimestamp(unix_s, timezone.utc)
+    moment = datetime.fromtimestamp(unix_s, UTC)
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 

@@ -50,7 +50,8 @@ def proposal_text(found: Calibration, start: ThermalParameters, head: Sequence[s
         for section in sections:
             place = place.setdefault(section, {})
         place[name] = value
-    lines = [*(f"# {line}".rstrip() for line in head), _BASIS + _basis(start), ""]
+    # A file's name may hold anything, the end of a line too.
+    lines = [*(f"# {' '.join(line.splitlines())}".rstrip() for line in head), _BASIS + _basis(start), ""]
     return "\n".join(lines) + yaml.safe_dump(settings, sort_keys=False)
 
 

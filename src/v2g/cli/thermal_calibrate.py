@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from v2g.cli.common import fail, json_option, print_json
+from v2g.cli.common import fail, print_json
 from v2g.cli.daemons import config_option, problems
 from v2g.cli.render import table
 
@@ -273,11 +273,13 @@ class _Words:
         return table(("ERROR OF TOP-OIL, rms / mean / max", "IN USE", "FITTED"), rows)
 
     def _more(self) -> list[str]:
+        from v2g.thermal.calibration_hot_spot import REFERENCE_AMBIENT_C
+
         spot = self._found.hot_spot
         return [
-            f"hot-spot factor H {spot.factor_low:.2f} to {spot.factor_high:.2f} with g = {spot.average_gradient_k:.1f} K: "
-            f"hot-spot at rated load and 20 °C {spot.hot_spot_c:.0f} °C, between {spot.hot_spot_low_c:.0f} and "
-            f"{spot.hot_spot_high_c:.0f} °C",
+            f"hot-spot factor H {spot.factor_low:.2f} to {spot.factor_high:.2f}, g = {spot.average_gradient_k:.1f} K",
+            f"hot-spot at rated load and {REFERENCE_AMBIENT_C:g} °C of air: {spot.hot_spot_c:.0f} °C, between "
+            f"{spot.hot_spot_low_c:.0f} and {spot.hot_spot_high_c:.0f} °C",
             f"  {spot.remark}",
             *(f"  {note}" for note in self.notes()),
         ]

@@ -221,7 +221,7 @@ def _steady(t_s: Floats, reading_c: Floats, jump: tuple[float, float, float]) ->
         return good, 0
     times, values = t_s[measured].tolist(), reading_c[measured].tolist()
     follows = _followers(times, values, jump)
-    if 2 * sum(follows) < len(follows):
+    if not all(follows):
         # It may have begun in the middle of a jump: then the way back in time tells.
         backwards = _followers([-time_s for time_s in reversed(times)], values[::-1], jump)[::-1]
         follows = max(follows, backwards, key=sum)

@@ -231,20 +231,29 @@ def _sigma(residual_k: Floats) -> float:
     return max(_MAD_TO_SIGMA * float(np.median(np.abs(residual_k))), 1e-6)
 
 
+def _held(index: int, value: float, pull: float) -> bool:
+    low, high = BOUNDS[index]
+    return (value <= low and pull < 0.0) or (value >= high and pull > 0.0)
+
+
 def _levenberg_marquardt(
     problem: Problem, start: tuple[float, float, float], free: tuple[int, ...], weight: Floats
 ) -> tuple[float, float, float]:
     import numpy as np
 
-    columns = list(free)
     vector = start
     damping = 1e-3
     residual_k, jacobian = problem.evaluate(vector, weight)
     cost = float(weight @ residual_k**2)
     for _ in range(_MOST_ITERATIONS):
+        # A parameter whose bound holds it back takes no part, or it would spoil the step of the others.
+        pull = jacobian.T @ (weight * residual_k)
+        columns = [index for index in free if not _held(index, vector[index], float(pull[index]))]
+        if not columns:
+            return vector
         chosen = jacobian[:, columns]
         normal = chosen.T @ (weight[:, None] * chosen)
-        gradient = chosen.T @ (weight * residual_k)
+        gradient = pull[columns]
         scale = np.maximum(np.diag(normal), 1e-12)
         while damping < 1e12:
             step = np.linalg.solve(normal + damping * np.diag(scale), gradient)
@@ -264,6 +273,6 @@ def _levenberg_marquardt(
         gained = cost - trial_cost
         vector, cost, residual_k, jacobian = trial, trial_cost, trial_residual_k, trial_jacobian
         damping = max(damping / 5.0, 1e-12)
-        if change < 1e-7 or gained <= 1e-12 * cost:
+        if change < 1e-7 or gained <= 1e-10 * cost:
             break
     return vector

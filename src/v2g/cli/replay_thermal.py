@@ -34,7 +34,7 @@ _PROGRESS_ROWS: Final = 5_000
     show_default=True,
     help="What headroom is told of the next 15 min: the file's next rows, or that the present row stays.",
 )
-@click.option("--no-headroom", is_flag=True, help="Leave P_lo_kW and P_hi_kW empty; ten times faster.")
+@click.option("--no-headroom", is_flag=True, help="Leave P_lo_kW and P_hi_kW empty; several times faster.")
 @click.option("--json", "as_json", is_flag=True, help="The summary for machines on stdout; the CSV only by --output.")
 def thermal(file: Path, **options: Any) -> None:
     """Run FILE, a CSV of load and ambient, through the thermal model.

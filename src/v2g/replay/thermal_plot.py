@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import nan
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from v2g.replay.picture import new_figure, save
 from v2g.replay.thermal_run import Row
@@ -13,6 +13,9 @@ from v2g.thermal.limits import ThermalLimits
 
 _POINTS: Final = 4000
 _LONG_MIN: Final = 3 * 1440.0
+_LEGEND: Final[dict[str, Any]] = {
+    "loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "fontsize": 8, "ncols": 2, "frameon": False
+}  # fmt: skip
 
 
 class Points:
@@ -61,7 +64,7 @@ def draw(path: Path, rows: list[Row], limits: ThermalLimits, title: str) -> None
     for limit_c, colour in ((limits.hot_spot_c, "#c23b22"), (limits.top_oil_c, "#2f6db5")):
         temperatures.axhline(limit_c, color=colour, lw=0.8, ls=":")
     temperatures.set(ylabel="°C (dotted: limits)")
-    temperatures.legend(loc="upper left", fontsize=8, ncols=2)
+    temperatures.legend(**_LEGEND)
 
     load.plot(times, [row.k for row in rows], color="#333333", lw=1.2)
     load.axhline(limits.k_pu, color="#333333", lw=0.8, ls=":")
@@ -71,13 +74,13 @@ def draw(path: Path, rows: list[Row], limits: ThermalLimits, title: str) -> None
         lows = [nan if row.p_lo_kw is None else row.p_lo_kw for row in rows]
         highs = [nan if row.p_hi_kw is None else row.p_hi_kw for row in rows]
         power.fill_between(times, lows, highs, color="#e6f2e6", lw=0)
-        power.plot(times, highs, color="#3b8f4a", lw=1.0, label="P_hi (charge)")
+        power.plot(times, highs, color="#3b8f4a", lw=1.0, label="P_hi (charge), for 15 min")
         power.plot(times, lows, color="#7a4fa3", lw=1.0, label="P_lo (discharge)")
         power.axhline(0.0, color="#888888", lw=0.6)
-        power.legend(loc="upper left", fontsize=8, ncols=2)
+        power.legend(**_LEGEND)
     else:
         power.text(
             0.5, 0.5, "no headroom was asked for, or S_rated_kVA is not stated", ha="center", transform=power.transAxes
         )
-    power.set(ylabel="V2G power permitted for 15 min, kW", xlabel="t, days" if days else "t, h")
+    power.set(ylabel="V2G permitted, kW", xlabel="t, days" if days else "t, h")
     save(figure, path)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import math
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from v2g.replay.stimulus import ReplayError
 
@@ -86,8 +86,6 @@ def read_table(path: Path) -> ThermalTable:
         raise ReplayError(
             f"{path}, in or after line {_next_line(table)}: is not UTF-8; save the file as CSV in UTF-8"
         ) from None
-    except csv.Error as error:
-        raise ReplayError(f"{path}, line {_next_line(table)}: {error}; write it as plain CSV") from None
     if not len(table):
         raise ReplayError(f"{path}: no row below the header; add at least one")
     return table
@@ -111,14 +109,26 @@ class _Reader:
         self._table = table
         header = next(file, "")
         self._delimiter = max(",;\t", key=header.count)
-        self._names = [name.strip() for name in next(csv.reader([header], delimiter=self._delimiter), [])]
-        self._rows = csv.reader(file, delimiter=self._delimiter)
+        self._names = [name.strip() for name in next(self._csv([header]), [])]
+        self._rows = self._csv(file)
         self._number = self._plain
         self._mark = ""
         if self._delimiter != ",":
             self._number = self._either_mark
             kind = "semicolons" if self._delimiter == ";" else "tabs"
             table.remarks.append(f"fields are separated by {kind}; a decimal comma is taken for a point")
+
+    def _csv(self, lines: Iterable[str]) -> Any:
+        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True)
+
+    def _numbered(self) -> Iterator[tuple[int, list[str]]]:
+        try:
+            for row in self._rows:
+                if row and (len(row) > 1 or row[0].strip()):
+                    yield self._rows.line_num + 1, row
+        except csv.Error as error:
+            line = self._rows.line_num + 1
+            raise ReplayError(f"{self._table.path}, line {line}: {error}; write it as plain CSV") from None
 
     def read(self) -> None:
         table = self._table
@@ -129,10 +139,7 @@ class _Reader:
         t_at = at[t_name]
         minutes = self._minutes if T in at else self._clock()
         previous = -math.inf
-        for row in self._rows:
-            if not row or (len(row) == 1 and not row[0].strip()):
-                continue
-            line = self._rows.line_num + 1
+        for line, row in self._numbered():
             if len(row) != width:
                 comma = " (a decimal comma?)" if self._delimiter == "," and len(row) > width else ""
                 raise ReplayError(

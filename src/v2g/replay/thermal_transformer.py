@@ -66,7 +66,7 @@ class _ColdOil(
 ):
     full_load_above_c: Annotated[float, Meta(ge=-60, le=40)] = -20.0
     ramp_k: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
-    k_pu: Annotated[float, Meta(ge=0, le=3)] = 0.5
+    k_pu: Annotated[float, Meta(ge=0, le=1.5)] = 0.5
 
 
 class _Tap(msgspec.Struct, frozen=True, kw_only=True, rename={"r_at_end": "R_at_end"}):

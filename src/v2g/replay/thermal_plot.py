@@ -14,7 +14,8 @@ from v2g.thermal.limits import ThermalLimits
 _POINTS: Final = 4000
 _LONG_MIN: Final = 3 * 1440.0
 _LEGEND: Final[dict[str, Any]] = {
-    "loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "fontsize": 8, "ncols": 2, "frameon": False
+    "loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.1, "fontsize": 8, "ncols": 2,
+    "frameon": False,
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from v2g.cli.verbs import normalise
 
 _NAME = "v2g-tool"
 _LATER = {
-    "replay": Later("v2g.cli.replay", "replay", "What the guard would have done with a recorded event."),
+    "replay": Later("v2g.cli.replay", "replay", "Recorded events through the guard, loads through the thermal model."),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

@@ -51,7 +51,7 @@ class ErrorBounds:
         self.minutes_learned = 0.0
 
     def scale(self, minute: int) -> float:
-        """How large errors are around this minute of the local day; to be handed back to :meth:`learn`."""
+        """How large errors are around this minute of the local day."""
         index = minute * _PARTS // MINUTES_OF_DAY % _PARTS
         usual = self._parts[index] if self._counts[index] else self._recent
         scale = 0.5 * (self._recent + usual)
@@ -68,12 +68,17 @@ class ErrorBounds:
         if self.minutes_learned < _COUNT_LIMIT:
             self.minutes_learned += 1.0
 
-    def learn(self, n: int, error: float, scale: float) -> None:
-        """The error of a forecast ``n`` minutes ahead (1 is the next), and the scale when it was made."""
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Of the bounds made now; to be handed back to :meth:`learn`."""
+        return tuple(self._factors)
+
+    def learn(self, n: int, error: float, bound: float) -> None:
+        """The error of a forecast ``n`` minutes ahead (1 is the next), and factor · scale when it was made."""
         if self._two_sided and error < 0.0:
             error = -error
         factor = self._factors[n - 1]
-        if error > factor * scale:
+        if error > bound:
             factor *= self._widen
             self._factors[n - 1] = factor if factor < _FACTOR_RANGE[1] else _FACTOR_RANGE[1]
         else:

@@ -37,6 +37,8 @@ _SLOW_MIN: Final = 15.0
 _STALE_MIN: Final = 5
 _SET_BACK_MIN: Final = MINUTES_OF_DAY
 _NOISE_EDGE: Final = 3.0
+_NOISE_RATE: Final = 0.02
+_RIPPLE_RATE: Final = 0.003
 _BUILDING_MIN: Final = 360.0
 """Buildings follow the weather so slowly; heating and cooling load go with the smoothed temperature."""
 _COMFORT_C: Final = (16.0, 22.0)
@@ -78,8 +80,10 @@ class ForecastMemory(msgspec.Struct, frozen=True, kw_only=True):
 class _Signal:
     """Forecasts of one signal in its own unit (about 1 pu)."""
 
-    __slots__ = ("_anchors", "_between", "_blends", "_fast", "_issued", "_last", "_minutes", "_noise", "_slow", "_turn")
-    _blends: list[OnlineRegression]
+    __slots__ = (
+        "_anchors", "_between", "_blends", "_fast", "_issued", "_last", "_minutes", "_noise", "_ripple",
+        "_ripple_square", "_ripple_step", "_slow", "_turn",
+    )  # fmt: skip
 
     def __init__(self, minutes: int, phase: int) -> None:
         self._minutes = minutes
@@ -96,7 +100,7 @@ class _Signal:
             lower = max(upper - 1, 0)
             span = self._anchors[upper] - self._anchors[lower]
             self._between.append((lower, upper, (n - self._anchors[lower]) / span if span else 0.0))
-        self._noise = 0.0
+        self._noise = self._ripple_step = self._ripple_square = 0.0
         self._turn = 0
         self._issued: list[tuple[int, float, float, float, float, tuple[float, ...]] | None] = []
         self.start_anew()
@@ -105,7 +109,7 @@ class _Signal:
         """The recent past is no longer the past of what comes next."""
         self._issued = [None] * (self._minutes + 1)
         self._last: float | None = None
-        self._fast = self._slow = 0.0
+        self._fast = self._slow = self._ripple = 0.0
 
     def observe(self, unix_min: int, value: float, gap_min: int) -> None:
         last = self._last
@@ -116,7 +120,11 @@ class _Signal:
             self._slow += (value - self._slow) * min(1.0, gap_min / _SLOW_MIN)
             if gap_min == 1:
                 step = value - last
-                self._noise += 0.02 * ((step if step >= 0.0 else -step) - self._noise)
+                self._noise += _NOISE_RATE * ((step if step >= 0.0 else -step) - self._noise)
+                ripple = self._ripple
+                self._ripple_step += _RIPPLE_RATE * (ripple * step - self._ripple_step)
+                self._ripple_square += _RIPPLE_RATE * (ripple * ripple - self._ripple_square)
+        self._ripple = 0.0
         self._last = value
         # One anchor a minute: weights move slowly, and the time of a minute's work stays short.
         self._turn = index = (self._turn + 1) % len(self._anchors)
@@ -127,12 +135,17 @@ class _Signal:
             self._blends[index].learn((rises[index], trend, ripple, distance), value - then)
 
     def smoothed(self, newest: float) -> float:
-        """The newest value with its ripple about the last minute's mean halved; what goes beyond ripple is followed."""
+        """The newest value, of whose ripple about the last minute's mean as much is left as proved to stay; what goes
+        beyond ripple is followed."""
         if self._last is None:
             return newest
         edge = _NOISE_EDGE * self._noise
         ripple = newest - self._last
-        return newest - 0.5 * (edge if ripple > edge else -edge if ripple < -edge else ripple)
+        ripple = edge if ripple > edge else -edge if ripple < -edge else ripple
+        self._ripple = ripple
+        doubt = 1e-6
+        stays = (self._ripple_step + 0.5 * doubt) / (self._ripple_square + doubt)
+        return newest - ripple * (1.0 - min(max(stays, 0.0), 1.0))
 
     def forecast(
         self, unix_min: int, value: float, usual: list[float] | None, *, fresh: bool, training: bool
@@ -167,18 +180,33 @@ class _Signal:
         return ahead
 
     def memory(self) -> list[float]:
-        kept = [self._noise]
+        kept = [self._noise, self._ripple_square, self._ripple_step]
         for blend in self._blends:
             kept += blend.memory()
         return kept
 
     def recall(self, kept: Sequence[float]) -> None:
         size = self._blends[0].memory_size
-        if len(kept) != 1 + size * len(self._blends) or not (isfinite(kept[0]) and kept[0] >= 0.0):
+        if len(kept) != 3 + size * len(self._blends) or not all(map(isfinite, kept)) or min(kept[:2]) < 0.0:
             raise ValueError("weights of the forecast are damaged")
-        self._noise = kept[0]
+        self._noise, self._ripple_square, self._ripple_step = kept[:3]
         for index, blend in enumerate(self._blends):
-            blend.recall(kept[1 + index * size : 1 + (index + 1) * size])
+            blend.recall(kept[3 + index * size : 3 + (index + 1) * size])
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Forecasts that later minutes will be held against, in the signals' own units; empty where nothing was known."""
+
+    unix_min: int
+    base: Sequence[float]
+    reactive: Sequence[float]
+    ambient: Sequence[float]
+    base_scale: float
+    ambient_scale: float
+    base_factors: tuple[float, ...]
+    ambient_factors: tuple[float, ...]
+    by_observe: bool
 
 
 class Forecaster:
@@ -319,12 +347,12 @@ class Forecaster:
                 error = base - due.base[n - 1]
                 if n == 1:
                     base_bounds.learn_next(minute, error)
-                base_bounds.learn(n, error, due.base_scale)
+                base_bounds.learn(n, error, due.base_factors[n - 1] * due.base_scale)
             if ambient is not None and due.ambient:
                 error = ambient - due.ambient[n - 1]
                 if n == 1:
                     ambient_bounds.learn_next(minute, error)
-                ambient_bounds.learn(n, error, due.ambient_scale)
+                ambient_bounds.learn(n, error, due.ambient_factors[n - 1] * due.ambient_scale)
 
     def _issue(
         self, at: LocalMinute, base: float | None, reactive: float | None, ambient: float | None, *, training: bool
@@ -343,7 +371,8 @@ class Forecaster:
             ahead.append(self._signals[name].forecast(at.unix_min, value, usual, fresh=fresh, training=training))
         due = _Due(
             at.unix_min, ahead[0], ahead[1], ahead[2],
-            self._base_bounds.scale(minute), self._ambient_bounds.scale(minute), training,
+            self._base_bounds.scale(minute), self._ambient_bounds.scale(minute),
+            self._base_bounds.factors, self._ambient_bounds.factors, training,
         )  # fmt: skip
         place = at.unix_min % len(self._due)
         present = self._due[place]
@@ -375,23 +404,3 @@ class Forecaster:
         if felt is None:
             return 0.0
         return max(_COMFORT_C[0] - felt, 0.0) + max(felt - _COMFORT_C[1], 0.0)
-
-
-class _Due:
-    """Forecasts that later minutes will be held against."""
-
-    __slots__ = ("ambient", "ambient_scale", "base", "base_scale", "by_observe", "reactive", "unix_min")
-
-    def __init__(
-        self,
-        unix_min: int,
-        base: Sequence[float],
-        reactive: Sequence[float],
-        ambient: Sequence[float],
-        base_scale: float,
-        ambient_scale: float,
-        by_observe: bool,
-    ) -> None:
-        self.unix_min, self.by_observe = unix_min, by_observe
-        self.base, self.reactive, self.ambient = base, reactive, ambient
-        self.base_scale, self.ambient_scale = base_scale, ambient_scale

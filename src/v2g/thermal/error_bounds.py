@@ -42,8 +42,10 @@ class ErrorBounds:
         self._prior = tuple(prior)
         self._two_sided = two_sided
         self._floor = floor
-        self._widen = exp(_STEP * coverage)
-        self._narrow = exp(-_STEP * (1.0 - coverage))
+        # Errors of forecasts further ahead overlap: as many come wrong in a row, so each moves the factor less.
+        steps = [_STEP / sqrt(n) for n in range(1, len(self._prior) + 1)]
+        self._widen = [exp(step * coverage) for step in steps]
+        self._narrow = [exp(-step * (1.0 - coverage)) for step in steps]
         self._factors = [2.5 * sqrt(n) for n in range(1, len(self._prior) + 1)]
         self._recent = 0.0
         self._parts = [0.0] * _PARTS
@@ -79,10 +81,10 @@ class ErrorBounds:
             error = -error
         factor = self._factors[n - 1]
         if error > bound:
-            factor *= self._widen
+            factor *= self._widen[n - 1]
             self._factors[n - 1] = factor if factor < _FACTOR_RANGE[1] else _FACTOR_RANGE[1]
         else:
-            factor *= self._narrow
+            factor *= self._narrow[n - 1]
             self._factors[n - 1] = factor if factor > _FACTOR_RANGE[0] else _FACTOR_RANGE[0]
 
     def bounds(self, scale: float) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 Normal equations with forgetting, pulled towards prior weights by a ridge, so that they always have a solution and start
 from what is reasonable. A sample far beyond the usual error (a fast charger switched on) counts no more than one at
-its edge.
+its edge; with a near edge the weights are those of a median rather than of a mean.
 """
 
 from __future__ import annotations
@@ -11,23 +11,31 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Final
 
-_EDGE: Final = 3.0
-"""Errors count fully up to so many mean absolute errors."""
+_ERROR_RATE: Final = 0.01
 
 
 class OnlineRegression:
     """``target ≈ Σ weightᵢ·signalᵢ``. Signals and target share a unit in which 1 is much."""
 
-    __slots__ = ("_keep", "_learned", "_mean_error", "_prior", "_products", "_ridge", "_size", "_solve_every", "weights")
+    __slots__ = ("_edge", "_keep", "_learned", "_mean_error", "_prior", "_products", "_ridge", "_size", "_solve_every", "weights")
 
     def __init__(
-        self, prior: Sequence[float], *, ridge: float, window: float, solve_every: int = 1, phase: int = 0
+        self,
+        prior: Sequence[float],
+        *,
+        ridge: float,
+        window: float,
+        edge: float = 3.0,
+        solve_every: int = 1,
+        phase: int = 0,
     ) -> None:
-        """``window``: samples after which one counts 1/e; ``solve_every``: samples between two solutions, of which
-        the first comes ``phase`` samples early, so that several need not be solved at once."""
+        """``window``: samples after which one counts 1/e; ``edge``: errors count fully up to so many mean absolute
+        errors; ``solve_every``: samples between two solutions, of which the first comes ``phase`` samples early, so
+        that several need not be solved at once."""
         self._prior = tuple(prior)
         self._size = len(self._prior)
         self._ridge = ridge
+        self._edge = edge
         self._keep = 1.0 - 1.0 / window
         self._solve_every = solve_every
         self._learned = phase
@@ -41,8 +49,10 @@ class OnlineRegression:
             error -= weight * signal
         size = error if error >= 0.0 else -error
         mean = self._mean_error
-        share = 1.0 if mean == 0.0 or size <= _EDGE * mean else _EDGE * mean / size
-        self._mean_error = size if mean == 0.0 else mean + 0.01 * (size * share - mean)
+        edge = self._edge * mean
+        share = 1.0 if mean == 0.0 or size <= edge else edge / size
+        most = 3.0 * mean
+        self._mean_error = size if mean == 0.0 else mean + _ERROR_RATE * ((size if size < most else most) - mean)
         keep = self._keep
         for index, row in enumerate(self._products):
             scaled = share * signals[index]

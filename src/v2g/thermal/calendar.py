@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
+
+MINUTES_OF_DAY: Final = 1440
 
 
 class DayType(enum.IntEnum):

@@ -65,8 +65,8 @@ def evening(simulate: Any, tmp_path_factory: pytest.TempPathFactory) -> Evening:
     overlay = tmp_path_factory.mktemp("evening") / "overlay.yaml"
     overlay.write_text(OVERLAY)
     options = ("--ambient", "38", "--top-oil", "85", "--base-load", "130kW", "--thermal-speed", f"{SPEED:g}")
-    site = simulate("--vehicles", "2", "--overlay", str(overlay), *options)
-    site.wait_for("both vehicles in the charge loop", site.charge_loops)
+    site = simulate("--vehicles", "4", "--overlay", str(overlay), *options)
+    site.wait_for("all vehicles in the charge loop", site.charge_loops, 40.0)
     daemon = Path(f"/proc/{site.pids()['orchestrator']}/environ").read_bytes().split(b"\0")
     assert {b"V2G_SIMULATION=1", b"V2G_SIMULATION_THERMAL_SPEED=60"} <= set(daemon)
     site.fault("profile", base_load_w=EVENING)
@@ -181,11 +181,13 @@ def test_oil_at_20_permits_more_discharge_than_at_80(simulate: Any, figures: Any
     assert limits_w[20.0] > limits_w[80.0] + 0.02 * RATED_VA
 
 
-def limit_known(site: Any) -> bool:
-    status = site.status()
-    return (
-        bool(status) and status["transformer"]["top_oil_c"] is not None and status["transformer"]["charge_limit_w"] > 0
-    )
+def known_limits(site: Any) -> dict[str, Any]:
+    def known() -> dict[str, Any]:
+        line = site.status().get("transformer", {})
+        return line if line.get("top_oil_c") is not None and line["charge_limit_w"] > 0.0 else {}
+
+    line: dict[str, Any] = site.wait_for("the limits are known", known)
+    return line
 
 
 def test_a_hot_start_is_refused_with_the_temperature_the_limit_and_when(simulate: Any) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from pymodbus.client import ModbusTcpClient
 
+from v2g.control.client import ControlClient
 from v2g.simulation.plant_client import PlantClient, PlantNotReachable
 from v2g.simulation.plant_protocol import ChargerMeasurement, Measurement
 from v2g.simulation.vehicle_config import VehicleState, read_state
@@ -43,6 +44,7 @@ class Simulation:
         self._output = self.folder / "output"
         self._environment = {**os.environ, **(environment or {})}
         self._plant: PlantClient | None = None
+        self._control: ControlClient | None = None
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 [BIN / "v2g-orchestrator", "--simulate", "--run-dir", self.run_dir, *arguments],
@@ -95,6 +97,12 @@ class Simulation:
         """Empty while the daemon does not answer."""
         answer = self.command("v2g-control", "status", "--json")
         return json.loads(answer.stdout) if answer.returncode == 0 else {}
+
+    def call(self, method: str) -> dict[str, Any]:
+        """By a connection of ours that stays open: no process a call, for what is asked every second."""
+        if self._control is None:
+            self._control = ControlClient(self.run_dir / "control.sock", name="show")
+        return self._control.call(method)
 
     def evse(self, evse_id: str) -> dict[str, Any]:
         return next((e for e in self.status().get("evses", ()) if e["evse_id"] == evse_id), {})
@@ -194,6 +202,8 @@ class Simulation:
         """SIGTERM, and killed if need be. Its exit code (None: it had to be killed), and what it had left running."""
         if self._plant is not None:
             self._plant.close()
+        if self._control is not None:
+            self._control.close()
         if self.process.poll() is None:
             for pid in (*self.own_pids(), self.process.pid):
                 with contextlib.suppress(ProcessLookupError):

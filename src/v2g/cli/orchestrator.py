@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ import click
 from v2g import __version__
 from v2g.cli.daemons import config_option, run_configured
 from v2g.cli.verbs import normalise
+from v2g.units import QuantityError, parse_power_w
 
 _NAME = "v2g-orchestrator"
 
@@ -27,6 +28,28 @@ class SimulateOptions:
     run_dir: Path | None
     foreign: tuple[str, ...] = ()
     overlays: tuple[Path, ...] = ()
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    """What the plant starts with, where it was given."""
+
+
+def _scenario(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    del context, parameter
+    if value is None:
+        return None
+    from v2g.simulation.faults import FaultError, find_scenario
+
+    try:
+        return find_scenario(value)
+    except FaultError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _power(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    del context, parameter
+    try:
+        return None if value is None else parse_power_w(value)
+    except QuantityError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,9 +61,21 @@ class SimulateOptions:
 @click.option("--demo", is_flag=True, help="With --simulate: plug in, discharge 10 kW, print what was measured, end.")
 @click.option(
     "--scenario",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="With --simulate: a file of faults and their times.",
+    callback=_scenario,
+    metavar="FILE|NAME",
+    help="With --simulate: a file of faults, conditions and their times, or the built-in 'evening'.",
 )
+@click.option(
+    "--thermal-speed",
+    type=click.FloatRange(1.0, 600.0),
+    help="With --simulate: seconds of thermal time a second, for temperatures, load history and forecast.",
+)
+@click.option("--ambient", "ambient_c", type=float, help="With --simulate: °C at the start.  [default: 25]")
+@click.option("--top-oil", "top_oil_c", type=float, help="With --simulate: °C at the start.  [default: by the load]")
+@click.option(
+    "--base-load", "base_load_w", callback=_power, help="With --simulate: of the customers, 80kW.  [default: 80kW]"
+)
+@click.option("--power-factor", type=float, help="With --simulate: of the base load.  [default: 0.95]")
 @click.option(
     "--run-dir", type=click.Path(path_type=Path, file_okay=False), help="With --simulate: where its files go."
 )
@@ -69,6 +104,11 @@ def cli(
     run_dir: Path | None,
     foreign: tuple[str, ...],
     overlays: tuple[Path, ...],
+    thermal_speed: float | None,
+    ambient_c: float | None,
+    top_oil_c: float | None,
+    base_load_w: float | None,
+    power_factor: float | None,
 ) -> None:
     """Control vehicle-to-grid power below one distribution transformer.
 
@@ -77,6 +117,13 @@ def cli(
     v2g-orchestrator --check-config          before a restart
     systemctl start v2g-orchestrator         in production
     """
+    conditions = {
+        "thermal_speed": thermal_speed,
+        "ambient_c": ambient_c,
+        "top_oil_c": top_oil_c,
+        "base_load_w": base_load_w,
+        "power_factor": power_factor,
+    }
     if simulate:
         if check_config:
             raise click.UsageError("--check-config and --simulate exclude each other")
@@ -84,7 +131,13 @@ def cli(
         if count == 0 and (demo or not foreign):
             raise click.UsageError("--vehicles 0 needs --foreign, and no --demo")
         options = SimulateOptions(
-            vehicles=count, demo=demo, scenario=scenario, run_dir=run_dir, foreign=foreign, overlays=overlays
+            vehicles=count,
+            demo=demo,
+            scenario=scenario,
+            run_dir=run_dir,
+            foreign=foreign,
+            overlays=overlays,
+            conditions={name: value for name, value in conditions.items() if value is not None},
         )
         context.exit(_simulate(options))
     simulation_only = {
@@ -94,6 +147,11 @@ def cli(
         "--run-dir": run_dir,
         "--foreign": foreign,
         "--overlay": overlays,
+        "--thermal-speed": thermal_speed is not None,
+        "--ambient": ambient_c is not None,
+        "--top-oil": top_oil_c is not None,
+        "--base-load": base_load_w is not None,
+        "--power-factor": power_factor is not None,
     }
     for name, given in simulation_only.items():
         if given:

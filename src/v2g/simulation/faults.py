@@ -14,6 +14,8 @@ import yaml
 
 from v2g.simulation.switchgear import Stuck
 
+_BUILT_IN = Path(__file__).parent / "scenarios"
+
 
 class FaultError(ValueError):
     """A fault that cannot be applied; the message says why and what is known."""
@@ -178,9 +180,26 @@ class Ambience(Fault, frozen=True, kw_only=True, tag="set"):
     """No fault, but conditions: what is given is set."""
 
     base_load_w: float | None = None
+    """Negative: customers feed in. Its reactive power follows by the power factor."""
+    power_factor: float | None = None
+    base_load_var: float | None = None
+    """Holds until a power factor is set."""
+    harmonic_5: float | None = None
+    """Share of the base load's fundamental current, 0..1."""
+    harmonic_7: float | None = None
     ambient_c: float | None = None
     top_oil_c: float | None = None
     winding_c: float | None = None
+
+
+class Profile(Fault, frozen=True, kw_only=True, tag="profile"):
+    """No fault, but conditions over thermal time: ``base_load_w: [[minute, W], ...]``, straight lines between.
+
+    Minutes count from now; after the last point its value stays. A ``set`` of the same condition ends it.
+    """
+
+    base_load_w: list[tuple[float, float]] | None = None
+    ambient_c: list[tuple[float, float]] | None = None
 
 
 class Clear(Fault, frozen=True, kw_only=True, tag="clear"):
@@ -211,6 +230,7 @@ AnyFault = (
     | ContactorStuck
     | PreCharge
     | Ambience
+    | Profile
     | Clear
 )
 
@@ -229,6 +249,17 @@ class ScenarioStep(msgspec.Struct, frozen=True, kw_only=True):
 
     at_s: float
     fault: AnyFault
+
+
+def find_scenario(name: str) -> Path:
+    """The file ``name``, or the built-in scenario of that name. Raises :class:`FaultError`."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    built_in = {file.stem: file for file in sorted(_BUILT_IN.glob("*.yaml"))}
+    if name not in built_in:
+        raise FaultError(f"scenario {name!r}: neither a file nor a built-in one ({', '.join(built_in)})")
+    return built_in[name]
 
 
 def load_scenario(path: Path) -> tuple[ScenarioStep, ...]:

@@ -15,7 +15,7 @@ import yaml
 from pyiso15118.security import Pki, write_credential, write_trust_anchor
 from v2g.clock import Clock
 from v2g.config.schema import TlsProfileName
-from v2g.simulation.plant_config import PlantConfig, PlantEvse, write_config
+from v2g.simulation.plant_config import Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.transducer_image import ORDER, SCALE
 from v2g.simulation.vehicle_config import VehicleConfig
 
@@ -92,6 +92,7 @@ class Layout:
     evses: tuple[SimulatedEvse, ...]
     transducers_port: int
     port_reservation: socket.socket
+    conditions: Conditions
 
     @property
     def vehicles(self) -> tuple[tuple[SimulatedEvse, SimulatedVehicle], ...]:
@@ -132,6 +133,7 @@ def build(
     *,
     foreign: Sequence[ForeignEvse] = (),
     overlays: Sequence[Path] = (),
+    conditions: Conditions = Conditions(),  # noqa: B008 - frozen
 ) -> Layout:
     """Write it all: an EVSE for each of our vehicles, then the foreign ones. ``overlays`` become drop-ins.
 
@@ -183,6 +185,7 @@ def build(
         evses=tuple(evses),
         transducers_port=next(ports),
         port_reservation=reservation,
+        conditions=conditions,
     )
     _write_pki(layout, clock)
     _write_controller_config(layout)
@@ -321,7 +324,7 @@ def _write_controller_config(layout: Layout) -> None:
     (layout.config_dir / "v2g.yaml").write_text(text + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     sections = [
         f"[{quantity.value}]\nsource = modbus\nhost = {HOST}\nport = {layout.transducers_port}\nunit = 1\n"
-        f"table = input\nregister = {register}\ntype = int16\nscale = {SCALE}\nmin = -40\nmax = 200\nmax_age_s = 5\n"
+        f"table = input\nregister = {register}\ntype = int16\nscale = {SCALE}\nmin = -60\nmax = 200\nmax_age_s = 5\n"
         for register, quantity in enumerate(ORDER)
     ]
     (layout.config_dir / "sensor_map.conf").write_text("\n".join(sections), encoding="utf-8")
@@ -354,6 +357,7 @@ def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
         host=HOST,
         nominal_voltage_v=NOMINAL_VOLTAGE_V,
         rated_va=RATED_KVA * 1000.0,
+        conditions=layout.conditions,
         enter_service_delay_s=ENTER_SERVICE_DELAY_S,
         relay_setting_pu=RELAY_SETTING_PU,
         relay_delay_s=RELAY_DELAY_S,

@@ -10,9 +10,11 @@ import msgspec
 
 from v2g.hardware.ports import Quantity
 from v2g.simulation import faults
+from v2g.simulation.course import Course
 from v2g.simulation.engine import Engine, WaveformFault
 from v2g.simulation.faults import AnyFault, FaultError
 from v2g.simulation.modbus_device import ModbusDevice
+from v2g.simulation.plant_config import TOP_OIL_RANGE_C
 from v2g.simulation.site import Charger
 from v2g.simulation.switchgear import Stuck
 from v2g.simulation.waveforms import InverterSide
@@ -52,7 +54,7 @@ class Misfortune:
             raise FaultError(f"{MAX_ACTIVE} faults are active already; clear some")
         await self._switch(fault, True)
         self._say(f"fault: {_describe(fault)}")
-        if isinstance(fault, faults.Ambience):
+        if isinstance(fault, faults.Ambience | faults.Profile):
             return 0
         self._last_id += 1
         number = self._last_id
@@ -144,21 +146,30 @@ class Misfortune:
                     self._charger(evse_id).stage.output_gain = gain if on else 1.0
                 case faults.Ambience():
                     self._set_conditions(fault)
+                case faults.Profile(base_load_w=base_load_w, ambient_c=ambient_c):
+                    if base_load_w is not None:
+                        site.follow_base_load(Course(base_load_w))
+                    if ambient_c is not None:
+                        site.follow_ambient(Course(ambient_c))
         except ValueError as error:
             raise FaultError(str(error)) from error
 
     def _set_conditions(self, wanted: faults.Ambience) -> None:
         site = self._engine.site
         if wanted.base_load_w is not None:
-            if not 0.0 <= wanted.base_load_w <= 4.0 * site.rated_va:
-                raise FaultError(f"base_load_w {wanted.base_load_w:g} is outside 0..{4 * site.rated_va:g}")
-            site.base_load_w = wanted.base_load_w
+            site.set_base_load(wanted.base_load_w)
+        if wanted.power_factor is not None:
+            site.base_power_factor = _within("power_factor", wanted.power_factor, 0.1, 1.0)
+            site.base_var = None
+        if wanted.base_load_var is not None:
+            site.base_var = _within("base_load_var", wanted.base_load_var, -4 * site.rated_va, 4 * site.rated_va)
+        for order, share in ((5, wanted.harmonic_5), (7, wanted.harmonic_7)):
+            if share is not None:
+                site.base_harmonics[order] = _within(f"harmonic_{order}", share, 0.0, 1.0)
         if wanted.ambient_c is not None:
             site.set_ambient(wanted.ambient_c)
         if wanted.top_oil_c is not None:
-            gradient_k = site.transformer.winding_c - site.transformer.top_oil_c
-            site.transformer.top_oil_c = wanted.top_oil_c
-            site.transformer.winding_c = wanted.top_oil_c + gradient_k
+            site.transformer.heat_oil(_within("top_oil_c", wanted.top_oil_c, *TOP_OIL_RANGE_C))
         if wanted.winding_c is not None:
             site.transformer.winding_c = wanted.winding_c
 
@@ -208,6 +219,12 @@ class Misfortune:
         if charger is None:
             raise FaultError(f"unknown EVSE {evse_id!r}; known are {', '.join(self._engine.site.chargers)}")
         return charger
+
+
+def _within(name: str, value: float, low: float, high: float) -> float:
+    if not low <= value <= high:
+        raise FaultError(f"{name} {value:g} is outside {low:g}..{high:g}")
+    return value
 
 
 def _three(value: float | list[float]) -> tuple[float, float, float]:

@@ -38,7 +38,6 @@ from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.simulation.transducer_image import TransducerImage
 from v2g.simulation.waveforms import SAMPLE_RATE_HZ, Recorder
 
-_BASE_POWER_FACTOR = 0.95
 _FOREIGN_BATTERY = BatteryModel(voltage_swing_pu=0.0)
 """Of a fixed voltage, since a vehicle that is no child of ours reports one of its own choice."""
 _SWITCH_INTERVAL_S = 0.001
@@ -46,14 +45,23 @@ _SWITCH_INTERVAL_S = 0.001
 
 
 def build_site(config: PlantConfig) -> Site:
-    """The physical site in its steady state: base load flows, breaker open, nothing plugged in."""
-    load_pu = config.base_load_w / _BASE_POWER_FACTOR / config.rated_va
+    """The physical site: base load flows, breaker open, nothing plugged in.
+
+    In its steady state, but for an oil temperature that was given.
+    """
+    start = config.conditions
+    load_pu = abs(start.base_load_w) / start.power_factor / config.rated_va
+    transformer = TransformerPlant(ambient_c=start.ambient_c, load_pu=load_pu)
+    if start.top_oil_c is not None:
+        transformer.heat_oil(start.top_oil_c)
     return Site(
         grid=GridSource(nominal_voltage_v=config.nominal_voltage_v, nominal_frequency_hz=config.nominal_frequency_hz),
-        transformer=TransformerPlant(ambient_c=config.ambient_c, load_pu=load_pu),
+        transformer=transformer,
         chargers={evse.evse_id: _build_charger(evse, config) for evse in config.evses},
         rated_va=config.rated_va,
-        base_load_w=config.base_load_w,
+        base_load_w=start.base_load_w,
+        base_power_factor=start.power_factor,
+        thermal_speed=start.thermal_speed,
         relay=OvervoltageRelay(setting_pu=config.relay_setting_pu, delay_s=config.relay_delay_s),
     )
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
+
+MAX_THERMAL_SPEED: Final = 600.0
+"""At one wake-up of the plant's clockwork (5 ms) the transformer then moves by 3 s."""
+AMBIENT_RANGE_C: Final = (-50.0, 85.0)
+TOP_OIL_RANGE_C: Final = (-50.0, 150.0)
 
 
 class PlantEvse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,6 +29,29 @@ class PlantEvse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """From the start, a battery whose contactor moves by itself: for a vehicle that is no child of ours."""
 
 
+class Conditions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the plant starts with, and how fast its temperatures move."""
+
+    base_load_w: float = 80_000.0
+    power_factor: float = 0.95
+    """Of the base load, inductive."""
+    ambient_c: float = 25.0
+    top_oil_c: float | None = None
+    """None: where base load and ambient lead."""
+    thermal_speed: float = 1.0
+    """Seconds of the transformer's thermal time a second. All else in the plant keeps to the clock."""
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("power factor", self.power_factor, 0.1, 1.0),
+            ("thermal speed", self.thermal_speed, 1.0, MAX_THERMAL_SPEED),
+            ("ambient", self.ambient_c, *AMBIENT_RANGE_C),
+            ("top-oil", self.top_oil_c, *TOP_OIL_RANGE_C),
+        ):
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} {value:g} is outside {low:g}..{high:g}")
+
+
 class PlantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``scenario``: path of a YAML file with faults, or empty."""
 
@@ -33,8 +62,7 @@ class PlantConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     nominal_voltage_v: float = 277.0
     nominal_frequency_hz: float = 60.0
     rated_va: float = 250_000.0
-    base_load_w: float = 80_000.0
-    ambient_c: float = 25.0
+    conditions: Conditions = Conditions()
     enter_service_delay_s: float = 1.0
     relay_setting_pu: float = 1.10
     relay_delay_s: float = 14.0

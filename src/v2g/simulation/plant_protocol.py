@@ -133,7 +133,15 @@ class TransformerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     hot_spot_c: float
     ambient_c: float
     load_va: float
+    """Magnitude of ``load_w`` and ``load_var``."""
+    load_w: float
+    """Through the transformer, positive downstream: base load and V2G feeder."""
+    load_var: float
     base_load_w: float
+    base_load_var: float
+    thermal_time_s: float
+    """Since the plant's start, in the time in which temperatures move."""
+    thermal_speed: float
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):

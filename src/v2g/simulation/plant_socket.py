@@ -47,6 +47,7 @@ class PlantSocket:
         engine = self._engine
         with engine.lock:
             site, now_s = engine.site, engine.sample_time_s
+            load_w, load_var = site.transformer_flow()
             return protocol.Measurement(
                 at_s=now_s,
                 ac_w=site.feeder_w,
@@ -72,7 +73,12 @@ class PlantSocket:
                     hot_spot_c=site.transformer.hot_spot_c,
                     ambient_c=site.transformer.ambient_c,
                     load_va=site.transformer_va(),
-                    base_load_w=site.base_load_now_w(now_s),
+                    load_w=load_w,
+                    load_var=load_var,
+                    base_load_w=site.base_load_now_w(),
+                    base_load_var=site.base_load_var(),
+                    thermal_time_s=site.thermal_time_s,
+                    thermal_speed=site.thermal_speed,
                 ),
                 faults=self._misfortune.active,
                 batches=engine.batches,

@@ -10,13 +10,16 @@ import math
 from dataclasses import dataclass, field
 
 from v2g.simulation.battery import Battery
+from v2g.simulation.course import Course
 from v2g.simulation.dc_stage import DcStage
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
+from v2g.simulation.plant_config import AMBIENT_RANGE_C
 from v2g.simulation.switchgear import OvervoltageRelay, Switch, breaker
 from v2g.simulation.thermal_plant import TransformerPlant
 
-_BASE_LOAD_POWER_FACTOR = 0.95
+_DRIFT_AT_MOST_PU = 0.02
+"""Of the base load."""
 _AUTO_MATCH_S = 0.1
 _AUTO_MATCH_PU = 0.05
 
@@ -118,19 +121,29 @@ class Site:
     rated_va: float
     base_load_w: float = 80_000.0
     base_load_drift_w: float = 1_500.0
-    """Amplitude of a slow swing (seven minutes) of the base load."""
+    """Amplitude of a slow swing (seven minutes of thermal time) of the base load, never above 2 % of it."""
+    base_power_factor: float = 0.95
+    """Inductive."""
+    base_var: float | None = None
+    """Reactive power of the base load instead of what the power factor gives."""
+    base_harmonics: dict[int, float] = field(default_factory=dict)
+    """Order -> share of the base load's fundamental current."""
+    thermal_speed: float = 1.0
+    """Seconds of thermal time a second: of temperatures, the weather, and the courses of load and ambient."""
+    thermal_time_s: float = 0.0
+    """Since the start."""
     ambient_swing_k: float = 1.0
     breaker: Switch = field(default_factory=breaker)
     breaker_commanded: bool = False
     relay: OvervoltageRelay = field(default_factory=OvervoltageRelay)
     """In series with the breaker, measuring at the bus."""
     _ambient_mean_c: float | None = None
-    _started_at_s: float | None = None
+    _base_course: tuple[Course, float] | None = None
+    _ambient_course: tuple[Course, float] | None = None
 
     def step(self, now_s: float, dt_s: float) -> None:
         """Advance by ``dt_s`` to ``now_s``."""
-        if self._started_at_s is None:
-            self._started_at_s = now_s
+        self._follow_courses()
         self.breaker.command(self.breaker_commanded, now_s)
         self.breaker.step(now_s)
         self.relay.step(now_s, self.grid.bus_pu)
@@ -138,9 +151,11 @@ class Site:
         for charger in self.chargers.values():
             charger.step(now_s, dt_s, voltages, self.grid.frequency_hz)
         feeder_w = -self.feeder_w if self.joined else 0.0
-        self.grid.drift(feeder_w, self.base_load_now_w(now_s), dt_s, self._island_push_hz_s())
-        self.transformer.step(self.transformer_va() / self.rated_va, dt_s)
-        self._drift(now_s)
+        self.grid.drift(feeder_w, self.base_load_now_w(), dt_s, self._island_push_hz_s())
+        thermal_dt_s = dt_s * self.thermal_speed
+        self.transformer.step(self.thermal_load_pu(), thermal_dt_s)
+        self.thermal_time_s += thermal_dt_s
+        self._drift()
 
     @property
     def joined(self) -> bool:
@@ -152,39 +167,86 @@ class Site:
         """Active power of the V2G feeder."""
         return sum(charger.inverter.power_w for charger in self.chargers.values())
 
-    def base_load_now_w(self, now_s: float) -> float:
-        age_s = now_s - (self._started_at_s if self._started_at_s is not None else now_s)
-        return self.base_load_w + self.base_load_drift_w * math.sin(2.0 * math.pi * age_s / 420.0)
+    def set_base_load(self, base_load_w: float) -> None:
+        """From now on; negative: customers feed in. Ends a course. -1..4 of the rating."""
+        self._require_base_load(base_load_w)
+        self.base_load_w, self._base_course = base_load_w, None
+
+    def follow_base_load(self, course: Course) -> None:
+        """W over minutes of thermal time from now on."""
+        for value_w in course.values:
+            self._require_base_load(value_w)
+        self._base_course = course, self.thermal_time_s
+
+    def base_load_now_w(self) -> float:
+        drift_w = min(self.base_load_drift_w, _DRIFT_AT_MOST_PU * abs(self.base_load_w))
+        return self.base_load_w + drift_w * math.sin(2.0 * math.pi * self.thermal_time_s / 420.0)
 
     def base_load_var(self) -> float:
-        return self.base_load_w * math.tan(math.acos(_BASE_LOAD_POWER_FACTOR))
+        if self.base_var is not None:
+            return self.base_var
+        return abs(self.base_load_w) * math.tan(math.acos(self.base_power_factor))
+
+    def thermal_load_pu(self) -> float:
+        """The sinusoidal load that would heat the winding as much as the present one with its harmonics."""
+        if not self.base_harmonics or not self.grid.mains_closed:
+            return self.transformer_va() / self.rated_va
+        base_pu = math.hypot(self.base_load_w, self.base_load_var()) / self.rated_va
+        harmonics_pu = {order: share * base_pu for order, share in self.base_harmonics.items()}
+        return self.transformer.sinusoidal_equivalent_pu(self.transformer_va() / self.rated_va, harmonics_pu)
 
     @property
     def feeder_var(self) -> float:
         """Reactive power of the V2G feeder, positive: the inverters take it as a coil does."""
         return sum(charger.inverter.reactive_var for charger in self.chargers.values()) if self.joined else 0.0
 
-    def transformer_va(self) -> float:
-        """Nothing comes through it while the mains are lost."""
+    def transformer_flow(self) -> tuple[float, float]:
+        """Active and reactive power through it, positive downstream: nothing while the mains are lost."""
         if not self.grid.mains_closed:
-            return 0.0
-        return math.hypot(self.base_load_w + self.feeder_w, self.base_load_var() + self.feeder_var)
+            return 0.0, 0.0
+        return self.base_load_now_w() + self.feeder_w, self.base_load_var() + self.feeder_var
+
+    def transformer_va(self) -> float:
+        return math.hypot(*self.transformer_flow())
 
     def set_ambient(self, ambient_c: float) -> None:
-        """Outdoor temperature from now on, -50..60 °C."""
-        if not -50.0 <= ambient_c <= 60.0:
-            raise ValueError(f"ambient {ambient_c:g} °C is outside -50..60 °C")
+        """Outdoor temperature from now on, -50..85 °C. Ends a course."""
+        _require_ambient(ambient_c)
+        self._ambient_course = None
         self._ambient_mean_c = ambient_c
         self.transformer.ambient_c = ambient_c
+
+    def follow_ambient(self, course: Course) -> None:
+        """°C over minutes of thermal time from now on."""
+        for value_c in course.values:
+            _require_ambient(value_c)
+        self._ambient_course = course, self.thermal_time_s
+
+    def _follow_courses(self) -> None:
+        if self._base_course is not None:
+            course, began_s = self._base_course
+            self.base_load_w = course.at((self.thermal_time_s - began_s) / 60.0)
+        if self._ambient_course is not None:
+            course, began_s = self._ambient_course
+            self._ambient_mean_c = course.at((self.thermal_time_s - began_s) / 60.0)
+
+    def _require_base_load(self, base_load_w: float) -> None:
+        if not -self.rated_va <= base_load_w <= 4.0 * self.rated_va:
+            raise ValueError(f"base_load_w {base_load_w:g} is outside {-self.rated_va:g}..{4 * self.rated_va:g}")
 
     def _island_push_hz_s(self) -> float:
         if self.grid.mains_closed or not self.joined:
             return 0.0
         return max((c.inverter.island_push_hz_s() for c in self.chargers.values()), key=abs, default=0.0)
 
-    def _drift(self, now_s: float) -> None:
+    def _drift(self) -> None:
         if self._ambient_mean_c is None:
             self._ambient_mean_c = self.transformer.ambient_c
-        age_s = now_s - (self._started_at_s or now_s)
-        swing_k = self.ambient_swing_k * math.sin(2.0 * math.pi * age_s / 3600.0)
+        swing_k = self.ambient_swing_k * math.sin(2.0 * math.pi * self.thermal_time_s / 3600.0)
         self.transformer.ambient_c = self._ambient_mean_c + swing_k
+
+
+def _require_ambient(ambient_c: float) -> None:
+    low_c, high_c = AMBIENT_RANGE_C
+    if not low_c <= ambient_c <= high_c:
+        raise ValueError(f"ambient {ambient_c:g} °C is outside {low_c:g}..{high_c:g} °C")

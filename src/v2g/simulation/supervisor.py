@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,8 +16,11 @@ from v2g.simulation import layout as layouts
 from v2g.simulation.children import Child, ChildSpec
 from v2g.simulation.faults import FaultError, load_scenario
 from v2g.simulation.layout import Layout, LayoutError
+from v2g.simulation.plant_config import Conditions
 from v2g.simulation.run_directory import RunDirectory, RunDirectoryError
 
+THERMAL_SPEED_VARIABLE = "V2G_SIMULATION_THERMAL_SPEED"
+"""Seconds of thermal time a second, for the daemon; it counts only beside ``V2G_SIMULATION=1``."""
 _START_TIMEOUT_S = 30.0
 _MAX_OUTPUT_BYTES = 16 << 20
 """Of each child's output; what matters for longer is in the daemons' own logs."""
@@ -46,6 +49,10 @@ class SimulateOptions(Protocol):
     @property
     def overlays(self) -> Sequence[Path]: ...
 
+    @property
+    def conditions(self) -> Mapping[str, float]:
+        """Fields of :class:`v2g.simulation.plant_config.Conditions`."""
+
 
 def main(options: SimulateOptions) -> int:
     """Until Ctrl-C (exit 0), or until the demonstration is over (0: power reached, 1: not). 1: it cannot run here."""
@@ -55,14 +62,21 @@ def main(options: SimulateOptions) -> int:
         if options.scenario is not None:
             load_scenario(options.scenario)
         layouts.require_ipv6_loopback()
+        conditions = Conditions(**options.conditions)
         foreign = [layouts.parse_foreign(text) for text in options.foreign]
         directory.take()
-    except (LayoutError, RunDirectoryError, FaultError) as error:
+    except (LayoutError, RunDirectoryError, FaultError, ValueError) as error:
         print(f"v2g-orchestrator --simulate: {error}", file=sys.stderr)
         return 1
     try:
         layout = layouts.build(
-            directory.path, options.vehicles, options.scenario, clock, foreign=foreign, overlays=options.overlays
+            directory.path,
+            options.vehicles,
+            options.scenario,
+            clock,
+            foreign=foreign,
+            overlays=options.overlays,
+            conditions=conditions,
         )
         return asyncio.run(Supervisor(layout, clock, demo=options.demo).run())
     except LayoutError as error:
@@ -134,7 +148,11 @@ class Supervisor:
                 name="orchestrator",
                 arguments=[*module, "v2g.cli.orchestrator", *config],
                 stop_timeout_s=15.0,
-                environment={"V2G_SIMULATION": "1", "OPENSSL_CONF": str(openssl_conf_path())},
+                environment={
+                    "V2G_SIMULATION": "1",
+                    THERMAL_SPEED_VARIABLE: f"{layout.conditions.thermal_speed:g}",
+                    "OPENSSL_CONF": str(openssl_conf_path()),
+                },
             ),
         ]
         vehicles = [

@@ -8,6 +8,7 @@ few percent away from the nameplate that the controller is given; integrated by 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _COPPER_KELVIN_OFFSET = 235.0
@@ -25,6 +26,8 @@ class HeatBalance:
     oil_rise_k: float = 53.5
     winding_gradient_k: float = 18.0
     hot_spot_factor: float = 1.22
+    eddy_share: float = 0.12
+    """Eddy losses in the winding over its I²R losses, at rated current and sinusoidal load."""
     oil_exponent: float = 1.25
     winding_exponent: float = 1.4
     oil_time_constant_s: float = 10_200.0
@@ -54,6 +57,17 @@ class TransformerPlant:
     def hot_spot_c(self) -> float:
         """Where a fibre-optic winding sensor sits."""
         return self.top_oil_c + self.constants.hot_spot_factor * (self.winding_c - self.top_oil_c)
+
+    def heat_oil(self, top_oil_c: float) -> None:
+        """Set the oil's temperature; the winding keeps its rise above it."""
+        self.winding_c += top_oil_c - self.top_oil_c
+        self.top_oil_c = top_oil_c
+
+    def sinusoidal_equivalent_pu(self, fundamental_pu: float, harmonics_pu: Mapping[int, float]) -> float:
+        """The sinusoidal load with the winding losses of these currents; eddy losses go with the order squared."""
+        eddy = self.constants.eddy_share
+        squares = sum(pu * pu * (1.0 + eddy * order * order) for order, pu in harmonics_pu.items())
+        return math.sqrt(fundamental_pu * fundamental_pu + squares / (1.0 + eddy))
 
     def settle(self, load_pu: float) -> None:
         """Jump to the steady state of a load (fixed point: copper losses depend on the winding's temperature)."""

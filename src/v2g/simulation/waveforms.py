@@ -61,7 +61,7 @@ class Recorder:
         v_rms = np.array(site.grid.voltages_v)
         v_bus = _SQRT2 * v_rms * np.sin(angles)
         closed = _mask(site.breaker, n, start_s, now_s) * _mask(site.relay, n, start_s, now_s)
-        feeder_w, base_w = site.feeder_w, site.base_load_now_w(now_s)
+        feeder_w, base_w = site.feeder_w, site.base_load_now_w()
         ramp = np.arange(1, n + 1) / n
         feeder = (self._feeder_w + (feeder_w - self._feeder_w) * ramp) * closed
         base = self._base_w + (base_w - self._base_w) * ramp
@@ -69,6 +69,8 @@ class Recorder:
         rated_w = sum(charger.inverter.rated_w for charger in site.chargers.values())
         i_v2g = self._currents(feeder, site.feeder_var, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
         i_base = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va)
+        if site.base_harmonics:
+            i_base += self._harmonics(site, v_rms, angles)
         samples = np.empty((n, len(self.channels)))
         samples[:, 0:3] = v_bus
         # With the mains lost, what the vehicles feed is what the base load takes, and nothing passes the transformer.
@@ -97,6 +99,17 @@ class Recorder:
         result: NDArray[np.float64] = _SQRT2 * active * np.sin(angles)
         if reactive_var:
             result -= (_SQRT2 * reactive_var * share) * np.cos(angles)
+        return result
+
+    def _harmonics(self, site: Site, v_rms: NDArray[np.float64], angles: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the base load's current; each turns in the direction that its order gives it."""
+        nominal = site.grid.nominal_voltage_v
+        alive = v_rms > 0.05 * nominal
+        va = math.hypot(site.base_load_w, site.base_load_var())
+        fundamental = np.where(alive, _SQRT2 * va / (3.0 * np.maximum(v_rms, 0.05 * nominal)), 0.0)
+        result: NDArray[np.float64] = fundamental * sum(
+            share * np.sin(order * angles) for order, share in site.base_harmonics.items()
+        )
         return result
 
     def _add_noise(self, samples: NDArray[np.float64]) -> None:

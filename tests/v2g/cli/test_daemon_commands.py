@@ -121,6 +121,10 @@ def test_warnings_are_shown_and_no_reason_to_fail(config_dir: Path) -> None:
         ("--simulate", "--check-config"),
         ("--simulate", "--vehicles", "0"),
         ("--foreign", "lo:plain"),
+        ("--thermal-speed", "60"),
+        ("--simulate", "--thermal-speed", "0.5"),
+        ("--simulate", "--base-load", "80"),
+        ("--simulate", "--scenario", "morning"),
         ("x",),
     ],
 )
@@ -139,10 +143,21 @@ def test_the_simulation_gets_its_options(monkeypatch: pytest.MonkeyPatch, tmp_pa
     given = stand_in(monkeypatch, "v2g.simulation.supervisor", "main", 0)
     (tmp_path / "s.yaml").touch()
     words = ("--vehicles", "4", "--demo", "--scenario", str(tmp_path / "s.yaml"), "--run-dir", str(tmp_path))
+    conditions = ("--thermal-speed", "60", "--top-oil", "108", "--ambient", "-5", "--base-load", "0kW")
     foreign = ("--vehicles", "0", "--foreign", "eth1:compat", "--overlay", str(tmp_path / "s.yaml"))
     assert run("--simulate", *words).exit_code == 0
     assert run("--simulate").exit_code == 0
     assert run("--simulate", *foreign).exit_code == 0
+    assert run("--simulate", *conditions, "--power-factor", "0.9", "--scenario", "evening").exit_code == 0
+    evening = given.pop()
+    assert evening.scenario.name == "evening.yaml"
+    assert evening.conditions == {
+        "thermal_speed": 60.0,
+        "top_oil_c": 108.0,
+        "ambient_c": -5.0,
+        "base_load_w": 0.0,
+        "power_factor": 0.9,
+    }
     assert given == [
         orchestrator.SimulateOptions(vehicles=4, demo=True, scenario=tmp_path / "s.yaml", run_dir=tmp_path),
         orchestrator.SimulateOptions(vehicles=2, demo=False, scenario=None, run_dir=None),

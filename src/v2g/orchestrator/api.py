@@ -134,8 +134,8 @@ class Api:
         return denial_words_at(
             source,
             image.transformer,
-            self._clock.unix_s(),
-            self._site.config.site.timezone,
+            self._site.thermal_clock,
+            self._clock.monotonic_s(),
             discharge=mode is Mode.DISCHARGE,
         )
 

@@ -16,9 +16,9 @@ from v2g.dispatch.orders import Shortfall
 from v2g.guard.link import Image, Setpoints
 from v2g.guard.status import GuardStatus
 from v2g.orchestrator.denial import denial_words_at
-from v2g.orchestrator.image import TransformerView
 from v2g.orchestrator.site import Site
 from v2g.sessions.supervisor import Log, Sessions
+from v2g.thermal.view import ThermalView
 from v2g.units import format_power
 
 PERIOD_S = 0.1
@@ -120,7 +120,7 @@ class ControlCycle:
                 self._log.warning("THERMAL", note)
         self._notes = frozenset(keys)
 
-    def _tell_denials(self, shortfalls: tuple[Shortfall, ...], view: TransformerView, now_s: float) -> None:
+    def _tell_denials(self, shortfalls: tuple[Shortfall, ...], view: ThermalView, now_s: float) -> None:
         for shortfall in shortfalls:
             if shortfall.code != REVERSE_FLOW_DENIED:
                 continue
@@ -128,7 +128,7 @@ class ControlCycle:
                 self._power_quality.warning(
                     REVERSE_FLOW_DENIED,
                     f"discharge of order {shortfall.order_id} cut by {format_power(shortfall.missing_w)}: "
-                    + denial_words_at(shortfall.source, view, self._clock.unix_s(), self._site.config.site.timezone),
+                    + denial_words_at(shortfall.source, view, self._site.thermal_clock, now_s),
                     order=shortfall.order_id,
                     missing_w=round(shortfall.missing_w),
                     source=shortfall.source,

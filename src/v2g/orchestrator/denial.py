@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from v2g.orchestrator.image import TransformerView
+from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.thermal.limits import AGEING, COLD_OIL, CURRENT, HOT_SPOT, TOP_OIL, UNKNOWN
 from v2g.thermal.view import ThermalView
 from v2g.units import format_power
@@ -17,9 +15,7 @@ _REFUSED_W: Final = 0.5
 _TOLD_MARGIN_K: Final = 0.05
 
 
-def denial_words(
-    source: str, view: ThermalView | TransformerView, *, discharge: bool = True, granted_at: str = ""
-) -> str:
+def denial_words(source: str, view: ThermalView, *, discharge: bool = True, granted_at: str = "") -> str:
     """What stands behind a shortfall whose ``source`` is a thermal one; empty for any other source.
 
     ``granted_at``: the time of day that :func:`granted_in_s` from now is, for people; empty: not told.
@@ -32,41 +28,23 @@ def denial_words(
     if limit == UNKNOWN or limit.startswith("thermal:"):
         why = "implausible temperatures or loads" if limit == UNKNOWN else limit.removeprefix("thermal:").strip()
         return f"the transformer's thermal state is not known ({why}): no power until it is; see v2g-tool thermal"
-    known = view if isinstance(view, ThermalView) else _subset(view)
     held = "the limit was narrowed and widens slowly" if source.endswith(_HELD) else ""
-    parts = (_limit_words(limit, known, discharge), held, _when(known, discharge, granted_at))
+    parts = (_limit_words(limit, view, discharge), held, _when(view, discharge, granted_at))
     return "; ".join(part for part in parts if part)
 
 
 def denial_words_at(
-    source: str, view: ThermalView | TransformerView, unix_s: float, timezone: str, *, discharge: bool = True
+    source: str, view: ThermalView, clock: ThermalClock, now_s: float, *, discharge: bool = True
 ) -> str:
-    """The same with the time of day in the site's time zone (IANA name; empty: the host's)."""
+    """The same with the site's time of day; ``now_s``: CLOCK_MONOTONIC."""
     in_s = granted_in_s(view, discharge=discharge)
-    at = "" if in_s is None else time_of_day(unix_s + in_s, timezone)
+    at = "" if in_s is None else clock.time_of_day(now_s, in_s)
     return denial_words(source, view, discharge=discharge, granted_at=at)
 
 
-def granted_in_s(view: ThermalView | TransformerView, *, discharge: bool = True) -> float | None:
+def granted_in_s(view: ThermalView, *, discharge: bool = True) -> float | None:
     """When some power may be granted where none is now; None: some is, or not within a day."""
-    if not isinstance(view, ThermalView):
-        return None
     return view.lo_granted_in_s if discharge else view.hi_granted_in_s
-
-
-def time_of_day(unix_s: float, timezone: str) -> str:
-    """``18:25`` in an IANA time zone; the host's where it is empty or unknown."""
-    try:
-        zone = ZoneInfo(timezone) if timezone else None
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = None
-    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).astimezone(zone).strftime("%H:%M")
-
-
-def _subset(view: TransformerView) -> ThermalView:
-    return ThermalView(
-        lo_w=view.lo_w, hi_w=view.hi_w, top_oil_c=view.top_oil_c, hot_spot_c=view.hot_spot_c, k_pu=view.k_pu
-    )
 
 
 def _limit_words(limit: str, view: ThermalView, discharge: bool) -> str:

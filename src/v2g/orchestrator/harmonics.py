@@ -6,7 +6,7 @@ from v2g.guard.quality_report import QualityReport
 from v2g.thermal.losses import harmonic_loss_factor
 
 LEAST_CURRENT_PU = 0.05
-"""A phase that carries less than this of the rated current heats nothing, and its harmonics are the transducer's noise."""
+"""A phase that carries less than this of the rated current heats nothing, and its harmonics are noise."""
 
 
 def load_f_hl(report: QualityReport | None, rated_a: float) -> float | None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from v2g.config.timezone import zone_of
-from v2g.thermal.calendar import DayType, LocalMinute
+from v2g.thermal.calendar import DayType, LocalMinute, LocalTime
 
 _SATURDAY = 5
 _DAY_TYPES = (*(DayType.WORKDAY,) * _SATURDAY, DayType.SATURDAY, DayType.SUNDAY)
 
 
-class LocalTime:
+class SiteZone:
     """One zone. Days are 23, 24 or 25 hours long; public holidays are not known."""
 
     def __init__(self, timezone: str = "") -> None:
         """``timezone``: an IANA name, empty: the host's. Raises :class:`~v2g.config.timezone.TimezoneError`."""
         self._zone = zone_of(timezone)
+
+    def local(self, unix_s: float) -> LocalTime:
+        return LocalTime(self.minute(unix_s), self.day(unix_s), self.left_of_day_s(unix_s))
+
+    def time_of_day(self, unix_s: float) -> str:
+        """``18:25``, for people."""
+        return datetime.fromtimestamp(unix_s, self._zone).strftime("%H:%M")
 
     def minute(self, unix_s: float) -> LocalMinute:
         """The minute that ``unix_s`` is in; its ``unix_min`` is the one it began with."""

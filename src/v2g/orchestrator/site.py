@@ -16,7 +16,8 @@ from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Qu
 from v2g.orchestrator.decide import Decision, decide, permit_problem
 from v2g.orchestrator.feeder_check import FeederCheck
 from v2g.orchestrator.image import BayImage, SiteImage
-from v2g.orchestrator.transformer import Moment, TransformerModel
+from v2g.orchestrator.thermal_clock import ThermalClock
+from v2g.orchestrator.transformer import TransformerModel
 from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
 from v2g.sessions.bay import BayStep, EvseBay
 from v2g.sessions.limits import EvseProfile
@@ -30,8 +31,6 @@ VEHICLE_MARGIN_S = 0.5
 
 OnError = Callable[[str, Exception], None]
 """``(evse_id, error)``: a fault of ours in the handling of one EVSE."""
-Moments = Callable[[float], Moment]
-"""From CLOCK_MONOTONIC to the thermal engine's time."""
 
 
 def profile_of(evse: Evse, min_soc_pct: float) -> EvseProfile:
@@ -56,11 +55,10 @@ class Site:
     def __init__(
         self,
         config: Config,
-        moments: Moments,
+        thermal_clock: ThermalClock,
         on_error: OnError,
         policy: AuthorizationPolicy | None = None,
         *,
-        now_s: float = 0.0,
         memory: EngineMemory | None = None,
     ) -> None:
         """``memory``: what the thermal engine knew before a restart. Raises
@@ -70,8 +68,8 @@ class Site:
         self.stopping = False
         self.image: SiteImage | None = None
         self.decision: Decision | None = None
-        self._moments = moments
-        self.model = TransformerModel(config, memory, moments(now_s))
+        self.thermal_clock = thermal_clock
+        self.model = TransformerModel(config, memory, thermal_clock.begin)
         self._feeder = FeederCheck(
             config.transformer.rated_kva * 1e3,
             {evse.id: max(evse.max_charge_w, evse.max_discharge_w) for evse in config.evses},
@@ -124,7 +122,7 @@ class Site:
                 guard,
                 self._transducers.values(),
                 now_s,
-                self._moments(now_s),
+                self.thermal_clock.moment(now_s),
                 self._feeder.update(guard, self._believed_inverters(), now_s),
             ),
             bays=tuple(bays),

@@ -77,6 +77,11 @@ class TransformerModel:
     def authorisation(self) -> Authorisation:
         return self._engine.authorisation
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the memory was dropped at the start, in words."""
+        return tuple(self._engine.remarks)
+
     def memory(self, moment: Moment) -> EngineMemory:
         """What is to be kept across a restart."""
         return self._engine.memory(moment.thermal_s, moment.unix_s)

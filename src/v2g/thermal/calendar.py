@@ -28,7 +28,7 @@ class LocalMinute:
 
 @dataclass(frozen=True, slots=True)
 class LocalTime:
-    """A moment of a site. ``day``: ordinal of the local day; ``left_of_day_s``: until its end, in days of 23 to 25 h."""
+    """A moment of a site. ``day``: ordinal of the local day; ``left_of_day_s``: to its end, in days of 23 to 25 h."""
 
     minute: LocalMinute
     day: int

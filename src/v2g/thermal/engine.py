@@ -1,4 +1,4 @@
-"""One transformer, second by second: measurements in, permitted V2G interval out, with everything that explains it. Pure.
+"""One transformer, second by second: measurements in, permitted V2G interval out, with all that explains it. Pure.
 
 Estimator (what is its state) → forecast (what will load it) → headroom (what it can carry on top of that) → throttle
 (handed out without oscillation); beside them the ageing account and the authorisation of a regime.
@@ -7,7 +7,7 @@ Estimator (what is its state) → forecast (what will load it) → headroom (wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import Final
 
@@ -32,6 +32,7 @@ WORTHWHILE_PU: Final = 0.02
 RECOVERY_EVERY_S: Final = 30.0
 _MINUTE_S: Final = 60.0
 _LONGEST_STEP_S: Final = 3600.0
+_DIRECTIONS: Final[tuple[Direction, ...]] = ("discharge", "charge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class EngineSettings:
     estimator: EstimatorSettings
     limits: Mapping[Regime, ThermalLimits]
     throttle: ThrottleSettings
-    cold_oil: ColdOil = ColdOil()
+    cold_oil: ColdOil = field(default_factory=ColdOil)
     horizon_s: float = 900.0
     upgraded_paper: bool = False
     budget_h_per_day: float | None = None
@@ -84,15 +85,23 @@ class ThermalEngine:
         self._minutes = ceil(settings.horizon_s / _MINUTE_S)
         self._estimator = Estimator(settings.estimator, memory.estimator, now_unix_s)
         self._forecaster = Forecaster(rated_va=settings.rated_va, minutes=self._minutes)
-        if memory.forecast is not None:
-            self._forecaster.recall(memory.forecast)
         self._throttle = Throttle(settings.throttle)
         self._account = AgeingAccount(
             upgraded_paper=settings.upgraded_paper,
             budget_h_per_day=settings.budget_h_per_day,
             totals=memory.ageing,
         )
-        self.authorisation = Authorisation.restored(memory.authorisation, now_s, now_unix_s)
+        self.authorisation = Authorisation()
+        self.remarks: list[str] = []
+        """What of ``memory`` was dropped, in words."""
+        if memory.authorisation is not None:
+            why = self.authorisation.recall(memory.authorisation, now_s, now_unix_s)
+            self.remarks += [why] if why else []
+        if memory.forecast is not None:
+            try:
+                self._forecaster.recall(memory.forecast)
+            except ValueError as error:
+                self.remarks.append(f"what was learned of load and ambient is dropped: {error}")
         self._minute = _Minute()
         self._stepped_at_s: float | None = None
         self._recovery = _Recovery()
@@ -112,9 +121,7 @@ class ThermalEngine:
             return ThermalView()
         elapsed_s = 0.0 if self._stepped_at_s is None else now_s - self._stepped_at_s
         self._stepped_at_s = now_s
-        rate = self._account.step(
-            estimated.state.hot_spot_c, min(max(0.0, elapsed_s), _LONGEST_STEP_S), local.day
-        )
+        rate = self._account.step(estimated.state.hot_spot_c, min(max(0.0, elapsed_s), _LONGEST_STEP_S), local.day)
         finished = self._minute.add(local, measured, estimated.ambient_c)
         if finished is not None:
             self._forecaster.observe(finished)
@@ -129,11 +136,11 @@ class ThermalEngine:
             base_load_w=measured.base_w,
             regime=regime,
             regime_left_s=self.authorisation.left_s(now_s),
-            regime_by=self.authorisation.by if regime is not Regime.NORMAL_CYCLIC else "",
+            regime_by=self.authorisation.by(now_s),
             limits=limits,
             margin_k=estimated.margin_k,
             bias_k=estimated.bias_k,
-            gradient_factor=estimated.gradient_factor,
+            gradient_factor=estimated.params.dtheta_hr_k / self._settings.estimator.params.dtheta_hr_k,
             load_loss_factor=estimated.params.load_loss_factor,
             f_hl=measured.sensed.f_hl,
             ageing_rate=rate,
@@ -189,9 +196,7 @@ class ThermalEngine:
         handed = self._throttle.update(raw, relief_power_w(base_w), now_s)
         v2g_w = (measured.load_w or 0.0) - base_w
         ahead = self._ahead(estimated, forecast, v2g_w)
-        lo_in_s, hi_in_s = self._recovery.times(
-            handed, self._settings, estimated, limits, forecast, around_c, now_s
-        )
+        lo_in_s, hi_in_s = self._recovery.times(handed, self._settings, estimated, limits, forecast, around_c, now_s)
         return replace(
             view,
             lo_w=handed.lo_w,
@@ -279,7 +284,7 @@ class _Recovery:
     ) -> tuple[float | None, float | None]:
         """For discharge and charge, seconds from now; None where it is not refused, or not within a day."""
         found: list[float | None] = []
-        for direction, end_w in ((Direction.DISCHARGE, -interval.lo_w), (Direction.CHARGE, interval.hi_w)):
+        for direction, end_w in zip(_DIRECTIONS, (-interval.lo_w, interval.hi_w), strict=True):
             if end_w > REFUSED_W:
                 self._known.pop(direction, None)
                 found.append(None)

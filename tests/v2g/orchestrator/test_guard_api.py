@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from v2g.clock import ManualClock, SystemClock, Zone
+from v2g.clock import ManualClock, SystemClock
 from v2g.config.loader import load
 from v2g.config.protection import settings_digest
 from v2g.control import messages
@@ -21,6 +21,7 @@ from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.tick_commands import CommandError, CommandReply
 from v2g.orchestrator.decide import Decision
 from v2g.orchestrator.guard_api import GuardApi
+from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.thermal_clock import ThermalClock
 
@@ -100,8 +101,8 @@ class World:
         (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
         (self.config_dir / "sensor_map.conf").write_text("[top_oil_c]\n")
         self.clock = clock
-        moments = ThermalClock(clock, Zone("UTC")).moment
-        self.site = Site(load(self.config_dir).config, moments, lambda *_: None)
+        thermal_clock = ThermalClock(clock, SiteZone("UTC"))
+        self.site = Site(load(self.config_dir).config, thermal_clock, lambda *_: None)
         self.tick = Tick(self.config_dir, clock)
         self.audited: list[tuple[str, dict[str, Any]]] = []
         self.api = GuardApi(

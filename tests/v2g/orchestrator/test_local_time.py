@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v2g.config.timezone import TimezoneError, zone_of
-from v2g.orchestrator.local_time import LocalTime
+from v2g.orchestrator.local_time import SiteZone
 from v2g.thermal.calendar import DayType
 
-BERLIN = LocalTime("Europe/Berlin")
+BERLIN = SiteZone("Europe/Berlin")
 
 
 def unix_s(text: str) -> float:
@@ -58,7 +58,7 @@ def test_in_spring_sixty_minutes_are_left_out() -> None:
     ],
 )
 def test_a_day_is_as_long_as_it_is(zone: str, noon_utc: str, hours: float) -> None:
-    local, noon_s = LocalTime(zone), unix_s(noon_utc)
+    local, noon_s = SiteZone(zone), unix_s(noon_utc)
     end_s = noon_s + local.left_of_day_s(noon_s)
     day = local.day(noon_s)
     assert local.day(end_s - 0.001) == day
@@ -76,7 +76,7 @@ def test_a_day_is_as_long_as_it_is(zone: str, noon_utc: str, hours: float) -> No
     at_s=st.floats(0, 4e9),
 )
 def test_the_next_day_always_comes_within_25_hours(zone: str, at_s: float) -> None:
-    local = LocalTime(zone)
+    local = SiteZone(zone)
     left_s = local.left_of_day_s(at_s)
     assert 0.0 < left_s <= 25 * 3600.0
     assert 0 <= local.minute(at_s).minute < 1440
@@ -93,7 +93,7 @@ def host_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("host_zone")
 def test_an_empty_name_is_the_hosts_zone() -> None:
-    host, named = LocalTime(), LocalTime("America/Chicago")
+    host, named = SiteZone(), SiteZone("America/Chicago")
     for text in ("2026-07-01 04:59", "2026-11-01 05:30", "2026-11-01 06:30", "2026-11-01 07:30", "2026-03-08 09:00"):
         at_s = unix_s(text)
         assert host.minute(at_s) == named.minute(at_s)

@@ -178,7 +178,7 @@ def reversals(powers: list[float], band_w: float) -> int:
 def test_an_authorised_emergency_widens_the_limits_until_it_expires() -> None:
     bench = Bench(base_w=200_000.0, top_oil_c=95.0, ambient_c=35.0)
     normal = bench.run(60.0)
-    bench.engine.authorisation.grant(Regime.LONG_TIME_EMERGENCY, by="anna", duration_s=1_800.0, now_s=bench.now_s)
+    bench.engine.authorisation.authorise(Regime.LONG_TIME_EMERGENCY, "anna", 1_800.0, bench.now_s)
     emergency = bench.run(900.0)
     assert emergency.regime is Regime.LONG_TIME_EMERGENCY
     assert emergency.regime_by == "anna"

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from v2g.orchestrator.denial import denial_words, denial_words_at, granted_in_s, time_of_day
-from v2g.orchestrator.image import TransformerView
+from v2g.clock import ManualClock
+from v2g.orchestrator.denial import denial_words, denial_words_at, granted_in_s
+from v2g.orchestrator.local_time import SiteZone
+from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.thermal.limits import AGEING, COLD_OIL, CURRENT, HOT_SPOT, TOP_OIL, UNKNOWN, ThermalLimits
 from v2g.thermal.view import ThermalView
 
@@ -118,9 +120,12 @@ def test_a_denied_charge_looks_at_the_other_end() -> None:
 
 def test_the_time_of_day_counts_from_now() -> None:
     seen = view(top_oil_c=108.2, lo_granted_in_s=1500.0)
-    words = denial_words_at(TOP_OIL, seen, 1_700_000_000.0, "UTC")
+    clock = ThermalClock(ManualClock(unix_s=1_700_000_000.0), SiteZone("UTC"))
+    words = denial_words_at(TOP_OIL, seen, clock, 1000.0)
     assert words.endswith("; may be granted in about 25 min (22:38)")
-    assert denial_words_at(TOP_OIL, view(lo_w=-9e3), 0.0, "UTC").endswith("; discharge up to 9.00 kW is permitted now")
+    assert denial_words_at(TOP_OIL, view(lo_w=-9e3), clock, 1000.0).endswith(
+        "; discharge up to 9.00 kW is permitted now"
+    )
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -129,31 +134,3 @@ def test_what_is_not_known_is_left_out() -> None:
     assert denial_words(CURRENT, seen) == "more would take the load beyond its limit"
     assert denial_words(COLD_OIL, view(top_oil_c=None, limits=None)) == "cold oil limits the load until it warms"
     assert denial_words("thermal anything", seen) == "limited by thermal anything"
-
-
-def test_a_view_without_limits_still_names_the_temperature() -> None:
-    seen = TransformerView(lo_w=-12e3, hot_spot_c=112.0)
-    assert granted_in_s(seen) is None
-    assert denial_words(HOT_SPOT, seen) == (
-        "hot-spot 112.0 °C would reach its limit; discharge up to 12.00 kW is permitted now"
-    )
-
-
-@pytest.mark.parametrize(
-    ("timezone", "told"), [("UTC", "22:13"), ("America/New_York", "17:13"), ("Asia/Kolkata", "03:43")]
-)
-def test_the_time_of_day_is_the_site_s(timezone: str, told: str) -> None:
-    assert time_of_day(1_700_000_000.0, timezone) == told
-
-
-@pytest.mark.parametrize("timezone", ["", "Nowhere/At_All", "../etc/passwd"])
-def test_without_a_usable_time_zone_it_is_the_host_s(timezone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
-    time.tzset()
-    try:
-        assert time_of_day(1_700_000_000.0, timezone) == "03:43"
-    finally:
-        monkeypatch.undo()
-        time.tzset()

@@ -113,3 +113,8 @@ def test_a_host_without_zone_data_is_told_to_install_them(tmp_path: Path, monkey
     monkeypatch.setattr(zoneinfo, "TZPATH", (str(tmp_path),))
     with pytest.raises(TimezoneError, match=r"no time zone data: install them \(Debian: apt install tzdata\)"):
         zone_of("Europe/Berlim")
+
+
+def test_the_time_of_day_is_the_site_s() -> None:
+    told = {zone: SiteZone(zone).time_of_day(1_700_000_000.0) for zone in ("UTC", "America/New_York", "Asia/Kolkata")}
+    assert told == {"UTC": "22:13", "America/New_York": "17:13", "Asia/Kolkata": "03:43"}

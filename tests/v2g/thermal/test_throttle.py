@@ -200,7 +200,8 @@ def test_a_clock_that_jumps_ahead_releases_little() -> None:
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from((3, 60, 300, 900)))
 def test_however_wild_the_limit_the_output_turns_four_times_in_any_hour(seed: int, dwell: int) -> None:
-    rng, values = random.Random(seed), []
+    rng = random.Random(seed)
+    values: list[float] = []
     while len(values) < 7200:
         values += [rng.uniform(0.0, 250e3)] * rng.randint(1, dwell)
     turns = _turns(discharge(Throttle(DEFAULT), values[:7200]))
@@ -211,7 +212,8 @@ def test_however_wild_the_limit_the_output_turns_four_times_in_any_hour(seed: in
 def test_a_noisy_limit_on_an_evening_turns_the_output_at_most_four_times_an_hour(seed: int) -> None:
     # Six hours of a limit that falls and comes back by the oil's time constant, under a base load whose noise is
     # correlated over half a minute (2 kW) and steps now and then by 12 kW for some minutes.
-    rng, values, slow, block, until = random.Random(seed), [], 0.0, 0.0, 0
+    rng, slow, block, until = random.Random(seed), 0.0, 0.0, 0
+    values: list[float] = []
     for n in range(6 * 3600):
         slow += (rng.gauss(0.0, 2e3) * math.sqrt(2.0 / 30.0)) - slow / 30.0
         if n >= until:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
-
 from v2g.config.schema import Config, Transformer
 from v2g.thermal.engine import EngineSettings
 from v2g.thermal.estimator import EstimatorSettings
@@ -13,11 +11,6 @@ from v2g.thermal.limits import Regime, ThermalLimits, limits_of, size_class
 from v2g.thermal.losses import loss_ratio_at_tap
 from v2g.thermal.parameters import ThermalParameters, from_nameplate
 from v2g.thermal.throttle import ThrottleSettings
-
-THROTTLE_HYSTERESIS_PU: Final = 0.03
-"""Of the rated power: what the permitted power may widen by without being followed."""
-THROTTLE_RELEASE_S: Final = 600.0
-"""The whole rating is given back over so long."""
 
 
 def thermal_parameters(transformer: Transformer) -> ThermalParameters:
@@ -82,10 +75,7 @@ def engine_settings(config: Config) -> EngineSettings:
             eddy_share=transformer.eddy_share,
         ),
         limits={regime: thermal_limits(transformer, regime) for regime in Regime},
-        throttle=ThrottleSettings(
-            hysteresis_w=THROTTLE_HYSTERESIS_PU * params.rated_va,
-            release_w_s=params.rated_va / THROTTLE_RELEASE_S,
-        ),
+        throttle=ThrottleSettings.of_rating(params.rated_va),
         cold_oil=LimitColdOil(full_load_above_c=cold.full_load_above_c, ramp_k=cold.ramp_k, k_pu=cold.k_pu),
         horizon_s=config.dispatch.thermal_horizon_s,
         upgraded_paper=transformer.ageing.upgraded_paper,

@@ -12,6 +12,8 @@ _UPGRADED_AT_1: Final = _UPGRADED_K / 383.0
 def relative_ageing_rate(hot_spot_c: float, *, upgraded_paper: bool) -> float:
     """V at a hot-spot temperature in °C: 1.0 at 98 °C for kraft paper, at 110 °C for thermally upgraded paper.
 
+    For -200..1000 °C; whether a temperature can be is the caller's affair (:mod:`v2g.thermal.account` caps it).
+
     >>> round(relative_ageing_rate(104.0, upgraded_paper=False), 6)
     2.0
     >>> round(relative_ageing_rate(110.0, upgraded_paper=True), 6)

@@ -146,7 +146,7 @@ class ThermalEngine:
             ageing_rate=rate,
             ageing=self._account.totals,
             sensors=estimated.sensors,
-            notes=estimated.notes,
+            notes=(*estimated.notes, self._account.note) if self._account.note else estimated.notes,
         )
         problem = self._problem(measured, estimated)
         if problem is not None:

@@ -2,9 +2,10 @@
 
 The interval of :mod:`v2g.thermal.headroom` moves with every measurement. Handed out as it is, dispatch would follow its
 noise, and at the edge it would oscillate. So an end that narrows is followed at once, an end that widens only once it
-has been wider by ``hysteresis_w`` for ``hold_s``, and then no faster than ``release_w_s`` and no further than it has
-been all that time. What relieves a transformer (discharge up to the power of least |K| while the base load is what
-overloads it) is never held back.
+has been wider by ``hysteresis_w`` for ``hold_s``, and then no faster than ``release_w_s`` and no further than half the
+hysteresis below what it has been all that time: released to the brim, the next noise would narrow it again. What
+relieves a transformer (discharge up to the power of least |K| while the base load is what overloads it) is never held
+back.
 """
 
 from __future__ import annotations
@@ -121,8 +122,9 @@ class _End:
             self._releasing = False
         elif self._releasing or self._may_begin(floor_w, at_s):
             step_w = self._settings.release_w_s * counted_s
-            self._out_w = max(self._out_w, min(self._out_w + step_w, floor_w))
-            self._releasing = self._out_w < floor_w
+            goal_w = floor_w - 0.5 * self._settings.hysteresis_w
+            self._out_w = max(self._out_w, min(self._out_w + step_w, goal_w))
+            self._releasing = self._out_w < goal_w
         self._out_w = max(self._out_w, min(raw_w, relief_w))
         return self._out_w
 

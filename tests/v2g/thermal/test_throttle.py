@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from v2g.thermal.headroom import PermittedInterval
-from v2g.thermal.limits import HOT_SPOT, TOP_OIL, UNKNOWN
+from v2g.thermal.headroom import PermittedInterval, permitted_interval
+from v2g.thermal.limits import HOT_SPOT, TOP_OIL, UNKNOWN, Regime, SizeClass, limits_of
+from v2g.thermal.model import steady_state, step
+from v2g.thermal.parameters import from_nameplate
 from v2g.thermal.throttle import MOST_COUNTED_S, TURNS_PER_H, Throttle, ThrottleSettings
 
 RATED_VA = 250e3
@@ -85,17 +87,17 @@ def test_it_widens_no_faster_than_the_release(sequence: list[tuple[float, float]
         before = out
 
 
-def test_a_wider_end_is_held_then_released_in_full() -> None:
+def test_a_wider_end_is_held_then_released_to_half_the_hysteresis_below() -> None:
     out = discharge(Throttle(DEFAULT), [100e3] + [200e3] * 600)
     assert out[:121] == [100e3] * 121
     assert out[121] == pytest.approx(100e3 + RATED_VA / 600.0)
-    assert 120 + 240 <= out.index(200e3) <= 120 + 242
-    assert out[-1] == 200e3
+    assert 120 + 234 <= out.index(197.5e3) <= 120 + 236
+    assert out[-1] == 197.5e3
 
 
 def test_the_full_rating_is_released_in_ten_minutes() -> None:
-    out = discharge(Throttle(DEFAULT), [0.0] + [RATED_VA] * 900)
-    assert 120 + 600 <= out.index(RATED_VA) <= 120 + 602
+    out = discharge(Throttle(DEFAULT), [0.0] + [2.0 * RATED_VA] * 900)
+    assert out[120 + 600] == pytest.approx(RATED_VA)
 
 
 def test_one_dip_begins_the_hold_anew() -> None:
@@ -105,7 +107,14 @@ def test_one_dip_begins_the_hold_anew() -> None:
 
 def test_it_is_released_to_what_held_all_the_time_not_to_the_peaks_of_noise() -> None:
     values = [100e3] + [160e3 + (8e3 if n % 2 else 0.0) for n in range(900)]
-    assert max(discharge(Throttle(DEFAULT), values)) == 160e3
+    assert max(discharge(Throttle(DEFAULT), values)) == 157.5e3
+
+
+def test_once_released_noise_of_less_than_half_the_hysteresis_moves_nothing() -> None:
+    values = [100e3] + [160e3 - (2.4e3 if n % 7 == 0 else 0.0) for n in range(1800)]
+    out = discharge(Throttle(DEFAULT), values)
+    assert len(_turns(out)) == 0
+    assert len(set(out[-900:])) == 1
 
 
 def test_the_two_ends_are_followed_apart() -> None:
@@ -172,7 +181,7 @@ def test_a_clock_that_steps_back_releases_nothing(clock_s: float) -> None:
 def test_after_a_step_back_it_goes_on() -> None:
     throttle = Throttle(DEFAULT)
     discharge(throttle, [10e3] + [90e3] * 60, start_s=1e6)
-    assert discharge(throttle, [90e3] * 700, start_s=3.0)[-1] == 90e3
+    assert discharge(throttle, [90e3] * 700, start_s=3.0)[-1] == 87.5e3
 
 
 def test_a_clock_that_jumps_ahead_does_not_end_the_hold() -> None:
@@ -188,21 +197,23 @@ def test_a_clock_that_jumps_ahead_releases_little() -> None:
     assert jumped == pytest.approx(out + MOST_COUNTED_S * DEFAULT.release_w_s)
 
 
-@settings(max_examples=20)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from((3, 60, 300, 900)))
 def test_however_wild_the_limit_the_output_turns_four_times_in_any_hour(seed: int, dwell: int) -> None:
-    rng, values = random.Random(seed), []
+    rng = random.Random(seed)
+    values: list[float] = []
     while len(values) < 7200:
         values += [rng.uniform(0.0, 250e3)] * rng.randint(1, dwell)
     turns = _turns(discharge(Throttle(DEFAULT), values[:7200]))
     assert all(later - first >= 3600 for first, later in zip(turns, turns[TURNS_PER_H:], strict=False))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_noisy_limit_on_an_evening_turns_the_output_at_most_four_times_an_hour(seed: int) -> None:
     # Six hours of a limit that falls and comes back by the oil's time constant, under a base load whose noise is
     # correlated over half a minute (2 kW) and steps now and then by 12 kW for some minutes.
-    rng, values, slow, block, until = random.Random(seed), [], 0.0, 0.0, 0
+    rng, slow, block, until = random.Random(seed), 0.0, 0.0, 0
+    values: list[float] = []
     for n in range(6 * 3600):
         slow += (rng.gauss(0.0, 2e3) * math.sqrt(2.0 / 30.0)) - slow / 30.0
         if n >= until:
@@ -232,3 +243,28 @@ def test_impossible_settings_are_refused_by_name(changes: dict[str, float]) -> N
     fields = {"hysteresis_w": 5e3, "hold_s": 120.0, "release_w_s": 400.0} | changes
     with pytest.raises(ValueError, match=f"throttle {next(iter(changes))} = "):
         ThrottleSettings(**fields)
+
+
+def test_on_a_real_transformer_s_evening_the_raw_ends_flutter_and_those_handed_out_do_not() -> None:
+    # 250 kVA, warm oil, base load from 150 to 235 kW and back in three hours, with the noise of a measured load.
+    params = from_nameplate(
+        cooling="DIST_ONAN", rated_kva=250.0, top_oil_rise_k=55.0, hot_spot_gradient_k=23.0, loss_ratio_r=5.0
+    )
+    limits = limits_of(Regime.NORMAL_CYCLIC, SizeClass.DISTRIBUTION)
+    rng, state, throttle = random.Random(7), steady_state(params, 0.75, 35.0).with_top_oil(88.0), Throttle(DEFAULT)
+    step_s, raws, outs = 10.0, [], []
+    for n in range(1080):
+        base_w = 150e3 + 85e3 * math.sin(math.pi * n / 1080.0) + rng.gauss(0.0, 2e3)
+        state = step(state, params, base_w / RATED_VA, 35.0, step_s)
+        interval = permitted_interval(state, params, limits, base_w=base_w, ambient_c=35.0)
+        out = throttle.update(interval, -base_w, n * step_s)
+        raws.append(interval)
+        outs.append(out)
+        assert interval.lo_w <= out.lo_w <= 0.0 <= out.hi_w <= interval.hi_w
+    per_hour = round(3600.0 / step_s)
+    for end in ("lo_w", "hi_w"):
+        assert len(_turns([abs(getattr(each, end)) for each in raws])) > 300
+        turns = _turns([abs(getattr(each, end)) for each in outs])
+        assert all(later - first >= per_hour for first, later in zip(turns, turns[TURNS_PER_H:], strict=False)), turns
+    assert min(each.hi_w for each in outs) < 0.6 * outs[0].hi_w
+    assert outs[-1].hi_w > 0.9 * raws[-1].hi_w

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 from collections.abc import Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.paths import run_paths, sensor_map_path
@@ -34,7 +33,6 @@ def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Proble
     _modbus(config, report)
     for position, evse in enumerate(config.evses):
         _one_evse(evse, f"evses[{position}]", config, report)
-    _site(config, report)
     _transformer(config, report)
     check_guard(config, report)
     _timezone(config, report)
@@ -190,16 +188,6 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
             "is a test mode without TLS",
             "write strict or compat, or allow the test mode with 'pki: {allow_plain: true}'",
         )
-
-
-def _site(config: Config, report: Report) -> None:
-    name = config.site.timezone
-    try:
-        if name:
-            ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        remedy = "write a name as in /usr/share/zoneinfo (package tzdata), such as Europe/Berlin; empty: the host's"
-        report.add("site.timezone", repr(name), "is no time zone that this host knows", remedy)
 
 
 def _transformer(config: Config, report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+
 from v2g.config.schema import Config, Transformer
 from v2g.thermal.engine import EngineSettings
 from v2g.thermal.estimator import EstimatorSettings

@@ -120,6 +120,7 @@ class Orchestrator:
             self.site.model.authorisation,
             self._keep_thermal,
             clock,
+            thermal_clock.thermal_s,
             logs.audit_log().info,
         )
         self._control = ControlServer(

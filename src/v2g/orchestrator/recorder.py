@@ -71,6 +71,8 @@ class Recorder:
         self._trip: tuple[str, float] = ("", 0.0)
         self._last_s: float | None = None
         self._ends_min = 0
+        self._lo_w: float
+        self._hi_w: float
         self._clear()
 
     def add(

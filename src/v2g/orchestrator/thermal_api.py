@@ -36,8 +36,10 @@ class ThermalApi:
         authorisation: Authorisation,
         keep: Callable[[], None],
         clock: Clock,
+        thermal_s: Callable[[float], float],
         audit: Callable[..., None],
     ) -> None:
+        """``thermal_s``: from ``clock``'s monotonic time to the thermal engine's."""
         self._transformer = transformer
         self._horizon_s = horizon_s
         self._view = view
@@ -45,6 +47,7 @@ class ThermalApi:
         self._authorisation = authorisation
         self._keep = keep
         self._clock = clock
+        self._thermal_s = thermal_s
         self._audit = audit
 
     def methods(self) -> tuple[Method[Any], ...]:
@@ -60,6 +63,7 @@ class ThermalApi:
             self._horizon_s,
             self._history(),
             self._clock.monotonic_s(),
+            self._thermal_s(self._clock.monotonic_s()),
         )
 
     async def regime(self, params: messages.RegimeParams, caller: Caller) -> messages.RegimeResult:
@@ -78,7 +82,7 @@ class ThermalApi:
                 "an emergency needs a reason, for the audit log: what is out of service, and who asked for it",
                 code="NO_REASON",
             )
-        now_s = self._clock.monotonic_s()
+        now_s = self._thermal_s(self._clock.monotonic_s())
         try:
             self._authorisation.authorise(regime, caller.user, params.duration_s, now_s)
         except AuthorisationError as error:
@@ -105,9 +109,15 @@ class ThermalApi:
 
 
 def thermal_result(
-    view: ThermalView, transformer: Transformer, horizon_s: float, history: HistoryHealth, now_s: float
+    view: ThermalView,
+    transformer: Transformer,
+    horizon_s: float,
+    history: HistoryHealth,
+    now_s: float,
+    thermal_s: float,
 ) -> messages.ThermalResult:
-    """The view for people and programs. One that has expired permits nothing and says so."""
+    """The view for people and programs at ``now_s``, which is ``thermal_s`` to the engine. One that has expired permits
+    nothing and says so."""
     ageing, limits = view.ageing or AgeingTotals(day=0), view.limits
     notes = view.notes
     expired = view.expires_at_s <= now_s
@@ -166,7 +176,7 @@ def thermal_result(
                 health=report.health.value,
                 value_c=_known(report.value),
                 read_c=_known(report.read),
-                since_s=max(0.0, _known(now_s - report.since_s) or 0.0),
+                since_s=max(0.0, _known(thermal_s - report.since_s) or 0.0),
                 words=report.words,
             )
             for name, report in view.sensors.items()

@@ -57,6 +57,7 @@ class Bench:
             self.authorisation,
             self._keep,
             self.clock,
+            lambda now_s: now_s,
             lambda code, text, **fields: self.audited.append((code, text, fields)),
         )
 

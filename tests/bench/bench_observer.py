@@ -53,9 +53,15 @@ def truth(seed: int) -> list[Minute]:
     return minutes
 
 
-def wrong(params: ThermalParameters, *, dor: float = 1.0, tau: float = 1.0, r: float = 1.0) -> ThermalParameters:
+def wrong(
+    params: ThermalParameters, *, dor: float = 1.0, dhr: float = 1.0, tau: float = 1.0, r: float = 1.0
+) -> ThermalParameters:
     return replace(
-        params, dtheta_or_k=params.dtheta_or_k * dor, tau_o_s=params.tau_o_s * tau, r=params.r * r
+        params,
+        dtheta_or_k=params.dtheta_or_k * dor,
+        dtheta_hr_k=params.dtheta_hr_k * dhr,
+        tau_o_s=params.tau_o_s * tau,
+        r=params.r * r,
     )
 
 
@@ -116,10 +122,12 @@ def figures(errors: list[float]) -> tuple[float, float, float]:
     return sum(size) / len(size), size[int(0.95 * len(size))], size[-1]
 
 
-CASES = (
+CASES: tuple[tuple[str, dict[str, float]], ...] = (
     ("nameplate as printed", {}),
     ("Δθor +15 %", {"dor": 1.15}),
     ("Δθor −15 %", {"dor": 0.85}),
+    ("Δθhr −25 %", {"dhr": 0.75}),
+    ("Δθor −15 %, Δθhr +25 %", {"dor": 0.85, "dhr": 1.25}),
     ("Δθor −15 %, τo +20 %", {"dor": 0.85, "tau": 1.2}),
     ("Δθor +15 %, τo −20 %", {"dor": 1.15, "tau": 0.8}),
     ("Δθor −15 %, τo −20 %, R halved", {"dor": 0.85, "tau": 0.8, "r": 0.5}),

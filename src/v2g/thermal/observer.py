@@ -35,7 +35,7 @@ class ObserverGains:
     oil_s: float = 300.0
     bias_s: float = 3_600.0
     winding_s: float = 120.0
-    gradient_s: float = 3_600.0
+    gradient_s: float = 21_600.0
     bias_limit_k: float = 40.0
     gradient_range: tuple[float, float] = (0.5, 2.0)
 

@@ -65,9 +65,7 @@ def wrong(
     )
 
 
-def ahead(
-    state: ThermalState, params: ThermalParameters, coming: list[Minute], bias_k: float = 0.0
-) -> ThermalState:
+def ahead(state: ThermalState, params: ThermalParameters, coming: list[Minute], bias_k: float = 0.0) -> ThermalState:
     for minute in coming:
         state = step(state, params, minute.k_pu, minute.ambient_c + bias_k, 60.0)
     return state
@@ -159,8 +157,9 @@ def main() -> None:
     lines = [
         "# Fifteen minutes ahead with wrong parameters, with and without the observer",
         "",
-        "Written by `python tests/bench/bench_observer.py`, which says how. Errors in K: mean / 95th percentile / largest",
-        "of the absolute values, over four days. Truth is the simulated heat balance, so the nameplate as printed errs too.",
+        "Written by `python tests/bench/bench_observer.py`, which says how. Errors in K: mean / 95th percentile /",
+        "largest of the absolute values, over four days. Truth is the simulated heat balance, so the nameplate as",
+        "printed errs too.",
         *table(),
         "",
     ]

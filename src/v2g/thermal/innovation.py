@@ -18,14 +18,15 @@ c0; what goes on without regard to either into s. A window says *drift* where
 
 Limits, honestly:
 
-- A drift below :data:`DRIFT_K` in two weeks (about 0.4 K a day) is not told from seasons, and goes into c0. A drift
-  needs two days at least, and two days of it, to be named. Faster harm is the affair of the estimator's safe rule.
+- A drift below :data:`DRIFT_K` in two weeks (about half a kelvin a day) is not told from seasons, and goes into c0. To
+  be named, a drift must have gone on for two days and a half at least. Faster harm is the affair of the estimator's
+  safe rule.
 - A drift of the ambient transducer is the same residual with the opposite sign. The words therefore name both.
 - A sensor's constant offset from the first day on is not told from a constant model error: it is called model error.
 - A transformer that truly gets hotter day by day (oil leaking, a cooler clogging) looks like a drift upwards. That is
   why the estimator goes on to believe readings that drift up, and only says so.
-- A first-order change of the model's other constants (x, τo) leaves a daily pattern, which fits in none of the terms; it
-  raises the standard error, and so makes the verdict slower.
+- A first-order change of the model's other constants (x, τo) leaves a daily pattern, which fits in none of the terms;
+  it raises the standard error, and so makes the verdict slower.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, sqrt
 from typing import Final
 
@@ -159,7 +161,7 @@ def _drift(samples: Sequence[Sample]) -> Finding | None:
     quarter = len(samples) // 4
     left = [r - share * rise for _, rise, r in samples]
     means = [sum(left[n * quarter : (n + 1) * quarter]) / quarter for n in range(4)]
-    if any((later - earlier) / drift_k < _DUE_SHARE for earlier, later in zip(means, means[1:], strict=False)):
+    if any((later - earlier) / drift_k < _DUE_SHARE for earlier, later in pairwise(means)):
         return None
     ramp_squares = sum(
         (value - offset_k - slope * (day - first_d)) ** 2 for value, (day, _, _) in zip(left, samples, strict=True)

@@ -92,9 +92,7 @@ class Observer:
         ``params`` are the nameplate's (times loss factor); the gradient factor is applied here. Raises ValueError as
         :func:`v2g.thermal.model.step` does, and for a measurement that is not finite.
         """
-        if not (
-            (top_oil_c is None or isfinite(top_oil_c)) and (hot_spot_c is None or isfinite(hot_spot_c))
-        ):
+        if not ((top_oil_c is None or isfinite(top_oil_c)) and (hot_spot_c is None or isfinite(hot_spot_c))):
             raise ValueError(f"top-oil of {top_oil_c} °C or hot-spot of {hot_spot_c} °C is not a number: give None")
         before = self._estimate
         bias_k, factor = before.bias_k, before.gradient_factor

@@ -1,8 +1,8 @@
 """One temperature sensor, judged: what may be believed of it. Pure.
 
 Range and number first, then speed (a jump), then the model's disbelief (far below), then silence of movement (stuck).
-A sensor that jumped, or that moves again after it was stuck, is believed again once it has stayed for a while, has moved
-no faster than nature meanwhile, and is no further from the model than :data:`AGREES_K`.
+A sensor that jumped, or that moves again after it was stuck, is believed again once it has stayed for a while, has
+moved no faster than nature meanwhile, and is no further from the model than :data:`AGREES_K`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class SensorWatch:
             self._forget_candidate()
             self._same_c = None
             never = last is None or last.health is Health.NEVER_SEEN
-            return self._say(Health.NEVER_SEEN if never else Health.LOST, None, None, now_s, f"no {nature.name} reading")
+            return self._say(
+                Health.NEVER_SEEN if never else Health.LOST, None, None, now_s, f"no {nature.name} reading"
+            )
         if not nature.low_c <= read_c <= nature.high_c:
             self._forget_candidate()
             self._same_c = None
@@ -100,7 +102,9 @@ class SensorWatch:
         if stuck:
             self._forget_candidate()
             self._good_c = None
-            words = f"{nature.name} transducer reads {read_c:.1f} °C and does not move; check it (frozen, loose, driver)"
+            words = (
+                f"{nature.name} transducer reads {read_c:.1f} °C and does not move; check it (frozen, loose, driver)"
+            )
             return self._say(Health.STUCK, None, read_c, now_s, words)
         if before is Health.STUCK or self._candidate_c is not None or self._jumps(read_c, now_s):
             if self._candidate_c is not None and self._back(read_c, now_s):
@@ -112,7 +116,8 @@ class SensorWatch:
             allowed_k = AGREES_K if before is Health.IMPLAUSIBLE else DISBELIEF_K
             if read_c < expected_c - allowed_k:
                 words = (
-                    f"{nature.name} transducer reads {read_c:.1f} °C, {expected_c:.1f} °C is expected: not used; check it"
+                    f"{nature.name} transducer reads {read_c:.1f} °C, {expected_c:.1f} °C is expected: not used; "
+                    "check it"
                 )
                 return self._say(Health.IMPLAUSIBLE, None, read_c, now_s, words)
         self._good_c, self._good_at_s = read_c, now_s
@@ -167,13 +172,11 @@ class SensorWatch:
                 "give it an offset of -273.15 in sensor_map"
             )
         return (
-            f"{name} transducer reads {read_c:g} °C, outside of {low_c:g}..{high_c:g} °C: not used; check it, its cable "
-            "and its scale in sensor_map"
+            f"{name} transducer reads {read_c:g} °C, outside of {low_c:g}..{high_c:g} °C: not used; check it, its "
+            "cable and its scale in sensor_map"
         )
 
-    def _say(
-        self, health: Health, value: float | None, read: float | None, now_s: float, words: str
-    ) -> SensorReport:
+    def _say(self, health: Health, value: float | None, read: float | None, now_s: float, words: str) -> SensorReport:
         last = self._report
         same = last is not None and last.health is health
         if last is not None and same and last.read == read and last.words == words:

@@ -365,7 +365,7 @@ class _Search:
                 power_w = self._model_end(power_w, at.worst, at.hot >= at.oil, at.minute, sign) - sign * _AIM_W
             else:
                 if at.worst > 0.0 and rounds >= _CHORD_ROUNDS:
-                    rise = self._slope(power_w, at)
+                    rise = self._slope(power_w, at) or rise
                 power_w -= at.worst / rise + sign * _AIM_W
         at_end = at_good if at_bad is None or sign * (bad - good) > _POWER_TOLERANCE_W else at_bad
         source = self._limits.hot_spot_source if at_end.hot >= at_end.oil else self._limits.top_oil_source

@@ -206,13 +206,27 @@ class _Search:
         hot_limit, oil_limit = limits.hot_spot_c, limits.top_oil_c
         keep_h1, keep_h2 = self._keep_h1, self._keep_h2
         rows = []
+        sum_p = sum_m = sum_pm = sum_squares = 0.0
         for p, q, a, m, off in zip(base, reactive, ambient, margin, off_k, strict=True):
             oil += (a - oil) * oil_gain
             h1 *= keep_h1
             h2 *= keep_h2
+            p *= scale
             q *= scale
-            rows.append((p * scale, m * scale, q * q, hot_limit - off - oil - h1 + h2, oil_limit - off - oil))
+            m *= scale
+            q *= q
+            sum_p += p
+            sum_m += m
+            sum_pm += p * m
+            sum_squares += p * p + m * m + q
+            rows.append((p, m, q, hot_limit - off - oil - h1 + h2, oil_limit - off - oil))
         self._rows = rows
+        per_row = 1.0 / len(rows)
+        self._means = (
+            ((sum_p - sum_m) * per_row, (sum_squares - 2.0 * sum_pm) * per_row),
+            ((sum_p + sum_m) * per_row, (sum_squares + 2.0 * sum_pm) * per_row),
+        )
+        """Of load and of K², for powers that discharge, and that charge, beyond the base load."""
 
     def _course(self, power_w: float) -> _Excess:
         r, x, half_y = self._r, self._x, self._half_y
@@ -351,21 +365,15 @@ class _Search:
                 power_w = self._model_end(power_w, at.worst, at.hot >= at.oil, at.minute, sign) - sign * _AIM_W
             else:
                 if at.worst > 0.0 and rounds >= _CHORD_ROUNDS:
-                    rise = self._slope(power_w, at)
+                    rise = self._slope(power_w, at) or rise
                 power_w -= at.worst / rise + sign * _AIM_W
         at_end = at_good if at_bad is None or sign * (bad - good) > _POWER_TOLERANCE_W else at_bad
         source = self._limits.hot_spot_source if at_end.hot >= at_end.oil else self._limits.top_oil_source
         return good, source, at_end.minute
 
     def _model_end(self, from_w: float, excess: float, hot: bool, minute: int, sign: float) -> float:
-        """The power at which that excess would be gone, if the load up to ``minute`` were its mean all the time."""
-        mean = mean_square = 0.0
-        for p, m, q2, _, _ in self._rows[:minute]:
-            shifted = p + sign * m
-            mean += shifted
-            mean_square += shifted * shifted + q2
-        mean /= minute
-        mean_square /= minute
+        """The power at which that excess would be gone, if the load were the horizon's mean all the time."""
+        mean, mean_square = self._means[sign > 0.0]
         oil_k = self._oil_k * _geometric(self._keep_oil, minute)
         gradient_k = 0.0
         if hot:
@@ -373,15 +381,14 @@ class _Search:
         r, x, half_y = self._r, self._x, self._half_y
         power = from_w * self._per_w
         k2 = max(power * (power + 2.0 * mean) + mean_square, 1e-6)
-        target = oil_k * (1.0 + r * k2) ** x + gradient_k * k2**half_y - excess
+        oil, gradient = oil_k * (1.0 + r * k2) ** x, gradient_k * k2**half_y
+        target = oil + gradient - excess
         for _ in range(6):
-            oil = oil_k * (1.0 + r * k2) ** x
-            gradient = gradient_k * k2**half_y
-            rise = x * r * oil / (1.0 + r * k2) + half_y * gradient / k2
-            change = (target - oil - gradient) / rise
+            change = (target - oil - gradient) / (x * r * oil / (1.0 + r * k2) + half_y * gradient / k2)
             k2 = max(k2 + change, 0.1 * k2)
             if abs(change) <= 1e-4 * k2:
                 break
+            oil, gradient = oil_k * (1.0 + r * k2) ** x, gradient_k * k2**half_y
         under_root = mean * mean - mean_square + k2
         return (sign * sqrt(max(under_root, 0.0)) - mean) / self._per_w
 

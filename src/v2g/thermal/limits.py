@@ -95,8 +95,9 @@ _TABLE: Final[Mapping[tuple[Regime, SizeClass], tuple[float, float, float]]] = {
     (Regime.SHORT_TIME_EMERGENCY, SizeClass.MEDIUM): (1.8, 160.0, 115.0),
     (Regime.SHORT_TIME_EMERGENCY, SizeClass.LARGE): (1.5, 160.0, 115.0),
 }
-"""K, hot-spot and top-oil of IEC 60076-7's loading limits, second-hand. The 2005 edition gives distribution
-transformers no temperature for short-time emergency; 160 °C and 115 °C are taken for them as for the others."""
+"""K, hot-spot and top-oil of IEC 60076-7:2005 Table 4, second-hand. Clause 7.2.1 sets distribution transformers no
+temperature for short-time emergency and warns of gas bubbles above 140 °C; 160 °C and 115 °C are taken as for the
+others. The table does not mean current and temperature limits to be exhausted at once: here all of them hold."""
 
 
 def size_class(rated_va: float) -> SizeClass:
@@ -145,7 +146,7 @@ class ColdOil:
             )
 
     def k_limit_pu(self, top_oil_c: float, k_pu: float) -> float:
-        """At a top-oil temperature, given the regime's ``k_pu``; never above it."""
+        """At a top-oil temperature, given the regime's ``k_pu``; never above it. NaN counts as the coldest."""
         if top_oil_c >= self.full_load_above_c:
             return k_pu
         cold_pu = min(self.k_pu, k_pu)

@@ -284,11 +284,16 @@ def test_the_ends_are_the_last_permitted_powers(
 
     assert permitted.lo_w <= 0.0 <= permitted.hi_w
     assert kept(0.0) == (permitted.base_source is None)
+    # Nearer to the power of least |K| every minute is relieved: throttling must never forbid that.
+    assert permitted.lo_w <= min(0.0, relief_power_w(min(base_w))) + 1.0
+    assert permitted.hi_w >= max(0.0, relief_power_w(max(base_w))) - 1.0
     if permitted.base_source is None:
         assert kept(permitted.lo_w)
         assert kept(permitted.hi_w)
         assert not kept(permitted.lo_w - 5.0)
         assert not kept(permitted.hi_w + 5.0)
+        for power_w in range(-1_600_000, 1_600_000, 160_000):
+            assert kept(power_w) == (permitted.lo_w <= power_w <= permitted.hi_w)
     elif permitted.feasible:
         relieving = permitted.lo_w if permitted.hi_w == 0.0 else permitted.hi_w
         assert kept(relieving)

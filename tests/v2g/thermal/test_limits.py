@@ -79,6 +79,9 @@ class TestColdOil:
     def test_it_may_forbid_all_load(self) -> None:
         assert ColdOil(k_pu=0.0).k_limit_pu(-40.0, 1.5) == 0.0
 
+    def test_an_unknown_top_oil_counts_as_the_coldest(self) -> None:
+        assert ColdOil().k_limit_pu(float("nan"), 1.5) == 0.5
+
     @given(
         top_oil_c=st.floats(-80.0, 150.0),
         warmer_k=st.floats(0.0, 50.0),

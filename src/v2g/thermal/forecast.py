@@ -38,6 +38,9 @@ _STALE_MIN: Final = 5
 _SET_BACK_MIN: Final = MINUTES_OF_DAY
 _NOISE_EDGE: Final = 3.0
 _NOISE_RATE: Final = 0.02
+_LEAST_NOISE: Final = 1e-3
+_RAMP_MIN: Final = _SLOW_MIN - _FAST_MIN
+"""A steady ramp puts the fast mean so many minutes ahead of the slow one."""
 _RIPPLE_RATE: Final = 0.003
 _RIPPLE_DOUBT: Final = 1e-6
 _BUILDING_MIN: Final = 360.0
@@ -121,7 +124,8 @@ class _Signal:
             self._slow += (value - self._slow) * min(1.0, gap_min / _SLOW_MIN)
             if gap_min == 1:
                 step = value - last
-                self._noise += _NOISE_RATE * ((step if step >= 0.0 else -step) - self._noise)
+                most = _NOISE_EDGE * self._noise + _LEAST_NOISE
+                self._noise += _NOISE_RATE * (min(abs(step), most) - self._noise)
                 ripple = self._ripple
                 self._ripple_step += _RIPPLE_RATE * (ripple * step - self._ripple_step)
                 self._ripple_square += _RIPPLE_RATE * (ripple * ripple - self._ripple_square)
@@ -143,9 +147,7 @@ class _Signal:
         beyond ripple is followed."""
         if not self._is_fresh(unix_min):
             return newest
-        edge = _NOISE_EDGE * self._noise
-        ripple = newest - self._last
-        ripple = edge if ripple > edge else -edge if ripple < -edge else ripple
+        ripple = _clip(newest - self._last, _NOISE_EDGE * self._noise)
         self._ripple = ripple
         stays = (self._ripple_step + 0.5 * _RIPPLE_DOUBT) / (self._ripple_square + _RIPPLE_DOUBT)
         return newest - ripple * (1.0 - min(max(stays, 0.0), 1.0))
@@ -153,10 +155,13 @@ class _Signal:
     def forecast(self, unix_min: int, value: float, usual: list[float] | None, *, training: bool) -> list[float]:
         """From ``value`` on; ``usual``: the profile now and in each coming minute."""
         trend = ripple = distance = 0.0
+        # A load that was switched on stays: only as much as is noise can be worth anything for a return.
+        edge = _NOISE_EDGE * self._noise
         if self._is_fresh(unix_min):
-            trend, ripple = self._fast - self._slow, self._fast - value
+            trend = _clip(self._fast - self._slow, _RAMP_MIN * self._noise)
+            ripple = _clip(self._fast - value, edge)
         if usual is not None:
-            distance = usual[0] - value
+            distance = _clip(usual[0] - value, edge)
         if training:
             rises = (0.0,) * len(self._anchors) if usual is None else tuple(usual[n] - usual[0] for n in self._anchors)
             self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, rises)
@@ -399,3 +404,7 @@ class Forecaster:
         if felt is None:
             return 0.0
         return max(_COMFORT_C[0] - felt, 0.0) + max(felt - _COMFORT_C[1], 0.0)
+
+
+def _clip(value: float, edge: float) -> float:
+    return edge if value > edge else -edge if value < -edge else value

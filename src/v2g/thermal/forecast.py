@@ -28,7 +28,7 @@ AMBIENT_RANGE_C: Final = (-60.0, 90.0)
 """Beyond it is kelvin, or a broken sensor: not learned."""
 _VERSION: Final = 1
 _AMBIENT_UNIT_K: Final = 10.0
-_PRIOR_WEIGHTS: Final = (0.5, 0.0, 0.0, 0.0)
+_PRIOR_WEIGHTS: Final = (0.5, 0.0, 0.0, 0.0, 0.0)
 _RIDGE: Final = 0.02
 _WINDOW: Final = 4_000.0
 _SOLVE_EVERY: Final = 7
@@ -106,7 +106,7 @@ class _Signal:
             self._between.append((lower, upper, (n - self._anchors[lower]) / span if span else 0.0))
         self._noise = self._ripple_step = self._ripple_square = 0.0
         self._turn = 0
-        self._issued: list[tuple[int, float, float, float, float, tuple[float, ...]] | None] = []
+        self._issued: list[tuple[int, float, float, float, float, float, tuple[float, ...]] | None] = []
         self.start_anew()
 
     def start_anew(self) -> None:
@@ -136,8 +136,8 @@ class _Signal:
         issue = unix_min - self._anchors[index]
         issued = self._issued[issue % len(self._issued)]
         if issued is not None and issued[0] == issue:
-            _, then, trend, ripple, distance, rises = issued
-            self._blends[index].learn((rises[index], trend, ripple, distance), value - then)
+            _, then, trend, ripple, distance, beyond, rises = issued
+            self._blends[index].learn((rises[index], trend, ripple, distance, beyond), value - then)
 
     def _is_fresh(self, unix_min: int) -> bool:
         return self._last_min is not None and 0 <= unix_min - self._last_min <= _STALE_MIN
@@ -154,21 +154,23 @@ class _Signal:
 
     def forecast(self, unix_min: int, value: float, usual: list[float] | None, *, training: bool) -> list[float]:
         """From ``value`` on; ``usual``: the profile now and in each coming minute."""
-        trend = ripple = distance = 0.0
-        # A load that was switched on stays: only as much as is noise can be worth anything for a return.
+        trend = ripple = distance = beyond = 0.0
+        # A load that was switched on is not noise that returns: what is beyond noise has a worth of its own.
         edge = _NOISE_EDGE * self._noise
         if self._is_fresh(unix_min):
             trend = _clip(self._fast - self._slow, _RAMP_MIN * self._noise)
             ripple = _clip(self._fast - value, edge)
         if usual is not None:
             distance = _clip(usual[0] - value, edge)
+            beyond = usual[0] - value - distance
         if training:
             rises = (0.0,) * len(self._anchors) if usual is None else tuple(usual[n] - usual[0] for n in self._anchors)
-            self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, rises)
+            self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, beyond, rises)
         parts = []
         for blend in self._blends:
-            by_profile, by_trend, by_ripple, by_distance = blend.weights
-            parts.append((by_profile, by_trend * trend + by_ripple * ripple + by_distance * distance))
+            by_profile, by_trend, by_ripple, by_distance, by_beyond = blend.weights
+            moved = by_trend * trend + by_ripple * ripple + by_distance * distance + by_beyond * beyond
+            parts.append((by_profile, moved))
         ahead = []
         if usual is None:
             for lower, upper, share in self._between:

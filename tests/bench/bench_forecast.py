@@ -1,4 +1,4 @@
-"""The forecast of base load and ambient on an invented year of minutes: ``python tests/bench/bench_forecast.py [DAYS]``.
+"""Forecast of base load and ambient on an invented year of minutes: ``python tests/bench/bench_forecast.py [DAYS]``.
 
 Writes ``report_forecast.md`` beside itself. The year: a 400 kVA transformer in a residential street at 48° north;
 evening peak, other weekends, heat pumps, 200 kWp of photovoltaics under moving clouds (reverse flow in summer), a
@@ -96,7 +96,9 @@ def invent(days: int, seed: int = 5) -> Year:
     for index in range(size):
         felt += (ambient[index] - felt) / 400.0
         feels[index] = felt
-    heating = 3.2e3 * np.clip(15.0 - feels, 0.0, None) * (0.7 + 0.5 * bump(hour, 6.5, 1.5) + 0.3 * bump(hour, 18.0, 2.5))
+    heating = (
+        3.2e3 * np.clip(15.0 - feels, 0.0, None) * (0.7 + 0.5 * bump(hour, 6.5, 1.5) + 0.3 * bump(hour, 18.0, 2.5))
+    )
     clock = 35e3 * ((hour >= 22.0) & (hour < 24.0))
     charger = np.zeros(size)
     for begin in np.flatnonzero(rng.random(size) < 12 / DAY * (0.2 + bump(hour, 15.0, 4.0))):
@@ -195,7 +197,9 @@ def main() -> None:
     days = int(sys.argv[1]) if len(sys.argv) > 1 else 365
     year = invent(days)
     done = run(year)
-    head = "| | ours, MAE | P95 | last minute stays, MAE | P95 | newest second stays, MAE | P95 | yesterday, MAE | P95 |"
+    head = (
+        "| | ours, MAE | P95 | last minute stays, MAE | P95 | newest second stays, MAE | P95 | yesterday, MAE | P95 |"
+    )
     rule = "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     lines = [
         "# Forecast of base load and ambient: an invented year of minutes",
@@ -225,7 +229,8 @@ def main() -> None:
         "Base load is bounded on both sides, ambient on the warm one. `constant`: the one width that would have held "
         "95 % of the same errors, known only afterwards.",
         "",
-        "| min | base load within, % | by hour of the day | mean bound, kW | constant, kW | ambient within, % | mean bound, K |",
+        "| min | base load within, % | by hour of the day | mean bound, kW | constant, kW "
+        "| ambient within, % | mean bound, K |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *coverage(year, done),
     ]

@@ -1,10 +1,10 @@
 """How far forecasts have been off, as bounds for the next ones. Pure, learned online.
 
-The bound of minute n is ``factor[n] · scale``. The scale says how unsettled things are: half from the errors of the
-last minutes (rising at once, falling slowly), half from those usual at this time of day. The factors are moved by each
-forecast that comes due: up by a large step if it was off by more than its bound, down by a small one if it was not, in
-the ratio that leaves ``coverage`` of them within, whatever the errors' distribution is (quantile tracking, as in
-adaptive conformal inference). So bounds widen within minutes and narrow over hours.
+The bound of minute n is ``factor[n] · scale``. The scale says how unsettled things are: the errors of the last minutes
+(rising at once, falling slowly), or half of them and half of those usual at this time of day if that is more. The
+factors are moved by each forecast that comes due: up by a large step if it was off by more than its bound, down by a
+small one if it was not, in the ratio that leaves ``coverage`` of them within, whatever the errors' distribution is
+(quantile tracking, as in adaptive conformal inference). So bounds widen within minutes and narrow over hours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RISE: Final = 0.25
 _FALL: Final = 0.03
 _PART_WINDOW: Final = 300.0
 _STEP: Final = 0.06
-_FACTOR_RANGE: Final = (1e-3, 1e3)
+_FACTOR_RANGE: Final = (0.2, 100.0)
 _PRIOR_COUNT: Final = 60.0
 _COUNT_LIMIT: Final = 1e6
 
@@ -56,7 +56,7 @@ class ErrorBounds:
         """How large errors are around this minute of the local day."""
         index = minute * _PARTS // MINUTES_OF_DAY % _PARTS
         usual = self._parts[index] if self._counts[index] else self._recent
-        scale = 0.5 * (self._recent + usual)
+        scale = max(self._recent, 0.5 * (self._recent + usual))
         return scale if scale > self._floor else self._floor
 
     def learn_next(self, minute: int, error: float) -> None:
@@ -75,16 +75,16 @@ class ErrorBounds:
         """Of the bounds made now; to be handed back to :meth:`learn`."""
         return tuple(self._factors)
 
-    def learn(self, n: int, error: float, bound: float) -> None:
-        """The error of a forecast ``n`` minutes ahead (1 is the next), and factor · scale when it was made."""
+    def learn(self, n: int, error: float, factor: float, scale: float) -> None:
+        """The error of a forecast ``n`` minutes ahead (1 is the next), and its factor and scale when it was made."""
         if self._two_sided and error < 0.0:
             error = -error
-        factor = self._factors[n - 1]
-        if error > bound:
-            factor *= self._widen[n - 1]
+        if error > factor * scale:
+            factor = self._factors[n - 1] * self._widen[n - 1]
             self._factors[n - 1] = factor if factor < _FACTOR_RANGE[1] else _FACTOR_RANGE[1]
-        else:
-            factor *= self._narrow[n - 1]
+        elif scale > self._floor:
+            # In a dead calm nothing is learned, or the factors would have to climb for hours when it ends.
+            factor = self._factors[n - 1] * self._narrow[n - 1]
             self._factors[n - 1] = factor if factor > _FACTOR_RANGE[0] else _FACTOR_RANGE[0]
 
     def bounds(self, scale: float) -> tuple[float, ...]:

@@ -28,7 +28,7 @@ AMBIENT_RANGE_C: Final = (-60.0, 90.0)
 """Beyond it is kelvin, or a broken sensor: not learned."""
 _VERSION: Final = 1
 _AMBIENT_UNIT_K: Final = 10.0
-_PRIOR_WEIGHTS: Final = (0.5, 0.0, 0.0, 0.0)
+_PRIOR_WEIGHTS: Final = (0.5, 0.0, 0.0, 0.0, 0.0)
 _RIDGE: Final = 0.02
 _WINDOW: Final = 4_000.0
 _SOLVE_EVERY: Final = 7
@@ -38,7 +38,11 @@ _STALE_MIN: Final = 5
 _SET_BACK_MIN: Final = MINUTES_OF_DAY
 _NOISE_EDGE: Final = 3.0
 _NOISE_RATE: Final = 0.02
+_LEAST_NOISE: Final = 1e-3
+_RAMP_MIN: Final = _SLOW_MIN - _FAST_MIN
+"""A steady ramp puts the fast mean so many minutes ahead of the slow one."""
 _RIPPLE_RATE: Final = 0.003
+_RIPPLE_DOUBT: Final = 1e-6
 _BUILDING_MIN: Final = 360.0
 """Buildings follow the weather so slowly; heating and cooling load go with the smoothed temperature."""
 _COMFORT_C: Final = (16.0, 22.0)
@@ -81,7 +85,7 @@ class _Signal:
     """Forecasts of one signal in its own unit (about 1 pu)."""
 
     __slots__ = (
-        "_anchors", "_between", "_blends", "_fast", "_issued", "_last", "_minutes", "_noise", "_ripple",
+        "_anchors", "_between", "_blends", "_fast", "_issued", "_last", "_last_min", "_minutes", "_noise", "_ripple",
         "_ripple_square", "_ripple_step", "_slow", "_turn",
     )  # fmt: skip
 
@@ -102,69 +106,71 @@ class _Signal:
             self._between.append((lower, upper, (n - self._anchors[lower]) / span if span else 0.0))
         self._noise = self._ripple_step = self._ripple_square = 0.0
         self._turn = 0
-        self._issued: list[tuple[int, float, float, float, float, tuple[float, ...]] | None] = []
+        self._issued: list[tuple[int, float, float, float, float, float, tuple[float, ...]] | None] = []
         self.start_anew()
 
     def start_anew(self) -> None:
         """The recent past is no longer the past of what comes next."""
         self._issued = [None] * (self._minutes + 1)
-        self._last: float | None = None
-        self._fast = self._slow = self._ripple = 0.0
+        self._last_min: int | None = None
+        self._last = self._fast = self._slow = self._ripple = 0.0
 
-    def observe(self, unix_min: int, value: float, gap_min: int) -> None:
-        last = self._last
-        if last is None or gap_min > _SLOW_MIN:
+    def observe(self, unix_min: int, value: float) -> None:
+        if not self._is_fresh(unix_min):
             self._fast = self._slow = value
-        else:
+        elif self._last_min is not None:
+            gap_min, last = unix_min - self._last_min, self._last
             self._fast += (value - self._fast) * min(1.0, gap_min / _FAST_MIN)
             self._slow += (value - self._slow) * min(1.0, gap_min / _SLOW_MIN)
             if gap_min == 1:
                 step = value - last
-                self._noise += _NOISE_RATE * ((step if step >= 0.0 else -step) - self._noise)
+                most = _NOISE_EDGE * self._noise + _LEAST_NOISE
+                self._noise += _NOISE_RATE * (min(abs(step), most) - self._noise)
                 ripple = self._ripple
                 self._ripple_step += _RIPPLE_RATE * (ripple * step - self._ripple_step)
                 self._ripple_square += _RIPPLE_RATE * (ripple * ripple - self._ripple_square)
         self._ripple = 0.0
-        self._last = value
+        self._last, self._last_min = value, unix_min
         # One anchor a minute: weights move slowly, and the time of a minute's work stays short.
         self._turn = index = (self._turn + 1) % len(self._anchors)
         issue = unix_min - self._anchors[index]
         issued = self._issued[issue % len(self._issued)]
         if issued is not None and issued[0] == issue:
-            _, then, trend, ripple, distance, rises = issued
-            self._blends[index].learn((rises[index], trend, ripple, distance), value - then)
+            _, then, trend, ripple, distance, beyond, rises = issued
+            self._blends[index].learn((rises[index], trend, ripple, distance, beyond), value - then)
 
-    def smoothed(self, newest: float) -> float:
+    def _is_fresh(self, unix_min: int) -> bool:
+        return self._last_min is not None and 0 <= unix_min - self._last_min <= _STALE_MIN
+
+    def smoothed(self, unix_min: int, newest: float) -> float:
         """The newest value, of whose ripple about the last minute's mean as much is left as proved to stay; what goes
         beyond ripple is followed."""
-        if self._last is None:
+        if not self._is_fresh(unix_min):
             return newest
-        edge = _NOISE_EDGE * self._noise
-        ripple = newest - self._last
-        ripple = edge if ripple > edge else -edge if ripple < -edge else ripple
+        ripple = _clip(newest - self._last, _NOISE_EDGE * self._noise)
         self._ripple = ripple
-        doubt = 1e-6
-        stays = (self._ripple_step + 0.5 * doubt) / (self._ripple_square + doubt)
+        stays = (self._ripple_step + 0.5 * _RIPPLE_DOUBT) / (self._ripple_square + _RIPPLE_DOUBT)
         return newest - ripple * (1.0 - min(max(stays, 0.0), 1.0))
 
-    def forecast(
-        self, unix_min: int, value: float, usual: list[float] | None, *, fresh: bool, training: bool
-    ) -> list[float]:
-        """From ``value`` on; ``usual``: the profile now and in each coming minute. ``fresh``: the trend is of now."""
-        trend = ripple = distance = 0.0
-        if fresh and self._last is not None:
-            trend, ripple = self._fast - self._slow, self._fast - value
+    def forecast(self, unix_min: int, value: float, usual: list[float] | None, *, training: bool) -> list[float]:
+        """From ``value`` on; ``usual``: the profile now and in each coming minute."""
+        trend = ripple = distance = beyond = 0.0
+        # A load that was switched on is not noise that returns: what is beyond noise has a worth of its own.
+        edge = _NOISE_EDGE * self._noise
+        if self._is_fresh(unix_min):
+            trend = _clip(self._fast - self._slow, _RAMP_MIN * self._noise)
+            ripple = _clip(self._fast - value, edge)
         if usual is not None:
-            distance = usual[0] - value
+            distance = _clip(usual[0] - value, edge)
+            beyond = usual[0] - value - distance
         if training:
-            rises = (
-                (0.0,) * len(self._anchors) if usual is None else tuple(usual[n] - usual[0] for n in self._anchors)
-            )
-            self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, rises)
+            rises = (0.0,) * len(self._anchors) if usual is None else tuple(usual[n] - usual[0] for n in self._anchors)
+            self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, beyond, rises)
         parts = []
         for blend in self._blends:
-            by_profile, by_trend, by_ripple, by_distance = blend.weights
-            parts.append((by_profile, by_trend * trend + by_ripple * ripple + by_distance * distance))
+            by_profile, by_trend, by_ripple, by_distance, by_beyond = blend.weights
+            moved = by_trend * trend + by_ripple * ripple + by_distance * distance + by_beyond * beyond
+            parts.append((by_profile, moved))
         ahead = []
         if usual is None:
             for lower, upper, share in self._between:
@@ -228,9 +234,7 @@ class Forecaster:
         self._profiles = {name: DayProfile() for name in ("base_w", "base_var", "ambient_c")}
         self._signals = {name: _Signal(minutes, phase) for phase, name in enumerate(self._profiles)}
         ahead = range(1, minutes + 1)
-        self._base_bounds = ErrorBounds(
-            [0.04 + 0.01 * n for n in ahead], coverage=coverage, two_sided=True, floor=1e-4
-        )
+        self._base_bounds = ErrorBounds([0.04 + 0.01 * n for n in ahead], coverage=coverage, two_sided=True, floor=1e-4)
         self._ambient_bounds = ErrorBounds(
             [(0.5 + 0.1 * n) / _AMBIENT_UNIT_K for n in ahead], coverage=coverage, two_sided=False, floor=0.002
         )
@@ -266,7 +270,7 @@ class Forecaster:
             if value is None:
                 continue
             signal, profile = self._signals[name], self._profiles[name]
-            signal.observe(at.unix_min, value, gap_min)
+            signal.observe(at.unix_min, value)
             if name == "base_w" and self._building_c is not None:
                 profile.learn_slope(minute, value, off_comfort_k)
             profile.learn(at.day_type, minute, value, off_comfort_k if name == "base_w" else 0.0)
@@ -277,9 +281,8 @@ class Forecaster:
         gives NaN in all minutes of its signal, which the headroom search refuses."""
         base, reactive, ambient = self._base_pu(base_w), self._base_pu(base_var), self._ambient_units(ambient_c)
         signals = self._signals
-        if self._last_min is not None and 0 <= at.unix_min - self._last_min <= _STALE_MIN:
-            base = None if base is None else signals["base_w"].smoothed(base)
-            reactive = None if reactive is None else signals["base_var"].smoothed(reactive)
+        base = None if base is None else signals["base_w"].smoothed(at.unix_min, base)
+        reactive = None if reactive is None else signals["base_var"].smoothed(at.unix_min, reactive)
         due = self._issue(at, base, reactive, ambient, training=False)
         rated_va, unknown = self._rated_va, (nan,) * self._minutes
         return Forecast(
@@ -347,19 +350,18 @@ class Forecaster:
                 error = base - due.base[n - 1]
                 if n == 1:
                     base_bounds.learn_next(minute, error)
-                base_bounds.learn(n, error, due.base_factors[n - 1] * due.base_scale)
+                base_bounds.learn(n, error, due.base_factors[n - 1], due.base_scale)
             if ambient is not None and due.ambient:
                 error = ambient - due.ambient[n - 1]
                 if n == 1:
                     ambient_bounds.learn_next(minute, error)
-                ambient_bounds.learn(n, error, due.ambient_factors[n - 1] * due.ambient_scale)
+                ambient_bounds.learn(n, error, due.ambient_factors[n - 1], due.ambient_scale)
 
     def _issue(
         self, at: LocalMinute, base: float | None, reactive: float | None, ambient: float | None, *, training: bool
     ) -> _Due:
         """Forecasts from these values; the first of :meth:`predict` in a minute takes the place of those that
         :meth:`observe` made, so the bounds are of what was handed out."""
-        fresh = self._last_min is not None and 0 <= at.unix_min - self._last_min <= _STALE_MIN
         minute = at.minute % MINUTES_OF_DAY
         ahead: list[Sequence[float]] = []
         for name, value in (("base_w", base), ("base_var", reactive), ("ambient_c", ambient)):
@@ -368,7 +370,7 @@ class Forecaster:
                 continue
             off_comfort_k = self._off_comfort_k() if name == "base_w" else 0.0
             usual = self._profiles[name].expect(at.day_type, minute, off_comfort_k, self._minutes)
-            ahead.append(self._signals[name].forecast(at.unix_min, value, usual, fresh=fresh, training=training))
+            ahead.append(self._signals[name].forecast(at.unix_min, value, usual, training=training))
         due = _Due(
             at.unix_min, ahead[0], ahead[1], ahead[2],
             self._base_bounds.scale(minute), self._ambient_bounds.scale(minute),
@@ -404,3 +406,7 @@ class Forecaster:
         if felt is None:
             return 0.0
         return max(_COMFORT_C[0] - felt, 0.0) + max(felt - _COMFORT_C[1], 0.0)
+
+
+def _clip(value: float, edge: float) -> float:
+    return edge if value > edge else -edge if value < -edge else value

@@ -17,7 +17,18 @@ _ERROR_RATE: Final = 0.01
 class OnlineRegression:
     """``target ≈ Σ weightᵢ·signalᵢ``. Signals and target share a unit in which 1 is much."""
 
-    __slots__ = ("_edge", "_keep", "_learned", "_mean_error", "_prior", "_products", "_ridge", "_size", "_solve_every", "weights")
+    __slots__ = (
+        "_edge",
+        "_keep",
+        "_learned",
+        "_mean_error",
+        "_prior",
+        "_products",
+        "_ridge",
+        "_size",
+        "_solve_every",
+        "weights",
+    )
 
     def __init__(
         self,

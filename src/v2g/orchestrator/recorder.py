@@ -58,6 +58,17 @@ class _EvseSums:
         self.soc_pct: float | None = None
 
 
+class _Sums:
+    __slots__ = ("evses", "hi_w", "lo_w", "measured_s", "times", "totals")
+
+    def __init__(self, evse_ids: Iterable[str]) -> None:
+        self.measured_s = 0.0
+        self.totals = [0.0] * len(_MEANS)
+        self.times = [0.0] * len(_MEANS)
+        self.lo_w, self.hi_w = -inf, inf
+        self.evses = {evse_id: _EvseSums() for evse_id in evse_ids}
+
+
 class Recorder:
     """Sums up each UTC minute, weighted by time, and hands it to the history when the next one begins.
 
@@ -71,9 +82,7 @@ class Recorder:
         self._trip: tuple[str, float] = ("", 0.0)
         self._last_s: float | None = None
         self._ends_min = 0
-        self._lo_w: float
-        self._hi_w: float
-        self._clear()
+        self._sums = _Sums(self._ids)
 
     def add(
         self,
@@ -95,9 +104,9 @@ class Recorder:
             self._ends_min = ends_min
         elapsed_s = 0.0 if self._last_s is None else min(max(thermal_s - self._last_s, 0.0), _GAP_S)
         self._last_s = thermal_s
-        self._measured_s += elapsed_s
-        self._sum(view, guard, now_s, elapsed_s)
-        self._sum_evses(inverters, grants, bays, now_s, elapsed_s)
+        self._sums.measured_s += elapsed_s
+        self._add_site(view, guard, now_s, elapsed_s)
+        self._add_evses(inverters, grants, bays, now_s, elapsed_s)
         if guard.trip_element and (guard.trip_element, guard.trip_at_s) != self._trip:
             self._trip_seen(guard, unix_s, now_s)
 
@@ -105,7 +114,7 @@ class Recorder:
         """Hand over the minute that is under way, if it was measured for long enough."""
         self._finish()
 
-    def _sum(self, view: ThermalView, guard: GuardStatus, now_s: float, elapsed_s: float) -> None:
+    def _add_site(self, view: ThermalView, guard: GuardStatus, now_s: float, elapsed_s: float) -> None:
         fresh = guard.measured and abs(now_s - guard.as_of_s) <= MAX_AGE_S
         known = view.top_oil_c is not None
         k_pu = view.k_pu
@@ -125,20 +134,21 @@ class Recorder:
             view.bias_k if known else None,
             view.ageing_rate,
         )
-        sums, times = self._sums, self._times
+        minute = self._sums
+        totals, times = minute.totals, minute.times
         for position, value in enumerate(values):
             if value is not None:
                 product = value * elapsed_s
                 # Of a value that is no number neither value nor time counts.
                 if isfinite(product):
-                    sums[position] += product
+                    totals[position] += product
                     times[position] += elapsed_s
-        if view.lo_w > self._lo_w:
-            self._lo_w = view.lo_w
-        if view.hi_w < self._hi_w:
-            self._hi_w = view.hi_w
+        if view.lo_w > minute.lo_w:
+            minute.lo_w = view.lo_w
+        if view.hi_w < minute.hi_w:
+            minute.hi_w = view.hi_w
 
-    def _sum_evses(
+    def _add_evses(
         self,
         inverters: Iterable[InverterReading],
         grants: Mapping[str, Grant],
@@ -146,7 +156,7 @@ class Recorder:
         now_s: float,
         elapsed_s: float,
     ) -> None:
-        evses = self._evses
+        evses = self._sums.evses
         for reading in inverters:
             sums = evses.get(reading.evse_id)
             if sums is not None and is_fresh(reading, now_s) and isfinite(reading.power_w):
@@ -174,29 +184,24 @@ class Recorder:
         )
 
     def _finish(self) -> None:
-        if self._measured_s >= ENOUGH_S:
-            evses = tuple(self._evse_minute(evse_id, sums) for evse_id, sums in self._evses.items() if _is_busy(sums))
+        if self._sums.measured_s >= ENOUGH_S:
+            evses = tuple(
+                self._evse_minute(evse_id, sums) for evse_id, sums in self._sums.evses.items() if _is_busy(sums)
+            )
             self._history.put_minute(self._minute(), evses)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._measured_s = 0.0
-        self._sums = [0.0] * len(_MEANS)
-        self._times = [0.0] * len(_MEANS)
-        self._lo_w, self._hi_w = -inf, inf
-        self._evses = {evse_id: _EvseSums() for evse_id in self._ids}
+        self._sums = _Sums(self._ids)
 
     def _minute(self) -> MinuteRow:
         means = [
             total / time_s if time_s >= ENOUGH_S else None
-            for total, time_s in zip(self._sums, self._times, strict=True)
+            for total, time_s in zip(self._sums.totals, self._sums.times, strict=True)
         ]
         square = means[_K]
         means[_K] = None if square is None else sqrt(square)
         return MinuteRow(
             unix_min=self._ends_min,
-            lo_w=self._lo_w if isfinite(self._lo_w) else None,
-            hi_w=self._hi_w if isfinite(self._hi_w) else None,
+            lo_w=_finite(self._sums.lo_w),
+            hi_w=_finite(self._sums.hi_w),
             **dict(zip(_MEANS, means, strict=True)),
         )
 
@@ -206,7 +211,7 @@ class Recorder:
             evse_id=evse_id,
             vehicle=sums.vehicle,
             power_w=sums.power_ws / sums.power_s if sums.power_s >= ENOUGH_S else None,
-            granted_w=sums.granted_ws / self._measured_s,
+            granted_w=sums.granted_ws / self._sums.measured_s,
             soc_pct=sums.soc_pct,
         )
 
@@ -220,3 +225,7 @@ def _is_busy(sums: _EvseSums) -> bool:
 def _read(view: ThermalView, sensor: str) -> float | None:
     report = view.sensors.get(sensor)
     return None if report is None else report.read
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None

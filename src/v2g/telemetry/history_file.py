@@ -134,11 +134,13 @@ class HistoryFile:
 
     def close(self) -> None:
         """Leave one plain file that can be copied and be read by anybody who may read it."""
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA journal_mode = DELETE")
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        # What fails here has been told, or will be when the file is opened again.
+        with contextlib.suppress(sqlite3.Error):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("PRAGMA journal_mode = DELETE")
+                connection.close()
         os.close(self._lock_fd)
 
     def _open(self) -> sqlite3.Connection:

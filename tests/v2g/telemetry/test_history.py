@@ -272,6 +272,50 @@ def test_a_listener_that_fails_ends_nothing(path: Path) -> None:
     assert minutes_in(path) == [1]
 
 
+def test_a_host_without_threads_left_is_a_problem_and_no_error(
+    path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    writer = History(path, keep_days=1, max_bytes=1 << 23, on_problem=told)
+    writer.start()
+    writer.put_minute(*minute(1))
+    writer.close()
+    assert "its writer cannot start" in told.texts[0]
+    assert writer.health.dropped_rows == 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from v2g.telemetry.history_file import HistoryFile
+from v2g.telemetry.history_rows import EvseMinute, MinuteRow
+file = HistoryFile(Path(sys.argv[1]), keep_days=400, max_bytes=64 << 20)
+for n in range(10**9):
+    evses = [EvseMinute(unix_min=n, evse_id=f"E{e}", vehicle="V", power_w=1.0, granted_w=1.0, soc_pct=5) for e in "abc"]
+    file.write([(MinuteRow(unix_min=n, base_w=n), tuple(evses))], {"n": str(n).encode()})
+    if n == 300:
+        print("going", flush=True)
+"""
+
+
+def test_a_process_that_is_killed_leaves_whole_minutes_and_the_next_one_goes_on(path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"going\n"
+        process.kill()
+        process.wait(WAIT_S)
+    with running(path) as writer:
+        writer.put_minute(*minute(10**9))
+    minutes = minutes_in(path)
+    assert minutes == [*range(len(minutes) - 1), 10**9]
+    assert len(minutes) > 300
+    assert len(list(read_evse_minutes(path, 0, 1 << 40))) == 3 * (len(minutes) - 1)
+    assert load_kept(path, "n") == str(len(minutes) - 2).encode()
+
+
 FULL = """
 import resource, sys, threading
 from pathlib import Path

@@ -37,7 +37,7 @@ def record(
     noise_min: float = 30.0,
     quantum_k: float = 0.0,
 ) -> CalibrationData:
-    """Of a transformer that is ``params``; errors of ``noise_k`` that last ``noise_min``, read in steps of a quantum."""
+    """Of a transformer that is ``params``; errors of ``noise_k`` last ``noise_min``, readings come in quanta."""
     rng = Random(seed)
     loads, air = load_and_air(days, rng)
     state = steady_state(params, loads[0], air[0])

@@ -44,6 +44,7 @@ __all__ = [
 
 HELD_OUT_SHARE: Final = 0.25
 _MOST_OUTLIERS: Final = 0.2
+_LEAST_GAIN: Final = 0.02
 _ABSURD_K: Final = 20.0
 """A held-out reading this far from both simulations, before and after, is the sensor's and not the oil's."""
 _INITIAL_READINGS: Final = 5
@@ -110,6 +111,9 @@ def calibrate(
 
     Raises :class:`CalibrationError`, with the remedy: too little or mixed-up data, a result that no transformer has, or
     none that simulates the held-out part better than ``start``.
+
+    Over 2 to 10 days about 19 of 20 intervals hold the truth; where disturbances last for hours and the record is hardly
+    longer than a day, 4 of 5.
     """
     import numpy as np
 
@@ -134,7 +138,7 @@ def calibrate(
     if not judged.any():
         raise CalibrationError("the last part of the data holds no believable top-oil: check the sensor since then")
     held_before, held_after = _errors(start, held_out, judged), _errors(params, held_out, judged)
-    if held_after.rmse_k >= held_before.rmse_k:
+    if held_after.rmse_k > (1.0 - _LEAST_GAIN) * held_before.rmse_k:
         raise CalibrationError(
             f"nothing is gained: on the held-out part the error is {held_after.rmse_k:.2f} K (root mean square) with "
             f"the fitted parameters and {held_before.rmse_k:.2f} K with those in use; keep those, or fit over more days"

@@ -24,7 +24,7 @@ _HUBER: Final = 1.345
 _MAD_TO_SIGMA: Final = 1.4826
 _REJECT_SIGMA: Final = 6.0
 _REJECT_LEAST_K: Final = 2.0
-_SHORT_RECORD: Final = 4.0
+_SHORT_RECORD: Final = 6.0
 _LONGEST_SPAN: Final = 30.0
 
 

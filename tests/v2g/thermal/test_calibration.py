@@ -5,9 +5,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from support.thermal_records import plant_record, record
 
+from support.thermal_records import plant_record, record
 from v2g.thermal.calibration import CalibrationData, CalibrationError, calibrate
+from v2g.thermal.model import steady_state, step
 from v2g.thermal.parameters import ThermalParameters, from_nameplate
 
 NAMEPLATE = from_nameplate(
@@ -29,6 +30,15 @@ def inside(found: object, truth: ThermalParameters) -> list[bool]:
     values = (truth.dtheta_or_k, truth.tau_o_s / 60.0, truth.x)
     parameters = (found.dtheta_or, found.tau_o, found.x)  # type: ignore[attr-defined]
     return [one.low is not None and one.low <= value <= one.high for one, value in zip(parameters, values, strict=True)]
+
+
+def record_with(params: ThermalParameters, loads: np.ndarray, air: np.ndarray) -> np.ndarray:
+    state = steady_state(params, float(loads[0]), float(air[0]))
+    oil = []
+    for k_pu, ambient_c in zip(loads.tolist(), air.tolist(), strict=True):
+        state = step(state, params, k_pu, ambient_c, 60.0)
+        oil.append(state.theta_o_c)
+    return np.array(oil) + np.random.default_rng(1).normal(0.0, 0.2, len(oil))
 
 
 def test_the_parameters_that_made_the_data_are_found() -> None:
@@ -62,7 +72,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(length: float, seed
 def test_intervals_shrink_with_days() -> None:
     def width(length: float) -> float:
         found = calibrate(record(TRUTH, length, seed=2), NAMEPLATE).dtheta_or
-        assert found.low is not None and found.high is not None
+        assert found.low is not None
+        assert found.high is not None
         return found.high - found.low
 
     assert width(2) > 1.3 * width(8)
@@ -114,21 +125,11 @@ def test_an_even_load_keeps_the_exponent_and_says_so() -> None:
     assert found.x.value == NAMEPLATE.x
     assert found.x.low is None
     assert "varies too little" in found.x.kept
-    assert found.dtheta_or.low is not None and found.dtheta_or.high is not None
+    assert found.dtheta_or.low is not None
+    assert found.dtheta_or.high is not None
     assert found.dtheta_or.low < 47.3 < found.dtheta_or.high
     # What x is not known widens what is said of the rise at rated load.
     assert found.dtheta_or.high - found.dtheta_or.low > 3.0
-
-
-def record_with(params: ThermalParameters, loads: np.ndarray, air: np.ndarray) -> np.ndarray:
-    from v2g.thermal.model import steady_state, step
-
-    state = steady_state(params, float(loads[0]), float(air[0]))
-    oil = []
-    for k_pu, ambient_c in zip(loads.tolist(), air.tolist(), strict=True):
-        state = step(state, params, k_pu, ambient_c, 60.0)
-        oil.append(state.theta_o_c)
-    return np.array(oil) + np.random.default_rng(1).normal(0.0, 0.2, len(oil))
 
 
 def test_jumps_of_40_k_are_left_out_and_counted() -> None:

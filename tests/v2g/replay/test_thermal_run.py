@@ -297,6 +297,12 @@ def test_a_hot_spot_that_cannot_be_is_refused_by_line() -> None:
         list(rows(of, transformer(), ahead=None))
 
 
+def test_harmonics_beyond_what_losses_can_grow_by_are_refused_by_line() -> None:
+    of = table([0.0, 1.0], [20.0] * 2, k=[0.5] * 2, f_hl=[1.0, 2000.0])
+    with pytest.raises(ReplayError, match="load.csv, line 3, F_HL: 2000: .*see F_HL here and eddy_share"):
+        list(rows(of, transformer(), ahead=None))
+
+
 def test_constants_that_forbid_a_look_ahead_are_refused_with_the_way_out() -> None:
     known = transformer("ONAN_RESTRICTED")
     known = replace(known, params=replace(known.params, k21=5.0, k22=1.0, tau_o_s=600.0, tau_w_s=60.0))

@@ -211,8 +211,8 @@ def main() -> None:
         f"{version('pandas')}), Python {platform.python_version()}, {platform.machine()}. Written by",
         f"`python tests/bench/bench_ttm.py`; CPU seconds, both in one process, best of {ROUNDS} alternating runs. "
         f"{YEAR_MIN} steps of",
-        f"one minute; K from {min(k):.2f} to {max(k):.2f}, ambient from {min(ambient_c):.0f} to {max(ambient_c):.0f} °C, "
-        "with steps of load.",
+        f"one minute; K from {min(k):.2f} to {max(k):.2f}, ambient from {min(ambient_c):.0f} to {max(ambient_c):.0f} "
+        "°C, with steps of load.",
         "",
         "| transformer | highest top oil, °C | hot-spot, °C | largest difference of top oil, K | of hot-spot, K "
         "| theirs, s | ours, s | ratio | ours with ageing of both papers, s |",

@@ -136,11 +136,25 @@ def _require_different(file: Path, transformer_file: Path, output_file: Path | N
         if path is None:
             continue
         for other, used in taken:
-            if path.resolve() == used.resolve() or (path.exists() and used.exists() and path.samefile(used)):
+            if _is_same(path, used):
                 raise click.UsageError(f"{option} {path}: is {other} too, and would overwrite it; name another file")
-        if path.is_dir():
+        if _is_directory(path):
             raise click.UsageError(f"{option} {path}: is a directory; name a file in it")
         taken.append((option, path))
+
+
+def _is_directory(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.is_dir()
+    return False
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        if one.samefile(other):
+            return True
+    # Path.resolve() raises for a loop of links.
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _remarks(table: ThermalTable, transformer: ReplayedTransformer, ahead: str, no_headroom: bool) -> list[str]:

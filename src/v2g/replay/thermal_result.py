@@ -34,21 +34,25 @@ def output(path: Path) -> Iterator[TextIO]:
 
     Raises :class:`~v2g.replay.stimulus.ReplayError` where it cannot be written.
     """
-    # A device or a pipe must be written to, not replaced.
-    special = path.exists() and not path.is_file()
-    part = path if special else path.with_name(f".{path.name}.part")
+    part: Path | None = None
     try:
+        if path.exists() and not path.is_file():
+            # A device or a pipe is written to, not replaced.
+            with path.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            return
+        part = path.with_name(f".{path.name}.part")
         with part.open("w", encoding="utf-8", newline="") as file:
             yield file
-        if not special:
-            part.replace(path)
+        part.replace(path)
     except OSError as error:
         raise ReplayError(
             f"{path}: {error.strerror or error}; name a file in a directory that can be written"
         ) from None
     finally:
-        if not special:
-            part.unlink(missing_ok=True)
+        if part is not None:
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 class Summary:

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2g.replay.stimulus import ReplayError
-from v2g.replay.thermal_table import ThermalTable
+from v2g.replay.thermal_table import F_HL, ThermalTable
 from v2g.replay.thermal_transformer import ReplayedTransformer
 from v2g.thermal.ageing import relative_ageing_rate
 from v2g.thermal.headroom import longest_horizon_s, permitted_interval
 from v2g.thermal.limits import COLD_OIL, ThermalLimits
 from v2g.thermal.losses import SERVICE_AMBIENT_C, harmonic_load_factor, hot_ambient_factor
 from v2g.thermal.model import ThermalState, steady_state, step
-from v2g.thermal.parameters import ThermalParameters
+from v2g.thermal.parameters import ParameterError, ThermalParameters
 
 HORIZON_MIN: Final = 15
 _MOST_HOT_SPOT_C: Final = 1000.0
@@ -68,7 +68,8 @@ def rows(table: ThermalTable, transformer: ReplayedTransformer, *, ahead: Ahead 
 
     P_lo and P_hi of row n are what :func:`v2g.thermal.headroom.permitted_interval` permits from its time on for
     fifteen minutes. ``ahead`` says what it is told of them: the time-weighted mean of the file's own rows in each
-    minute, the last row held beyond the end of the file; or persistence. None: no headroom.
+    minute, the last row held beyond the end of the file; or persistence. None: no headroom. Harmonics stay as in the
+    row, hot ambient counts as at the hottest of the minutes ahead, cold oil as it is at the row's time.
 
     Raises :class:`~v2g.replay.stimulus.ReplayError` for a hot-spot beyond what can be, and for constants with which
     fifteen minutes cannot be looked ahead.
@@ -148,7 +149,7 @@ class _LossFactors:
     """Parameters with the load losses of a row: harmonics, hot ambient."""
 
     def __init__(self, table: ThermalTable, transformer: ReplayedTransformer) -> None:
-        self._f_hl = table.f_hl
+        self._table = table
         self._transformer = transformer
         self._params = transformer.params
         hot = transformer.hot_ambient_losses and max(table.ambient_c) > SERVICE_AMBIENT_C
@@ -158,15 +159,18 @@ class _LossFactors:
         if self._plain:
             return self._params
         factor = 1.0
-        if self._f_hl:
-            factor = harmonic_load_factor(self._f_hl[row], self._transformer.eddy_share)
+        f_hl = self._table.f_hl
+        if f_hl:
+            factor = harmonic_load_factor(f_hl[row], self._transformer.eddy_share)
         if self._transformer.hot_ambient_losses:
             factor *= hot_ambient_factor(ambient_c)
         if factor != self._params.load_loss_factor:
             try:
                 self._params = replace(self._params, load_loss_factor=factor)
-            except ValueError as error:
-                raise ReplayError(f"F_HL {self._f_hl[row]:g}: {error}; see F_HL and eddy_share") from None
+            except ParameterError as error:
+                raise self._table.wrong(
+                    row, F_HL, f"{f_hl[row]:g}", str(error), "see F_HL here and eddy_share in the transformer file"
+                ) from None
         return self._params
 
 

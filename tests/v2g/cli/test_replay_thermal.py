@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from v2g.cli.replay import replay
+from v2g.cli.replay_thermal import _progress
 from v2g.replay.thermal_result import COLUMNS
 
 PLATE = "mode: DIST_ONAN\ndor_K: 55\ndhr_K: 23\nR: 5\nS_rated_kVA: 400\n"
@@ -145,6 +147,34 @@ def test_bad_data_is_one_and_leaves_no_output(tmp_path: Path, plate: Path, text:
     assert said in done.stderr
     assert not list(tmp_path.glob("*out*"))
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["none/out.csv", "n" * 300])
+def test_an_output_that_cannot_be_written_is_one(load: Path, plate: Path, tmp_path: Path, name: str) -> None:
+    done = run(load, "--transformer", plate, "--output", tmp_path / name)
+    assert done.exit_code == 1
+    assert "name a file in a directory that can be written" in done.stderr
+
+
+def test_a_device_is_written_to_and_not_replaced(load: Path, plate: Path) -> None:
+    done = run(load, "--transformer", plate, "--output", "/dev/null")
+    assert done.exit_code == 0, done.stderr
+    assert Path("/dev/null").is_char_device()
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := _Terminal())
+    assert len(list(_progress(range(12_000), 12_000))) == 12_000  # type: ignore[arg-type]
+    assert "10000 of 12000 rows, 83 %" in terminal.getvalue()
+    assert terminal.getvalue().endswith("100 %\n")
+    monkeypatch.setattr(sys, "stderr", aside := io.StringIO())
+    assert len(list(_progress(range(12_000), 12_000))) == 12_000  # type: ignore[arg-type]
+    assert aside.getvalue() == ""
 
 
 def test_a_bad_transformer_file_is_one(load: Path, plate: Path) -> None:

@@ -1,8 +1,9 @@
-"""Our thermal model beside ``transformer-thermal-model``, which nobody here wrote. The year: tests/bench/bench_ttm.py."""
+"""Our thermal model beside ``transformer-thermal-model``. The year of minutes: tests/bench/bench_ttm.py."""
 
 from __future__ import annotations
 
 import pytest
+
 from bench.bench_ttm import KINDS, Kind, compare, profile
 
 

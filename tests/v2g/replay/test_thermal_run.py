@@ -20,7 +20,7 @@ from v2g.replay.thermal_run import Ahead, Row, rows
 from v2g.replay.thermal_table import ThermalTable, read_table
 from v2g.replay.thermal_transformer import ReplayedTransformer, read_transformer
 from v2g.thermal.headroom import PermittedInterval, permitted_interval
-from v2g.thermal.limits import COLD_OIL, ColdOil, Regime, SizeClass, limits_of
+from v2g.thermal.limits import COLD_OIL, ColdOil, Regime, SizeClass, ThermalLimits, limits_of
 from v2g.thermal.losses import harmonic_load_factor, hot_ambient_factor
 from v2g.thermal.model import ThermalState, steady_state, step
 from v2g.thermal.parameters import COOLING, ThermalParameters
@@ -173,6 +173,48 @@ def test_headroom_at_a_row_is_that_of_the_files_next_fifteen_minutes(last: int) 
     agrees(replayed[last], direct)
 
 
+def test_the_reference_cases_of_headroom_come_out_of_their_profiles(shared_data: Path) -> None:
+    with (shared_data / "thermal" / "headroom_cases_profiles.csv").open(newline="") as file:
+        profiles = list(csv.DictReader(file))
+    with (shared_data / "thermal" / "headroom_cases.csv").open(newline="") as file:
+        cases = [case for case in csv.DictReader(file) if case["feasible"] == "1"]
+    assert cases
+    for case in cases:
+        ahead = [row for row in profiles if row["case"] == case["case"]]
+        base_kw = [float(row["base_P_kW"]) for row in ahead]
+        ambient_c = [float(row["ambient_C"]) for row in ahead]
+        of = table(
+            range(16),
+            [ambient_c[0], *ambient_c],
+            p_kw=[base_kw[0], *base_kw],
+            q_kvar=[float(case["Q_kvar"])] * 16,
+        )
+        known = transformer(
+            case["mode"],
+            rated_kva=float(case["S_rated_kVA"]),
+            dor_k=float(case["dor_K"]),
+            dhr_k=float(case["dhr_K"]),
+            r=float(case["R"]),
+            top_oil_c=float(case["top_oil0"]),
+            h1_k=float(case["h1_0"]),
+            h2_k=float(case["h2_0"]),
+            limits=ThermalLimits(
+                hot_spot_c=float(case["hot_spot_lim"]),
+                top_oil_c=float(case["top_oil_lim"]),
+                k_pu=float(case["K_lim"]),
+            ),
+        )
+        first = next(rows(of, known))
+        low_kw, high_kw = float(case["P_lo_kW"]), float(case["P_hi_kW"])
+        if low_kw <= 0.0 <= high_kw:
+            assert first.p_lo_kw == pytest.approx(low_kw, abs=0.05), case
+            assert first.p_hi_kw == pytest.approx(high_kw, abs=0.05), case
+        else:
+            # 0 is always permitted beside the interval: it relieves, and is never forced.
+            relief_kw = low_kw if high_kw < 0.0 else high_kw
+            assert relief_kw == pytest.approx(first.p_lo_kw if high_kw < 0.0 else first.p_hi_kw, abs=0.05), case
+
+
 def test_persistence_knows_only_the_row() -> None:
     of, known = minute_table(), transformer()
     replayed = list(rows(of, known, ahead=Ahead.PERSISTENCE))
@@ -294,6 +336,12 @@ def test_a_gap_runs_on_with_the_inputs_of_the_row_after_it() -> None:
 def test_a_hot_spot_that_cannot_be_is_refused_by_line() -> None:
     of = table([0.0, 600.0], [20.0] * 2, k=[1.0, 9.0])
     with pytest.raises(ReplayError, match=r"load.csv, line 3, K: 9: the hot-spot would be \d+ °C; see"):
+        list(rows(of, transformer(), ahead=None))
+
+
+def test_harmonics_beyond_what_losses_can_grow_by_are_refused_by_line() -> None:
+    of = table([0.0, 1.0], [20.0] * 2, k=[0.5] * 2, f_hl=[1.0, 2000.0])
+    with pytest.raises(ReplayError, match=r"load.csv, line 3, F_HL: 2000: .*see F_HL here and eddy_share"):
         list(rows(of, transformer(), ahead=None))
 
 

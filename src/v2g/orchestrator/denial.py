@@ -96,12 +96,13 @@ def _temperature(
 
 def _when(view: ThermalView, discharge: bool, granted_at: str) -> str:
     permitted_w = -view.lo_w if discharge else view.hi_w
-    if permitted_w >= _REFUSED_W:
-        return f"{'discharge' if discharge else 'charge'} up to {format_power(permitted_w)} is permitted now"
     in_s = granted_in_s(view, discharge=discharge)
+    at = f" ({granted_at})" if granted_at else ""
+    if permitted_w >= _REFUSED_W:
+        now = f"{'discharge' if discharge else 'charge'} up to {format_power(permitted_w)} is permitted now"
+        return now if in_s is None else f"{now}, more may be granted in about {_minutes(in_s)}{at}"
     if in_s is None:
         return "" if view.limits is None else "not to be granted within a day, as things go"
-    at = f" ({granted_at})" if granted_at else ""
     return f"may be granted in about {_minutes(in_s)}{at}"
 
 

@@ -25,10 +25,8 @@ from v2g.thermal.recovery import Direction, granted_in_s
 from v2g.thermal.throttle import Throttle, ThrottleSettings
 from v2g.thermal.view import ThermalView
 
-REFUSED_W: Final = 1.0
-"""An end of the interval nearer to 0 than this grants nothing."""
 WORTHWHILE_PU: Final = 0.02
-"""Power of the transformer's rating from which on something counts as granted again."""
+"""An end of the interval nearer to 0 than this share of the rated power counts as refused."""
 RECOVERY_EVERY_S: Final = 30.0
 _MINUTE_S: Final = 60.0
 _LONGEST_STEP_S: Final = 3600.0
@@ -285,7 +283,7 @@ class _Recovery:
         """For discharge and charge, seconds from now; None where it is not refused, or not within a day."""
         found: list[float | None] = []
         for direction, end_w in zip(_DIRECTIONS, (-interval.lo_w, interval.hi_w), strict=True):
-            if end_w > REFUSED_W:
+            if end_w >= WORTHWHILE_PU * settings.rated_va:
                 self._known.pop(direction, None)
                 found.append(None)
                 continue

@@ -207,10 +207,10 @@ async def test_what_a_small_transformer_denies_stands_in_power_quality_log(
         world.run(3)
     finally:
         logs.close()
-    # K = 1.5 of 5 kVA in reverse, and the kilowatt of base load: -8.5 kW.
+    # K = 1.5 of 5 kVA in reverse, the kilowatt of base load, less what a forecast that has learned nothing keeps.
     missing_w = 10_000 + result.granted_w
     assert result.shortfalls[0].words.startswith("more would take the load beyond its limit")
-    assert -8_500.5 < result.granted_w < -8_000.0
+    assert -8_000.0 < result.granted_w < -7_000.0
     assert world.power(E1) == pytest.approx(result.granted_w)
     (line,) = (tmp_path / "power_quality.log").read_text().splitlines()
     assert (

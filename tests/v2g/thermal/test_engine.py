@@ -118,14 +118,14 @@ def test_gives_no_power_while_the_load_is_not_known_and_says_so() -> None:
 def test_cold_oil_permits_more_export_than_hot_oil_with_the_same_base_load() -> None:
     # No base load, so that every watt of discharge heats.
     cold = Bench(base_w=1_000.0, ambient_c=15.0, top_oil_c=20.0).run(60.0)
-    hot = Bench(base_w=1_000.0, ambient_c=15.0, top_oil_c=80.0).run(60.0)
+    hot = Bench(base_w=1_000.0, ambient_c=15.0, top_oil_c=90.0).run(60.0)
     assert cold.lo_w < hot.lo_w - 20_000.0 < 0.0
 
 
 def test_a_hot_start_refuses_discharge_and_tells_when_it_may_be_granted() -> None:
     bench = Bench(base_w=1_000.0, top_oil_c=112.0)
     view = bench.run(60.0)
-    assert view.lo_w > -1_100.0
+    assert view.lo_w >= -1_000.0, "more than cancels the base load"
     assert view.base_source == "thermal top-oil"
     first_s = view.lo_granted_in_s
     assert first_s is not None
@@ -227,11 +227,14 @@ def test_what_was_learned_survives_a_restart() -> None:
     again = Bench(memory=memory, base_w=150_000.0, ambient_c=30.0, unix_s=bench.unix_s + 60.0)
     again.plant = bench.plant
     view = again.run(60.0)
+    assert view.top_oil_c is not None
+    assert view.top_oil_c > bench.plant.top_oil_c - 0.2, "the safer of what was kept and of the steady state"
+    view = again.run(1_800.0)
     assert before.ageing is not None
     assert view.ageing is not None
     assert view.ageing.total_h >= before.ageing.total_h > 0.0
     assert view.top_oil_c == pytest.approx(bench.plant.top_oil_c, abs=1.0)
-    assert view.bias_k == pytest.approx(before.bias_k, abs=0.5)
+    assert view.bias_k == pytest.approx(before.bias_k, abs=1.0)
 
 
 def test_the_doubled_hour_and_a_clock_set_back_stop_nothing() -> None:

@@ -34,7 +34,7 @@ from v2g.thermal.recovery import granted_in_s
 REPORT = Path(__file__).with_name("report_thermal.md")
 
 
-ROUNDS = 15
+ROUNDS = 60
 FLEET = 10_000
 RANDOM = 2_000
 FLEET_ROWS = 61
@@ -166,22 +166,22 @@ def main() -> None:
         "headroom, no power keeps the limits": burning,
     }
     plain: list[tuple[str, Callable[[], object], int]] = [
-        ("thermal step", lambda: step(warm, params, 0.8, 20.0, 60.0), 5000),
-        *((what, solve(state), 100) for what, state in headroom.items()),
+        ("thermal step", lambda: step(warm, params, 0.8, 20.0, 60.0), 1000),
+        *((what, solve(state), 20) for what, state in headroom.items()),
     ]
     others: list[tuple[str, Callable[[], object], int]] = [
-        *((f"{what}; with margins", solve(state, margins=margins), 100) for what, state in headroom.items()),
-        ("when a refused power is granted, a day ahead", recovery, 3),
-        ("thermal step and ageing of both papers", scalar_with_ageing, 3000),
+        *((f"{what}; with margins", solve(state, margins=margins), 20) for what, state in headroom.items()),
+        ("when a refused power is granted, a day ahead", recovery, 1),
+        ("thermal step and ageing of both papers", scalar_with_ageing, 1000),
         ("the same of 10,000 transformers, one hour by the minute", fleet_hour, 1),
-        ("bounds and allocation of 64 vehicles", cycle, 10),
+        ("bounds and allocation of 64 vehicles", cycle, 2),
     ]
     old: list[tuple[str, Callable[[], object], int]] = []
     if before is not None:
         old_step, old_permitted = earlier(before, "model").step, earlier(before, "headroom").permitted_interval
         old = [
-            ("thermal step", lambda: old_step(warm, params, 0.8, 20.0, 60.0), 5000),
-            *((what, solve(state, old_permitted), 100) for what, state in headroom.items()),
+            ("thermal step", lambda: old_step(warm, params, 0.8, 20.0, 60.0), 1000),
+            *((what, solve(state, old_permitted), 20) for what, state in headroom.items()),
         ]
     figures = best_us([(call, number) for _, call, number in [*plain, *others, *old]])
     us = dict(zip([what for what, *_ in [*plain, *others]], figures, strict=False))

@@ -216,7 +216,7 @@ async def test_what_a_small_transformer_denies_stands_in_power_quality_log(
     assert (
         f" WARNING: REVERSE_FLOW_DENIED discharge of order 1 cut by {format_power(missing_w)}: more would take" in line
     )
-    assert "; discharge up to 8.5" in line
+    assert "; discharge up to 7.5" in line
     assert f"missing_w={missing_w:.0f}" in line
 
 

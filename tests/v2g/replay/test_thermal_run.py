@@ -205,14 +205,8 @@ def test_the_reference_cases_of_headroom_come_out_of_their_profiles(shared_data:
             ),
         )
         first = next(rows(of, known))
-        low_kw, high_kw = float(case["P_lo_kW"]), float(case["P_hi_kW"])
-        if low_kw <= 0.0 <= high_kw:
-            assert first.p_lo_kw == pytest.approx(low_kw, abs=0.05), case
-            assert first.p_hi_kw == pytest.approx(high_kw, abs=0.05), case
-        else:
-            # 0 is always permitted beside the interval: it relieves, and is never forced.
-            relief_kw = low_kw if high_kw < 0.0 else high_kw
-            assert relief_kw == pytest.approx(first.p_lo_kw if high_kw < 0.0 else first.p_hi_kw, abs=0.05), case
+        assert first.p_lo_kw == pytest.approx(float(case["P_lo_kW"]), abs=0.05), case
+        assert first.p_hi_kw == pytest.approx(float(case["P_hi_kW"]), abs=0.05), case
 
 
 def test_persistence_knows_only_the_row() -> None:

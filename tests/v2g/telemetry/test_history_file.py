@@ -101,6 +101,15 @@ def test_the_file_is_in_wal_with_incremental_vacuum_and_strict_while_open_and_pl
     assert {each.name for each in path.parent.iterdir()} == {"history.sqlite", "history.sqlite.lock"}
 
 
+def test_an_empty_database_that_somebody_made_becomes_one_that_can_shrink(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("VACUUM")
+    assert path.stat().st_size > 0
+    with opened(path) as file:
+        file.write([minute(1)], {})
+    assert scalar(path, "PRAGMA auto_vacuum") == 2
+
+
 def test_a_minute_that_comes_again_replaces_the_first_with_its_evses(path: Path) -> None:
     with opened(path) as file:
         file.write([minute(NOW_MIN, 3, base_w=1.0), minute(NOW_MIN + 1)], {})

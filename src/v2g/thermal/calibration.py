@@ -45,9 +45,10 @@ __all__ = [
 HELD_OUT_SHARE: Final = 0.25
 _MOST_OUTLIERS: Final = 0.2
 _LEAST_GAIN: Final = 0.02
+_LARGEST_ERROR_K: Final = 5.0
+_INITIAL_S: Final = 300.0
 _ABSURD_K: Final = 20.0
 """A held-out reading this far from both simulations, before and after, is the sensor's and not the oil's."""
-_INITIAL_READINGS: Final = 5
 _AT_BOUND: Final = 1e-3
 # Half an interval may be so large for a parameter to count as told: Δθor by its value, ln τo, x.
 _LIMIT: Final = (0.25, 0.3, 0.15)
@@ -133,6 +134,12 @@ def calibrate(
             "dates without it"
         )
     fitted_before, fitted_after = _errors(start, fitting, result.used), _errors(params, fitting, result.used)
+    if fitted_after.rmse_k > _LARGEST_ERROR_K:
+        raise CalibrationError(
+            f"{fitted_after.rmse_k:.1f} K of error (root mean square) remain even where it was fitted, more than "
+            f"{_LARGEST_ERROR_K:g} K: something else than this load and this air heats or cools the oil (sun, fans, "
+            "a second unit), or K or the air is measured wrongly; find which, and choose dates without it"
+        )
     judged = held_out.use & ~(_far(start, held_out) & _far(params, held_out))
     if not judged.any():
         raise CalibrationError("the last part of the data holds no believable top-oil: check the sensor since then")
@@ -143,14 +150,9 @@ def calibrate(
             f"the fitted parameters and {held_before.rmse_k:.2f} K with those in use; keep those, or fit over more days"
         )
     told = hot_spot(params, fitting)
-    remarks = [
+    remark = (
         "R and k11 are taken as given, and the transducers as right: what is wrong with them is in the fitted values"
-    ]
-    if fitted_after.rmse_k > 5.0:
-        remarks.append(
-            f"{fitted_after.rmse_k:.1f} K of error remain where it was fitted: something else than load and ambient "
-            "heats or cools this transformer (sun, fans, a second unit), or K is measured wrongly"
-        )
+    )
     spacing_s = float(np.median(np.diff(fitting.t_s)))
     return Calibration(
         params=replace(params, dtheta_hr_k=told.gradient_k),
@@ -169,7 +171,7 @@ def calibrate(
         outliers=prepared.jumps + outliers + int(held_out.use.sum() - judged.sum()),
         rows_left_out=prepared.rows_left_out,
         correlation_s=correlation_rows(result.residual_k) * spacing_s,
-        remarks=tuple(remarks),
+        remarks=(remark,),
     )
 
 
@@ -252,14 +254,15 @@ def _far(params: ThermalParameters, data: Prepared) -> Flags:
 
 
 def _initial_c(data: Prepared, judged: Flags) -> Floats:
-    """The median of each segment's first readings; air where it has none, and nothing is judged there either."""
+    """The median of each segment's first minutes; air where nothing was read, and nothing is judged there either."""
     import numpy as np
 
     initial = data.ambient_c[list(data.starts[:-1])].copy()
     for number, (first, end) in enumerate(zip(data.starts[:-1], data.starts[1:], strict=True)):
-        rows = first + np.flatnonzero(judged[first:end])[:_INITIAL_READINGS]
+        rows = first + np.flatnonzero(judged[first:end])
         if len(rows):
-            initial[number] = np.median(data.top_oil_c[rows])
+            early = rows[data.t_s[rows] < data.t_s[rows[0]] + _INITIAL_S]
+            initial[number] = np.median(data.top_oil_c[early])
     return initial
 
 

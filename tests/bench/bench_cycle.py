@@ -29,7 +29,9 @@ from v2g.guard.link import Applied, DeviceHealth, Image, Setpoints
 from v2g.guard.status import GuardStatus, Permit
 from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading, Quantity, TransducerReading
 from v2g.orchestrator.cycle import PERIOD_S, ControlCycle
+from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
+from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.sessions.supervisor import Sessions, SessionSupervisor
 
 REPORT = Path(__file__).with_name("report_cycle.md")
@@ -212,7 +214,7 @@ class Bench:
             raise error
 
         self.wires = Wires(ids, self.clock)
-        self.site = Site(config, raise_it)
+        self.site = Site(config, ThermalClock(self.clock, SiteZone("UTC")), raise_it)
         sessions = Sessions(self.site.bays, Silent(), raise_it, self.clock)
         self.cycle = ControlCycle(
             self.site,

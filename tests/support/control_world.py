@@ -12,8 +12,10 @@ from v2g.control import messages
 from v2g.control.server import Caller, Role
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.cycle import ControlCycle
+from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon
+from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.sessions.supervisor import SessionInfo, Sessions
 
 ALICE = Caller(uid=1000, gid=1000, pid=1, user="alice", role=Role.OPERATOR)
@@ -35,7 +37,8 @@ class World:
         self.clock, self.wires, self.guard = clock, wires, guard
         self.daemon, self.power_quality, self.comms = log_of(), log_of(), log_of()
         self.errors: list[str] = []
-        self.site = Site(config, lambda evse_id, error: self.errors.append(f"{evse_id}: {error}"))
+        thermal_clock = ThermalClock(clock, SiteZone("UTC"))
+        self.site = Site(config, thermal_clock, lambda evse_id, error: self.errors.append(f"{evse_id}: {error}"))
         self.sessions = Sessions(self.site.bays, self.comms, lambda *_: None, clock)
         self.fed = 0
         self.looping: set[str] = set()

@@ -81,9 +81,8 @@ def dispatch_text(result: DispatchResult) -> str:
         lines.append(f"{flow(result.granted_w)}{of} granted for {duration}: {named}{more} (order {result.order_id})")
     for shortfall in result.shortfalls:
         where = f" at {shortfall.evse_id}" if shortfall.evse_id else ""
-        lines.append(
-            f"{format_power(abs(shortfall.missing_w))} short{where}: {shortfall.code}, bound by {shortfall.source}"
-        )
+        why = f"{shortfall.source}: {shortfall.words}" if shortfall.words else shortfall.source
+        lines.append(f"{format_power(abs(shortfall.missing_w))} short{where}: {shortfall.code}, bound by {why}")
     if len(result.grants) > 1:
         rows = ((g.evse_id, g.vehicle, flow(g.power_w), g.bound_by or "") for g in result.grants)
         lines += ["", table(("EVSE", "VEHICLE", "GRANTED", "BOUND BY"), rows)]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from v2g.cli.replay_thermal import thermal
+
 if TYPE_CHECKING:
     from v2g.grid.settings import GridSettings
     from v2g.replay.record import Record
@@ -32,6 +34,9 @@ def _three(context: click.Context, parameter: click.Parameter, value: str | None
 @click.group()
 def replay() -> None:
     """Run recorded or described events through the controller's own code."""
+
+
+replay.add_command(thermal)
 
 
 @replay.command()

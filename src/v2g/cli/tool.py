@@ -15,11 +15,12 @@ from v2g.cli.common import json_option, show_status, socket_option
 from v2g.cli.grid import grid
 from v2g.cli.lazy import Later, LazyGroup
 from v2g.cli.relay import test_relay
+from v2g.cli.thermal import thermal
 from v2g.cli.verbs import normalise
 
 _NAME = "v2g-tool"
 _LATER = {
-    "replay": Later("v2g.cli.replay", "replay", "What the guard would have done with a recorded event."),
+    "replay": Later("v2g.cli.replay", "replay", "Recorded events through the guard, loads through the thermal model."),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 
@@ -44,6 +45,7 @@ def status(as_json: bool, socket_path: Path | None) -> None:
 cli.add_command(grid)
 cli.add_command(calibrate_pll)
 cli.add_command(test_relay)
+cli.add_command(thermal)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

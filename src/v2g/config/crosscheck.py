@@ -12,8 +12,11 @@ from v2g.config.problems import Locate, Problem, Report
 from v2g.config.protection import grid_settings_if_confirmed
 from v2g.config.schema import Config, Evse, ModbusAddress, TlsProfileName
 from v2g.config.thermal import thermal_limits, thermal_parameters
+from v2g.config.timezone import TimezoneError, zone_of
 from v2g.grid.settings import SettingsError
 from v2g.grid.trip import require_young_samples, tick_timing
+from v2g.thermal.headroom import longest_horizon_s
+from v2g.thermal.limits import Regime
 from v2g.thermal.parameters import ParameterError
 
 _SUN_PATH_MAX = 107
@@ -32,6 +35,8 @@ def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Proble
         _one_evse(evse, f"evses[{position}]", config, report)
     _transformer(config, report)
     check_guard(config, report)
+    _timezone(config, report)
+    _history(config, report)
     _paths(config, config_dir, report)
     return report.problems
 
@@ -67,6 +72,7 @@ def suspicions(config: Config) -> Iterator[str]:
             "and a silent vehicle is noticed that much later"
         )
     yield from guard_suspicions(config)
+    yield from _history_suspicions(config)
     if slow := slow_samples(config):
         yield slow
     if config.pki.allow_plain:
@@ -87,6 +93,41 @@ def slow_samples(config: Config) -> str:
             f"{settings.standard} are not kept; for simulation and trials only"
         )
     return ""
+
+
+def _timezone(config: Config, report: Report) -> None:
+    try:
+        zone_of(config.site.timezone)
+    except TimezoneError as error:
+        report.add("site.timezone", repr(config.site.timezone), error.reason, error.remedy)
+
+
+def _history(config: Config, report: Report) -> None:
+    path = config.history.path
+    if path and not Path(path).is_absolute():
+        report.add("history.path", repr(path), "is no absolute path", "begin it with /, or leave it empty")
+    elif path and (path.endswith("/") or _is_directory(Path(path))):
+        report.add("history.path", repr(path), "is a directory", f"name a file: {Path(path) / 'history.sqlite'}")
+
+
+def _history_suspicions(config: Config) -> Iterator[str]:
+    """A disk that is not there must stop neither guard nor daemon: the writer says so, and waits for it."""
+    path = run_paths(config).history
+    if config.history.path and _is_directory(path.parent) is False:
+        yield (
+            f"history.path is {path}, and {path.parent} is no directory at present: nothing is kept by the minute "
+            "until it is; create it for the daemon's user, or mount its disk"
+        )
+    if path.is_relative_to(config.paths.run_dir):
+        yield f"history.path is {path}, below run_dir, which is emptied at each boot: choose a place on a disk"
+
+
+def _is_directory(path: Path) -> bool | None:
+    """None where this user may not look."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return None
 
 
 def _evse_ids(config: Config, report: Report) -> None:
@@ -152,10 +193,20 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
 def _transformer(config: Config, report: Report) -> None:
     transformer = config.transformer
     try:
-        thermal_parameters(transformer)
-        thermal_limits(transformer)
+        params = thermal_parameters(transformer)
+        for regime in Regime:
+            thermal_limits(transformer, regime)
     except ParameterError as error:
         report.add("transformer", "", str(error), "compare with the nameplate and the heat-run test")
+        return
+    longest_s, horizon_s = longest_horizon_s(params), config.dispatch.thermal_horizon_s
+    if horizon_s > longest_s:
+        report.add(
+            "dispatch.thermal_horizon_s",
+            f"{horizon_s:g}",
+            f"is longer than the {longest_s:g} s that can be solved for with transformer.constants (k21, k22, times)",
+            "shorten it, or compare the constants with the heat-run test",
+        )
 
 
 def _top_oil(file: Path, report: Report) -> None:

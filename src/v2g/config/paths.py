@@ -10,7 +10,8 @@ from v2g.config.schema import Config
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
-    """Absolute paths; nothing is created here. Logs are in ``log_dir``, the rest but ``state_dir`` in ``run_dir``."""
+    """Absolute paths; nothing is created here. Logs are in ``log_dir``, the rest but ``state_dir`` and ``history`` in
+    ``run_dir``, where the configuration does not name another place."""
 
     run_dir: Path
     state_dir: Path
@@ -27,6 +28,7 @@ class RunPaths:
     power_quality_log: Path
     audit_log: Path
     daemon_log: Path
+    history: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def run_paths(config: Config) -> RunPaths:
         power_quality_log=log_dir / "power_quality.log",
         audit_log=log_dir / "audit.log",
         daemon_log=log_dir / "daemon.log",
+        history=Path(config.history.path or Path(config.paths.state_dir) / "history.sqlite"),
     )
 
 

@@ -105,7 +105,7 @@ class Transformer(_Section, frozen=True, kw_only=True):
     """Of normal cyclic loading; None: IEC 60076-7's for the size, 120 °C, 105 °C and 1.5 (1.3 above 100 MVA)."""
     cold_oil: ColdOil = ColdOil()
     ageing: Ageing = Ageing()
-    ambient_fallback_c: float = 40.0
+    ambient_fallback_c: Annotated[float, Meta(ge=-40, le=85)] = 40.0
     """Used, and said, when the ambient transducer is lost."""
 
 

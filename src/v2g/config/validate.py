@@ -17,7 +17,7 @@ from v2g.config.tree import Tree
 
 _UNITS = {
     "w": "W", "kva": "kVA", "v": "V", "a": "A", "s": "s", "hz": "Hz", "c": "°C", "k": "K", "pct": "%", "pu": "per unit",
-    "deg": "degrees",
+    "deg": "degrees", "min": "minutes",
 }  # fmt: skip
 _FACTORS = {
     "w": {"w": 1.0, "kw": 1e3, "mw": 1e6},
@@ -25,6 +25,7 @@ _FACTORS = {
     "v": {"mv": 1e-3, "v": 1.0, "kv": 1e3},
     "a": {"ma": 1e-3, "a": 1.0, "ka": 1e3},
     "s": {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0},
+    "min": {"s": 1.0 / 60.0, "min": 1.0, "m": 1.0, "h": 60.0},
     "hz": {"hz": 1.0, "khz": 1e3},
     "c": {"c": 1.0, "°c": 1.0},
     "k": {"k": 1.0},

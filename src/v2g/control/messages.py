@@ -5,8 +5,9 @@ mode. Ages and remaining times in seconds, so that no reader needs our clock. No
 
 Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (operator),
 ``trip.reset`` (operator), ``permit.service`` (operator), ``grid.settings`` (viewer), ``grid.adjust`` (engineer),
-``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``subscribe`` (viewer: a ``status`` notification each second on
-this connection). The server answers ``hello`` and ``subscribe`` itself; ``hello`` comes first on every connection.
+``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``thermal`` (viewer), ``thermal.regime`` (engineer),
+``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers ``hello`` and
+``subscribe`` itself; ``hello`` comes first on every connection.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class ShortfallLine(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     missing_w: float
     evse_id: str | None = None
+    words: str = ""
+    """Of a thermal denial: temperature, limit, and when it may be granted; empty otherwise."""
 
 
 class DispatchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -336,7 +339,7 @@ class ThermalResult(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class RegimeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RegimeParams(Params, frozen=True, kw_only=True):
     """``thermal.regime``: load beyond normal cyclic loading, for so long; role engineer."""
 
     regime: str

@@ -14,6 +14,7 @@ from v2g.dispatch.book import OrderError
 from v2g.dispatch.orders import Mode, Order
 from v2g.guard.tick_commands import CommandError, send_command
 from v2g.orchestrator import status
+from v2g.orchestrator.denial import denial_words_at
 from v2g.orchestrator.site import Site
 from v2g.sessions.supervisor import SessionInfo
 
@@ -119,10 +120,23 @@ class Api:
                     source=shortfall.source,
                     missing_w=shortfall.missing_w,
                     evse_id=shortfall.evse_id,
+                    words=self._words(shortfall.source, order.mode),
                 )
                 for shortfall in allocation.shortfalls
                 if shortfall.order_id == order.id
             ),
+        )
+
+    def _words(self, source: str, mode: Mode) -> str:
+        image = self._site.image
+        if image is None:
+            return ""
+        return denial_words_at(
+            source,
+            image.transformer,
+            self._site.thermal_clock,
+            self._clock.monotonic_s(),
+            discharge=mode is Mode.DISCHARGE,
         )
 
     def _vehicle(self, evse_id: str) -> str:

@@ -15,8 +15,11 @@ from v2g.clock import Clock
 from v2g.dispatch.orders import Shortfall
 from v2g.guard.link import Image, Setpoints
 from v2g.guard.status import GuardStatus
+from v2g.orchestrator.denial import denial_words_at
 from v2g.orchestrator.site import Site
 from v2g.sessions.supervisor import Log, Sessions
+from v2g.thermal.view import ThermalView
+from v2g.units import format_power
 
 PERIOD_S = 0.1
 DENIAL_OVER_AFTER_S = 60.0
@@ -96,7 +99,7 @@ class ControlCycle:
             return False
         self._tell_permit(decision.permit_reason if not decision.permitted else None)
         self._tell_notes(image.transformer.notes)
-        self._tell_denials(decision.allocation.shortfalls, now_s)
+        self._tell_denials(decision.allocation.shortfalls, image.transformer, now_s)
         self._on_cycle(now_s)
         return True
 
@@ -117,14 +120,15 @@ class ControlCycle:
                 self._log.warning("THERMAL", note)
         self._notes = frozenset(keys)
 
-    def _tell_denials(self, shortfalls: tuple[Shortfall, ...], now_s: float) -> None:
+    def _tell_denials(self, shortfalls: tuple[Shortfall, ...], view: ThermalView, now_s: float) -> None:
         for shortfall in shortfalls:
             if shortfall.code != REVERSE_FLOW_DENIED:
                 continue
             if shortfall.order_id not in self._denied:
                 self._power_quality.warning(
                     REVERSE_FLOW_DENIED,
-                    f"discharge of order {shortfall.order_id} cut by {shortfall.source}",
+                    f"discharge of order {shortfall.order_id} cut by {format_power(shortfall.missing_w)}: "
+                    + denial_words_at(shortfall.source, view, self._site.thermal_clock, now_s),
                     order=shortfall.order_id,
                     missing_w=round(shortfall.missing_w),
                     source=shortfall.source,

@@ -21,16 +21,21 @@ from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config, TlsProfileName
 from v2g.control.server import ControlServer
 from v2g.guard.link_client import WiresClient
+from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status_block import StatusReader
 from v2g.guard.tick_commands import send_command
 from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
+from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.endpoints import build_endpoints
 from v2g.orchestrator.guard_api import GuardApi
+from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
+from v2g.orchestrator.thermal_api import ThermalApi
+from v2g.orchestrator.thermal_clock import ThermalClock, simulated_speed
 from v2g.sessions.supervisor import Sessions
 from v2g.telemetry import logs
 from v2g.thermal.parameters import ParameterError
@@ -88,7 +93,10 @@ class Orchestrator:
         self._fed_at_s = self._told_at_s = -1e9
         self._unusable: Mapping[str, str] = {}
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
-        self.site = Site(self._config, self._on_error)
+        speed = simulated_speed(os.environ, self._simulation)
+        thermal_clock = ThermalClock(clock, SiteZone(self._config.site.timezone), speed=speed)
+        self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log)
+        self.site = Site(self._config, thermal_clock, self._on_error, memory=self._chronicle.recall())
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
         self._order_problem = ""
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
@@ -104,9 +112,20 @@ class Orchestrator:
             clock,
             logs.audit_log().info,
         )
+        self._thermal_api = ThermalApi(
+            self._config.transformer,
+            self._config.dispatch.thermal_horizon_s,
+            lambda: self.site.image.transformer if self.site.image is not None else None,
+            self._chronicle.health,
+            self.site.model.authorisation,
+            self._keep_thermal,
+            clock,
+            thermal_clock.thermal_s,
+            logs.audit_log().info,
+        )
         self._control = ControlServer(
             paths.control_sock,
-            (*self._api.methods(), *self._guard_api.methods()),
+            (*self._api.methods(), *self._guard_api.methods(), *self._thermal_api.methods()),
             self._config.control.roles,
             logs.audit_log().info,
             clock,
@@ -133,6 +152,10 @@ class Orchestrator:
             await self._control.start()
             stack.push_async_callback(self._control.close)
             self._restore_orders()
+            for remark in self.site.model.remarks:
+                self._log.warning("THERMAL", remark)
+            self._chronicle.start()
+            stack.callback(self._chronicle.close)
             remark_on = self._log.info if self._simulation else self._log.warning
             for remark in self._control.remarks:
                 remark_on("CONTROL", remark)
@@ -234,6 +257,7 @@ class Orchestrator:
 
     def _on_cycle(self, now_s: float) -> None:
         self._keep_orders(now_s)
+        self._chronicle.on_cycle(self.site, now_s)
         interval_s = self._notifier.interval_s
         if interval_s is not None and now_s - self._fed_at_s >= min(interval_s, STATUS_PERIOD_S) / 2:
             self._fed_at_s = now_s
@@ -244,6 +268,9 @@ class Orchestrator:
                 self._notifier.status(summary(self.site, self._bound(), self.sessions.count))
             if self._control.subscribers:
                 self._control.broadcast("status", self._api.snapshot())
+
+    def _keep_thermal(self) -> None:
+        self._chronicle.keep(self.site, self._clock.monotonic_s())
 
     def _on_wires(self, connected: bool, reason: str) -> None:
         if connected:

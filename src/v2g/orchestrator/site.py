@@ -16,11 +16,13 @@ from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Qu
 from v2g.orchestrator.decide import Decision, decide, permit_problem
 from v2g.orchestrator.feeder_check import FeederCheck
 from v2g.orchestrator.image import BayImage, SiteImage
+from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.orchestrator.transformer import TransformerModel
 from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
 from v2g.sessions.bay import BayStep, EvseBay
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.watch import is_fresh
+from v2g.thermal.engine import EngineMemory
 
 FLOWING_W = 100.0
 """More than this is power that flows, in either direction."""
@@ -50,14 +52,24 @@ def profile_of(evse: Evse, min_soc_pct: float) -> EvseProfile:
 class Site:
     """Everything that the control cycle decides on, and the decision."""
 
-    def __init__(self, config: Config, on_error: OnError, policy: AuthorizationPolicy | None = None) -> None:
-        """Raises :class:`v2g.thermal.parameters.ParameterError` for a nameplate that no transformer has."""
+    def __init__(
+        self,
+        config: Config,
+        thermal_clock: ThermalClock,
+        on_error: OnError,
+        policy: AuthorizationPolicy | None = None,
+        *,
+        memory: EngineMemory | None = None,
+    ) -> None:
+        """``memory``: what the thermal engine knew before a restart. Raises
+        :class:`v2g.thermal.parameters.ParameterError` for a nameplate that no transformer has."""
         self.config = config
         self.book = OrderBook()
         self.stopping = False
         self.image: SiteImage | None = None
         self.decision: Decision | None = None
-        self.model = TransformerModel(config.transformer, config.dispatch.thermal_horizon_s)
+        self.thermal_clock = thermal_clock
+        self.model = TransformerModel(config, memory, thermal_clock.begin)
         self._feeder = FeederCheck(
             config.transformer.rated_kva * 1e3,
             {evse.id: max(evse.max_charge_w, evse.max_discharge_w) for evse in config.evses},
@@ -110,6 +122,7 @@ class Site:
                 guard,
                 self._transducers.values(),
                 now_s,
+                self.thermal_clock.moment(now_s),
                 self._feeder.update(guard, self._believed_inverters(), now_s),
             ),
             bays=tuple(bays),

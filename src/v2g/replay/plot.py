@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from v2g.grid.settings import GridSettings, Measured, Operation
+from v2g.replay.picture import new_figure, save
 from v2g.replay.run import Outcome
 from v2g.replay.stimulus import ReplayError
 
@@ -24,18 +25,11 @@ _V_TOP_PU = 1.4
 
 def draw(path: Path, outcome: Outcome, grid: GridSettings, title: str, offset_s: float = 0.0) -> None:
     """Write a PNG (or what the suffix says). Raises :class:`~v2g.replay.stimulus.ReplayError`."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise ReplayError(f"{path}: pictures need matplotlib; install v2g-orchestrator[replay]") from None
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     if not outcome.steps:
         raise ReplayError(f"{path}: the event is too short for a picture; it needs more than three cycles")
     steps = outcome.steps[:: max(1, len(outcome.steps) // _MOST_POINTS)]
     times_s = [step.t_s + offset_s for step in steps]
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = new_figure(path)
     volts, frequency, breaker = figure.subplots(3, 1, sharex=True, height_ratios=(4, 4, 1))
     figure.suptitle(f"{title}\n{grid.profile}: {grid.standard}", fontsize=11)
 
@@ -67,10 +61,7 @@ def draw(path: Path, outcome: Outcome, grid: GridSettings, title: str, offset_s:
             f"trip {outcome.trip.element}", (at_s, top * 0.95), color="#c00000", fontsize=9, ha="right", va="top",
             rotation=90,
         )  # fmt: skip
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise ReplayError(f"{path}: {error}; name a .png in a directory that can be written") from None
+    save(figure, path)
 
 
 def _voltage_regions(axis: Any, grid: GridSettings, top: float) -> None:

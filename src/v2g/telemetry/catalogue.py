@@ -1,6 +1,7 @@
 """What each stable code of the logs means, what the daemon does then, and what a person is to do. Light to import.
 
-Codes are those of the guard, of power quality, and of orders that get less; :data:`ENTRIES` has each once.
+Codes are those of the guard, of power quality, of the history, and of orders that get less; :data:`ENTRIES` has each
+once.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Iterable
 from v2g.telemetry.catalogue_devices import DEVICES
 from v2g.telemetry.catalogue_entry import Entry
 from v2g.telemetry.catalogue_guard import GUARD
+from v2g.telemetry.catalogue_history import HISTORY
 from v2g.telemetry.catalogue_orders import ORDERS
 from v2g.telemetry.catalogue_quality import QUALITY
 from v2g.telemetry.catalogue_trips import TRIPS
 
-ENTRIES: tuple[Entry, ...] = (*TRIPS, *GUARD, *QUALITY, *ORDERS, *DEVICES)
+ENTRIES: tuple[Entry, ...] = (*TRIPS, *GUARD, *QUALITY, *ORDERS, *DEVICES, *HISTORY)
 
 _CLOSE_MATCHES = 3
 

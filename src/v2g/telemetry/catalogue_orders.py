@@ -12,14 +12,21 @@ ORDERS: tuple[Entry, ...] = (
         "REVERSE_FLOW_DENIED",
         "Discharge was refused or cut: the transformer is or would become too hot, or its state is not known.",
         "Discharges less, or not at all, until there is thermal headroom.",
-        "v2g-tool status shows the limit that binds. Wait, lower the order, or repair the sensor named.",
+        "v2g-tool thermal shows what binds and when. Wait, lower the order, or repair the sensor named.",
         "IEC 60076-7",
     ),
     Entry(
         "FORWARD_FLOW_DENIED",
         "Charging was refused or cut: the transformer is or would become too hot, or its state is not known.",
         "Charges less, or not at all, until there is thermal headroom.",
-        "v2g-tool status shows the limit that binds. Wait, lower the order, or repair the sensor named.",
+        "v2g-tool thermal shows what binds and when. Wait, lower the order, or repair the sensor named.",
+        "IEC 60076-7",
+    ),
+    Entry(
+        "LOADING_REGIME",
+        "An engineer authorised loading beyond normal cyclic loading for a stated time, or ended it; with the reason.",
+        "Keeps the limits of that regime until the time is over, then those of normal cyclic loading, by itself.",
+        "v2g-tool thermal shows the regime and what is left; v2g-tool thermal regime normal_cyclic ends it.",
         "IEC 60076-7",
     ),
     Entry(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
+
+MINUTES_OF_DAY: Final = 1440
 
 
 class DayType(enum.IntEnum):
@@ -21,3 +24,12 @@ class LocalMinute:
     unix_min: int
     day_type: DayType
     minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTime:
+    """A moment of a site. ``day``: ordinal of the local day; ``left_of_day_s``: to its end, in days of 23 to 25 h."""
+
+    minute: LocalMinute
+    day: int
+    left_of_day_s: float

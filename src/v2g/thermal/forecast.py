@@ -3,15 +3,49 @@
 The next minutes are the present value, plus what historical profiles (kind of day, time of day, temperature) expect to
 change, plus a damped recent trend; each part weighs as much as it has proved to be worth. The bounds of minute n are
 quantiles of the errors that forecasts n minutes ahead have had, with a prior for as long as there are few.
+
+Minutes are ordered by ``unix_min`` and looked up by local minute, so the doubled hour of daylight saving time is
+learned twice and the missing one not at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Final
 
 import msgspec
 
-from v2g.thermal.calendar import LocalMinute
+from v2g.thermal.calendar import MINUTES_OF_DAY, LocalMinute
+from v2g.thermal.error_bounds import ErrorBounds
+from v2g.thermal.profile import DayProfile
+from v2g.thermal.regression import OnlineRegression
+
+MAX_BASE_PU: Final = 10.0
+"""Base load beyond this many ratings is a slip of units or a short circuit: not learned."""
+AMBIENT_RANGE_C: Final = (-60.0, 90.0)
+"""Beyond it is kelvin, or a broken sensor: not learned."""
+_VERSION: Final = 1
+_AMBIENT_UNIT_K: Final = 10.0
+_PRIOR_WEIGHTS: Final = (0.5, 0.0, 0.0, 0.0, 0.0)
+_RIDGE: Final = 0.02
+_WINDOW: Final = 4_000.0
+_SOLVE_EVERY: Final = 7
+_FAST_MIN: Final = 3.0
+_SLOW_MIN: Final = 15.0
+_STALE_MIN: Final = 5
+_SET_BACK_MIN: Final = MINUTES_OF_DAY
+_NOISE_EDGE: Final = 3.0
+_NOISE_RATE: Final = 0.02
+_LEAST_NOISE: Final = 1e-3
+_RAMP_MIN: Final = _SLOW_MIN - _FAST_MIN
+"""A steady ramp puts the fast mean so many minutes ahead of the slow one."""
+_RIPPLE_RATE: Final = 0.003
+_RIPPLE_DOUBT: Final = 1e-6
+_BUILDING_MIN: Final = 360.0
+"""Buildings follow the weather so slowly; heating and cooling load go with the smoothed temperature."""
+_COMFORT_C: Final = (16.0, 22.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +66,10 @@ class Forecast:
     base_var: tuple[float, ...]
     ambient_c: tuple[float, ...]
     base_margin_w: tuple[float, ...]
-    """The base load may be this much more, or less, in the n-th minute: >= 0, never falling with n."""
+    """The base load may be this much more, or less, in the n-th minute: >= 0, never falling with n. Two-sided: of the
+    actual values ``coverage`` lie within."""
     ambient_margin_k: tuple[float, ...]
-    """Ambient may be this much warmer."""
+    """Ambient may be this much warmer. One-sided: ``coverage`` of the actual values are not warmer."""
     learned_minutes: int
     """From how many minutes' errors the bounds come; few: mostly the prior."""
 
@@ -46,23 +81,332 @@ class ForecastMemory(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, list[float]]
 
 
+class _Signal:
+    """Forecasts of one signal in its own unit (about 1 pu)."""
+
+    __slots__ = (
+        "_anchors", "_between", "_blends", "_fast", "_issued", "_last", "_last_min", "_minutes", "_noise", "_ripple",
+        "_ripple_square", "_ripple_step", "_slow", "_turn",
+    )  # fmt: skip
+
+    def __init__(self, minutes: int, phase: int) -> None:
+        self._minutes = minutes
+        self._anchors = sorted({1, (minutes + 2) // 3, minutes})
+        self._blends = [
+            OnlineRegression(
+                _PRIOR_WEIGHTS, ridge=_RIDGE, window=_WINDOW, solve_every=_SOLVE_EVERY, phase=phase + 3 * index
+            )
+            for index in range(len(self._anchors))
+        ]
+        self._between = []
+        for n in range(1, minutes + 1):
+            upper = next(index for index, anchor in enumerate(self._anchors) if anchor >= n)
+            lower = max(upper - 1, 0)
+            span = self._anchors[upper] - self._anchors[lower]
+            self._between.append((lower, upper, (n - self._anchors[lower]) / span if span else 0.0))
+        self._noise = self._ripple_step = self._ripple_square = 0.0
+        self._turn = 0
+        self._issued: list[tuple[int, float, float, float, float, float, tuple[float, ...]] | None] = []
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """The recent past is no longer the past of what comes next."""
+        self._issued = [None] * (self._minutes + 1)
+        self._last_min: int | None = None
+        self._last = self._fast = self._slow = self._ripple = 0.0
+
+    def observe(self, unix_min: int, value: float) -> None:
+        if not self._is_fresh(unix_min):
+            self._fast = self._slow = value
+        elif self._last_min is not None:
+            gap_min, last = unix_min - self._last_min, self._last
+            self._fast += (value - self._fast) * min(1.0, gap_min / _FAST_MIN)
+            self._slow += (value - self._slow) * min(1.0, gap_min / _SLOW_MIN)
+            if gap_min == 1:
+                step = value - last
+                most = _NOISE_EDGE * self._noise + _LEAST_NOISE
+                self._noise += _NOISE_RATE * (min(abs(step), most) - self._noise)
+                ripple = self._ripple
+                self._ripple_step += _RIPPLE_RATE * (ripple * step - self._ripple_step)
+                self._ripple_square += _RIPPLE_RATE * (ripple * ripple - self._ripple_square)
+        self._ripple = 0.0
+        self._last, self._last_min = value, unix_min
+        # One anchor a minute: weights move slowly, and the time of a minute's work stays short.
+        self._turn = index = (self._turn + 1) % len(self._anchors)
+        issue = unix_min - self._anchors[index]
+        issued = self._issued[issue % len(self._issued)]
+        if issued is not None and issued[0] == issue:
+            _, then, trend, ripple, distance, beyond, rises = issued
+            self._blends[index].learn((rises[index], trend, ripple, distance, beyond), value - then)
+
+    def _is_fresh(self, unix_min: int) -> bool:
+        return self._last_min is not None and 0 <= unix_min - self._last_min <= _STALE_MIN
+
+    def smoothed(self, unix_min: int, newest: float) -> float:
+        """The newest value, of whose ripple about the last minute's mean as much is left as proved to stay; what goes
+        beyond ripple is followed."""
+        if not self._is_fresh(unix_min):
+            return newest
+        ripple = _clip(newest - self._last, _NOISE_EDGE * self._noise)
+        self._ripple = ripple
+        stays = (self._ripple_step + 0.5 * _RIPPLE_DOUBT) / (self._ripple_square + _RIPPLE_DOUBT)
+        return newest - ripple * (1.0 - min(max(stays, 0.0), 1.0))
+
+    def forecast(self, unix_min: int, value: float, usual: list[float] | None, *, training: bool) -> list[float]:
+        """From ``value`` on; ``usual``: the profile now and in each coming minute."""
+        trend = ripple = distance = beyond = 0.0
+        # A load that was switched on is not noise that returns: what is beyond noise has a worth of its own.
+        edge = _NOISE_EDGE * self._noise
+        if self._is_fresh(unix_min):
+            trend = _clip(self._fast - self._slow, _RAMP_MIN * self._noise)
+            ripple = _clip(self._fast - value, edge)
+        if usual is not None:
+            distance = _clip(usual[0] - value, edge)
+            beyond = usual[0] - value - distance
+        if training:
+            rises = (0.0,) * len(self._anchors) if usual is None else tuple(usual[n] - usual[0] for n in self._anchors)
+            self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, beyond, rises)
+        parts = []
+        for blend in self._blends:
+            by_profile, by_trend, by_ripple, by_distance, by_beyond = blend.weights
+            moved = by_trend * trend + by_ripple * ripple + by_distance * distance + by_beyond * beyond
+            parts.append((by_profile, moved))
+        ahead = []
+        if usual is None:
+            for lower, upper, share in self._between:
+                low = parts[lower][1]
+                ahead.append(value + low + share * (parts[upper][1] - low))
+            return ahead
+        now = usual[0]
+        for n, (lower, upper, share) in enumerate(self._between, 1):
+            low_worth, low = parts[lower]
+            high_worth, high = parts[upper]
+            worth = low_worth + share * (high_worth - low_worth)
+            ahead.append(value + low + share * (high - low) + worth * (usual[n] - now))
+        return ahead
+
+    def memory(self) -> list[float]:
+        kept = [self._noise, self._ripple_square, self._ripple_step]
+        for blend in self._blends:
+            kept += blend.memory()
+        return kept
+
+    def recall(self, kept: Sequence[float]) -> None:
+        size = self._blends[0].memory_size
+        if len(kept) != 3 + size * len(self._blends) or not all(map(isfinite, kept)) or min(kept[:2]) < 0.0:
+            raise ValueError("weights of the forecast are damaged")
+        self._noise, self._ripple_square, self._ripple_step = kept[:3]
+        for index, blend in enumerate(self._blends):
+            blend.recall(kept[3 + index * size : 3 + (index + 1) * size])
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Forecasts that later minutes will be held against, in the signals' own units; empty where nothing was known."""
+
+    unix_min: int
+    base: Sequence[float]
+    reactive: Sequence[float]
+    ambient: Sequence[float]
+    base_scale: float
+    ambient_scale: float
+    base_factors: tuple[float, ...]
+    ambient_factors: tuple[float, ...]
+    by_observe: bool
+
+
 class Forecaster:
-    """Learns online: :meth:`observe` each finished minute, in order; gaps and repeated minutes are allowed."""
+    """Learns online: :meth:`observe` each finished minute, in order; gaps and repeated minutes are allowed.
+
+    A minute bears the number of its end, as in the history; ``at`` of :meth:`predict` that of the last finished one.
+    """
 
     def __init__(self, *, rated_va: float, minutes: int = 15, coverage: float = 0.95) -> None:
-        raise NotImplementedError
+        """Raises ValueError for a rating that is not positive, for less than 1 or more than 60 minutes, and for a
+        coverage out of 0.5..1."""
+        if not (isfinite(rated_va) and rated_va > 0.0):
+            raise ValueError(f"rated power of {rated_va} VA: give the nameplate's")
+        if not 1 <= minutes <= 60:
+            raise ValueError(f"a forecast of {minutes} minutes: give 1 to 60")
+        self._rated_va = rated_va
+        self._minutes = minutes
+        self._coverage = coverage
+        self._profiles = {name: DayProfile() for name in ("base_w", "base_var", "ambient_c")}
+        self._signals = {name: _Signal(minutes, phase) for phase, name in enumerate(self._profiles)}
+        ahead = range(1, minutes + 1)
+        self._base_bounds = ErrorBounds([0.04 + 0.01 * n for n in ahead], coverage=coverage, two_sided=True, floor=1e-4)
+        self._ambient_bounds = ErrorBounds(
+            [(0.5 + 0.1 * n) / _AMBIENT_UNIT_K for n in ahead], coverage=coverage, two_sided=False, floor=0.002
+        )
+        self._last_min: int | None = None
+        self._building_c: float | None = None
+        self._due: list[_Due | None] = [None] * (minutes + 1)
 
     def observe(self, means: MinuteMeans) -> None:
-        """A minute that is not later than the last one is ignored. Values that are not finite count as not measured."""
-        raise NotImplementedError
+        """A minute that is not later than the last one is ignored, unless it is earlier by more than a day: then the
+        clock was set back, and time goes on from there. Values that are not finite count as not measured, and so do
+        those beyond :data:`MAX_BASE_PU` and :data:`AMBIENT_RANGE_C`."""
+        at = means.at
+        gap_min = 1
+        if self._last_min is not None:
+            gap_min = at.unix_min - self._last_min
+            if -_SET_BACK_MIN <= gap_min <= 0:
+                return
+            if gap_min < 0:
+                self._start_anew()
+                gap_min = 1
+            elif gap_min > MINUTES_OF_DAY:
+                days = gap_min / MINUTES_OF_DAY
+                self._base_bounds.forget(days)
+                self._ambient_bounds.forget(days)
+        self._last_min = at.unix_min
+        base = self._base_pu(means.base_w)
+        reactive = self._base_pu(means.base_var)
+        ambient = self._ambient_units(means.ambient_c)
+        self._score(at, base, ambient)
+        off_comfort_k = self._feel(means.ambient_c if ambient is not None else None, gap_min)
+        minute = at.minute % MINUTES_OF_DAY
+        for name, value in (("base_w", base), ("base_var", reactive), ("ambient_c", ambient)):
+            if value is None:
+                continue
+            signal, profile = self._signals[name], self._profiles[name]
+            signal.observe(at.unix_min, value)
+            if name == "base_w" and self._building_c is not None:
+                profile.learn_slope(minute, value, off_comfort_k)
+            profile.learn(at.day_type, minute, value, off_comfort_k if name == "base_w" else 0.0)
+        self._issue(at, base, reactive, ambient, training=True)
 
     def predict(self, at: LocalMinute, base_w: float, base_var: float, ambient_c: float) -> Forecast:
-        """From the present minute and the newest values on."""
-        raise NotImplementedError
+        """From the present minute and the newest values on. A value that counts as not measured in :meth:`observe`
+        gives NaN in all minutes of its signal, which the headroom search refuses."""
+        base, reactive, ambient = self._base_pu(base_w), self._base_pu(base_var), self._ambient_units(ambient_c)
+        signals = self._signals
+        base = None if base is None else signals["base_w"].smoothed(at.unix_min, base)
+        reactive = None if reactive is None else signals["base_var"].smoothed(at.unix_min, reactive)
+        due = self._issue(at, base, reactive, ambient, training=False)
+        rated_va, unknown = self._rated_va, (nan,) * self._minutes
+        return Forecast(
+            base_w=tuple([value * rated_va for value in due.base]) if base is not None else unknown,
+            base_var=tuple([value * rated_va for value in due.reactive]) if reactive is not None else unknown,
+            ambient_c=tuple([value * _AMBIENT_UNIT_K for value in due.ambient]) if ambient is not None else unknown,
+            base_margin_w=tuple([bound * rated_va for bound in self._base_bounds.bounds(due.base_scale)]),
+            ambient_margin_k=tuple(
+                [bound * _AMBIENT_UNIT_K for bound in self._ambient_bounds.bounds(due.ambient_scale)]
+            ),
+            learned_minutes=int(self._base_bounds.minutes_learned),
+        )
 
     def memory(self) -> ForecastMemory:
-        raise NotImplementedError
+        data = {"shape": [self._rated_va, float(self._minutes), self._coverage]}
+        for name, profile in self._profiles.items():
+            data[f"profile {name}"] = profile.memory()
+            data[f"weights {name}"] = self._signals[name].memory()
+        data["bounds base_w"] = self._base_bounds.memory()
+        data["bounds ambient_c"] = self._ambient_bounds.memory()
+        data["last"] = [] if self._last_min is None else [float(self._last_min)]
+        data["building"] = [] if self._building_c is None else [self._building_c]
+        return ForecastMemory(version=_VERSION, data=data)
 
     def recall(self, memory: ForecastMemory) -> None:
-        """Take up where another run left off. Raises ValueError for a memory that is not one of ours."""
-        raise NotImplementedError
+        """Take up where another run left off. Raises ValueError for a memory that is not one of ours, or of another
+        rating, number of minutes or coverage; nothing of it is taken then."""
+        shape = [self._rated_va, float(self._minutes), self._coverage]
+        if memory.version != _VERSION or memory.data.get("shape") != shape:
+            raise ValueError(
+                "what the forecast had learned is of another version, rating, horizon or coverage: it learns anew"
+            )
+        taken = Forecaster(rated_va=self._rated_va, minutes=self._minutes, coverage=self._coverage)
+        data = memory.data
+        try:
+            for name, profile in taken._profiles.items():
+                profile.recall(data[f"profile {name}"])
+                taken._signals[name].recall(data[f"weights {name}"])
+            taken._base_bounds.recall(data["bounds base_w"])
+            taken._ambient_bounds.recall(data["bounds ambient_c"])
+            last, building = data["last"], data["building"]
+        except KeyError as error:
+            raise ValueError(f"what the forecast had learned lacks {error}: it learns anew") from None
+        if len(last) > 1 or len(building) > 1 or not all(map(isfinite, (*last, *building))):
+            raise ValueError("what the forecast had learned is damaged: it learns anew")
+        self._profiles, self._signals = taken._profiles, taken._signals
+        self._base_bounds, self._ambient_bounds = taken._base_bounds, taken._ambient_bounds
+        self._last_min = int(last[0]) if last else None
+        self._building_c = building[0] if building else None
+        self._due = taken._due
+
+    def _start_anew(self) -> None:
+        for signal in self._signals.values():
+            signal.start_anew()
+        self._due = [None] * (self._minutes + 1)
+
+    def _score(self, at: LocalMinute, base: float | None, ambient: float | None) -> None:
+        size, minute = len(self._due), at.minute % MINUTES_OF_DAY
+        base_bounds, ambient_bounds = self._base_bounds, self._ambient_bounds
+        for n in range(1, self._minutes + 1):
+            due = self._due[(at.unix_min - n) % size]
+            if due is None or due.unix_min != at.unix_min - n:
+                continue
+            if base is not None and due.base:
+                error = base - due.base[n - 1]
+                if n == 1:
+                    base_bounds.learn_next(minute, error)
+                base_bounds.learn(n, error, due.base_factors[n - 1], due.base_scale)
+            if ambient is not None and due.ambient:
+                error = ambient - due.ambient[n - 1]
+                if n == 1:
+                    ambient_bounds.learn_next(minute, error)
+                ambient_bounds.learn(n, error, due.ambient_factors[n - 1], due.ambient_scale)
+
+    def _issue(
+        self, at: LocalMinute, base: float | None, reactive: float | None, ambient: float | None, *, training: bool
+    ) -> _Due:
+        """Forecasts from these values; the first of :meth:`predict` in a minute takes the place of those that
+        :meth:`observe` made, so the bounds are of what was handed out."""
+        minute = at.minute % MINUTES_OF_DAY
+        ahead: list[Sequence[float]] = []
+        for name, value in (("base_w", base), ("base_var", reactive), ("ambient_c", ambient)):
+            if value is None:
+                ahead.append(())
+                continue
+            off_comfort_k = self._off_comfort_k() if name == "base_w" else 0.0
+            usual = self._profiles[name].expect(at.day_type, minute, off_comfort_k, self._minutes)
+            ahead.append(self._signals[name].forecast(at.unix_min, value, usual, training=training))
+        due = _Due(
+            at.unix_min, ahead[0], ahead[1], ahead[2],
+            self._base_bounds.scale(minute), self._ambient_bounds.scale(minute),
+            self._base_bounds.factors, self._ambient_bounds.factors, training,
+        )  # fmt: skip
+        place = at.unix_min % len(self._due)
+        present = self._due[place]
+        if present is None or present.unix_min != at.unix_min or present.by_observe:
+            self._due[place] = due
+        return due
+
+    def _base_pu(self, value: float | None) -> float | None:
+        if value is None:
+            return None
+        value /= self._rated_va
+        return value if -MAX_BASE_PU <= value <= MAX_BASE_PU else None
+
+    @staticmethod
+    def _ambient_units(value: float | None) -> float | None:
+        if value is None or not AMBIENT_RANGE_C[0] <= value <= AMBIENT_RANGE_C[1]:
+            return None
+        return value / _AMBIENT_UNIT_K
+
+    def _feel(self, ambient_c: float | None, gap_min: int) -> float:
+        if ambient_c is not None:
+            if self._building_c is None:
+                self._building_c = ambient_c
+            self._building_c += (ambient_c - self._building_c) * min(1.0, gap_min / _BUILDING_MIN)
+        return self._off_comfort_k()
+
+    def _off_comfort_k(self) -> float:
+        felt = self._building_c
+        if felt is None:
+            return 0.0
+        return max(_COMFORT_C[0] - felt, 0.0) + max(felt - _COMFORT_C[1], 0.0)
+
+
+def _clip(value: float, edge: float) -> float:
+    return edge if value > edge else -edge if value < -edge else value

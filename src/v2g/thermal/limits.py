@@ -60,11 +60,28 @@ class ThermalLimits:
 
     def __post_init__(self) -> None:
         if not 40.0 <= self.hot_spot_c <= 200.0:
-            raise ParameterError(f"hot-spot limit of {self.hot_spot_c:g} °C is outside 40..200 °C")
+            raise ParameterError(
+                f"hot-spot limit of {self.hot_spot_c:g} °C is outside 40..200 °C: give °C, usually 98..160"
+                + _temperature_slip(self.hot_spot_c, 200.0)
+            )
         if not 40.0 <= self.top_oil_c <= 150.0:
-            raise ParameterError(f"top-oil limit of {self.top_oil_c:g} °C is outside 40..150 °C")
+            raise ParameterError(
+                f"top-oil limit of {self.top_oil_c:g} °C is outside 40..150 °C: give °C, usually 95..115"
+                + _temperature_slip(self.top_oil_c, 150.0)
+            )
         if not 0.0 <= self.k_pu <= 3.0:
-            raise ParameterError(f"load limit K = {self.k_pu:g} is outside 0..3: K is per unit of rated power, not %")
+            slip = f"; {self.k_pu:g} looks like %: give {self.k_pu / 100.0:g}" if 3.0 < self.k_pu <= 300.0 else ""
+            raise ParameterError(
+                f"load limit K = {self.k_pu:g} is outside 0..3: K is per unit of rated power, not %, "
+                f"usually 1.3..2.0{slip}"
+            )
+
+
+def _temperature_slip(value: float, most_c: float) -> str:
+    for unit, meant_c in (("K", value - 273.15), ("°F", (value - 32.0) / 1.8)):
+        if 40.0 <= meant_c <= most_c:
+            return f"; {value:g} looks like {unit}: give {meant_c:.0f}"
+    return ""
 
 
 _TABLE: Final[Mapping[tuple[Regime, SizeClass], tuple[float, float, float]]] = {
@@ -78,8 +95,9 @@ _TABLE: Final[Mapping[tuple[Regime, SizeClass], tuple[float, float, float]]] = {
     (Regime.SHORT_TIME_EMERGENCY, SizeClass.MEDIUM): (1.8, 160.0, 115.0),
     (Regime.SHORT_TIME_EMERGENCY, SizeClass.LARGE): (1.5, 160.0, 115.0),
 }
-"""K, hot-spot and top-oil of IEC 60076-7's loading limits, second-hand. The 2005 edition gives distribution
-transformers no temperature for short-time emergency; 160 °C and 115 °C are taken for them as for the others."""
+"""K, hot-spot and top-oil of IEC 60076-7:2005 Table 4, second-hand. Clause 7.2.1 sets distribution transformers no
+temperature for short-time emergency and warns of gas bubbles above 140 °C; 160 °C and 115 °C are taken as for the
+others. The table does not mean current and temperature limits to be exhausted at once: here all of them hold."""
 
 
 def size_class(rated_va: float) -> SizeClass:
@@ -109,8 +127,26 @@ class ColdOil:
     ramp_k: float = 10.0
     k_pu: float = 0.5
 
+    def __post_init__(self) -> None:
+        """Raises :class:`~v2g.thermal.parameters.ParameterError`."""
+        if not -60.0 <= self.full_load_above_c <= 40.0:
+            raise ParameterError(
+                f"cold oil: full load above {self.full_load_above_c:g} °C is outside -60..40 °C: give the top-oil "
+                "temperature from which the regime's K holds, usually -20"
+            )
+        if not 0.1 <= self.ramp_k <= 60.0:
+            raise ParameterError(
+                f"cold oil: ramp of {self.ramp_k:g} K is outside 0.1..60 K: give the width of the transition, "
+                "usually 10"
+            )
+        if not 0.0 <= self.k_pu <= 1.5:
+            raise ParameterError(
+                f"cold oil: load limit K = {self.k_pu:g} is outside 0..1.5: K is per unit of rated power, not %; "
+                "0 for no V2G power with cold oil"
+            )
+
     def k_limit_pu(self, top_oil_c: float, k_pu: float) -> float:
-        """At a top-oil temperature, given the regime's ``k_pu``; never above it."""
+        """At a top-oil temperature, given the regime's ``k_pu``; never above it. NaN counts as the coldest."""
         if top_oil_c >= self.full_load_above_c:
             return k_pu
         cold_pu = min(self.k_pu, k_pu)

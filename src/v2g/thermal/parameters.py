@@ -69,6 +69,29 @@ _RANGES: Final[Mapping[str, tuple[float, float, str]]] = MappingProxyType(
 )
 
 
+_ABSOLUTE_ZERO_C: Final = -273.15
+
+
+def _slip(name: str, value: float) -> str:
+    """What the value looks like, where another unit would make it an ordinary one; else empty."""
+    low, high, _ = _RANGES[name]
+    others: tuple[tuple[str, float], ...] = ()
+    if name in ("dtheta_or_k", "dtheta_hr_k"):
+        others = (("an absolute temperature in K", value + _ABSOLUTE_ZERO_C), ("a rise in °F", value / 1.8))
+    elif name in ("tau_o_s", "tau_w_s"):
+        others = (("minutes", value * 60.0), ("hours", value * 3600.0), ("milliseconds", value / 1e3))
+    elif name == "rated_va":
+        others = (("kVA", value * 1e3), ("MVA", value * 1e6))
+    elif name == "r" and value > 0.0:
+        others = (("no-load losses / load losses", 1.0 / value),)
+    elif value > 1.0:
+        others = (("%", value / 100.0),)
+    for unit, meant in others:
+        if low <= meant <= high:
+            return f"; {value:g} looks like {unit}: give {meant:.6g}"
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermalParameters:
     """All that the model needs to know of a transformer. Rises in K, times in s, ``rated_va`` in VA.
@@ -100,6 +123,7 @@ class ThermalParameters:
             if not low <= value <= high:
                 raise ParameterError(
                     f"transformer parameter {field.name} = {value:g} is outside {low:g}..{high:g}: {meaning}"
+                    + _slip(field.name, value)
                 )
 
     def k_pu(self, active_w: float, reactive_var: float) -> float:
@@ -123,8 +147,13 @@ def from_nameplate(
     if constants is None:
         raise ParameterError(f"cooling mode {cooling!r} is unknown; use one of {', '.join(COOLING)}")
     if not 1.0 <= rated_kva <= 2e6:
+        slip = ""
+        if 1.0 <= rated_kva * 1e3 <= 2e6:
+            slip = f"; {rated_kva:g} looks like MVA: give {rated_kva * 1e3:.6g}"
+        elif 1.0 <= rated_kva / 1e3 <= 2e6:
+            slip = f"; {rated_kva:g} looks like VA: give {rated_kva / 1e3:.6g}"
         raise ParameterError(
-            f"rated power of {rated_kva:g} kVA is outside 1..2000000 kVA: give kVA, as printed on the nameplate"
+            f"rated power of {rated_kva:g} kVA is outside 1..2000000 kVA: give kVA, as printed on the nameplate{slip}"
         )
     return ThermalParameters(
         dtheta_or_k=top_oil_rise_k,

@@ -1,9 +1,23 @@
-"""One temperature sensor, judged: what may be believed of it. Pure."""
+"""One temperature sensor, judged: what may be believed of it. Pure.
+
+Range and number first, then speed (a jump), then the model's disbelief (far below), then silence of movement (stuck).
+A sensor that jumped, or that moves again after it was stuck, is believed again once it has stayed for a while, has
+moved no faster than nature meanwhile, and is no further from the model than :data:`AGREES_K`.
+"""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from math import isfinite
+from typing import Final
+
+DISBELIEF_K: Final = 25.0
+"""A reading this far below what the model expects is a broken sensor."""
+AGREES_K: Final = 22.0
+"""So close to the model a reading must come before it is believed (again)."""
+_SAME_K: Final = 1e-6
+_KELVIN: Final = (180.0, 450.0)
 
 
 class Health(enum.StrEnum):
@@ -55,11 +69,118 @@ class SensorWatch:
     """Follows one sensor. :meth:`judge` at every step."""
 
     def __init__(self, nature: SensorNature) -> None:
-        raise NotImplementedError
+        self._nature = nature
+        self._report: SensorReport | None = None
+        self._good_c: float | None = None
+        self._good_at_s = 0.0
+        self._candidate_c: float | None = None
+        self._candidate_at_s = 0.0
+        self._candidate_since_s = 0.0
+        self._same_c: float | None = None
+        self._expected_low_c = 0.0
+        self._expected_high_c = 0.0
 
     def judge(self, read_c: float | None, expected_c: float | None, now_s: float) -> SensorReport:
         """``read_c``: the newest fresh reading; ``expected_c``: the model's, None where nothing is expected.
 
         Whether a jump up is dangerous is the caller's affair (:mod:`v2g.thermal.estimator` takes the hotter).
         """
-        raise NotImplementedError
+        nature, last = self._nature, self._report
+        if read_c is None:
+            self._forget_candidate()
+            self._same_c = None
+            never = last is None or last.health is Health.NEVER_SEEN
+            return self._say(
+                Health.NEVER_SEEN if never else Health.LOST, None, None, now_s, f"no {nature.name} reading"
+            )
+        if not nature.low_c <= read_c <= nature.high_c:
+            self._forget_candidate()
+            self._same_c = None
+            return self._say(Health.IMPLAUSIBLE, None, read_c, now_s, self._out_of_range(read_c))
+        stuck = self._is_stuck(read_c, expected_c)
+        before = Health.OK if last is None else last.health
+        if stuck:
+            self._forget_candidate()
+            self._good_c = None
+            words = (
+                f"{nature.name} transducer reads {read_c:.1f} °C and does not move; check it (frozen, loose, driver)"
+            )
+            return self._say(Health.STUCK, None, read_c, now_s, words)
+        if before is Health.STUCK or self._candidate_c is not None or self._jumps(read_c, now_s):
+            if self._candidate_c is not None and self._back(read_c, now_s):
+                self._forget_candidate()
+            elif not self._stayed(read_c, expected_c, now_s):
+                words = f"{nature.name} transducer jumped to {read_c:.1f} °C: not used; check it and its cable"
+                return self._say(Health.JUMPED, None, read_c, now_s, words)
+        if expected_c is not None:
+            allowed_k = AGREES_K if before is Health.IMPLAUSIBLE else DISBELIEF_K
+            if read_c < expected_c - allowed_k:
+                words = (
+                    f"{nature.name} transducer reads {read_c:.1f} °C, {expected_c:.1f} °C is expected: not used; "
+                    "check it"
+                )
+                return self._say(Health.IMPLAUSIBLE, None, read_c, now_s, words)
+        self._good_c, self._good_at_s = read_c, now_s
+        return self._say(Health.OK, read_c, read_c, now_s, "")
+
+    def _is_stuck(self, read_c: float, expected_c: float | None) -> bool:
+        if self._nature.stuck_after_k is None:
+            return False
+        if self._same_c is None or abs(read_c - self._same_c) > _SAME_K:
+            self._same_c = read_c
+            if expected_c is not None:
+                self._expected_low_c = self._expected_high_c = expected_c
+            else:
+                self._same_c = None
+            return False
+        if expected_c is not None:
+            self._expected_low_c = min(self._expected_low_c, expected_c)
+            self._expected_high_c = max(self._expected_high_c, expected_c)
+        return self._expected_high_c - self._expected_low_c > self._nature.stuck_after_k
+
+    def _jumps(self, read_c: float, now_s: float) -> bool:
+        return self._good_c is not None and not self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
+
+    def _back(self, read_c: float, now_s: float) -> bool:
+        """Where it was before the jump, as far as nature may have moved since."""
+        return self._good_c is not None and self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
+
+    def _moved_naturally(self, from_c: float, from_s: float, to_c: float, now_s: float) -> bool:
+        return abs(to_c - from_c) <= self._nature.noise_k + self._nature.fastest_k_s * max(0.0, now_s - from_s)
+
+    def _stayed(self, read_c: float, expected_c: float | None, now_s: float) -> bool:
+        at_c = self._candidate_c
+        agrees = expected_c is None or abs(read_c - expected_c) <= AGREES_K
+        if at_c is None or not agrees or not self._moved_naturally(at_c, self._candidate_at_s, read_c, now_s):
+            self._candidate_since_s = now_s
+        self._candidate_c, self._candidate_at_s = read_c, now_s
+        if now_s - self._candidate_since_s < self._nature.believed_again_s:
+            return False
+        self._forget_candidate()
+        return True
+
+    def _forget_candidate(self) -> None:
+        self._candidate_c = None
+
+    def _out_of_range(self, read_c: float) -> str:
+        name, low_c, high_c = self._nature.name, self._nature.low_c, self._nature.high_c
+        if not isfinite(read_c):
+            return f"{name} transducer gives no number; check its register and its scale in sensor_map"
+        if _KELVIN[0] <= read_c <= _KELVIN[1]:
+            return (
+                f"{name} transducer reads {read_c:g}, which is {read_c - 273.15:.1f} °C if it is in kelvin: not used; "
+                "give it an offset of -273.15 in sensor_map"
+            )
+        return (
+            f"{name} transducer reads {read_c:g} °C, outside of {low_c:g}..{high_c:g} °C: not used; check it, its "
+            "cable and its scale in sensor_map"
+        )
+
+    def _say(self, health: Health, value: float | None, read: float | None, now_s: float, words: str) -> SensorReport:
+        last = self._report
+        same = last is not None and last.health is health
+        if last is not None and same and last.read == read and last.words == words:
+            return last
+        since_s = last.since_s if last is not None and same else now_s
+        self._report = SensorReport(health=health, value=value, read=read, since_s=since_s, words=words)
+        return self._report

@@ -27,8 +27,8 @@ class ThermalView:
     """When a power just beyond ``lo_w`` would reach its limit; None where nothing is known."""
     hi_binds_in_s: float | None = None
     lo_granted_in_s: float | None = None
-    """Where discharge is refused (``lo_w`` 0): when some may be granted, if things go on as forecast; None: not
-    refused, or not within a day."""
+    """Where discharge is refused (``lo_w`` within 2 % of rating of 0): when more may be granted, if things go on as
+    forecast; None: not refused, or not within a day."""
     hi_granted_in_s: float | None = None
     base_source: str | None = None
     """The limit that base load alone breaks within the horizon."""

@@ -94,6 +94,8 @@ class Daemon:
             Method("permit.service", Role.OPERATOR, messages.PermitServiceParams, self._answer("permit.service")),
             Method("grid.settings", Role.VIEWER, messages.NoParams, self._answer("grid.settings")),
             Method("grid.adjust", Role.ENGINEER, messages.GridAdjustParams, self._answer("grid.adjust")),
+            Method("thermal", Role.VIEWER, messages.NoParams, self._answer("thermal")),
+            Method("thermal.regime", Role.ENGINEER, messages.RegimeParams, self._answer("thermal.regime")),
             Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
         ]
         self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())

@@ -68,6 +68,14 @@ async def test_a_shortfall_is_named_with_constraint_and_code_and_some_power_is_s
     assert result.output.splitlines()[1] == "7.00 kW short: REVERSE_FLOW_DENIED, bound by thermal hot-spot"
 
 
+async def test_a_thermal_denial_says_why_and_until_when(site_daemon: Any) -> None:
+    words = "top-oil 108.2 °C is above its limit of 105 °C; may be granted in about 25 min (18:25)"
+    shortfall = ShortfallLine(code="REVERSE_FLOW_DENIED", source="thermal top-oil", missing_w=10_000.0, words=words)
+    site_daemon.grants(shortfalls=(shortfall,))
+    line = (await site_daemon.run(DISPATCH)).output.splitlines()[1]
+    assert line == f"10.00 kW short: REVERSE_FLOW_DENIED, bound by thermal top-oil: {words}"
+
+
 async def test_nothing_granted_is_exit_code_1_with_the_reason(site_daemon: Any) -> None:
     shortfall = ShortfallLine(code="NO_VEHICLE", source="no vehicle", missing_w=10_000.0, evse_id="US*V2G*E1")
     site_daemon.grants(shortfalls=(shortfall,))

@@ -16,7 +16,8 @@ from v2g.grid.settings import Operation
 from v2g.guard.link import Image
 from v2g.guard.status import GuardStatus, Permit
 from v2g.orchestrator.decide import decide
-from v2g.orchestrator.image import BayImage, SiteImage, TransformerView
+from v2g.orchestrator.image import BayImage, SiteImage
+from v2g.thermal.view import ThermalView
 
 NOW = 500.0
 
@@ -39,7 +40,7 @@ def healthy() -> SiteImage:
             measured=True,
             service_fraction=1.0,
         ),
-        transformer=TransformerView(
+        transformer=ThermalView(
             lo_w=-50_000.0,
             hi_w=80_000.0,
             lo_source="thermal hot-spot",
@@ -109,7 +110,7 @@ def with_transformer(**changes: object) -> Callable[[SiteImage], SiteImage]:
         (with_wires(permit=False, permit_reason="tripped"), "sees no permit (tripped)"),
         (with_transformer(expires_at_s=NOW - 1.0), " expired"),
         (
-            lambda image: replace(image, transformer=TransformerView()),
+            lambda image: replace(image, transformer=ThermalView()),
             "load not yet known",
         ),
         (with_transformer(lo_w=0.0, hi_w=0.0), "thermal"),

@@ -21,7 +21,9 @@ from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.tick_commands import CommandError, CommandReply
 from v2g.orchestrator.decide import Decision
 from v2g.orchestrator.guard_api import GuardApi
+from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
+from v2g.orchestrator.thermal_clock import ThermalClock
 
 ANNA = Caller(uid=1000, gid=1000, pid=1, user="anna", role=Role.ENGINEER)
 E1 = "US*V2G*E1"
@@ -99,7 +101,8 @@ class World:
         (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
         (self.config_dir / "sensor_map.conf").write_text("[top_oil_c]\n")
         self.clock = clock
-        self.site = Site(load(self.config_dir).config, lambda *_: None)
+        thermal_clock = ThermalClock(clock, SiteZone("UTC"))
+        self.site = Site(load(self.config_dir).config, thermal_clock, lambda *_: None)
         self.tick = Tick(self.config_dir, clock)
         self.audited: list[tuple[str, dict[str, Any]]] = []
         self.api = GuardApi(

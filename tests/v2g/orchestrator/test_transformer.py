@@ -1,21 +1,19 @@
-"""The transformer as the cycle follows it: start, steps, re-anchoring, and what happens without measurements."""
+"""The transformer as the cycle follows it: what of guard and transducers reaches the engine, and how often."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from v2g.config.schema import Transformer
+from v2g.clock import ManualClock
+from v2g.config.schema import Config, Transformer
 from v2g.guard.status import GuardStatus, Permit
 from v2g.hardware.ports import Quantity, TransducerReading
-from v2g.orchestrator.image import TransformerView
-from v2g.orchestrator.transformer import TransformerModel
-from v2g.thermal.model import steady_state, step
-from v2g.thermal.parameters import from_nameplate
-
-CONFIG = Transformer(id="T1", rated_kva=250.0)
-PARAMS = from_nameplate(
-    cooling="DIST_ONAN", rated_kva=250.0, top_oil_rise_k=55.0, hot_spot_gradient_k=23.0, loss_ratio_r=5.0
-)
+from v2g.orchestrator.local_time import SiteZone
+from v2g.orchestrator.thermal_clock import ThermalClock
+from v2g.orchestrator.transformer import INTERVAL_VALID_S, TransformerModel
+from v2g.thermal.view import ThermalView
 
 
 def guard(
@@ -42,94 +40,71 @@ def temperatures(
 
 
 class Follow:
-    def __init__(self) -> None:
-        self.model = TransformerModel(CONFIG, 900.0)
-        self.now = 100.0
-        self.view = TransformerView()
+    def __init__(self, config: Config, speed: float = 1.0) -> None:
+        self.clock = ManualClock(monotonic_s=100.0)
+        self.times = ThermalClock(self.clock, SiteZone("UTC"), speed=speed)
+        self.model = TransformerModel(config, None, self.times.begin)
+        self.view = ThermalView()
+
+    @property
+    def now(self) -> float:
+        return self.clock.monotonic_s()
+
+    def cycle(
+        self,
+        status: GuardStatus,
+        readings: list[TransducerReading],
+        load_problem: str | None = None,
+    ) -> ThermalView:
+        self.view = self.model.update(status, readings, self.now, self.times.moment(self.now), load_problem)
+        return self.view
 
     def run(
-        self, seconds: float, top_oil_c: float | None = None, ambient_c: float | None = 25.0, **load: float
-    ) -> TransformerView:
+        self, seconds: float, top_oil_c: float | None = 45.0, ambient_c: float | None = 25.0, **load: float
+    ) -> ThermalView:
         for _ in range(round(seconds * 10)):
-            self.now += 0.1
-            self.view = self.model.update(
-                guard(self.now, **load), temperatures(self.now, top_oil_c, ambient_c), self.now
-            )  # type: ignore[arg-type]
+            self.clock.advance(0.1)
+            self.cycle(guard(self.now, **load), temperatures(self.now, top_oil_c, ambient_c))  # type: ignore[arg-type]
         return self.view
 
 
-def test_starts_at_the_steady_state_of_load_and_ambient() -> None:
-    view = Follow().run(3.3)
-    steady = steady_state(PARAMS, 80_000 / 250_000, 25.0)
-    assert view.top_oil_c == pytest.approx(steady.theta_o_c)
-    assert view.hot_spot_c == pytest.approx(steady.hot_spot_c)
-    assert view.k_pu == pytest.approx(0.32)
-    assert (view.lo_w, view.hi_w) == (0.0, 0.0)
-    assert view.notes == (
-        "top-oil was never measured: no V2G power; check the top-oil transducer and top_oil_c in sensor_map",
-    )
+@pytest.fixture
+def site_config(config_of: Callable[..., Config]) -> Config:
+    return config_of()
 
 
-def test_starts_at_the_measured_top_oil_where_there_is_one() -> None:
-    view = Follow().run(0.1, top_oil_c=60.0)
-    assert view.top_oil_c == pytest.approx(60.0)
-    assert view.notes == ()
+@pytest.fixture
+def follow(site_config: Config) -> Follow:
+    return Follow(site_config)
 
 
-def test_base_load_is_transformer_minus_feeder() -> None:
-    view = Follow().run(4.0, top_oil_c=45.0, load_w=70_000.0, feeder_w=-10_000.0)
+def test_base_load_is_transformer_minus_feeder(follow: Follow) -> None:
+    view = follow.run(6.0, load_w=70_000.0, feeder_w=-10_000.0)
     assert view.load_w == pytest.approx(70_000.0)
     assert view.base_load_w == pytest.approx(80_000.0)
 
 
-def test_interval_is_renewed_every_second_and_holds_three() -> None:
-    follow = Follow()
-    view = follow.run(5.0, top_oil_c=45.0)
+def test_load_factor_is_the_root_mean_square_of_the_step(follow: Follow) -> None:
+    follow.run(6.0)
+    for cycle in range(30):
+        follow.clock.advance(0.1)
+        follow.cycle(guard(follow.now, load_w=250_000.0 if cycle % 2 else 0.0), temperatures(follow.now, 45.0))
+    assert follow.view.k_pu == pytest.approx(0.5**0.5, abs=0.05)
+
+
+def test_interval_is_renewed_every_second_and_holds_three(follow: Follow) -> None:
+    view = follow.run(6.0)
     assert view.lo_w < -100_000.0 < 100_000.0 < view.hi_w
-    assert 2.0 <= view.expires_at_s - follow.now <= 3.0
+    assert INTERVAL_VALID_S - 1.0 <= view.expires_at_s - follow.now <= INTERVAL_VALID_S
+    views = {id(follow.run(0.1)): follow.view for _ in range(30)}
+    assert len(views) == 3
 
 
-def test_modelled_top_oil_follows_the_measurement_within_minutes() -> None:
-    follow = Follow()
-    start = follow.run(0.1, top_oil_c=50.0).top_oil_c
-    assert start == pytest.approx(50.0)
-    after = follow.run(300.0, top_oil_c=60.0).top_oil_c
-    assert after is not None
-    # One time constant: 63 % of the way, less what the model pulls towards its own steady state.
-    assert 54.5 < after < 56.5
-
-
-def test_measurement_far_below_the_model_is_not_believed() -> None:
-    follow = Follow()
-    before = follow.run(0.1, top_oil_c=60.0).top_oil_c
-    view = follow.run(60.0, top_oil_c=10.0)
-    assert before is not None
-    assert view.top_oil_c is not None
-    assert before - 1.0 < view.top_oil_c
-    assert "not used" in view.notes[0]
-
-
-def test_measurement_far_above_the_model_is_taken_at_once() -> None:
-    follow = Follow()
-    follow.run(0.1, top_oil_c=50.0)
-    view = follow.run(1.0, top_oil_c=100.0)
-    assert view.top_oil_c == pytest.approx(100.0)
-    assert "check cooling" in view.notes[0]
-
-
-def test_lost_ambient_means_the_fallback_and_says_so() -> None:
-    view = Follow().run(3.3, ambient_c=None, top_oil_c=40.0)
-    assert view.ambient_c == 40.0
-    assert "40 °C assumed" in view.notes[0]
-
-
-@pytest.mark.parametrize("harm", ["unmeasured", "load unmeasured", "stale", "silent"])
-def test_unmeasured_load_closes_the_interval_and_warms_the_model(harm: str) -> None:
-    follow = Follow()
-    follow.run(4.0, top_oil_c=45.0)
-    before = follow.view.hot_spot_c
-    for _ in range(600):
-        follow.now += 0.1
+@pytest.mark.parametrize("harm", ["unmeasured", "load unmeasured", "stale", "silent", "not a number"])
+def test_a_load_that_is_not_known_closes_the_interval(follow: Follow, harm: str) -> None:
+    follow.run(6.0)
+    for _ in range(20):
+        follow.clock.advance(0.1)
         status = guard(follow.now, measured=harm != "unmeasured", load_measured=harm != "load unmeasured")
         if harm == "stale":
             status = guard(follow.now - 5.0)
@@ -137,102 +112,62 @@ def test_unmeasured_load_closes_the_interval_and_warms_the_model(harm: str) -> N
             status = GuardStatus(
                 as_of_s=0.0, permit=Permit.GUARD_STALE, breaker_commanded_closed=False, breaker_closed=None
             )
-        view = follow.model.update(status, temperatures(follow.now), follow.now)
-    assert (view.lo_w, view.hi_w) == (0.0, 0.0)
+        if harm == "not a number":
+            status = guard(follow.now, load_w=float("nan"))
+        follow.cycle(status, temperatures(follow.now, 45.0))
+    view = follow.view
+    assert (view.lo_w, view.hi_w, view.k_pu) == (0.0, 0.0, None)
     assert view.lo_source == "thermal: transformer load unknown"
     assert any("dead or stuck" in note for note in view.notes) == (harm == "load unmeasured")
-    assert view.k_pu is None
-    assert before is not None
-    assert view.hot_spot_c is not None
-    assert view.hot_spot_c > before + 1.0
     assert follow.run(1.1).lo_w < -100_000.0
 
 
-def test_before_any_load_is_known_nothing_is_permitted() -> None:
-    model = TransformerModel(CONFIG, 900.0)
-    view = model.update(guard(10.0, measured=False), temperatures(10.0), 10.0)
+def test_a_load_that_is_contradicted_counts_as_unknown_and_its_reason_is_told(follow: Follow) -> None:
+    assert follow.run(6.0).lo_w < 0.0
+    for _ in range(11):
+        follow.clock.advance(0.1)
+        follow.cycle(guard(follow.now), temperatures(follow.now, 45.0), "meters disagree")
+    assert (follow.view.lo_w, follow.view.hi_w, follow.view.k_pu) == (0.0, 0.0, None)
+    assert "meters disagree" in follow.view.notes
+
+
+def test_before_any_load_is_known_nothing_is_permitted(follow: Follow) -> None:
+    view = follow.cycle(guard(follow.now, measured=False), temperatures(follow.now))
     assert (view.lo_w, view.hi_w, view.lo_source) == (0.0, 0.0, "thermal: transformer load not yet known")
 
 
-def test_start_waits_for_the_transducers_but_not_for_ever() -> None:
-    follow = Follow()
-    assert follow.run(2.9, ambient_c=None, top_oil_c=45.0).lo_w == 0.0
-    assert follow.run(0.3, ambient_c=None, top_oil_c=45.0).lo_w < 0.0
+def test_an_old_reading_is_none(follow: Follow) -> None:
+    for _ in range(60):
+        follow.clock.advance(0.1)
+        follow.cycle(guard(follow.now), temperatures(follow.now - 11.0, 45.0))
+    assert follow.view.lo_source == "thermal: top-oil was never measured"
 
 
-def test_until_top_oil_was_measured_once_no_power_is_permitted_and_later_its_loss_is_bridged() -> None:
-    follow = Follow()
-    view = follow.run(600.0)
-    assert (view.lo_w, view.hi_w, view.lo_source) == (0.0, 0.0, "thermal: top-oil was never measured")
-    view = follow.run(1.1, top_oil_c=62.0)
-    assert view.top_oil_c == pytest.approx(62.0, abs=0.1)
-    assert view.lo_w < 0.0 < view.hi_w
-    view = follow.run(60.0)
-    assert view.lo_w < 0.0 < view.hi_w
-    assert view.notes == ("no top-oil temperature: the thermal model runs on load and ambient alone",)
+def test_harmonics_raise_the_load_losses(follow: Follow) -> None:
+    follow.model.set_harmonics(8.0)
+    view = follow.run(6.0)
+    assert view.f_hl == 8.0
+    assert view.load_loss_factor == pytest.approx((1.0 + 8.0 * 0.1) / 1.1, abs=1e-3)
 
 
-def hours(
-    follow: Follow, h: float, k: float, top_oil_c: float | None, ambient_c: float | None = 25.0, **guarded: bool
-) -> TransformerView:
-    for _ in range(round(h * 360)):
-        follow.now += 10.0
-        status = guard(follow.now, load_w=k * 250_000.0, **guarded)
-        follow.view = follow.model.update(status, temperatures(follow.now, top_oil_c, ambient_c), follow.now)
-    return follow.view
+def test_in_compressed_time_an_hour_of_the_oil_takes_a_minute(site_config: Config) -> None:
+    fast, slow = Follow(site_config, speed=60.0), Follow(site_config)
+    fast.run(6.0, top_oil_c=60.0)
+    slow.run(6.0, top_oil_c=60.0)
+    fast.run(9.0, top_oil_c=None, load_w=300_000.0)
+    slow.run(9.0, top_oil_c=None, load_w=300_000.0)
+    assert fast.view.top_oil_c is not None
+    assert slow.view.top_oil_c is not None
+    assert fast.view.top_oil_c > slow.view.top_oil_c + 1.0
+    assert fast.view.expires_at_s - fast.now <= INTERVAL_VALID_S
 
 
-def test_a_frozen_top_oil_sensor_does_not_drag_the_model_down() -> None:
-    follow = Follow()
-    truth = steady_state(PARAMS, 0.45, 25.0)
-    hours(follow, 0.1, 0.45, truth.theta_o_c)
-    view = hours(follow, 12.0, 1.3, 45.0)
-    truth = step(truth, PARAMS, 1.3, 25.0, 12 * 3600.0)
-    assert view.top_oil_c == pytest.approx(truth.theta_o_c, abs=1.0)
-    assert view.hot_spot_c == pytest.approx(truth.hot_spot_c, abs=1.0)
-    assert view.hi_w == 0.0
-    (note,) = (note for note in view.notes if "top-oil transducer" in note)
-    assert "reads 45.0 °C" in note
-    assert f"explain {view.top_oil_c:.1f} °C" in note
-    assert "check the top-oil transducer" in note
+def test_own_constants_tap_and_limits_of_the_configuration_are_used(site_config: Config) -> None:
+    from msgspec.structs import replace
 
-
-def test_a_sensor_a_little_below_the_model_is_believed_and_the_change_back_has_a_dead_band() -> None:
-    follow = Follow()
-    expected = steady_state(PARAMS, 0.8, 25.0).theta_o_c
-    hours(follow, 0.1, 0.8, expected)
-    view = hours(follow, 8.0, 0.8, expected - 8.0)
-    assert view.top_oil_c == pytest.approx(expected - 8.0, abs=1.0)
-    assert view.notes == ()
-    assert hours(follow, 1.0, 0.8, expected - 12.0).top_oil_c == pytest.approx(expected, abs=0.5)
-    assert hours(follow, 1.0, 0.8, expected - 8.0).top_oil_c == pytest.approx(expected, abs=0.5)
-    assert hours(follow, 1.0, 0.8, expected - 6.0).notes == ()
-
-
-def test_oil_hotter_than_the_load_explains_is_followed() -> None:
-    follow = Follow()
-    expected = steady_state(PARAMS, 0.8, 25.0).theta_o_c
-    hours(follow, 0.1, 0.8, expected)
-    view = hours(follow, 4.0, 0.8, expected + 20.0)
-    assert view.top_oil_c == pytest.approx(expected + 20.0, abs=1.0)
-    assert view.notes == ()
-
-
-def test_hours_without_load_or_ambient_do_not_make_a_sound_sensor_look_wrong() -> None:
-    follow = Follow()
-    cold = steady_state(PARAMS, 0.3, 0.0).theta_o_c
-    hours(follow, 0.1, 0.3, cold, ambient_c=0.0)
-    hours(follow, 6.0, 0.3, cold, ambient_c=0.0, load_measured=False)
-    assert hours(follow, 0.1, 0.3, cold, ambient_c=0.0).notes == ()
-    hours(follow, 6.0, 0.3, cold, ambient_c=None)
-    assert hours(follow, 0.1, 0.3, cold, ambient_c=0.0).notes == ()
-
-
-def test_a_load_that_is_contradicted_counts_as_unknown_and_its_reason_is_told() -> None:
-    follow = Follow()
-    assert follow.run(4.0, top_oil_c=45.0).lo_w < 0.0
-    for _ in range(11):
-        follow.now += 0.1
-        view = follow.model.update(guard(follow.now), temperatures(follow.now, 45.0), follow.now, "meters disagree")
-    assert (view.lo_w, view.hi_w, view.k_pu) == (0.0, 0.0, None)
-    assert view.notes == ("meters disagree",)
+    hot = Transformer(id="T", rated_kva=250.0, top_oil_limit_c=60.0, hot_spot_limit_c=70.0)
+    limited = Follow(replace(site_config, transformer=hot)).run(6.0, top_oil_c=58.0)
+    free = Follow(site_config).run(6.0, top_oil_c=58.0)
+    assert limited.hi_w < free.hi_w
+    assert limited.limits is not None
+    assert (limited.limits.top_oil_c, limited.limits.hot_spot_c) == (60.0, 70.0)

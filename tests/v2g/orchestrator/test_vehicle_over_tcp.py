@@ -21,8 +21,10 @@ from v2g.control.server import Caller, Role
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.cycle import ControlCycle
 from v2g.orchestrator.endpoints import build_endpoints
+from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon
+from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.sessions.supervisor import Sessions
 
 ALICE = Caller(uid=1000, gid=1000, pid=1, user="alice", role=Role.OPERATOR)
@@ -47,7 +49,7 @@ class Station:
     def __init__(self, config: Config, wires: Any, guard: Any, log_of: Any) -> None:
         clock = SystemClock()
         self.wires, self.comms, self.daemon = wires, log_of(), log_of()
-        self.site = Site(config, lambda *_: None)
+        self.site = Site(config, ThermalClock(clock, SiteZone("UTC")), lambda *_: None)
         self.sessions = Sessions(self.site.bays, self.comms, lambda *_: None, clock)
         # Any free port will do here; the configuration cannot say so.
         endpoints = [replace(endpoint, tcp_port=0, sdp_port=None) for endpoint in build_endpoints(config).usable]

@@ -1,0 +1,93 @@
+"""What the daemon writes down as it goes, and takes up again after a restart: the history and the engine's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from v2g.config.protection import transformer_rated_a
+from v2g.config.schema import Config
+from v2g.guard.quality_report import read_report
+from v2g.orchestrator.harmonics import load_f_hl
+from v2g.orchestrator.recorder import Recorder
+from v2g.orchestrator.site import Site
+from v2g.sessions.supervisor import Log
+from v2g.telemetry.history import History, HistoryError, HistoryHealth, load_kept
+from v2g.telemetry.history_words import KEPT_AGAIN, NOT_KEPT
+from v2g.thermal.engine import EngineMemory
+
+MEMORY_NAME = "thermal"
+KEEP_EVERY_S = 60.0
+HARMONICS_EVERY_S = 1.0
+
+
+class Chronicle:
+    """Beside the control cycle: it is told of every one, and never keeps it waiting for a disk."""
+
+    def __init__(self, config: Config, path: Path, quality_report: Path, log: Log) -> None:
+        """``quality_report``: where ``v2g-guard quality`` tells its figures."""
+        self._path = path
+        self._quality_report = quality_report
+        self._rated_a = transformer_rated_a(config)
+        self._log = log
+        self._history = History(
+            path,
+            keep_days=config.history.keep_days,
+            max_bytes=config.history.max_mb << 20,
+            on_problem=self._on_problem,
+        )
+        self._recorder = Recorder(self._history, [evse.id for evse in config.evses])
+        self._kept_at_s = self._harmonics_at_s = -1e9
+
+    def recall(self) -> EngineMemory | None:
+        """What the thermal engine knew before the restart; None, and said, where it cannot be read."""
+        try:
+            data = load_kept(self._path, MEMORY_NAME)
+            return None if data is None else msgspec.json.decode(data, type=EngineMemory)
+        except (HistoryError, msgspec.MsgspecError) as error:
+            self._log.warning(
+                "THERMAL_MEMORY_LOST",
+                f"temperatures, loss of life and what was learned of the load begin anew: {error}",
+            )
+            return None
+
+    def start(self) -> None:
+        self._history.start()
+
+    def on_cycle(self, site: Site, now_s: float) -> None:
+        """After every cycle that succeeded."""
+        image, decision = site.image, site.decision
+        if image is None or decision is None:
+            return
+        clock = site.thermal_clock
+        thermal_s, unix_s = clock.thermal_s(now_s), clock.unix_s(now_s)
+        inverters = image.wires.inverters if image.wires is not None else ()
+        self._recorder.add(
+            image.transformer, image.guard, inverters, decision.grants, site.bays, unix_s, thermal_s, now_s
+        )
+        if now_s - self._harmonics_at_s >= HARMONICS_EVERY_S:
+            self._harmonics_at_s = now_s
+            site.model.set_harmonics(load_f_hl(read_report(self._quality_report, now_s), self._rated_a))
+        if thermal_s - self._kept_at_s >= KEEP_EVERY_S:
+            self._kept_at_s = thermal_s
+            self.keep(site, now_s)
+
+    def keep(self, site: Site, now_s: float) -> None:
+        """Store the engine's memory now: by the minute, and when an engineer changed the regime."""
+        memory = site.model.memory(site.thermal_clock.moment(now_s))
+        self._history.keep(MEMORY_NAME, msgspec.json.encode(memory))
+
+    def health(self) -> HistoryHealth:
+        return self._history.health
+
+    def close(self) -> None:
+        """Write what waits; at most two seconds."""
+        self._recorder.close()
+        self._history.close()
+
+    def _on_problem(self, text: str) -> None:
+        if text:
+            self._log.error(NOT_KEPT, text)
+        else:
+            self._log.info(KEPT_AGAIN, f"the history {self._path} is written again")

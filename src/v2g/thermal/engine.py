@@ -1,0 +1,316 @@
+"""One transformer, second by second: measurements in, permitted V2G interval out, with all that explains it. Pure.
+
+Estimator (what is its state) → forecast (what will load it) → headroom (what it can carry on top of that) → throttle
+(handed out without oscillation); beside them the ageing account and the authorisation of a regime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil, isfinite
+from typing import Final
+
+import msgspec
+
+from v2g.thermal.account import AgeingAccount, AgeingTotals
+from v2g.thermal.authorisation import Authorisation, KeptAuthorisation
+from v2g.thermal.calendar import LocalTime
+from v2g.thermal.estimator import Estimated, Estimator, EstimatorSettings, Kept, Sensed
+from v2g.thermal.forecast import Forecast, Forecaster, ForecastMemory, MinuteMeans
+from v2g.thermal.headroom import PermittedInterval, permitted_interval, relief_power_w
+from v2g.thermal.limits import AGEING, COLD_OIL, ColdOil, Regime, ThermalLimits
+from v2g.thermal.model import step
+from v2g.thermal.recovery import Direction, granted_in_s
+from v2g.thermal.throttle import Throttle, ThrottleSettings
+from v2g.thermal.view import ThermalView
+
+WORTHWHILE_PU: Final = 0.02
+"""An end of the interval nearer to 0 than this share of the rated power counts as refused."""
+RECOVERY_EVERY_S: Final = 30.0
+_MINUTE_S: Final = 60.0
+_LONGEST_STEP_S: Final = 3600.0
+_DIRECTIONS: Final[tuple[Direction, ...]] = ("discharge", "charge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """``limits`` of every regime; ``horizon_s`` as :func:`v2g.thermal.headroom.permitted_interval` takes it."""
+
+    estimator: EstimatorSettings
+    limits: Mapping[Regime, ThermalLimits]
+    throttle: ThrottleSettings
+    cold_oil: ColdOil = field(default_factory=ColdOil)
+    horizon_s: float = 900.0
+    upgraded_paper: bool = False
+    budget_h_per_day: float | None = None
+
+    @property
+    def rated_va(self) -> float:
+        return self.estimator.params.rated_va
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Means over one step, W and var positive downstream; None: not known. ``v2g_w`` positive charges."""
+
+    sensed: Sensed
+    load_w: float | None
+    base_w: float | None
+    base_var: float | None
+    load_problem: str = ""
+    """Why the load is not known, in words with the remedy."""
+
+
+class EngineMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What survives a restart of the controller."""
+
+    estimator: Kept | None = None
+    ageing: AgeingTotals | None = None
+    forecast: ForecastMemory | None = None
+    authorisation: KeptAuthorisation | None = None
+
+
+class ThermalEngine:
+    """Follows one transformer. :meth:`step` about once a second."""
+
+    def __init__(
+        self, settings: EngineSettings, memory: EngineMemory | None = None, *, now_s: float, now_unix_s: float
+    ) -> None:
+        """Raises ValueError for a horizon that the transformer's constants do not allow, as the headroom does."""
+        memory = memory or EngineMemory()
+        self._settings = settings
+        self._minutes = ceil(settings.horizon_s / _MINUTE_S)
+        self._estimator = Estimator(settings.estimator, memory.estimator, now_unix_s)
+        self._forecaster = Forecaster(rated_va=settings.rated_va, minutes=self._minutes)
+        self._throttle = Throttle(settings.throttle)
+        self._account = AgeingAccount(
+            upgraded_paper=settings.upgraded_paper,
+            budget_h_per_day=settings.budget_h_per_day,
+            totals=memory.ageing,
+        )
+        self.authorisation = Authorisation()
+        self.remarks: list[str] = []
+        """What of ``memory`` was dropped, in words."""
+        if memory.authorisation is not None:
+            why = self.authorisation.recall(memory.authorisation, now_s, now_unix_s)
+            self.remarks += [why] if why else []
+        if memory.forecast is not None:
+            try:
+                self._forecaster.recall(memory.forecast)
+            except ValueError as error:
+                self.remarks.append(f"what was learned of load and ambient is dropped: {error}")
+        self._minute = _Minute()
+        self._stepped_at_s: float | None = None
+        self._recovery = _Recovery()
+
+    def memory(self, now_s: float, now_unix_s: float) -> EngineMemory:
+        return EngineMemory(
+            estimator=self._estimator.kept(now_unix_s),
+            ageing=self._account.totals,
+            forecast=self._forecaster.memory(),
+            authorisation=self.authorisation.kept(now_s, now_unix_s),
+        )
+
+    def step(self, measured: Measured, now_s: float, local: LocalTime) -> ThermalView:
+        """To ``now_s``, monotonic. ``expires_at_s`` is left to the caller, whose clock it is."""
+        estimated = self._estimator.step(measured.sensed, now_s)
+        if estimated is None:
+            return ThermalView()
+        elapsed_s = 0.0 if self._stepped_at_s is None else now_s - self._stepped_at_s
+        self._stepped_at_s = now_s
+        rate = self._account.step(estimated.state.hot_spot_c, min(max(0.0, elapsed_s), _LONGEST_STEP_S), local.day)
+        finished = self._minute.add(local, measured, estimated.ambient_c)
+        if finished is not None:
+            self._forecaster.observe(finished)
+        regime = self.authorisation.regime(now_s)
+        limits = self._limits(regime, estimated.state.theta_o_c, local.left_of_day_s)
+        view = ThermalView(
+            top_oil_c=estimated.state.theta_o_c,
+            hot_spot_c=estimated.state.hot_spot_c,
+            ambient_c=estimated.ambient_c,
+            k_pu=estimated.k_pu if measured.sensed.k_pu is not None else None,
+            load_w=measured.load_w,
+            base_load_w=measured.base_w,
+            regime=regime,
+            regime_left_s=self.authorisation.left_s(now_s),
+            regime_by=self.authorisation.by(now_s),
+            limits=limits,
+            margin_k=estimated.margin_k,
+            bias_k=estimated.bias_k,
+            gradient_factor=estimated.params.dtheta_hr_k / self._settings.estimator.params.dtheta_hr_k,
+            load_loss_factor=estimated.params.load_loss_factor,
+            f_hl=measured.sensed.f_hl,
+            ageing_rate=rate,
+            ageing=self._account.totals,
+            sensors=estimated.sensors,
+            notes=(*estimated.notes, self._account.note) if self._account.note else estimated.notes,
+        )
+        problem = self._problem(measured, estimated)
+        if problem is not None:
+            return self._without_power(view, *problem)
+        return self._with_power(view, measured, estimated, limits, now_s, local)
+
+    @staticmethod
+    def _problem(measured: Measured, estimated: Estimated) -> tuple[str, str] | None:
+        if estimated.no_power:
+            return estimated.no_power, measured.load_problem
+        if measured.base_w is None or measured.load_w is None:
+            return "transformer load unknown", measured.load_problem
+        return None
+
+    def _without_power(self, view: ThermalView, why: str, note: str) -> ThermalView:
+        self._throttle = Throttle(self._settings.throttle)
+        self._recovery = _Recovery()
+        notes = (*view.notes, note) if note and note not in view.notes else view.notes
+        return replace(view, lo_source=f"thermal: {why}", hi_source=f"thermal: {why}", feasible=False, notes=notes)
+
+    def _with_power(
+        self,
+        view: ThermalView,
+        measured: Measured,
+        estimated: Estimated,
+        limits: ThermalLimits,
+        now_s: float,
+        local: LocalTime,
+    ) -> ThermalView:
+        base_w, base_var = measured.base_w or 0.0, measured.base_var or 0.0
+        forecast = self._forecaster.predict(local.minute, base_w, base_var, estimated.ambient_c)
+        around_c = [
+            ambient_c + margin_k + estimated.bias_k
+            for ambient_c, margin_k in zip(forecast.ambient_c, forecast.ambient_margin_k, strict=True)
+        ]
+        raw = permitted_interval(
+            estimated.state,
+            estimated.params,
+            limits,
+            base_w=forecast.base_w,
+            base_var=forecast.base_var,
+            ambient_c=around_c,
+            base_margin_w=forecast.base_margin_w,
+            margin_k=estimated.margin_k,
+            horizon_s=self._settings.horizon_s,
+        )
+        handed = self._throttle.update(raw, relief_power_w(base_w), now_s)
+        v2g_w = (measured.load_w or 0.0) - base_w
+        ahead = self._ahead(estimated, forecast, v2g_w)
+        lo_in_s, hi_in_s = self._recovery.times(handed, self._settings, estimated, limits, forecast, around_c, now_s)
+        return replace(
+            view,
+            lo_w=handed.lo_w,
+            hi_w=handed.hi_w,
+            lo_source=handed.lo_source,
+            hi_source=handed.hi_source,
+            lo_binds_in_s=handed.lo_binds_at_s,
+            hi_binds_in_s=handed.hi_binds_at_s,
+            lo_granted_in_s=lo_in_s,
+            hi_granted_in_s=hi_in_s,
+            base_source=handed.base_source,
+            feasible=handed.feasible,
+            ahead_top_oil_c=ahead[0],
+            ahead_hot_spot_c=ahead[1],
+            ahead_base_w=forecast.base_w[-1],
+            ahead_base_margin_w=forecast.base_margin_w[-1],
+            notes=(*view.notes, *_words(handed)),
+        )
+
+    def _limits(self, regime: Regime, top_oil_c: float, left_of_day_s: float) -> ThermalLimits:
+        limits = self._settings.limits[regime]
+        k_pu = self._settings.cold_oil.k_limit_pu(top_oil_c, limits.k_pu)
+        if k_pu < limits.k_pu:
+            limits = replace(limits, k_pu=k_pu, k_source=COLD_OIL)
+        budget_c = self._account.hot_spot_limit_c(left_of_day_s)
+        if budget_c is not None and budget_c < limits.hot_spot_c:
+            limits = replace(limits, hot_spot_c=budget_c, hot_spot_source=AGEING)
+        return limits
+
+    def _ahead(self, estimated: Estimated, forecast: Forecast, v2g_w: float) -> tuple[float, float]:
+        """Top-oil and hot-spot at the end of the horizon with the present V2G power, as most likely (no margins)."""
+        state = estimated.state
+        for base_w, base_var, ambient_c in zip(forecast.base_w, forecast.base_var, forecast.ambient_c, strict=True):
+            k_pu = estimated.params.k_pu(base_w + v2g_w, base_var)
+            state = step(state, estimated.params, k_pu, ambient_c + estimated.bias_k, _MINUTE_S)
+        return state.theta_o_c, state.hot_spot_c
+
+
+class _Minute:
+    """Means of the minute that is under way."""
+
+    def __init__(self) -> None:
+        self._local: LocalTime | None = None
+        self._count = 0
+        self._base_w = self._base_var = self._ambient_c = 0.0
+
+    def add(self, local: LocalTime, measured: Measured, ambient_c: float) -> MinuteMeans | None:
+        """Returns the means of the minute before when this value begins another."""
+        finished = None
+        if self._local is not None and local.minute.unix_min != self._local.minute.unix_min:
+            if self._count:
+                finished = MinuteMeans(
+                    at=self._local.minute,
+                    base_w=self._base_w / self._count,
+                    base_var=self._base_var / self._count,
+                    ambient_c=self._ambient_c / self._count,
+                )
+            self._count = 0
+            self._base_w = self._base_var = self._ambient_c = 0.0
+        self._local = local
+        if measured.base_w is not None and measured.base_var is not None:
+            self._count += 1
+            self._base_w += measured.base_w
+            self._base_var += measured.base_var
+            self._ambient_c += ambient_c
+        return finished
+
+
+class _Recovery:
+    """When a refused direction may be granted again; looked for every half minute only, since it takes milliseconds."""
+
+    def __init__(self) -> None:
+        self._known: dict[Direction, tuple[float, float | None]] = {}
+        """By direction: when it was looked for, and at what time it may be granted."""
+
+    def times(
+        self,
+        interval: PermittedInterval,
+        settings: EngineSettings,
+        estimated: Estimated,
+        limits: ThermalLimits,
+        forecast: Forecast,
+        around_c: Sequence[float],
+        now_s: float,
+    ) -> tuple[float | None, float | None]:
+        """For discharge and charge, seconds from now; None where it is not refused, or not within a day."""
+        found: list[float | None] = []
+        for direction, end_w in zip(_DIRECTIONS, (-interval.lo_w, interval.hi_w), strict=True):
+            if end_w >= WORTHWHILE_PU * settings.rated_va:
+                self._known.pop(direction, None)
+                found.append(None)
+                continue
+            looked_s, granted_at_s = self._known.get(direction, (-_LONGEST_STEP_S, None))
+            if not 0.0 <= now_s - looked_s < RECOVERY_EVERY_S:
+                in_s = granted_in_s(
+                    estimated.state,
+                    estimated.params,
+                    limits,
+                    base_w=forecast.base_w,
+                    base_var=forecast.base_var,
+                    ambient_c=around_c,
+                    horizon_s=settings.horizon_s,
+                    direction=direction,
+                    power_w=WORTHWHILE_PU * settings.rated_va,
+                    base_margin_w=forecast.base_margin_w,
+                    margin_k=estimated.margin_k,
+                )
+                granted_at_s = now_s + in_s if in_s is not None and isfinite(in_s) else None
+                self._known[direction] = (now_s, granted_at_s)
+            found.append(None if granted_at_s is None else max(0.0, granted_at_s - now_s))
+        return found[0], found[1]
+
+
+def _words(interval: PermittedInterval) -> list[str]:
+    if interval.base_source is None:
+        return []
+    if interval.feasible:
+        return [f"base load alone reaches the {interval.base_source} limit within the horizon; V2G can relieve it"]
+    return [f"base load alone breaks the {interval.base_source} limit and V2G cannot prevent it"]

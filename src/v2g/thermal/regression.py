@@ -1,0 +1,126 @@
+"""Least squares learned online: how much each of a few signals has proved to be worth. Pure.
+
+Normal equations with forgetting, pulled towards prior weights by a ridge, so that they always have a solution and start
+from what is reasonable. A sample far beyond the usual error (a fast charger switched on) counts no more than one at
+its edge; with a near edge the weights are those of a median rather than of a mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Final
+
+_ERROR_RATE: Final = 0.01
+
+
+class OnlineRegression:
+    """``target ≈ Σ weightᵢ·signalᵢ``. Signals and target share a unit in which 1 is much."""
+
+    __slots__ = (
+        "_edge",
+        "_keep",
+        "_learned",
+        "_mean_error",
+        "_prior",
+        "_products",
+        "_ridge",
+        "_size",
+        "_solve_every",
+        "weights",
+    )
+
+    def __init__(
+        self,
+        prior: Sequence[float],
+        *,
+        ridge: float,
+        window: float,
+        edge: float = 3.0,
+        solve_every: int = 1,
+        phase: int = 0,
+    ) -> None:
+        """``window``: samples after which one counts 1/e; ``edge``: errors count fully up to so many mean absolute
+        errors; ``solve_every``: samples between two solutions, of which the first comes ``phase`` samples early, so
+        that several need not be solved at once."""
+        self._prior = tuple(prior)
+        self._size = len(self._prior)
+        self._ridge = ridge
+        self._edge = edge
+        self._keep = 1.0 - 1.0 / window
+        self._solve_every = solve_every
+        self._learned = phase
+        self._mean_error = 0.0
+        self._products = [[0.0] * (self._size + 1) for _ in range(self._size)]
+        self.weights: list[float] = list(self._prior)
+
+    def learn(self, signals: Sequence[float], target: float) -> None:
+        error = target
+        for weight, signal in zip(self.weights, signals, strict=True):
+            error -= weight * signal
+        size = error if error >= 0.0 else -error
+        mean = self._mean_error
+        edge = self._edge * mean
+        share = 1.0 if mean == 0.0 or size <= edge else edge / size
+        most = 3.0 * mean
+        self._mean_error = size if mean == 0.0 else mean + _ERROR_RATE * ((size if size < most else most) - mean)
+        keep = self._keep
+        for index, row in enumerate(self._products):
+            scaled = share * signals[index]
+            for column in range(index, self._size):
+                row[column] = keep * row[column] + scaled * signals[column]
+            row[-1] = keep * row[-1] + scaled * target
+        self._learned += 1
+        if self._learned % self._solve_every == 0:
+            self._solve()
+
+    def predict(self, signals: Sequence[float]) -> float:
+        return sum(weight * signal for weight, signal in zip(self.weights, signals, strict=True))
+
+    def _solve(self) -> None:
+        size, ridge = self._size, self._ridge
+        rows = [row[:] for row in self._products]
+        for index, row in enumerate(rows):
+            row[index] += ridge
+            row[size] += ridge * self._prior[index]
+        for pivot in range(size):
+            top = rows[pivot]
+            inverse = 1.0 / top[pivot]
+            for index in range(pivot + 1, size):
+                factor = top[index] * inverse
+                if factor:
+                    row = rows[index]
+                    for column in range(index, size + 1):
+                        row[column] -= factor * top[column]
+        solution = [0.0] * size
+        for index in range(size - 1, -1, -1):
+            row = rows[index]
+            value = row[size]
+            for column in range(index + 1, size):
+                value -= row[column] * solution[column]
+            solution[index] = value / row[index]
+        self.weights = solution
+
+    def memory(self) -> list[float]:
+        kept = [self._mean_error]
+        for index, row in enumerate(self._products):
+            kept += row[index:]
+        return kept
+
+    @property
+    def memory_size(self) -> int:
+        return 1 + self._size * (self._size + 3) // 2
+
+    def recall(self, kept: Sequence[float]) -> None:
+        """Raises ValueError for what no :meth:`memory` of this size gives."""
+        if len(kept) != self.memory_size or not all(map(isfinite, kept)) or kept[0] < 0.0:
+            raise ValueError("weights of the forecast are damaged")
+        position = 1
+        for index, row in enumerate(self._products):
+            length = self._size + 1 - index
+            row[index:] = kept[position : position + length]
+            if row[index] < 0.0:
+                raise ValueError("weights of the forecast are damaged: a square is negative")
+            position += length
+        self._mean_error = kept[0]
+        self._solve()

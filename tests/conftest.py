@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support import examples
+
 # Workers and the many processes that tests start would each compile the whole house again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -23,7 +25,15 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    examples.choose(every=not _fast(config))
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Fast tests share the cores, with two workers more since some wait; the others need the machine to themselves."""
-    fast = str(config.option.markexpr).startswith("not ")
-    return len(os.sched_getaffinity(0)) + 2 if fast else 0
+    return len(os.sched_getaffinity(0)) + 2 if _fast(config) else 0
+
+
+def _fast(config: pytest.Config) -> bool:
+    """The run without a marker of its own."""
+    return str(config.option.markexpr).startswith("not ")

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from pyiso15118.errors import LocalProtocolError, RemoteProtocolError
 from pyiso15118.messages import Namespace
 from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, PayloadType, encode_frame, namespace_of, payload_type_of
+from support.examples import examples
 
 FRAMES = st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=8)
 
@@ -84,7 +85,7 @@ def test_side_streams_are_those_beside_the_charge_loop() -> None:
         assert payload_type_of(namespace) not in SIDE_STREAMS
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(data=st.binary(max_size=64))
 def test_garbage_gives_frames_or_a_protocol_error(data: bytes) -> None:
     reader = FrameReader(max_payload_bytes=64)

@@ -1,24 +1,13 @@
-"""The demonstration, a supervisor that dies, two simulations at once. What takes minutes is in ``test_show_*.py``."""
+"""A supervisor that dies, two simulations at once. What takes minutes is in ``test_show_*.py``."""
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.soak
-
-
-def test_the_demonstration_discharges_ten_kilowatts(simulate: Any) -> None:
-    demo = simulate("--demo", "--vehicles", "2")
-    assert demo.process.wait(60) == 0, demo.output
-    total = next(line for line in demo.output.splitlines() if line.startswith("total"))
-    plant_w, modbus_w = (float(value) for value in re.findall(r"(-?\d+) W", total))
-    assert abs(plant_w + 10_000.0) <= 200.0
-    assert abs(modbus_w + 10_000.0) <= 200.0
-    assert not demo.own_pids()
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(simulate: Any) -> None:

@@ -118,7 +118,7 @@ def _history_suspicions(config: Config) -> Iterator[str]:
             f"history.path is {path}, and {path.parent} is no directory at present: nothing is kept by the minute "
             "until it is; create it for the daemon's user, or mount its disk"
         )
-    if path.is_relative_to(config.paths.run_dir):
+    if config.history.path and path.is_relative_to(config.paths.run_dir):
         yield f"history.path is {path}, below run_dir, which is emptied at each boot: choose a place on a disk"
 
 

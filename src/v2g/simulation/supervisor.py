@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pyiso15118.security import openssl_conf_path
 from v2g.clock import Clock, SystemClock
+from v2g.orchestrator.thermal_clock import SPEED_VARIABLE
 from v2g.simulation import layout as layouts
 from v2g.simulation.children import Child, ChildSpec
 from v2g.simulation.faults import FaultError, load_scenario
@@ -19,8 +20,6 @@ from v2g.simulation.layout import Layout, LayoutError
 from v2g.simulation.plant_config import Conditions
 from v2g.simulation.run_directory import RunDirectory, RunDirectoryError
 
-THERMAL_SPEED_VARIABLE = "V2G_SIMULATION_THERMAL_SPEED"
-"""Seconds of thermal time a second, for the daemon; it counts only beside ``V2G_SIMULATION=1``."""
 _START_TIMEOUT_S = 30.0
 _MAX_OUTPUT_BYTES = 16 << 20
 """Of each child's output; what matters for longer is in the daemons' own logs."""
@@ -150,7 +149,7 @@ class Supervisor:
                 stop_timeout_s=15.0,
                 environment={
                     "V2G_SIMULATION": "1",
-                    THERMAL_SPEED_VARIABLE: f"{layout.conditions.thermal_speed:g}",
+                    SPEED_VARIABLE: f"{layout.conditions.thermal_speed:g}",
                     "OPENSSL_CONF": str(openssl_conf_path()),
                 },
             ),

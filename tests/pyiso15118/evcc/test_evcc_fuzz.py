@@ -16,8 +16,9 @@ from pyiso15118.events import (
     SessionEnded,
 )
 from pyiso15118.v2gtp import encode_frame
+from support.examples import examples
 
-FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def ended_well(events: list[Any]) -> bool:

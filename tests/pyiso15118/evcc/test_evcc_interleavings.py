@@ -21,6 +21,7 @@ from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import ChargingStarted, ChargingStopped, ControlMode, EndReason, EnergyService, SessionEnded
 from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules import PowerProfile, PowerSlot
+from support.examples import examples
 
 PLAN = PowerProfile(
     starts_at_unix_s=1_700_001_000, slots=(PowerSlot(duration_s=900, power_w=3_000.0),), selected_tuple_id=1
@@ -39,7 +40,7 @@ MOMENTS = st.lists(st.tuples(st.integers(0, 12), ACTS), max_size=10)
 SERVICES = st.sampled_from([EnergyService.DC_BPT, EnergyService.AC_BPT, EnergyService.DC])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(service=SERVICES, mode=st.sampled_from(ControlMode), moments=MOMENTS, select=st.booleans())
 def test_every_interleaving_ends_in_order(
     bench: Any, evse: Any, vehicle: UpdateDcVehicle, service: Any, mode: Any, moments: Any, select: bool

@@ -16,6 +16,7 @@ from pyiso15118 import exi
 from pyiso15118.exi.schema import schemas, type_namespace
 from pyiso15118.messages import Namespace
 from pyiso15118.messages.jsonform import from_json, to_json
+from support.examples import examples
 
 MESSAGES = [
     cls
@@ -65,7 +66,7 @@ def test_random_messages_are_the_bytes_that_exificient_writes(structs: Any) -> N
 
     @seed(15118)
     @settings(
-        max_examples=1200,
+        max_examples=examples(1200),
         deadline=None,
         database=None,
         phases=[Phase.generate],

@@ -15,6 +15,7 @@ from pyiso15118.exi.declarations import Struct
 from pyiso15118.exi.schema import abstract_types, schemas
 from pyiso15118.messages import Namespace, xmldsig
 from pyiso15118.messages.jsonform import from_json, to_json
+from support.examples import examples
 
 MESSAGES = [
     (namespace, cls)
@@ -27,7 +28,7 @@ EVERY_MESSAGE = pytest.mark.parametrize(("namespace", "cls"), MESSAGES, ids=[cls
 
 NAMESPACES = [Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC, Namespace.XMLDSIG]
 SLOW = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -38,7 +39,7 @@ def check_way_there_and_back(structs: Any, namespace: str, cls: type[Struct], da
 
 
 @EVERY_MESSAGE
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_message_survives_the_way_there_and_back(
     structs: Any, namespace: str, cls: type[Struct], data: st.DataObject
@@ -48,7 +49,7 @@ def test_every_message_survives_the_way_there_and_back(
 
 @pytest.mark.soak
 @EVERY_MESSAGE
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_message_survives_the_way_there_and_back_many_times(
     structs: Any, namespace: str, cls: type[Struct], data: st.DataObject
@@ -73,7 +74,7 @@ def samples(shared_data: Path) -> list[tuple[str, bytes, bool]]:
     ]
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(600), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_mutated_messages_give_a_message_or_an_exi_error(
     samples: list[tuple[str, bytes, bool]], data: st.DataObject

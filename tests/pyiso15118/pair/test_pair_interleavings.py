@@ -17,6 +17,7 @@ from pyiso15118.commands import (
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import BptChannel, ControlMode, EndReason, EnergyService
 from pyiso15118.messages import common_types as ct
+from support.examples import examples
 
 COMMANDS = [
     StopCharging(),
@@ -32,7 +33,7 @@ SERVICES = st.sampled_from([EnergyService.DC_BPT, EnergyService.AC_BPT])
 ORDERLY = {EndReason.STOPPED, EndReason.PAUSED}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     service=SERVICES,
     mode=st.sampled_from(ControlMode),

@@ -24,6 +24,7 @@ from pyiso15118.schedules import (
     profile_problem,
     tolerance_code,
 )
+from support.examples import examples
 
 Code = ct.responseCodeType
 START = 1_800_000_000
@@ -163,7 +164,7 @@ POWERS = st.integers(-3, 3).map(lambda kilowatts: kilowatts * 1000.0)
 PARTS = st.lists(st.tuples(st.integers(0, 5), POWERS), min_size=1, max_size=6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     charging=PARTS,
     discharging=st.none() | PARTS,
@@ -330,7 +331,7 @@ def test_a_plan_below_a_limit_by_phase_is_scaled_alike_on_all() -> None:
     assert follow(chosen, max_power_w=4_000.0).slots[0].powers_w == (2e3, 2e3, None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(data=st.data(), max_power_w=st.none() | st.floats(0, 1e9), discharge=st.booleans())
 def test_a_plan_that_follows_what_was_received_is_always_accepted(
     values: dict[type[Any], st.SearchStrategy[Any]], data: st.DataObject, max_power_w: float | None, discharge: bool

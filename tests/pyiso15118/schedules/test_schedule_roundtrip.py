@@ -22,6 +22,7 @@ from pyiso15118.schedules import (
     ScheduleNeeds,
     ScheduleTuple,
 )
+from support.examples import examples
 
 WIRE: dict[type[Any], type[Struct]] = {
     AbsolutePrices: cm.AbsolutePriceScheduleType,
@@ -31,7 +32,7 @@ WIRE: dict[type[Any], type[Struct]] = {
     ScheduleNeeds: cm.Scheduled_SEReqControlModeType,
     ScheduleTuple: cm.ScheduleTupleType,
 }
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("kind", [PowerProfile, ScheduleTuple, DynamicSchedule, ScheduleNeeds])

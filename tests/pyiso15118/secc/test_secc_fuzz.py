@@ -23,8 +23,9 @@ from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import State
 from pyiso15118.v2gtp import encode_frame
+from support.examples import examples
 
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 STATES = [s for s in State if s not in (State.ENDED, State.SESSION_STOP)]
 RENEGOTIATION = (State.SCHEDULE_RENEGOTIATION, State.POWER_DELIVERY_AGAIN)
 RATIONALS = st.builds(ct.RationalNumberType, Exponent=st.integers(-128, 127), Value=st.integers(-32768, 32767))
@@ -154,7 +155,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(FUZZ, max_examples=150)
+@settings(FUZZ, max_examples=examples(150))
 @given(first=st.sampled_from([State.PRE_CHARGE, State.POWER_DELIVERY, State.CHARGE_LOOP]), steps=st.lists(STEPS))
 def test_energy_is_never_on_in_an_evse_that_is_not_sound(
     secc_bench: Any, first: State, steps: list[tuple[str, Any]]

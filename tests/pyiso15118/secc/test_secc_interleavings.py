@@ -26,6 +26,7 @@ from pyiso15118.events import (
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.secc import ParameterSet, State
 from pyiso15118.v2gtp import PayloadType, encode_frame
+from support.examples import examples
 
 STATES = [s for s in State if s is not State.ENDED]
 DC_ONLY = {State.CABLE_CHECK, State.PRE_CHARGE, State.WELDING_DETECTION}
@@ -93,7 +94,7 @@ def assert_true_to_its_owner(bench: Any) -> None:
 
 
 @pytest.mark.parametrize("service", [EnergyService.DC_BPT, EnergyService.AC_BPT, EnergyService.MCS, EnergyService.AC])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parameter_set=st.sampled_from(PARAMETER_SETS),
     first=st.sampled_from([State.POWER_DELIVERY, *LOOPING]),

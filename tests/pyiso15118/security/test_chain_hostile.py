@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pyiso15118.security import ChainError, ChainProblem, Pki, Role, TlsProfile, TrustAnchors, validate_chain
 from pyiso15118.security.chain import LONGEST_CERTIFICATE, MOST_SUB_CERTIFICATES
+from support.examples import examples
 
 EMAID = "USV2GC123456786"
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
@@ -58,7 +59,7 @@ def check_change(good: tuple[bytes, ...], place: int, changed: bytes, pki: Pki, 
         assert x509.load_der_x509_certificate(changed).tbs_certificate_bytes == original.tbs_certificate_bytes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(bit=st.integers(0, 8 * 1600), place=st.integers(0, 1))
 def test_a_changed_bit_never_makes_another_certificate_valid(
     bit: int, place: int, good: tuple[bytes, ...], strict_pki: Pki, now: float
@@ -66,7 +67,7 @@ def test_a_changed_bit_never_makes_another_certificate_valid(
     check_change(good, place, flip(good[place], bit), strict_pki, now)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(start=st.integers(0, 700), junk=st.binary(max_size=60), keep=st.booleans(), place=st.integers(0, 1))
 def test_certificates_with_pieces_replaced_are_refused(
     start: int, junk: bytes, keep: bool, place: int, good: tuple[bytes, ...], strict_pki: Pki, now: float
@@ -75,7 +76,7 @@ def test_certificates_with_pieces_replaced_are_refused(
     check_change(good, place, changed, strict_pki, now)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(leaf=st.binary(max_size=1700), subs=st.lists(st.binary(max_size=1700), max_size=6))
 def test_garbage_is_no_certificate(leaf: bytes, subs: list[bytes], strict_pki: Pki, now: float) -> None:
     assert problem_of(leaf, subs, trust(strict_pki), now) is ChainProblem.INVALID

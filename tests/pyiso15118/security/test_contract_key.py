@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pyiso15118.messages.common_messages import ecdhCurveType
 from pyiso15118.security import AssociatedData, KeyDerivation, Pki, ProvisioningError, new_ed448_contract_key
 from pyiso15118.security.contract_key import EncryptedKey, decrypt_contract_key, encrypt_contract_key
+from support.examples import examples
 
 IV = bytes(range(12))
 PCID = "WMI-V12345-6789abc"
@@ -99,7 +100,7 @@ def test_no_other_vehicle_opens_it(pki: Pki) -> None:
         decrypt(encrypted, pki.contract("USV2GC123456786"), oem)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(bit=st.integers(0, 8 * 94 - 1))
 def test_a_changed_bit_is_noticed(bit: int, strict_pki: Pki, ed448_pki: Pki) -> None:
     for pki in (strict_pki, ed448_pki):

@@ -37,6 +37,7 @@ from pyiso15118.security import (
     validate_chain,
     verify_parts,
 )
+from support.examples import examples
 
 HEADER = ct.MessageHeaderType(SessionID=bytes(range(8)), TimeStamp=1_780_000_000)
 EMAID = "USV2GC123456786"
@@ -325,7 +326,7 @@ def test_public_keys_that_are_none_are_refused(
         parties.open(over_the_wire(resigned(parties, response, DHPublicKey=point)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(bit=st.integers(8, 8 * 3000))
 def test_a_changed_bit_of_a_response_gives_the_same_contract_or_an_error(
     bit: int, parties: Parties, response: cm.CertificateInstallationRes
@@ -345,7 +346,7 @@ def test_a_changed_bit_of_a_response_gives_the_same_contract_or_an_error(
     assert credential.chain == parties.contract.chain_der()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(bit=st.integers(8, 8 * 2000))
 def test_a_changed_bit_of_a_request_names_the_same_vehicle_or_is_refused(bit: int, parties: Parties) -> None:
     data = bytearray(exi.encode(parties.request()))

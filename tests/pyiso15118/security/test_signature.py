@@ -29,6 +29,7 @@ from pyiso15118.security import (
     verify_parts,
 )
 from pyiso15118.security import signature as module
+from support.examples import examples
 
 STRICT, COMPAT = TlsProfile.STRICT, TlsProfile.COMPAT
 KEYS: dict[str, Any] = {curve.value: curve.generate() for curve in Curve}
@@ -379,13 +380,13 @@ def flipped(data: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(bit=st.integers(0, 8 * 132 - 1))
 def test_any_changed_bit_of_the_value_breaks_it(bit: int) -> None:
     assert refusal(with_value(flipped(SIGNATURE.SignatureValue.value, bit)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(bit=st.integers(8, 8 * len(exi.encode_fragment(PART, Namespace.COMMON_MESSAGES)) - 1))
 def test_any_changed_bit_of_a_signed_part_breaks_the_signature(bit: int) -> None:
     data = flipped(exi.encode_fragment(PART, Namespace.COMMON_MESSAGES), bit)
@@ -397,7 +398,7 @@ def test_any_changed_bit_of_a_signed_part_breaks_the_signature(bit: int) -> None
         assert refusal(SIGNATURE, [part])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     bit=st.integers(8, 8 * len(exi.encode_fragment(SIGNATURE, Namespace.XMLDSIG)) - 1),
     profile=st.sampled_from(TlsProfile),

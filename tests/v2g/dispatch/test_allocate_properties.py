@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.dispatch.allocate import allocate
 from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.orders import Candidate, Mode, Order
@@ -60,7 +61,7 @@ standing = st.lists(
 ).map(lambda orders: [dataclasses.replace(o, id=i) for i, o in enumerate(orders)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(orders=standing, candidates=vehicles, site=sites)
 def test_no_bound_no_order_and_no_site_limit_is_ever_exceeded(
     orders: list[Order], candidates: list[Candidate], site: list[Bound]
@@ -87,7 +88,7 @@ def test_no_bound_no_order_and_no_site_limit_is_ever_exceeded(
     assert min(0.0, limits.lo_w) - 1e-5 <= result.site_w <= max(0.0, limits.hi_w) + 1e-5
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(orders=standing, candidates=vehicles, site=sites)
 def test_what_is_granted_and_what_is_missing_add_up_to_every_order_in_force(
     orders: list[Order], candidates: list[Candidate], site: list[Bound]
@@ -105,7 +106,7 @@ def test_what_is_granted_and_what_is_missing_add_up_to_every_order_in_force(
     assert all(s.order_id in in_force and s.missing_w >= 0.0 and s.source for s in result.shortfalls)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(orders=standing, candidates=vehicles, site=sites, random=st.randoms(use_true_random=False))
 def test_the_order_of_the_arguments_does_not_matter(
     orders: list[Order],
@@ -123,7 +124,7 @@ def test_the_order_of_the_arguments_does_not_matter(
     assert mixed.site_w == result.site_w
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(orders=standing, candidates=vehicles, site=sites)
 def test_every_denied_discharge_with_a_thermal_source_is_reverse_flow_denied(
     orders: list[Order], candidates: list[Candidate], site: list[Bound]

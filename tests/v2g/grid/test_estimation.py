@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.grid.estimation import EstimationError, Estimator, Validity, system_frequency
 
 EVENTS = Path(__file__).resolve().parents[3] / "../shared/data/grid/events"
@@ -28,7 +29,7 @@ def estimate(estimator: Estimator, volts):
     return estimator.estimate(volts, NO_CURRENT[: len(volts)], NO_CURRENT[: len(volts)])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     frequency_hz=st.floats(50, 66),
     angle=st.floats(0, 6.3),
@@ -45,7 +46,7 @@ def test_a_clean_sine_is_measured_to_a_millihertz_and_half_a_per_mille(frequency
     assert found.v_pu == pytest.approx((v_pu,) * 3, rel=5e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     current=st.tuples(*[st.floats(0, 400)] * 3),
     lag=st.floats(-math.pi, math.pi),
@@ -93,7 +94,7 @@ def test_below_the_floor_there_is_no_frequency_but_a_voltage(v_pu):
     assert found.v_pu == pytest.approx((v_pu,) * 3, rel=0.2, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 10_000), v_pu=st.floats(0.0, 1.5))
 def test_white_noise_is_never_a_frequency(seed, v_pu):
     estimator = Estimator(3840, 60.0, NOMINAL_V)
@@ -228,7 +229,7 @@ def settled(estimator: Estimator, *arrays, **given):
 angle = st.floats(-math.pi, math.pi)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     rate=st.sampled_from(RATES),
     offset_hz=st.floats(-5, 5),
@@ -256,7 +257,7 @@ def test_a_balanced_set_is_all_positive_sequence(turn, v_pu, rate):
     assert (alike.v1_pu, alike.v2_pu, alike.v0_pu) == pytest.approx((0, 0, v_pu), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(tr=st.tuples(*[st.floats(0, 400)] * 3), feeder=st.tuples(*[st.floats(0, 400)] * 3), offset_hz=st.floats(-3, 3))
 def test_currents_are_rms_over_one_cycle(tr, feeder, offset_hz):
     estimator = Estimator(3840, 60.0, NOMINAL_V)
@@ -277,7 +278,7 @@ def test_a_fault_current_shows_within_one_cycle():
     assert found.transformer_a == pytest.approx((100, 2000, 100), rel=1e-3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     rate=st.sampled_from(RATES),
     offset_hz=st.floats(-3, 3),
@@ -386,7 +387,7 @@ def figures(found) -> list[float]:
 finite = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, -0.0, 1e-320, 1e49, 392.0]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     rate=st.sampled_from(RATES[:4]),
     seed=st.integers(0, 1000),

@@ -23,7 +23,7 @@ def test_the_sensation_of_the_tables_rectangles_is_one(lamp, nominal_hz):
 
 
 @pytest.mark.parametrize(("lamp", "nominal_hz"), LAMPS)
-@pytest.mark.parametrize("row", [1, 4])
+@pytest.mark.parametrize("row", [pytest.param(1, marks=pytest.mark.soak), 4])
 def test_the_severity_of_the_tables_rectangles_is_one(lamp, nominal_hz, row):
     changes_a_minute, change_pct = SEVERITY[lamp][row]
     seconds = 660.0 if changes_a_minute < 10 else 180.0

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.grid.estimation import EstimationError
 from v2g.grid.metering import Metering, MeteringRecord
 
@@ -54,7 +55,7 @@ def meter(volts, rate_hz: float = 3840, nominal_hz: float = 60.0, **kwargs) -> l
     return feed(Metering(rate_hz, nominal_hz, NOMINAL_V, RATED_A), rate_hz, volts, **kwargs)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     nominal_hz=st.sampled_from([50.0, 60.0]),
     offset_hz=st.floats(-5, 5),
@@ -183,7 +184,7 @@ def test_what_lies_within_5_hz_belongs_to_the_harmonic(offset_hz):
     assert record.harmonics_i_pct[2][0] < 0.3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(negative=st.floats(0, 0.3), zero=st.floats(0, 0.1), hz=st.floats(57, 62))
 def test_unbalance_is_negative_over_positive_sequence_without_the_zero_sequence(negative, zero, hz):
     phi = phase_of(hz, 3840, 0.6)

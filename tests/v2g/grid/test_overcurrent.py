@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.grid.overcurrent import (
     RECOVER_S,
     RESET_S,
@@ -107,7 +108,7 @@ def test_a_gap_counts_for_no_more_than_a_tenth_of_a_second() -> None:
     assert element.step(61.0, (240.0, 0.0, 0.0)) is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 1.0), st.tuples(*[st.floats(0.0, 119.9)] * 3)), max_size=50))
 def test_below_pick_up_nothing_trips(history) -> None:
     element, now_s = Overcurrent(FEEDER), 0.0
@@ -216,7 +217,7 @@ AMPS = st.tuples(*[st.floats(0.0, 1e4)] * 3)
 WATTS = st.tuples(*[st.floats(-1e6, 1e6)] * 3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.tuples(st.floats(-0.1, 5.0), AMPS, AMPS, WATTS, WATTS), min_size=1, max_size=40))
 def test_factors_stay_within_0_and_1_and_never_rise_in_the_direction_that_adds_to_an_overload(history) -> None:
     curtailment, now_s = Curtailment(FEEDER, TRANSFORMER), 0.0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.guarded import NORMAL, TICK_S, Guarded, estimate, protection_settings
 from v2g.grid import profiles
 from v2g.grid.estimation import Estimate, Power, Validity
@@ -424,7 +425,7 @@ INPUTS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.tuples(st.one_of(st.just(TICK_S), st.floats(-1.0, 1e4)), INPUTS), min_size=1, max_size=20),
     st.sampled_from([0.0, 0.05]),

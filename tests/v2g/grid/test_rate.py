@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.waveform_tests import Frequency, Waveform, constant, ramp, steady, switched
 from v2g.grid.estimation import Estimate, Estimator
 from v2g.grid.rate import ROCOF_WINDOW_S, PhaseJump, PhaseJumpDetector, Rocof
@@ -146,7 +147,7 @@ def test_two_jumps_a_fifth_of_a_second_apart_are_two():
     assert [round(jump.sequence_deg) for _, jump in told] == [20, -20]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     degrees=st.floats(6, 175),
     sign=st.sampled_from([-1, 1]),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.grid.ten_minutes import SLOT_S, SLOTS, TenMinuteVoltage
 
 
@@ -49,7 +50,7 @@ def test_a_gap_counts_as_nominal() -> None:
     assert voltage.rms_pu[0] == pytest.approx(math.sqrt((1.15**2 + 1.0) / 2), abs=3e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 2000.0), st.floats(0.0, 1.5)), max_size=100))
 def test_it_stays_between_the_extremes_of_what_was_measured_and_nominal(history) -> None:
     voltage, now_s = TenMinuteVoltage(), 0.0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.grid import profiles
 from v2g.grid.settings import Measured, SettingsError, Side, Timing, TripSetting, TripSettings
 from v2g.grid.trip import (
@@ -144,7 +145,7 @@ def test_a_breaker_too_slow_for_the_strictest_element_is_refused_with_the_time_i
         TripLogic(TRIPS, TripTiming(slowest_s + 0.001, 0.032, 0.065))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.lists(
         st.tuples(st.tuples(*[st.floats(0.89, 1.09)] * 3), st.floats(58.51, 61.19), st.floats(0, 50)),
@@ -159,7 +160,7 @@ def test_nothing_inside_continuous_operation_ever_picks_up(history) -> None:
         assert logic.picked_up == ()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.lists(st.tuples(st.floats(0.0, 1.4), st.floats(50, 66), st.floats(0.005, 0.02)), min_size=1, max_size=200))
 def test_a_trip_only_comes_after_its_delay_without_a_break(history) -> None:
     logic, now_s, beyond_since_s = TripLogic(TRIPS, TIMING), 0.0, {}

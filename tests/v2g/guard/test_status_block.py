@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.guard.status_block import StatusBlockError, StatusReader, StatusWriter
 
@@ -116,7 +117,7 @@ def test_readers_follow_a_restarted_writer_and_a_replaced_file(path: Path) -> No
     assert reader.read(101.0).ticks == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     permit=st.sampled_from(Permit),
     v=st.tuples(FINITE, FINITE, FINITE),

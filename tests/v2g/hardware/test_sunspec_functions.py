@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.clock import ManualClock
 from v2g.grid.profiles import resolve
 from v2g.grid.settings import Measured, Side, TripSetting, TripSettings
@@ -387,7 +388,7 @@ def volt_vars(draw: st.DrawFn) -> VoltVar:
     return VoltVar(points=points, response_s=draw(st.floats(1, 90)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     volt_var=volt_vars(),
     droop=st.builds(

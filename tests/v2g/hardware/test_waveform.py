@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.hardware.sample_clock import SampleClock
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformReader, WaveformWindow, WaveformWriter, WriterGone
 
@@ -217,7 +218,7 @@ class TestOtherFiles:
         with pytest.raises(WaveformError, match="not a waveform buffer"):
             WaveformReader(path)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(head=st.binary(max_size=400), at=st.integers(0, 200) | st.integers(3000, 3200))
     def test_no_content_raises_anything_but_the_declared_error(self, tmp_path_factory, head: bytes, at: int) -> None:
         path = tmp_path_factory.mktemp("wave") / "waveform"

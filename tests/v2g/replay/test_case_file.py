@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.replay.case_file import COLUMNS, is_case_file, read_cases
 from v2g.replay.case_settings import settings_of
 from v2g.replay.stimulus import ReplayError
@@ -139,7 +140,7 @@ def test_a_file_without_a_column_or_a_row_or_with_an_id_twice_is_refused(write: 
 
 
 @given(column=st.sampled_from(COLUMNS), text=st.text(max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whatever_a_field_holds_only_a_declared_error_comes_out(column: str, text: str) -> None:
     with TemporaryDirectory() as place:
         path = Path(place) / "cases.csv"
@@ -162,7 +163,7 @@ def test_whatever_a_field_holds_only_a_declared_error_comes_out(column: str, tex
     ),
     key=st.sampled_from(["d", "v", "f", "r", "ph", "h", "loss"]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whatever_a_segment_holds_only_a_declared_error_comes_out(value: Any, key: str) -> None:
     with TemporaryDirectory() as place:
         path = Path(place) / "cases.csv"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.replay.comtrade_file import read_comtrade
 from v2g.replay.csv_file import read_csv
 from v2g.replay.record import ReadOptions
@@ -167,7 +168,7 @@ def test_the_single_file_form_is_read(tmp_path: Path) -> None:
 
 
 @given(content=st.binary(max_size=400), at=st.integers(0, 400))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whatever_a_configuration_file_holds_only_a_declared_error_comes_out(content: bytes, at: int) -> None:
     with TemporaryDirectory() as place:
         path = write(Path(place), three(), VOLTS / 0.02)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.replay.csv_file import read_csv
 from v2g.replay.record import ReadOptions
 from v2g.replay.stimulus import ReplayError
@@ -146,7 +147,7 @@ def test_a_broken_file_names_line_and_remedy(write: Write, text: str, said: str)
 
 
 @given(text=st.text(alphabet='0123456789.,-+eainvtfspu_hz\n "', max_size=200), slow=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whatever_a_file_holds_only_a_declared_error_comes_out(text: str, slow: bool) -> None:
     with TemporaryDirectory() as place:
         path = Path(place) / "event.csv"

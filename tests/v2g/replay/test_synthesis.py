@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.grid.estimation import Estimator
 from v2g.replay.stimulus import Segment
 from v2g.replay.synthesis import I_TR, I_V2G, V_BUS, V_INV, CaseStimulus, LiveInverterSide, SampledRecord, SlowRecord
@@ -33,7 +34,7 @@ def frequency_hz(samples: np.ndarray) -> float:
 
 
 @given(n=st.integers(1, 700), lengths=st.lists(st.floats(0.001, 0.3), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_the_waveform_does_not_depend_on_how_it_is_cut_into_blocks(n: int, lengths: list[float]) -> None:
     segments = [
         Segment(d=d, v=(1.0, 0.5, 0.9), f=60.0 - number, r=2.0 if number % 2 else None, ph=(0.0, 20.0, 0.0))

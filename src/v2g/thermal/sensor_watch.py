@@ -76,6 +76,7 @@ class SensorWatch:
         self._candidate_c: float | None = None
         self._candidate_at_s = 0.0
         self._candidate_since_s = 0.0
+        self._jump_k = 0.0
         self._same_c: float | None = None
         self._driven_low_c = 0.0
         self._driven_high_c = 0.0
@@ -144,14 +145,20 @@ class SensorWatch:
         return self._good_c is not None and not self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
 
     def _back(self, read_c: float, now_s: float) -> bool:
-        """Where it was before the jump, as far as nature may have moved since."""
-        return self._good_c is not None and self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
+        """Where it was before the jump, as far as nature may have moved since; and by half of the jump at least."""
+        return (
+            self._good_c is not None
+            and abs(read_c - self._good_c) <= 0.5 * self._jump_k
+            and self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
+        )
 
     def _moved_naturally(self, from_c: float, from_s: float, to_c: float, now_s: float) -> bool:
         return abs(to_c - from_c) <= self._nature.noise_k + self._nature.fastest_k_s * max(0.0, now_s - from_s)
 
     def _stayed(self, read_c: float, expected_c: float | None, now_s: float) -> bool:
         at_c = self._candidate_c
+        if at_c is None and self._good_c is not None:
+            self._jump_k = abs(read_c - self._good_c)
         agrees = expected_c is None or abs(read_c - expected_c) <= AGREES_K
         if at_c is None or not agrees or not self._moved_naturally(at_c, self._candidate_at_s, read_c, now_s):
             self._candidate_since_s = now_s

@@ -1,7 +1,8 @@
 """Ambient as it is to be counted with: measured, or held and growing warmer until the fallback counts. Pure.
 
 A lost ambient keeps its last value and warms by :data:`AMBIENT_RISE_K_H`, which few mornings do, up to the configured
-fallback; where the last value was warmer than that, it stays. Never measured at all, the fallback counts at once.
+fallback; where the last value was warmer than that, it stays for a day. Never measured at all, the fallback counts at
+once.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ SERVICE_LOW_C: Final = -25.0
 """Lowest ambient of the usual outdoor service conditions (IEC 60076-1)."""
 COLDEST_C: Final = -40.0
 """Below, the thermal model was never compared with anything."""
+_HOT_HELD_S: Final = 86_400.0
 _DEAD_BAND_K: Final = 1.0
 
 _NATURE: Final = SensorNature(
     name="ambient",
     low_c=-60.0,
     high_c=90.0,
-    fastest_k_s=0.005,
+    fastest_k_s=0.001,
     noise_k=15.0,
     stuck_after_k=None,
     believed_again_s=600.0,
@@ -52,8 +54,9 @@ class AmbientLadder:
 
     def step(self, read_c: float | None, oil_believed: bool, now_s: float, notes: list[str]) -> SensorReport:
         """Judges the reading, renews :attr:`counted_c` and :attr:`measured`, and says what is assumed."""
-        # A drop that no air makes is believed only while top-oil would contradict the warmth it hides.
-        report = self._watch.judge(read_c, None if oil_believed else self._held_c, now_s)
+        # A drop that no air makes is never believed, be it steady: with it, a sound top-oil would look wrong.
+        expected_c = None if self._held_c is None else min(self._held_c, self.counted_c)
+        report = self._watch.judge(read_c, expected_c, now_s)
         if oil_believed or self._held_c is None:
             self._floor_c = None
         elif self._floor_c is None:
@@ -81,8 +84,11 @@ class AmbientLadder:
         else:
             if self._held_at_s is None:
                 self._held_at_s = now_s
-            warmed_c = held_c + AMBIENT_RISE_K_H / 3600.0 * (now_s - self._held_at_s)
-            counted_c = min(max(held_c, self._fallback_c), warmed_c)
+            lost_s = now_s - self._held_at_s
+            if held_c <= self._fallback_c:
+                counted_c = min(self._fallback_c, held_c + AMBIENT_RISE_K_H / 3600.0 * lost_s)
+            else:
+                counted_c = held_c if lost_s <= _HOT_HELD_S else self._fallback_c
         if report.health is Health.JUMPED and report.read is not None:
             counted_c = max(counted_c, report.read)
         if report.words and report.read is not None:

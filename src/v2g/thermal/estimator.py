@@ -163,6 +163,7 @@ class Estimator:
         self._offset_at_s = 0.0
         self._offset_bias_k = 0.0
         self._filtered_ambient_c = 0.0
+        self._transient_k = 0.0
         self._settled_at_s = 0.0
         self._margin_k = settings.margin_limit_k
         self._last_k_pu = 0.0
@@ -189,7 +190,8 @@ class Estimator:
         self._move_shadow(params, k_pu, counted_k_pu, dt_s)
 
         expected_c = self._shadow.theta_o_c + self._offset_k if self._oil_was_measured else None
-        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s)
+        driven_c = self._shadow.theta_o_c - self._transient_k if self._oil_was_measured else None
+        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s, driven_c)
         if not self._oil_was_measured:
             top_oil = self._first_reading(top_oil)
         top_oil = self._judged(top_oil, observer, expected_c, k_pu is not None, dt_s, now_s)
@@ -247,6 +249,7 @@ class Estimator:
         if kept is not None and self._kept_counts:
             steady = steady_state(params, k_pu, ambient_c + max(0.0, bias_k))
             state = hotter(carried(kept, params, self._outage_s), steady)
+            self._transient_k = state.theta_o_c - steady.theta_o_c
             self._oil_was_measured = True
             widened_k = kept.margin_k + settings.margin_k_per_h * self._outage_s / 3600.0
             self._margin_k = min(settings.margin_limit_k, widened_k)
@@ -263,9 +266,9 @@ class Estimator:
         ambient_c = self._ambient.known_c
         moved = step(self._shadow, params, counted_k_pu, ambient_c, dt_s)
         self._shadow = moved if k_pu is not None else moved.with_top_oil(self._shadow.theta_o_c)
-        self._filtered_ambient_c -= (ambient_c - self._filtered_ambient_c) * expm1(
-            -dt_s / (params.k11 * params.tau_o_s)
-        )
+        gone = -expm1(-dt_s / (params.k11 * params.tau_o_s))
+        self._filtered_ambient_c += (ambient_c - self._filtered_ambient_c) * gone
+        self._transient_k -= self._transient_k * gone
 
     def _first_reading(self, report: SensorReport) -> SensorReport:
         value_c = report.value
@@ -368,6 +371,7 @@ class Estimator:
             observer.set_state(estimate.state.with_top_oil(at_once))
             if not self._oil_was_measured:
                 self._oil_was_measured = True
+                self._transient_k = at_once - steady_state(params, k_pu, self._ambient.counted_c).theta_o_c
                 self._shadow = self._shadow.with_top_oil(at_once)
                 self._margin_k = 0.0
 

@@ -352,8 +352,8 @@ def main() -> None:
         f"Python {platform.python_version()}, {platform.machine()}; {time.perf_counter() - began_s:.0f} s. Written by "
         "`python tests/bench/bench_ett.py`, which says how the forecast is made. Data: ETDataset (CC BY-ND 4.0), "
         "beside the project. Every forecast uses what was known when it was made; weights go on learning in the test. "
-        "Members and grid are chosen on the train part; the list to choose from was made longer once, after a first table "
-        "that also showed the test part. `stated`: from `baselines.txt`, fitted on the train part and "
+        "Members and grid are chosen on the train part; the list to choose from was made longer once, after a first "
+        "table that also showed the test part. `stated`: from `baselines.txt`, fitted on the train part and "
         "then left alone. Under-prediction is how much hotter the oil came than forecast.",
         "",
         *body,

@@ -200,8 +200,7 @@ class _Signal:
             blend.recall(kept[3 + index * size : 3 + (index + 1) * size])
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
+class _Due(msgspec.Struct, frozen=True):
     """Forecasts that later minutes will be held against, in the signals' own units; empty where nothing was known."""
 
     unix_min: int
@@ -326,7 +325,8 @@ class Forecaster:
             last, building = data["last"], data["building"]
         except KeyError as error:
             raise ValueError(f"what the forecast had learned lacks {error}: it learns anew") from None
-        if len(last) > 1 or len(building) > 1 or not all(map(isfinite, (*last, *building))):
+        felt = AMBIENT_RANGE_C[0] <= sum(building) <= AMBIENT_RANGE_C[1]
+        if len(last) > 1 or len(building) > 1 or not (felt and all(map(isfinite, last))):
             raise ValueError("what the forecast had learned is damaged: it learns anew")
         self._profiles, self._signals = taken._profiles, taken._signals
         self._base_bounds, self._ambient_bounds = taken._base_bounds, taken._ambient_bounds

@@ -321,6 +321,7 @@ class TestMemory:
             ForecastMemory(version=2, data=four_days.data),
             changed(last=[nan]),
             changed(building=[1.0, 2.0]),
+            changed(building=[1e300]),
             changed(bounds_base_w=[1.0]),
             changed(bounds_ambient_c=[inf] * len(four_days.data["bounds ambient_c"])),
         ]

@@ -155,7 +155,7 @@ class Orchestrator:
             for remark in self.site.model.remarks:
                 self._log.warning("THERMAL", remark)
             self._chronicle.start()
-            stack.callback(self._chronicle.close)
+            stack.callback(self._close_chronicle)
             remark_on = self._log.info if self._simulation else self._log.warning
             for remark in self._control.remarks:
                 remark_on("CONTROL", remark)
@@ -268,6 +268,9 @@ class Orchestrator:
                 self._notifier.status(summary(self.site, self._bound(), self.sessions.count))
             if self._control.subscribers:
                 self._control.broadcast("status", self._api.snapshot())
+
+    def _close_chronicle(self) -> None:
+        self._chronicle.close(self.site, self._clock.monotonic_s())
 
     def _keep_thermal(self) -> None:
         self._chronicle.keep(self.site, self._clock.monotonic_s())

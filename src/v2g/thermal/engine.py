@@ -82,6 +82,7 @@ class ThermalEngine:
         self._settings = settings
         self._minutes = ceil(settings.horizon_s / _MINUTE_S)
         self._estimator = Estimator(settings.estimator, memory.estimator, now_unix_s)
+        self._kept_before = memory.estimator
         self._forecaster = Forecaster(rated_va=settings.rated_va, minutes=self._minutes)
         self._throttle = Throttle(settings.throttle)
         self._account = AgeingAccount(
@@ -105,12 +106,16 @@ class ThermalEngine:
         self._recovery = _Recovery()
 
     def memory(self, now_s: float, now_unix_s: float) -> EngineMemory:
+        """To be stored by the minute: small, without what the forecaster has learned."""
         return EngineMemory(
-            estimator=self._estimator.kept(now_unix_s),
+            estimator=self._estimator.kept(now_unix_s) or self._kept_before,
             ageing=self._account.totals,
-            forecast=self._forecaster.memory(),
             authorisation=self.authorisation.kept(now_s, now_unix_s),
         )
+
+    def learned(self) -> ForecastMemory:
+        """Some 100 kB, to be stored by the hour."""
+        return self._forecaster.memory()
 
     def step(self, measured: Measured, now_s: float, local: LocalTime) -> ThermalView:
         """To ``now_s``, monotonic. ``expires_at_s`` is left to the caller, whose clock it is."""

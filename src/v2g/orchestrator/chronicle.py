@@ -32,8 +32,8 @@ HARMONICS_EVERY_S = 1.0
 class Chronicle:
     """Beside the control cycle: it is told of every one, and never keeps it waiting for a disk."""
 
-    def __init__(self, config: Config, path: Path, quality_report: Path, log: Log) -> None:
-        """``quality_report``: where ``v2g-guard quality`` tells its figures."""
+    def __init__(self, config: Config, path: Path, quality_report: Path, log: Log, *, speed: float = 1.0) -> None:
+        """``quality_report``: where ``v2g-guard quality`` tells its figures; ``speed``: of the thermal clock."""
         self._path = path
         self._quality_report = quality_report
         self._rated_a = transformer_rated_a(config)
@@ -44,7 +44,7 @@ class Chronicle:
             max_bytes=config.history.max_mb << 20,
             on_problem=self._on_problem,
         )
-        self._recorder = Recorder(self._history, [evse.id for evse in config.evses])
+        self._recorder = Recorder(self._history, [evse.id for evse in config.evses], speed=speed)
         self._kept_at_s = self._harmonics_at_s = -1e9
         self._learned_at_s: float | None = None
 
@@ -73,9 +73,7 @@ class Chronicle:
         clock = site.thermal_clock
         thermal_s, unix_s = clock.thermal_s(now_s), clock.unix_s(now_s)
         inverters = image.wires.inverters if image.wires is not None else ()
-        self._recorder.add(
-            image.transformer, image.guard, inverters, decision.grants, site.bays, unix_s, thermal_s, now_s
-        )
+        self._recorder.add(image.transformer, image.guard, inverters, decision.grants, site.bays, unix_s, now_s)
         if now_s - self._harmonics_at_s >= HARMONICS_EVERY_S:
             self._harmonics_at_s = now_s
             site.model.set_harmonics(load_f_hl(read_report(self._quality_report, now_s), self._rated_a))

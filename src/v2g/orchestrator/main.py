@@ -95,7 +95,7 @@ class Orchestrator:
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
         speed = simulated_speed(os.environ, self._simulation)
         thermal_clock = ThermalClock(clock, SiteZone(self._config.site.timezone), speed=speed)
-        self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log)
+        self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log, speed=speed)
         self.site = Site(self._config, thermal_clock, self._on_error, memory=self._chronicle.recall())
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
         self._order_problem = ""

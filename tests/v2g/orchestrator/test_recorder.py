@@ -103,7 +103,6 @@ class Site:
                 self.bays,
                 self.unix_s,
                 self.now_s,
-                self.now_s,
             )
             self.unix_s = round(self.unix_s + period_s, 3)
             self.now_s = round(self.now_s + period_s, 3)
@@ -327,7 +326,6 @@ def test_what_the_real_site_knows_goes_into_a_real_file(world: World, tmp_path: 
             decision.grants,
             world.site.bays,
             START_S + n * 0.1,
-            world.clock.monotonic_s(),
             world.clock.monotonic_s(),
         )
     recorder.close()

@@ -20,7 +20,8 @@ The hotter counts wherever two sources contradict each other:
   counts for as long as it is there, although the observer does not follow it yet.
 
 *Expected* is the shadow plus the offset that believed readings have had from it over the last hours: what a wrong
-nameplate amounts to at present, without what the last minutes of a failing sensor said.
+nameplate amounts to at present, without what the last minutes of a failing sensor said; or what is observed, where
+that is hotter.
 
 What cannot be known stays unknown: with top-oil gone, an ambient transducer that is wrong and steady is believed, but
 no further down than 15 K below what it read when top-oil went.
@@ -191,7 +192,9 @@ class Estimator:
         before = observer.estimate.state
         self._move_shadow(params, k_pu, counted_k_pu, dt_s)
 
-        expected_c = self._shadow.theta_o_c + self._offset_k if self._oil_was_measured else None
+        expected_c = None
+        if self._oil_was_measured:
+            expected_c = max(self._shadow.theta_o_c + self._offset_k, before.theta_o_c)
         driven_c = self._shadow.theta_o_c - self._transient_k if self._oil_was_measured else None
         top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s, driven_c)
         if not self._oil_was_measured:

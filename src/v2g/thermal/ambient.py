@@ -20,6 +20,8 @@ SERVICE_LOW_C: Final = -25.0
 """Lowest ambient of the usual outdoor service conditions (IEC 60076-1)."""
 COLDEST_C: Final = -40.0
 """Below, the thermal model was never compared with anything."""
+_FALL_K_H: Final = 2.0
+"""What an evening may take, while ambient is not measured."""
 _HOT_HELD_S: Final = 86_400.0
 _DEAD_BAND_K: Final = 1.0
 
@@ -28,9 +30,10 @@ _NATURE: Final = SensorNature(
     low_c=-60.0,
     high_c=90.0,
     fastest_k_s=0.001,
-    noise_k=15.0,
+    noise_k=10.0,
     stuck_after_k=None,
     believed_again_s=600.0,
+    disbelief_k=15.0,
 )
 
 
@@ -55,8 +58,7 @@ class AmbientLadder:
     def step(self, read_c: float | None, oil_believed: bool, now_s: float, notes: list[str]) -> SensorReport:
         """Judges the reading, renews :attr:`counted_c` and :attr:`measured`, and says what is assumed."""
         # A drop that no air makes is never believed, be it steady: with it, a sound top-oil would look wrong.
-        expected_c = None if self._held_c is None else min(self._held_c, self.counted_c)
-        report = self._watch.judge(read_c, expected_c, now_s)
+        report = self._watch.judge(read_c, self._lowest_likely_c(now_s), now_s)
         if oil_believed or self._held_c is None:
             self._floor_c = None
         elif self._floor_c is None:
@@ -76,6 +78,12 @@ class AmbientLadder:
             self.counted_c = self._assumed(report, now_s, notes)
         self._say_beyond(notes)
         return report
+
+    def _lowest_likely_c(self, now_s: float) -> float | None:
+        if self._held_c is None or self._held_at_s is None:
+            return self._held_c
+        fallen_k = _FALL_K_H / 3600.0 * (now_s - self._held_at_s)
+        return min(self._held_c, self.counted_c) - min(AMBIENT_FALL_K, fallen_k)
 
     def _assumed(self, report: SensorReport, now_s: float, notes: list[str]) -> float:
         held_c = self._held_c

@@ -2,7 +2,7 @@
 
 Range and number first, then speed (a jump), then the model's disbelief (far below), then silence of movement (stuck).
 A sensor that jumped, or that moves again after it was stuck, is believed again once it has stayed for a while, has
-moved no faster than nature meanwhile, and is no further from the model than :data:`AGREES_K`.
+moved no faster than nature meanwhile, and is near enough to the model.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Final
 
 DISBELIEF_K: Final = 25.0
 """A reading this far below what the model expects is a broken sensor."""
-AGREES_K: Final = 22.0
-"""So close to the model a reading must come before it is believed (again)."""
+_DEAD_BAND_K: Final = 3.0
 _SAME_K: Final = 1e-6
 _KELVIN: Final = (180.0, 450.0)
 
@@ -63,6 +62,8 @@ class SensorNature:
     """The model moved this far while the reading did not change at all; None: a steady value is no sign (ambient)."""
     believed_again_s: float
     """A jump that stays for so long, and moves plausibly meanwhile, is taken as the new truth."""
+    disbelief_k: float = DISBELIEF_K
+    """So far below what is expected, a reading is not believed; 3 K less, above or below, before it is again."""
 
 
 class SensorWatch:
@@ -118,7 +119,7 @@ class SensorWatch:
                 words = f"{nature.name} transducer jumped to {read_c:.1f} °C: not used; check it and its cable"
                 return self._say(Health.JUMPED, None, read_c, now_s, words)
         if expected_c is not None:
-            allowed_k = AGREES_K if before is Health.IMPLAUSIBLE else DISBELIEF_K
+            allowed_k = nature.disbelief_k - (_DEAD_BAND_K if before is Health.IMPLAUSIBLE else 0.0)
             if read_c < expected_c - allowed_k:
                 words = (
                     f"{nature.name} transducer reads {read_c:.1f} °C, {expected_c:.1f} °C is expected: not used; "
@@ -159,7 +160,7 @@ class SensorWatch:
         at_c = self._candidate_c
         if at_c is None and self._good_c is not None:
             self._jump_k = abs(read_c - self._good_c)
-        agrees = expected_c is None or abs(read_c - expected_c) <= AGREES_K
+        agrees = expected_c is None or abs(read_c - expected_c) <= self._nature.disbelief_k - _DEAD_BAND_K
         if at_c is None or not agrees or not self._moved_naturally(at_c, self._candidate_at_s, read_c, now_s):
             self._candidate_since_s = now_s
         self._candidate_c, self._candidate_at_s = read_c, now_s

@@ -64,7 +64,8 @@ def test_no_input_raises_or_makes_a_state_that_is_no_number(
 
 BELOW_TRUTH_K = 20.0
 """The counted hot-spot with its margin is never further below the truth than this, in the runs below. Of it 10 K are
-what the shadow lets a sensor lie; the rest is the error of the nameplate, and of ambient while top-oil is gone."""
+what the shadow lets a sensor lie; the rest is the error of the nameplate, and of ambient
+and load while top-oil is gone. Sixteen runs of twenty days came to 17 K."""
 
 
 def _garbled(rng: random.Random, fault: str, true_c: float, frozen_c: float) -> float | None:
@@ -135,7 +136,7 @@ def test_failing_sensors_never_hide_heat(seed: int) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10, 40))
 def test_failing_sensors_never_hide_heat_for_long(seed: int) -> None:
-    assert _worst_below(seed, 20.0, 30.0) < BELOW_TRUTH_K
+    assert _worst_below(seed, 10.0, 60.0) < BELOW_TRUTH_K
 
 
 @pytest.mark.bench

@@ -106,7 +106,7 @@ class _Signal:
             self._between.append((lower, upper, (n - self._anchors[lower]) / span if span else 0.0))
         self._noise = self._ripple_step = self._ripple_square = 0.0
         self._turn = 0
-        self._issued: list[tuple[int, float, float, float, float, float, tuple[float, ...]] | None] = []
+        self._issued: list[tuple[int, float, tuple[float, ...], tuple[float, ...]] | None] = []
         self.start_anew()
 
     def start_anew(self) -> None:
@@ -136,8 +136,8 @@ class _Signal:
         issue = unix_min - self._anchors[index]
         issued = self._issued[issue % len(self._issued)]
         if issued is not None and issued[0] == issue:
-            _, then, trend, ripple, distance, beyond, rises = issued
-            self._blends[index].learn((rises[index], trend, ripple, distance, beyond), value - then)
+            _, then, rises, parts = issued
+            self._blends[index].learn((rises[index], *parts), value - then)
 
     def _is_fresh(self, unix_min: int) -> bool:
         return self._last_min is not None and 0 <= unix_min - self._last_min <= _STALE_MIN
@@ -152,8 +152,7 @@ class _Signal:
         stays = (self._ripple_step + 0.5 * _RIPPLE_DOUBT) / (self._ripple_square + _RIPPLE_DOUBT)
         return newest - ripple * (1.0 - min(max(stays, 0.0), 1.0))
 
-    def forecast(self, unix_min: int, value: float, usual: list[float] | None, *, training: bool) -> list[float]:
-        """From ``value`` on; ``usual``: the profile now and in each coming minute."""
+    def _parts(self, unix_min: int, value: float, usual: list[float] | None) -> tuple[float, float, float, float]:
         trend = ripple = distance = beyond = 0.0
         # A load that was switched on is not noise that returns: what is beyond noise has a worth of its own.
         edge = _NOISE_EDGE * self._noise
@@ -163,27 +162,31 @@ class _Signal:
         if usual is not None:
             distance = _clip(usual[0] - value, edge)
             beyond = usual[0] - value - distance
-        if training:
-            rises = (0.0,) * len(self._anchors) if usual is None else tuple(usual[n] - usual[0] for n in self._anchors)
-            self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, beyond, rises)
-        parts = []
+        return trend, ripple, distance, beyond
+
+    def record(self, unix_min: int, value: float, usual: list[float] | None) -> None:
+        """Keep what is known now, to learn its worth from what comes; ``usual``: the profile now and in each coming
+        minute."""
+        rises = (0.0,) * len(self._anchors)
+        if usual is not None:
+            rises = tuple([usual[n] - usual[0] for n in self._anchors])
+        self._issued[unix_min % len(self._issued)] = (unix_min, value, rises, self._parts(unix_min, value, usual))
+
+    def forecast(self, unix_min: int, value: float, usual: list[float] | None) -> list[float]:
+        trend, ripple, distance, beyond = self._parts(unix_min, value, usual)
+        worth, moved = [], []
         for blend in self._blends:
             by_profile, by_trend, by_ripple, by_distance, by_beyond = blend.weights
-            moved = by_trend * trend + by_ripple * ripple + by_distance * distance + by_beyond * beyond
-            parts.append((by_profile, moved))
-        ahead = []
+            worth.append(by_profile)
+            moved.append(value + by_trend * trend + by_ripple * ripple + by_distance * distance + by_beyond * beyond)
         if usual is None:
-            for lower, upper, share in self._between:
-                low = parts[lower][1]
-                ahead.append(value + low + share * (parts[upper][1] - low))
-            return ahead
+            return [moved[low] + share * (moved[high] - moved[low]) for low, high, share in self._between]
         now = usual[0]
-        for n, (lower, upper, share) in enumerate(self._between, 1):
-            low_worth, low = parts[lower]
-            high_worth, high = parts[upper]
-            worth = low_worth + share * (high_worth - low_worth)
-            ahead.append(value + low + share * (high - low) + worth * (usual[n] - now))
-        return ahead
+        return [
+            moved[low] + share * (moved[high] - moved[low])
+            + (worth[low] + share * (worth[high] - worth[low])) * (then - now)
+            for (low, high, share), then in zip(self._between, usual[1:], strict=True)
+        ]  # fmt: skip
 
     def memory(self) -> list[float]:
         kept = [self._noise, self._ripple_square, self._ripple_step]
@@ -370,7 +373,12 @@ class Forecaster:
                 continue
             off_comfort_k = self._off_comfort_k() if name == "base_w" else 0.0
             usual = self._profiles[name].expect(at.day_type, minute, off_comfort_k, self._minutes)
-            ahead.append(self._signals[name].forecast(at.unix_min, value, usual, training=training))
+            if training:
+                self._signals[name].record(at.unix_min, value, usual)
+            if training and name == "base_var":
+                ahead.append(())
+                continue
+            ahead.append(self._signals[name].forecast(at.unix_min, value, usual))
         due = _Due(
             at.unix_min, ahead[0], ahead[1], ahead[2],
             self._base_bounds.scale(minute), self._ambient_bounds.scale(minute),

@@ -88,18 +88,18 @@ def main() -> None:
     lines = [
         "# Calibration: what so many days tell",
         "",
-        f"Python {platform.python_version()}, {platform.machine()}. Written by `python tests/bench/bench_calibration.py`.",
+        f"Python {platform.python_version()}, {platform.machine()}. By `python tests/bench/bench_calibration.py`.",
         "",
-        "Records of a transformer with Δθor 47.3 K, τo 142 min, x 0.88 and two load peaks a day; the nameplate says 55 K, "
-        "180 min, 0.8. Three quarters are fitted, the last quarter is judged on (open loop, rms). Half-widths of the 95 % "
-        "intervals are medians over 60 seeds (20 from 14 days on); the count is of intervals that hold the truth.",
+        "Records of a transformer with Δθor 47.3 K, τo 142 min, x 0.88 and two load peaks a day; the nameplate says "
+        "55 K, 180 min, 0.8. Three quarters are fitted, the last quarter is judged on (open loop, rms). Half-widths of "
+        "the 95 % intervals are medians over 60 seeds (20 from 14 days on); counted are those that hold the truth.",
         "",
         "| days | error of top-oil readings | Δθor | τo | x | hold the truth | refused | held out, before → after |",
         "|---:|---|---|---|---|---|---:|---|",
         *rows,
         "",
-        "Against the simulation's plant (a heat balance of two masses, copper losses by temperature; readings in steps of "
-        "0.5 K; its Δθhr is 22.0 K at 75 °C of copper). Its physics is not the model's, so there is no true value:",
+        "Against the simulation's plant (a heat balance of two masses, copper losses by temperature; readings in steps "
+        "of 0.5 K; its Δθhr is 22.0 K at 75 °C of copper). Its physics is not the model's, so there is no true value:",
         "",
         "| days | Δθor, τo, x | Δθhr by winding sensor | held out rms | held out largest |",
         "|---:|---|---|---|---|",

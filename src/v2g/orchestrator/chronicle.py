@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -16,17 +17,23 @@ from v2g.sessions.supervisor import Log
 from v2g.telemetry.history import History, HistoryError, HistoryHealth, load_kept
 from v2g.telemetry.history_words import KEPT_AGAIN, NOT_KEPT
 from v2g.thermal.engine import EngineMemory
+from v2g.thermal.forecast import ForecastMemory
+
+_T = TypeVar("_T")
 
 MEMORY_NAME = "thermal"
 KEEP_EVERY_S = 60.0
+LEARNED_NAME = "forecast"
+LEARNED_EVERY_S = 3_600.0
+"""Some 100 kB each time: by the minute it would be 150 MB a day onto a flash memory."""
 HARMONICS_EVERY_S = 1.0
 
 
 class Chronicle:
     """Beside the control cycle: it is told of every one, and never keeps it waiting for a disk."""
 
-    def __init__(self, config: Config, path: Path, quality_report: Path, log: Log) -> None:
-        """``quality_report``: where ``v2g-guard quality`` tells its figures."""
+    def __init__(self, config: Config, path: Path, quality_report: Path, log: Log, *, speed: float = 1.0) -> None:
+        """``quality_report``: where ``v2g-guard quality`` tells its figures; ``speed``: of the thermal clock."""
         self._path = path
         self._quality_report = quality_report
         self._rated_a = transformer_rated_a(config)
@@ -37,19 +44,22 @@ class Chronicle:
             max_bytes=config.history.max_mb << 20,
             on_problem=self._on_problem,
         )
-        self._recorder = Recorder(self._history, [evse.id for evse in config.evses])
+        self._recorder = Recorder(self._history, [evse.id for evse in config.evses], speed=speed)
         self._kept_at_s = self._harmonics_at_s = -1e9
+        self._learned_at_s: float | None = None
 
-    def recall(self) -> EngineMemory | None:
-        """What the thermal engine knew before the restart; None, and said, where it cannot be read."""
+    def recall(self) -> EngineMemory:
+        """What the thermal engine knew before the restart. What cannot be read is said, and begins anew."""
+        memory = self._load(MEMORY_NAME, EngineMemory, "temperatures, loss of life and an authorised regime")
+        learned = self._load(LEARNED_NAME, ForecastMemory, "what was learned of base load and ambient")
+        return msgspec.structs.replace(memory or EngineMemory(), forecast=learned)
+
+    def _load(self, name: str, kind: type[_T], what: str) -> _T | None:
         try:
-            data = load_kept(self._path, MEMORY_NAME)
-            return None if data is None else msgspec.json.decode(data, type=EngineMemory)
+            data = load_kept(self._path, name)
+            return None if data is None else msgspec.json.decode(data, type=kind)
         except (HistoryError, msgspec.MsgspecError) as error:
-            self._log.warning(
-                "THERMAL_MEMORY_LOST",
-                f"temperatures, loss of life and what was learned of the load begin anew: {error}",
-            )
+            self._log.warning("THERMAL_MEMORY_LOST", f"{what} begins anew: {error}")
             return None
 
     def start(self) -> None:
@@ -63,15 +73,18 @@ class Chronicle:
         clock = site.thermal_clock
         thermal_s, unix_s = clock.thermal_s(now_s), clock.unix_s(now_s)
         inverters = image.wires.inverters if image.wires is not None else ()
-        self._recorder.add(
-            image.transformer, image.guard, inverters, decision.grants, site.bays, unix_s, thermal_s, now_s
-        )
+        self._recorder.add(image.transformer, image.guard, inverters, decision.grants, site.bays, unix_s, now_s)
         if now_s - self._harmonics_at_s >= HARMONICS_EVERY_S:
             self._harmonics_at_s = now_s
             site.model.set_harmonics(load_f_hl(read_report(self._quality_report, now_s), self._rated_a))
         if thermal_s - self._kept_at_s >= KEEP_EVERY_S:
             self._kept_at_s = thermal_s
             self.keep(site, now_s)
+        if self._learned_at_s is None:
+            self._learned_at_s = thermal_s
+        elif thermal_s - self._learned_at_s >= LEARNED_EVERY_S:
+            self._learned_at_s = thermal_s
+            self._keep_learned(site)
 
     def keep(self, site: Site, now_s: float) -> None:
         """Store the engine's memory now: by the minute, and when an engineer changed the regime."""
@@ -81,9 +94,14 @@ class Chronicle:
     def health(self) -> HistoryHealth:
         return self._history.health
 
-    def close(self) -> None:
+    def _keep_learned(self, site: Site) -> None:
+        self._history.keep(LEARNED_NAME, msgspec.json.encode(site.model.learned()))
+
+    def close(self, site: Site, now_s: float) -> None:
         """Write what waits; at most two seconds."""
         self._recorder.close()
+        self.keep(site, now_s)
+        self._keep_learned(site)
         self._history.close()
 
     def _on_problem(self, text: str) -> None:

@@ -95,7 +95,7 @@ class Orchestrator:
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
         speed = simulated_speed(os.environ, self._simulation)
         thermal_clock = ThermalClock(clock, SiteZone(self._config.site.timezone), speed=speed)
-        self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log)
+        self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log, speed=speed)
         self.site = Site(self._config, thermal_clock, self._on_error, memory=self._chronicle.recall())
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
         self._order_problem = ""
@@ -155,7 +155,7 @@ class Orchestrator:
             for remark in self.site.model.remarks:
                 self._log.warning("THERMAL", remark)
             self._chronicle.start()
-            stack.callback(self._chronicle.close)
+            stack.callback(self._close_chronicle)
             remark_on = self._log.info if self._simulation else self._log.warning
             for remark in self._control.remarks:
                 remark_on("CONTROL", remark)
@@ -268,6 +268,9 @@ class Orchestrator:
                 self._notifier.status(summary(self.site, self._bound(), self.sessions.count))
             if self._control.subscribers:
                 self._control.broadcast("status", self._api.snapshot())
+
+    def _close_chronicle(self) -> None:
+        self._chronicle.close(self.site, self._clock.monotonic_s())
 
     def _keep_thermal(self) -> None:
         self._chronicle.keep(self.site, self._clock.monotonic_s())

@@ -17,7 +17,7 @@ from v2g.thermal.view import ThermalView
 MINUTE_S: Final = 60.0
 ENOUGH_S: Final = 0.3 * MINUTE_S
 """A minute, or a value in it, that was measured for less than this is none."""
-_GAP_S: Final = 10.0
+_GAP_S: Final = 1.0
 """A cycle stands for the time since the one before, but for no more than this."""
 _IDLE_W: Final = 1.0
 _K: Final = 4
@@ -76,7 +76,9 @@ class Recorder:
     over as that minute. :meth:`add` in every cycle.
     """
 
-    def __init__(self, history: Sink, evse_ids: Iterable[str]) -> None:
+    def __init__(self, history: Sink, evse_ids: Iterable[str], *, speed: float = 1.0) -> None:
+        """``speed``: seconds of Unix time a second, above 1 in a simulation that compresses time."""
+        self._speed = speed
         self._history = history
         self._ids = tuple(evse_ids)
         self._trip: tuple[str, float] = ("", 0.0)
@@ -92,18 +94,16 @@ class Recorder:
         grants: Mapping[str, Grant],
         bays: Mapping[str, Bay],
         unix_s: float,
-        thermal_s: float,
         now_s: float,
     ) -> None:
-        """One cycle's state, at ``unix_s`` and ``thermal_s`` of the engine's clock, which is monotonic ``now_s`` of the
-        host's: of the transformer, of the inverters (stale ones
+        """One cycle's state, at ``unix_s`` and monotonic ``now_s``: of the transformer, of the inverters (stale ones
         are left out), of the grants, and of the vehicles."""
         ends_min = int(unix_s // MINUTE_S) + 1
         if ends_min != self._ends_min:
             self._finish()
             self._ends_min = ends_min
-        elapsed_s = 0.0 if self._last_s is None else min(max(thermal_s - self._last_s, 0.0), _GAP_S)
-        self._last_s = thermal_s
+        elapsed_s = 0.0 if self._last_s is None else min(max(now_s - self._last_s, 0.0), _GAP_S) * self._speed
+        self._last_s = now_s
         self._sums.measured_s += elapsed_s
         self._add_site(view, guard, now_s, elapsed_s)
         self._add_evses(inverters, grants, bays, now_s, elapsed_s)

@@ -18,6 +18,7 @@ from v2g.thermal.authorisation import Authorisation
 from v2g.thermal.calendar import LocalTime
 from v2g.thermal.engine import EngineMemory, Measured, ThermalEngine
 from v2g.thermal.estimator import Sensed
+from v2g.thermal.forecast import ForecastMemory
 from v2g.thermal.model import MAX_K_PU
 from v2g.thermal.view import ThermalView
 
@@ -85,6 +86,10 @@ class TransformerModel:
     def memory(self, moment: Moment) -> EngineMemory:
         """What is to be kept across a restart."""
         return self._engine.memory(moment.thermal_s, moment.unix_s)
+
+    def learned(self) -> ForecastMemory:
+        """What the forecaster has learned, to be kept likewise, but more seldom."""
+        return self._engine.learned()
 
     def set_harmonics(self, f_hl: float | None) -> None:
         """Harmonic loss factor of the transformer's current; None where it is not measured."""

@@ -17,4 +17,10 @@ HISTORY: tuple[Entry, ...] = (
         "Writes what waited in memory.",
         "Nothing needs to be done.",
     ),
+    Entry(
+        "THERMAL_MEMORY_LOST",
+        "What the thermal model knew before the restart cannot be read from the history; the line says what and why.",
+        "Begins anew: no V2G power before top-oil is measured, loss of life from 0, wide bounds of the forecast.",
+        "See the reason in the line. A copy of an older history, put in its place while the daemon stands, brings it back.",
+    ),
 )

@@ -25,6 +25,7 @@ Entry = tuple[MinuteRow, tuple[EvseMinute, ...]] | TripRow
 BROKEN_KEPT: Final = 3
 _BUSY_S: Final = 1.0
 _WAL_PAGES: Final = 256
+_INCREMENTAL: Final = 2
 _TEXT_MAX: Final = 64
 _SAME_TRIP_S: Final = 2.0
 """A trip told again (the orchestrator restarted, the guard still tripped) is the same within this."""
@@ -77,8 +78,10 @@ class HistoryFile:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         version = version_of(connection, self._path)
         if version == 0:
-            # It counts only before the first table is there.
+            # It counts only before the first page is there, or after all are written anew.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+                connection.execute("VACUUM")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")

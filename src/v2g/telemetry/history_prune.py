@@ -119,7 +119,12 @@ class Pruner:
 
     def _shrink(self) -> bool:
         """Give free pages back to the disk, some at a time."""
-        while self._connection.execute("PRAGMA freelist_count").fetchone()[0]:
+        free, before = self._free_pages(), -1
+        while free and free != before:
             # Each row is one page given back: unread, nothing happens.
             self._connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+            before, free = free, self._free_pages()
         return checkpoint(self._connection)
+
+    def _free_pages(self) -> int:
+        return int(self._connection.execute("PRAGMA freelist_count").fetchone()[0])

@@ -1,7 +1,8 @@
 """Ambient as it is to be counted with: measured, or held and growing warmer until the fallback counts. Pure.
 
 A lost ambient keeps its last value and warms by :data:`AMBIENT_RISE_K_H`, which few mornings do, up to the configured
-fallback; where the last value was warmer than that, it stays. Never measured at all, the fallback counts at once.
+fallback; where the last value was warmer than that, it stays for a day. Never measured at all, the fallback counts at
+once.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ SERVICE_LOW_C: Final = -25.0
 """Lowest ambient of the usual outdoor service conditions (IEC 60076-1)."""
 COLDEST_C: Final = -40.0
 """Below, the thermal model was never compared with anything."""
+_FALL_K_H: Final = 2.0
+"""What an evening may take, while ambient is not measured."""
+_HOT_HELD_S: Final = 86_400.0
 _DEAD_BAND_K: Final = 1.0
 
 _NATURE: Final = SensorNature(
     name="ambient",
     low_c=-60.0,
     high_c=90.0,
-    fastest_k_s=0.005,
-    noise_k=15.0,
+    fastest_k_s=0.001,
+    noise_k=10.0,
     stuck_after_k=None,
     believed_again_s=600.0,
+    disbelief_k=15.0,
 )
 
 
@@ -52,8 +57,8 @@ class AmbientLadder:
 
     def step(self, read_c: float | None, oil_believed: bool, now_s: float, notes: list[str]) -> SensorReport:
         """Judges the reading, renews :attr:`counted_c` and :attr:`measured`, and says what is assumed."""
-        # A drop that no air makes is believed only while top-oil would contradict the warmth it hides.
-        report = self._watch.judge(read_c, None if oil_believed else self._held_c, now_s)
+        # A drop that no air makes is never believed, be it steady: with it, a sound top-oil would look wrong.
+        report = self._watch.judge(read_c, self._lowest_likely_c(now_s), now_s)
         if oil_believed or self._held_c is None:
             self._floor_c = None
         elif self._floor_c is None:
@@ -74,6 +79,12 @@ class AmbientLadder:
         self._say_beyond(notes)
         return report
 
+    def _lowest_likely_c(self, now_s: float) -> float | None:
+        if self._held_c is None or self._held_at_s is None:
+            return self._held_c
+        fallen_k = _FALL_K_H / 3600.0 * (now_s - self._held_at_s)
+        return min(self._held_c, self.counted_c) - min(AMBIENT_FALL_K, fallen_k)
+
     def _assumed(self, report: SensorReport, now_s: float, notes: list[str]) -> float:
         held_c = self._held_c
         if held_c is None:
@@ -81,8 +92,11 @@ class AmbientLadder:
         else:
             if self._held_at_s is None:
                 self._held_at_s = now_s
-            warmed_c = held_c + AMBIENT_RISE_K_H / 3600.0 * (now_s - self._held_at_s)
-            counted_c = min(max(held_c, self._fallback_c), warmed_c)
+            lost_s = now_s - self._held_at_s
+            if held_c <= self._fallback_c:
+                counted_c = min(self._fallback_c, held_c + AMBIENT_RISE_K_H / 3600.0 * lost_s)
+            else:
+                counted_c = held_c if lost_s <= _HOT_HELD_S else self._fallback_c
         if report.health is Health.JUMPED and report.read is not None:
             counted_c = max(counted_c, report.read)
         if report.words and report.read is not None:

@@ -45,12 +45,13 @@ __all__ = [
 HELD_OUT_SHARE: Final = 0.25
 _MOST_OUTLIERS: Final = 0.2
 _LEAST_GAIN: Final = 0.02
+_LARGEST_ERROR_K: Final = 5.0
+_INITIAL_S: Final = 300.0
 _ABSURD_K: Final = 20.0
 """A held-out reading this far from both simulations, before and after, is the sensor's and not the oil's."""
-_INITIAL_READINGS: Final = 5
 _AT_BOUND: Final = 1e-3
-# What an interval may be at most for a parameter to count as told: Δθor by its value, ln τo, x.
-_LARGEST_HALF_WIDTH: Final = (0.25, 0.3, 0.15)
+# Half an interval may be so large for a parameter to count as told: Δθor by its value, ln τo, x.
+_LIMIT: Final = (0.25, 0.3, 0.15)
 # How well a parameter is taken to be known that the data do not tell: IEC 60076-7 has x between 0.8 and 1.0.
 _PRIOR_HALF_WIDTH: Final = (0.0, 0.3, 0.1)
 
@@ -112,8 +113,7 @@ def calibrate(
     Raises :class:`CalibrationError`, with the remedy: too little or mixed-up data, a result that no transformer has, or
     none that simulates the held-out part better than ``start``.
 
-    Over 2 to 10 days about 19 of 20 intervals hold the truth; where disturbances last for hours and the record is hardly
-    longer than a day, 4 of 5.
+    About 19 of 20 intervals hold the truth; 18 where disturbances last for hours and the record hardly for a day.
     """
     import numpy as np
 
@@ -134,6 +134,12 @@ def calibrate(
             "dates without it"
         )
     fitted_before, fitted_after = _errors(start, fitting, result.used), _errors(params, fitting, result.used)
+    if fitted_after.rmse_k > _LARGEST_ERROR_K:
+        raise CalibrationError(
+            f"{fitted_after.rmse_k:.1f} K of error (root mean square) remain even where it was fitted, more than "
+            f"{_LARGEST_ERROR_K:g} K: something else than this load and this air heats or cools the oil (sun, fans, "
+            "a second unit), or K or the air is measured wrongly; find which, and choose dates without it"
+        )
     judged = held_out.use & ~(_far(start, held_out) & _far(params, held_out))
     if not judged.any():
         raise CalibrationError("the last part of the data holds no believable top-oil: check the sensor since then")
@@ -144,14 +150,9 @@ def calibrate(
             f"the fitted parameters and {held_before.rmse_k:.2f} K with those in use; keep those, or fit over more days"
         )
     told = hot_spot(params, fitting)
-    remarks = [
+    remark = (
         "R and k11 are taken as given, and the transducers as right: what is wrong with them is in the fitted values"
-    ]
-    if fitted_after.rmse_k > 5.0:
-        remarks.append(
-            f"{fitted_after.rmse_k:.1f} K of error remain where it was fitted: something else than load and ambient "
-            "heats or cools this transformer (sun, fans, a second unit), or K is measured wrongly"
-        )
+    )
     spacing_s = float(np.median(np.diff(fitting.t_s)))
     return Calibration(
         params=replace(params, dtheta_hr_k=told.gradient_k),
@@ -170,35 +171,40 @@ def calibrate(
         outliers=prepared.jumps + outliers + int(held_out.use.sum() - judged.sum()),
         rows_left_out=prepared.rows_left_out,
         correlation_s=correlation_rows(result.residual_k) * spacing_s,
-        remarks=tuple(remarks),
+        remarks=(remark,),
     )
 
 
 def _fit_what_can_be_told(
     problem: Problem, start: ThermalParameters
 ) -> tuple[Fit, tuple[float, float, float], dict[int, str]]:
-    """The fit, half-widths of the 95 % intervals, and why a parameter was kept. Gives up x first, then τo."""
+    """The fit, half-widths of the 95 % intervals, and why a parameter was kept. Gives up x first, then τo, as long as
+    that narrows what is said of the rise: where it does not, the data contradict the value that would be kept."""
     free: tuple[int, ...] = (RISE, TAU, EXPONENT)
     kept: dict[int, str] = {}
+    result = fit(problem, vector_of(start), free)
+    widths = _half_widths(result, len(problem.data.starts) - 1)
     while True:
-        result = fit(problem, vector_of(start), free)
-        widths = _half_widths(result, len(problem.data.starts) - 1)
-        vague = [index for index in free if widths[index] > _limit(index, result)]
-        lost = next((index for index in (EXPONENT, TAU) if index in vague), None)
+        lost = next((index for index in (EXPONENT, TAU) if index in free and widths[index] > _LIMIT[index]), None)
         if lost is None:
+            break
+        free = tuple(index for index in free if index != lost)
+        fewer = fit(problem, vector_of(start), free)
+        fewer_widths = _half_widths(fewer, len(problem.data.starts) - 1)
+        if fewer_widths[RISE] >= widths[RISE]:
             break
         if lost == EXPONENT:
             kept[lost] = f"the load varies too little to tell it (± {min(widths[lost], 9.9):.2g}); it stays"
         else:
             share = 100.0 * math.expm1(min(widths[lost], 2.0))
             kept[lost] = f"load and ambient move too little to tell it (± {share:.0f} %); it stays"
-        free = tuple(index for index in free if index != lost)
-    if RISE in vague:
+        result, widths = fewer, fewer_widths
+    if widths[RISE] > _LIMIT[RISE] * result.vector[RISE]:
         raise CalibrationError(
             f"the top-oil rise cannot be told from these data: {result.vector[RISE]:.0f} ± {widths[RISE]:.0f} K at "
             "rated load; choose days with higher load, or more of them"
         )
-    for index in free:
+    for index in result.free:
         low, high = BOUNDS[index]
         if min(result.vector[index] - low, high - result.vector[index]) <= _AT_BOUND * (high - low):
             raise CalibrationError(
@@ -207,10 +213,6 @@ def _fit_what_can_be_told(
                 "calculated with, and the place of the ambient transducer"
             )
     return result, widths, kept
-
-
-def _limit(index: int, result: Fit) -> float:
-    return _LARGEST_HALF_WIDTH[index] * (result.vector[RISE] if index == RISE else 1.0)
 
 
 def _half_widths(result: Fit, segments: int) -> tuple[float, float, float]:
@@ -252,14 +254,15 @@ def _far(params: ThermalParameters, data: Prepared) -> Flags:
 
 
 def _initial_c(data: Prepared, judged: Flags) -> Floats:
-    """The median of each segment's first readings; air where it has none, and nothing is judged there either."""
+    """The median of each segment's first minutes; air where nothing was read, and nothing is judged there either."""
     import numpy as np
 
     initial = data.ambient_c[list(data.starts[:-1])].copy()
     for number, (first, end) in enumerate(zip(data.starts[:-1], data.starts[1:], strict=True)):
-        rows = first + np.flatnonzero(judged[first:end])[:_INITIAL_READINGS]
+        rows = first + np.flatnonzero(judged[first:end])
         if len(rows):
-            initial[number] = np.median(data.top_oil_c[rows])
+            early = rows[data.t_s[rows] < data.t_s[rows[0]] + _INITIAL_S]
+            initial[number] = np.median(data.top_oil_c[early])
     return initial
 
 

@@ -66,6 +66,8 @@ class EngineMemory(msgspec.Struct, frozen=True, kw_only=True):
     """What survives a restart of the controller."""
 
     estimator: Kept | None = None
+    nameplate: str = ""
+    """Of which parameters the bias and the gradient factor in ``estimator`` were learned."""
     ageing: AgeingTotals | None = None
     forecast: ForecastMemory | None = None
     authorisation: KeptAuthorisation | None = None
@@ -81,7 +83,12 @@ class ThermalEngine:
         memory = memory or EngineMemory()
         self._settings = settings
         self._minutes = ceil(settings.horizon_s / _MINUTE_S)
-        self._estimator = Estimator(settings.estimator, memory.estimator, now_unix_s)
+        self._nameplate = str(settings.estimator.params)
+        self._kept_before = memory.estimator
+        if memory.estimator is not None and memory.nameplate != self._nameplate:
+            # What was learned stands for errors of the parameters of that time.
+            self._kept_before = msgspec.structs.replace(memory.estimator, bias_k=0.0, gradient_factor=1.0)
+        self._estimator = Estimator(settings.estimator, self._kept_before, now_unix_s)
         self._forecaster = Forecaster(rated_va=settings.rated_va, minutes=self._minutes)
         self._throttle = Throttle(settings.throttle)
         self._account = AgeingAccount(
@@ -105,12 +112,17 @@ class ThermalEngine:
         self._recovery = _Recovery()
 
     def memory(self, now_s: float, now_unix_s: float) -> EngineMemory:
+        """To be stored by the minute: small, without what the forecaster has learned."""
         return EngineMemory(
-            estimator=self._estimator.kept(now_unix_s),
+            estimator=self._estimator.kept(now_unix_s) or self._kept_before,
+            nameplate=self._nameplate,
             ageing=self._account.totals,
-            forecast=self._forecaster.memory(),
             authorisation=self.authorisation.kept(now_s, now_unix_s),
         )
+
+    def learned(self) -> ForecastMemory:
+        """Some 100 kB, to be stored by the hour."""
+        return self._forecaster.memory()
 
     def step(self, measured: Measured, now_s: float, local: LocalTime) -> ThermalView:
         """To ``now_s``, monotonic. ``expires_at_s`` is left to the caller, whose clock it is."""

@@ -10,7 +10,7 @@ small one if it was not, in the ratio that leaves ``coverage`` of them within, w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, isfinite, sqrt
+from math import exp, sqrt
 from typing import Final
 
 from v2g.thermal.calendar import MINUTES_OF_DAY
@@ -23,6 +23,7 @@ _STEP: Final = 0.06
 _FACTOR_RANGE: Final = (0.2, 100.0)
 _PRIOR_COUNT: Final = 60.0
 _COUNT_LIMIT: Final = 1e6
+"""Of minutes learned; a scale or factor is far below it too."""
 
 
 class ErrorBounds:
@@ -112,9 +113,9 @@ class ErrorBounds:
     def recall(self, kept: Sequence[float]) -> None:
         """Raises ValueError for what no :meth:`memory` of as many minutes gives."""
         size = len(self._factors)
-        if len(kept) != 2 + size + 2 * _PARTS or not all(isfinite(value) and value >= 0.0 for value in kept):
+        if len(kept) != 2 + size + 2 * _PARTS or not all(0.0 <= value <= _COUNT_LIMIT for value in kept):
             raise ValueError("the error bounds of the forecast are damaged")
-        self.minutes_learned = min(kept[0], _COUNT_LIMIT)
+        self.minutes_learned = kept[0]
         self._recent = kept[1]
         self._factors = [min(max(factor, _FACTOR_RANGE[0]), _FACTOR_RANGE[1]) for factor in kept[2 : 2 + size]]
         self._parts = list(kept[2 + size : 2 + size + _PARTS])

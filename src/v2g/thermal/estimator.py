@@ -14,12 +14,14 @@ The hotter counts wherever two sources contradict each other:
   corrected. Where its top-oil is hotter than the observed one by more than 10 K, it counts until they are within 7 K;
   its winding gradient counts likewise against that of a winding sensor. It only ever takes power away: a sensor that
   freezes or drifts low cannot drag the state down with it. While load is not measured the shadow moves with the
-  observer, since what is assumed then is warm on purpose; without ambient it keeps the last one.
+  observer, since what is assumed then is warm on purpose, but down no faster than without any load; without ambient it
+  keeps the last one.
 - A reading 25 K below what is expected is not believed. One 25 K above it is taken at once, and one that jumped up
   counts for as long as it is there, although the observer does not follow it yet.
 
 *Expected* is the shadow plus the offset that believed readings have had from it over the last hours: what a wrong
-nameplate amounts to at present, without what the last minutes of a failing sensor said.
+nameplate amounts to at present, without what the last minutes of a failing sensor said; or what is observed, where
+that is hotter.
 
 What cannot be known stays unknown: with top-oil gone, an ambient transducer that is wrong and steady is believed, but
 no further down than 15 K below what it read when top-oil went.
@@ -163,6 +165,8 @@ class Estimator:
         self._offset_at_s = 0.0
         self._offset_bias_k = 0.0
         self._filtered_ambient_c = 0.0
+        self._transient_k = 0.0
+        self._coldest_c = 0.0
         self._settled_at_s = 0.0
         self._margin_k = settings.margin_limit_k
         self._last_k_pu = 0.0
@@ -188,8 +192,11 @@ class Estimator:
         before = observer.estimate.state
         self._move_shadow(params, k_pu, counted_k_pu, dt_s)
 
-        expected_c = self._shadow.theta_o_c + self._offset_k if self._oil_was_measured else None
-        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s)
+        expected_c = None
+        if self._oil_was_measured:
+            expected_c = max(self._shadow.theta_o_c + self._offset_k, before.theta_o_c)
+        driven_c = self._shadow.theta_o_c - self._transient_k if self._oil_was_measured else None
+        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s, driven_c)
         if not self._oil_was_measured:
             top_oil = self._first_reading(top_oil)
         top_oil = self._judged(top_oil, observer, expected_c, k_pu is not None, dt_s, now_s)
@@ -247,6 +254,7 @@ class Estimator:
         if kept is not None and self._kept_counts:
             steady = steady_state(params, k_pu, ambient_c + max(0.0, bias_k))
             state = hotter(carried(kept, params, self._outage_s), steady)
+            self._transient_k = state.theta_o_c - steady.theta_o_c
             self._oil_was_measured = True
             widened_k = kept.margin_k + settings.margin_k_per_h * self._outage_s / 3600.0
             self._margin_k = min(settings.margin_limit_k, widened_k)
@@ -262,10 +270,14 @@ class Estimator:
         """By measured load and the ambient last measured; while the load is unknown only its winding, see _follow."""
         ambient_c = self._ambient.known_c
         moved = step(self._shadow, params, counted_k_pu, ambient_c, dt_s)
-        self._shadow = moved if k_pu is not None else moved.with_top_oil(self._shadow.theta_o_c)
-        self._filtered_ambient_c -= (ambient_c - self._filtered_ambient_c) * expm1(
-            -dt_s / (params.k11 * params.tau_o_s)
-        )
+        if k_pu is None:
+            # No faster down than without any load: a sensor that lies meanwhile must not take the shadow along.
+            self._coldest_c = step(self._shadow, params, 0.0, ambient_c, dt_s).theta_o_c
+            moved = moved.with_top_oil(self._shadow.theta_o_c)
+        self._shadow = moved
+        gone = -expm1(-dt_s / (params.k11 * params.tau_o_s))
+        self._filtered_ambient_c += (ambient_c - self._filtered_ambient_c) * gone
+        self._transient_k -= self._transient_k * gone
 
     def _first_reading(self, report: SensorReport) -> SensorReport:
         value_c = report.value
@@ -296,7 +308,7 @@ class Estimator:
         value_c = report.value
         if value_c is not None and before is Health.JUMPED and expected_c is not None:
             self._offset_k = value_c - self._shadow.theta_o_c
-            monitor.restart()
+            monitor = self._monitor = InnovationMonitor()
         rise_k = self._shadow.theta_o_c - self._filtered_ambient_c
         if value_c is not None and load_known and self._ambient.measured and now_s >= self._settled_at_s:
             monitor.observe(value_c - self._shadow.theta_o_c, rise_k, dt_s, now_s)
@@ -368,6 +380,7 @@ class Estimator:
             observer.set_state(estimate.state.with_top_oil(at_once))
             if not self._oil_was_measured:
                 self._oil_was_measured = True
+                self._transient_k = at_once - steady_state(params, k_pu, self._ambient.counted_c).theta_o_c
                 self._shadow = self._shadow.with_top_oil(at_once)
                 self._margin_k = 0.0
 
@@ -379,7 +392,8 @@ class Estimator:
         if not self._oil_was_measured:
             self._shadow = self._shadow.with_top_oil(observed_c)
         elif not load_known:
-            self._shadow = self._shadow.with_top_oil(self._shadow.theta_o_c + observed_c - before.theta_o_c)
+            along_c = self._shadow.theta_o_c + observed_c - before.theta_o_c
+            self._shadow = self._shadow.with_top_oil(max(along_c, self._coldest_c))
         # Only a reading that moves teaches: a frozen one would teach its own offset until it looks sound.
         if top_oil.health is Health.OK and top_oil.value is not None and top_oil.value != self._offset_read_c:
             share = -expm1(-(now_s - self._offset_at_s) / OFFSET_S)

@@ -106,7 +106,7 @@ class _Signal:
             self._between.append((lower, upper, (n - self._anchors[lower]) / span if span else 0.0))
         self._noise = self._ripple_step = self._ripple_square = 0.0
         self._turn = 0
-        self._issued: list[tuple[int, float, float, float, float, float, tuple[float, ...]] | None] = []
+        self._issued: list[tuple[int, float, tuple[float, ...], tuple[float, ...]] | None] = []
         self.start_anew()
 
     def start_anew(self) -> None:
@@ -136,8 +136,8 @@ class _Signal:
         issue = unix_min - self._anchors[index]
         issued = self._issued[issue % len(self._issued)]
         if issued is not None and issued[0] == issue:
-            _, then, trend, ripple, distance, beyond, rises = issued
-            self._blends[index].learn((rises[index], trend, ripple, distance, beyond), value - then)
+            _, then, rises, parts = issued
+            self._blends[index].learn((rises[index], *parts), value - then)
 
     def _is_fresh(self, unix_min: int) -> bool:
         return self._last_min is not None and 0 <= unix_min - self._last_min <= _STALE_MIN
@@ -152,8 +152,7 @@ class _Signal:
         stays = (self._ripple_step + 0.5 * _RIPPLE_DOUBT) / (self._ripple_square + _RIPPLE_DOUBT)
         return newest - ripple * (1.0 - min(max(stays, 0.0), 1.0))
 
-    def forecast(self, unix_min: int, value: float, usual: list[float] | None, *, training: bool) -> list[float]:
-        """From ``value`` on; ``usual``: the profile now and in each coming minute."""
+    def _parts(self, unix_min: int, value: float, usual: list[float] | None) -> tuple[float, float, float, float]:
         trend = ripple = distance = beyond = 0.0
         # A load that was switched on is not noise that returns: what is beyond noise has a worth of its own.
         edge = _NOISE_EDGE * self._noise
@@ -163,27 +162,31 @@ class _Signal:
         if usual is not None:
             distance = _clip(usual[0] - value, edge)
             beyond = usual[0] - value - distance
-        if training:
-            rises = (0.0,) * len(self._anchors) if usual is None else tuple(usual[n] - usual[0] for n in self._anchors)
-            self._issued[unix_min % len(self._issued)] = (unix_min, value, trend, ripple, distance, beyond, rises)
-        parts = []
+        return trend, ripple, distance, beyond
+
+    def record(self, unix_min: int, value: float, usual: list[float] | None) -> None:
+        """Keep what is known now, to learn its worth from what comes; ``usual``: the profile now and in each coming
+        minute."""
+        rises = (0.0,) * len(self._anchors)
+        if usual is not None:
+            rises = tuple([usual[n] - usual[0] for n in self._anchors])
+        self._issued[unix_min % len(self._issued)] = (unix_min, value, rises, self._parts(unix_min, value, usual))
+
+    def forecast(self, unix_min: int, value: float, usual: list[float] | None) -> list[float]:
+        trend, ripple, distance, beyond = self._parts(unix_min, value, usual)
+        worth, moved = [], []
         for blend in self._blends:
             by_profile, by_trend, by_ripple, by_distance, by_beyond = blend.weights
-            moved = by_trend * trend + by_ripple * ripple + by_distance * distance + by_beyond * beyond
-            parts.append((by_profile, moved))
-        ahead = []
+            worth.append(by_profile)
+            moved.append(value + by_trend * trend + by_ripple * ripple + by_distance * distance + by_beyond * beyond)
         if usual is None:
-            for lower, upper, share in self._between:
-                low = parts[lower][1]
-                ahead.append(value + low + share * (parts[upper][1] - low))
-            return ahead
+            return [moved[low] + share * (moved[high] - moved[low]) for low, high, share in self._between]
         now = usual[0]
-        for n, (lower, upper, share) in enumerate(self._between, 1):
-            low_worth, low = parts[lower]
-            high_worth, high = parts[upper]
-            worth = low_worth + share * (high_worth - low_worth)
-            ahead.append(value + low + share * (high - low) + worth * (usual[n] - now))
-        return ahead
+        return [
+            moved[low] + share * (moved[high] - moved[low])
+            + (worth[low] + share * (worth[high] - worth[low])) * (then - now)
+            for (low, high, share), then in zip(self._between, usual[1:], strict=True)
+        ]  # fmt: skip
 
     def memory(self) -> list[float]:
         kept = [self._noise, self._ripple_square, self._ripple_step]
@@ -200,8 +203,7 @@ class _Signal:
             blend.recall(kept[3 + index * size : 3 + (index + 1) * size])
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
+class _Due(msgspec.Struct, frozen=True):
     """Forecasts that later minutes will be held against, in the signals' own units; empty where nothing was known."""
 
     unix_min: int
@@ -212,7 +214,6 @@ class _Due:
     ambient_scale: float
     base_factors: tuple[float, ...]
     ambient_factors: tuple[float, ...]
-    by_observe: bool
 
 
 class Forecaster:
@@ -241,6 +242,7 @@ class Forecaster:
         self._last_min: int | None = None
         self._building_c: float | None = None
         self._due: list[_Due | None] = [None] * (minutes + 1)
+        self._unsaid: tuple[LocalMinute, float | None, float | None] | None = None
 
     def observe(self, means: MinuteMeans) -> None:
         """A minute that is not later than the last one is ignored, unless it is earlier by more than a day: then the
@@ -259,6 +261,8 @@ class Forecaster:
                 days = gap_min / MINUTES_OF_DAY
                 self._base_bounds.forget(days)
                 self._ambient_bounds.forget(days)
+        if self._unsaid is not None:
+            self._issue(self._unsaid[0], self._unsaid[1], None, self._unsaid[2])
         self._last_min = at.unix_min
         base = self._base_pu(means.base_w)
         reactive = self._base_pu(means.base_var)
@@ -274,7 +278,10 @@ class Forecaster:
             if name == "base_w" and self._building_c is not None:
                 profile.learn_slope(minute, value, off_comfort_k)
             profile.learn(at.day_type, minute, value, off_comfort_k if name == "base_w" else 0.0)
-        self._issue(at, base, reactive, ambient, training=True)
+        for name, value in (("base_w", base), ("base_var", reactive), ("ambient_c", ambient)):
+            if value is not None:
+                self._signals[name].record(at.unix_min, value, self._usual(name, at))
+        self._unsaid = (at, base, ambient)
 
     def predict(self, at: LocalMinute, base_w: float, base_var: float, ambient_c: float) -> Forecast:
         """From the present minute and the newest values on. A value that counts as not measured in :meth:`observe`
@@ -283,7 +290,7 @@ class Forecaster:
         signals = self._signals
         base = None if base is None else signals["base_w"].smoothed(at.unix_min, base)
         reactive = None if reactive is None else signals["base_var"].smoothed(at.unix_min, reactive)
-        due = self._issue(at, base, reactive, ambient, training=False)
+        due = self._issue(at, base, reactive, ambient)
         rated_va, unknown = self._rated_va, (nan,) * self._minutes
         return Forecast(
             base_w=tuple([value * rated_va for value in due.base]) if base is not None else unknown,
@@ -326,18 +333,20 @@ class Forecaster:
             last, building = data["last"], data["building"]
         except KeyError as error:
             raise ValueError(f"what the forecast had learned lacks {error}: it learns anew") from None
-        if len(last) > 1 or len(building) > 1 or not all(map(isfinite, (*last, *building))):
+        felt = AMBIENT_RANGE_C[0] <= sum(building) <= AMBIENT_RANGE_C[1]
+        if len(last) > 1 or len(building) > 1 or not (felt and all(map(isfinite, last))):
             raise ValueError("what the forecast had learned is damaged: it learns anew")
         self._profiles, self._signals = taken._profiles, taken._signals
         self._base_bounds, self._ambient_bounds = taken._base_bounds, taken._ambient_bounds
         self._last_min = int(last[0]) if last else None
         self._building_c = building[0] if building else None
-        self._due = taken._due
+        self._due, self._unsaid = taken._due, None
 
     def _start_anew(self) -> None:
         for signal in self._signals.values():
             signal.start_anew()
         self._due = [None] * (self._minutes + 1)
+        self._unsaid = None
 
     def _score(self, at: LocalMinute, base: float | None, ambient: float | None) -> None:
         size, minute = len(self._due), at.minute % MINUTES_OF_DAY
@@ -357,29 +366,31 @@ class Forecaster:
                     ambient_bounds.learn_next(minute, error)
                 ambient_bounds.learn(n, error, due.ambient_factors[n - 1], due.ambient_scale)
 
-    def _issue(
-        self, at: LocalMinute, base: float | None, reactive: float | None, ambient: float | None, *, training: bool
-    ) -> _Due:
-        """Forecasts from these values; the first of :meth:`predict` in a minute takes the place of those that
-        :meth:`observe` made, so the bounds are of what was handed out."""
+    def _usual(self, name: str, at: LocalMinute) -> list[float] | None:
+        off_comfort_k = self._off_comfort_k() if name == "base_w" else 0.0
+        return self._profiles[name].expect(at.day_type, at.minute % MINUTES_OF_DAY, off_comfort_k, self._minutes)
+
+    def _issue(self, at: LocalMinute, base: float | None, reactive: float | None, ambient: float | None) -> _Due:
+        """Forecasts from these values. The first of a minute is what later minutes are held against, so the bounds are
+        of what was handed out; where nothing was, :meth:`observe` makes it up before it learns the next minute."""
         minute = at.minute % MINUTES_OF_DAY
         ahead: list[Sequence[float]] = []
         for name, value in (("base_w", base), ("base_var", reactive), ("ambient_c", ambient)):
             if value is None:
                 ahead.append(())
-                continue
-            off_comfort_k = self._off_comfort_k() if name == "base_w" else 0.0
-            usual = self._profiles[name].expect(at.day_type, minute, off_comfort_k, self._minutes)
-            ahead.append(self._signals[name].forecast(at.unix_min, value, usual, training=training))
+            else:
+                ahead.append(self._signals[name].forecast(at.unix_min, value, self._usual(name, at)))
         due = _Due(
             at.unix_min, ahead[0], ahead[1], ahead[2],
             self._base_bounds.scale(minute), self._ambient_bounds.scale(minute),
-            self._base_bounds.factors, self._ambient_bounds.factors, training,
+            self._base_bounds.factors, self._ambient_bounds.factors,
         )  # fmt: skip
         place = at.unix_min % len(self._due)
         present = self._due[place]
-        if present is None or present.unix_min != at.unix_min or present.by_observe:
+        if present is None or present.unix_min != at.unix_min:
             self._due[place] = due
+        if self._unsaid is not None and self._unsaid[0].unix_min == at.unix_min:
+            self._unsaid = None
         return due
 
     def _base_pu(self, value: float | None) -> float | None:

@@ -86,7 +86,10 @@ Sample = tuple[float, float, float]
 
 
 class InnovationMonitor:
-    """Fed with every step in which load, ambient and top-oil were measured; thinks once in two hours."""
+    """Fed with every step in which load, ambient and top-oil were measured; thinks once in two hours.
+
+    Another sensor, or another zero of it, takes a new monitor.
+    """
 
     def __init__(self) -> None:
         self._samples: list[Sample] = []
@@ -97,12 +100,8 @@ class InnovationMonitor:
 
     @property
     def finding(self) -> Finding:
-        """A drift stays found until the residual is back at what the model error explains, or :meth:`restart`."""
+        """A drift stays found until the residual is back at what the model error explains."""
         return self._finding
-
-    def restart(self) -> None:
-        """Forget all: another sensor, or another zero of it."""
-        self.__init__()  # type: ignore[misc]
 
     def observe(self, residual_k: float, rise_k: float, dt_s: float, now_s: float) -> bool:
         """``residual_k``: reading − shadow; ``rise_k``: the shadow's oil rise. True where the finding was renewed.

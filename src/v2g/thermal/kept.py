@@ -49,7 +49,7 @@ def sound(kept: Kept) -> bool:
         and -60.0 <= kept.theta_o_c <= 250.0
         and -50.0 <= kept.h1_k <= 400.0
         and -50.0 <= kept.h2_k <= 400.0
-        and isfinite(kept.bias_k)
+        and -100.0 <= kept.bias_k <= 100.0
         and 0.1 <= kept.gradient_factor <= 10.0
         and 0.0 <= kept.k_pu <= MAX_K_PU
         and -100.0 <= kept.ambient_c <= 150.0

@@ -24,6 +24,7 @@ from typing import Final
 from v2g.thermal.model import ThermalState, rises_at, step
 from v2g.thermal.parameters import ThermalParameters
 
+_COARSE_K: Final = 1.0
 _TELLING_GRADIENT_K: Final = 5.0
 """Below this gradient a winding sensor says little about the factor: its error would be divided by next to nothing."""
 
@@ -110,7 +111,8 @@ class Observer:
                 self._gains.oil_s, self._gains.bias_s if learn else None, params.k11 * params.tau_o_s, dt_s
             )
             theta_o_c += gain * innovation_k
-            bias_k = self._within_bias(bias_k + bias_gain * innovation_k)
+            if abs(innovation_k) <= self._explicable_k(params.k11 * params.tau_o_s, dt_s):
+                bias_k = self._within_bias(bias_k + bias_gain * innovation_k)
         if hot_spot_c is not None:
             winding_innovation_k = hot_spot_c - (theta_o_c + h1_k - h2_k)
             gain, gradient_gain = _placed(
@@ -147,6 +149,15 @@ class Observer:
             innovation_k=None,
             winding_innovation_k=None,
         )
+
+    def _explicable_k(self, tau_s: float, dt_s: float) -> float:
+        """What the largest bias makes of the state until it is corrected, and a sensor's coarseness.
+
+        More than that is a jump of the sensor or of the state. The state takes it up; learned from, it would leave a
+        bias of τ/bias_s times the jump, for hours.
+        """
+        gains = self._gains
+        return _COARSE_K + gains.bias_limit_k * min(1.0, (gains.oil_s + dt_s) / tau_s)
 
     def _within_bias(self, bias_k: float) -> float:
         limit_k = self._gains.bias_limit_k

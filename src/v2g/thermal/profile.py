@@ -7,7 +7,6 @@ seldom leans on all. Each half hour has a slope on ``off_comfort_k``, by which h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Final
 
 from v2g.thermal.calendar import MINUTES_OF_DAY, DayType
@@ -23,6 +22,7 @@ _LEAN: Final = 10.0
 """Minutes of a slot on one kind of day that count as much as the mean of all days."""
 _LEARNED_ENOUGH: Final = 5.0 * MINUTES_OF_DAY / _PARTS
 _PRIOR_VARIANCE_K2: Final = 4.0
+_MOST: Final = 1e6
 
 
 class DayProfile:
@@ -113,7 +113,7 @@ class DayProfile:
     def recall(self, kept: Sequence[float]) -> None:
         """Raises ValueError for what no :meth:`memory` gives."""
         tables = [*self._means, *self._counts, *self._parts, self._part_counts, self._slopes]
-        if len(kept) != sum(map(len, tables)) or not all(map(isfinite, kept)):
+        if len(kept) != sum(map(len, tables)) or not all(-_MOST < value < _MOST for value in kept):
             raise ValueError("the profile of the forecast is damaged")
         position = 0
         for table in tables:

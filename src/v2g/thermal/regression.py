@@ -12,6 +12,9 @@ from math import isfinite
 from typing import Final
 
 _ERROR_RATE: Final = 0.01
+_LEAST_ERROR: Final = 1e-4
+"""Or a calm of days would make every later error an outlier."""
+_MOST_WEIGHT: Final = 1e3
 
 
 class OnlineRegression:
@@ -51,60 +54,66 @@ class OnlineRegression:
         self._solve_every = solve_every
         self._learned = phase
         self._mean_error = 0.0
-        self._products = [[0.0] * (self._size + 1) for _ in range(self._size)]
+        self._products = [[0.0] * (self._size + 1 - index) for index in range(self._size)]
+        """Upper triangle, row by row from the diagonal on; last in each, the products with the target."""
         self.weights: list[float] = list(self._prior)
 
     def learn(self, signals: Sequence[float], target: float) -> None:
-        error = target
-        for weight, signal in zip(self.weights, signals, strict=True):
-            error -= weight * signal
+        error = target - self.predict(signals)
         size = error if error >= 0.0 else -error
         mean = self._mean_error
         edge = self._edge * mean
         share = 1.0 if mean == 0.0 or size <= edge else edge / size
         most = 3.0 * mean
-        self._mean_error = size if mean == 0.0 else mean + _ERROR_RATE * ((size if size < most else most) - mean)
-        keep = self._keep
+        mean = size if mean == 0.0 else mean + _ERROR_RATE * ((size if size < most else most) - mean)
+        self._mean_error = mean if mean > _LEAST_ERROR else _LEAST_ERROR
+        keep, tail = self._keep, [*signals, target]
         for index, row in enumerate(self._products):
-            scaled = share * signals[index]
-            for column in range(index, self._size):
-                row[column] = keep * row[column] + scaled * signals[column]
-            row[-1] = keep * row[-1] + scaled * target
+            scaled = share * tail[index]
+            self._products[index] = [keep * old + scaled * new for old, new in zip(row, tail[index:], strict=True)]
         self._learned += 1
         if self._learned % self._solve_every == 0:
             self._solve()
 
     def predict(self, signals: Sequence[float]) -> float:
-        return sum(weight * signal for weight, signal in zip(self.weights, signals, strict=True))
+        value = 0.0
+        for weight, signal in zip(self.weights, signals, strict=True):
+            value += weight * signal
+        return value
 
-    def _solve(self) -> None:
+    def _solve(self) -> bool:
+        """The weights stay as they are where there is no solution, which only a damaged memory brings about."""
         size, ridge = self._size, self._ridge
         rows = [row[:] for row in self._products]
         for index, row in enumerate(rows):
-            row[index] += ridge
-            row[size] += ridge * self._prior[index]
+            row[0] += ridge
+            row[-1] += ridge * self._prior[index]
         for pivot in range(size):
             top = rows[pivot]
-            inverse = 1.0 / top[pivot]
-            for index in range(pivot + 1, size):
-                factor = top[index] * inverse
+            if not top[0] > 0.0:
+                return False
+            inverse = 1.0 / top[0]
+            for below in range(1, size - pivot):
+                factor = top[below] * inverse
                 if factor:
-                    row = rows[index]
-                    for column in range(index, size + 1):
-                        row[column] -= factor * top[column]
+                    row = rows[pivot + below]
+                    rows[pivot + below] = [a - factor * b for a, b in zip(row, top[below:], strict=True)]
         solution = [0.0] * size
         for index in range(size - 1, -1, -1):
             row = rows[index]
-            value = row[size]
-            for column in range(index + 1, size):
-                value -= row[column] * solution[column]
-            solution[index] = value / row[index]
+            value = row[-1]
+            for column in range(1, size - index):
+                value -= row[column] * solution[index + column]
+            solution[index] = value / row[0]
+        if not all(-_MOST_WEIGHT < weight < _MOST_WEIGHT for weight in solution):
+            return False
         self.weights = solution
+        return True
 
     def memory(self) -> list[float]:
         kept = [self._mean_error]
-        for index, row in enumerate(self._products):
-            kept += row[index:]
+        for row in self._products:
+            kept += row
         return kept
 
     @property
@@ -116,11 +125,11 @@ class OnlineRegression:
         if len(kept) != self.memory_size or not all(map(isfinite, kept)) or kept[0] < 0.0:
             raise ValueError("weights of the forecast are damaged")
         position = 1
-        for index, row in enumerate(self._products):
-            length = self._size + 1 - index
-            row[index:] = kept[position : position + length]
-            if row[index] < 0.0:
+        for row in self._products:
+            row[:] = kept[position : position + len(row)]
+            if row[0] < 0.0:
                 raise ValueError("weights of the forecast are damaged: a square is negative")
-            position += length
+            position += len(row)
         self._mean_error = kept[0]
-        self._solve()
+        if not self._solve():
+            raise ValueError("weights of the forecast are damaged: they have no solution")

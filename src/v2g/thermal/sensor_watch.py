@@ -2,7 +2,7 @@
 
 Range and number first, then speed (a jump), then the model's disbelief (far below), then silence of movement (stuck).
 A sensor that jumped, or that moves again after it was stuck, is believed again once it has stayed for a while, has
-moved no faster than nature meanwhile, and is no further from the model than :data:`AGREES_K`.
+moved no faster than nature meanwhile, and is near enough to the model.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Final
 
 DISBELIEF_K: Final = 25.0
 """A reading this far below what the model expects is a broken sensor."""
-AGREES_K: Final = 22.0
-"""So close to the model a reading must come before it is believed (again)."""
+_DEAD_BAND_K: Final = 3.0
 _SAME_K: Final = 1e-6
 _KELVIN: Final = (180.0, 450.0)
 
@@ -63,6 +62,8 @@ class SensorNature:
     """The model moved this far while the reading did not change at all; None: a steady value is no sign (ambient)."""
     believed_again_s: float
     """A jump that stays for so long, and moves plausibly meanwhile, is taken as the new truth."""
+    disbelief_k: float = DISBELIEF_K
+    """So far below what is expected, a reading is not believed; 3 K less, above or below, before it is again."""
 
 
 class SensorWatch:
@@ -76,12 +77,17 @@ class SensorWatch:
         self._candidate_c: float | None = None
         self._candidate_at_s = 0.0
         self._candidate_since_s = 0.0
+        self._jump_k = 0.0
         self._same_c: float | None = None
-        self._expected_low_c = 0.0
-        self._expected_high_c = 0.0
+        self._driven_low_c = 0.0
+        self._driven_high_c = 0.0
 
-    def judge(self, read_c: float | None, expected_c: float | None, now_s: float) -> SensorReport:
-        """``read_c``: the newest fresh reading; ``expected_c``: the model's, None where nothing is expected.
+    def judge(
+        self, read_c: float | None, expected_c: float | None, now_s: float, driven_c: float | None = None
+    ) -> SensorReport:
+        """``read_c``: the newest fresh reading; ``expected_c``: the model's, None where nothing is expected;
+        ``driven_c``: what moves as the inputs move the model, without what it may have begun or learned wrong. By its
+        movement a sensor is found stuck; without it, by that of ``expected_c``.
 
         Whether a jump up is dangerous is the caller's affair (:mod:`v2g.thermal.estimator` takes the hotter).
         """
@@ -97,7 +103,7 @@ class SensorWatch:
             self._forget_candidate()
             self._same_c = None
             return self._say(Health.IMPLAUSIBLE, None, read_c, now_s, self._out_of_range(read_c))
-        stuck = self._is_stuck(read_c, expected_c)
+        stuck = self._is_stuck(read_c, expected_c if driven_c is None else driven_c)
         before = Health.OK if last is None else last.health
         if stuck:
             self._forget_candidate()
@@ -113,7 +119,7 @@ class SensorWatch:
                 words = f"{nature.name} transducer jumped to {read_c:.1f} °C: not used; check it and its cable"
                 return self._say(Health.JUMPED, None, read_c, now_s, words)
         if expected_c is not None:
-            allowed_k = AGREES_K if before is Health.IMPLAUSIBLE else DISBELIEF_K
+            allowed_k = nature.disbelief_k - (_DEAD_BAND_K if before is Health.IMPLAUSIBLE else 0.0)
             if read_c < expected_c - allowed_k:
                 words = (
                     f"{nature.name} transducer reads {read_c:.1f} °C, {expected_c:.1f} °C is expected: not used; "
@@ -123,34 +129,38 @@ class SensorWatch:
         self._good_c, self._good_at_s = read_c, now_s
         return self._say(Health.OK, read_c, read_c, now_s, "")
 
-    def _is_stuck(self, read_c: float, expected_c: float | None) -> bool:
+    def _is_stuck(self, read_c: float, driven_c: float | None) -> bool:
         if self._nature.stuck_after_k is None:
             return False
         if self._same_c is None or abs(read_c - self._same_c) > _SAME_K:
-            self._same_c = read_c
-            if expected_c is not None:
-                self._expected_low_c = self._expected_high_c = expected_c
-            else:
-                self._same_c = None
+            self._same_c = None if driven_c is None else read_c
+            if driven_c is not None:
+                self._driven_low_c = self._driven_high_c = driven_c
             return False
-        if expected_c is not None:
-            self._expected_low_c = min(self._expected_low_c, expected_c)
-            self._expected_high_c = max(self._expected_high_c, expected_c)
-        return self._expected_high_c - self._expected_low_c > self._nature.stuck_after_k
+        if driven_c is not None:
+            self._driven_low_c = min(self._driven_low_c, driven_c)
+            self._driven_high_c = max(self._driven_high_c, driven_c)
+        return self._driven_high_c - self._driven_low_c > self._nature.stuck_after_k
 
     def _jumps(self, read_c: float, now_s: float) -> bool:
         return self._good_c is not None and not self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
 
     def _back(self, read_c: float, now_s: float) -> bool:
-        """Where it was before the jump, as far as nature may have moved since."""
-        return self._good_c is not None and self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
+        """Where it was before the jump, as far as nature may have moved since; and by half of the jump at least."""
+        return (
+            self._good_c is not None
+            and abs(read_c - self._good_c) <= 0.5 * self._jump_k
+            and self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)
+        )
 
     def _moved_naturally(self, from_c: float, from_s: float, to_c: float, now_s: float) -> bool:
         return abs(to_c - from_c) <= self._nature.noise_k + self._nature.fastest_k_s * max(0.0, now_s - from_s)
 
     def _stayed(self, read_c: float, expected_c: float | None, now_s: float) -> bool:
         at_c = self._candidate_c
-        agrees = expected_c is None or abs(read_c - expected_c) <= AGREES_K
+        if at_c is None and self._good_c is not None:
+            self._jump_k = abs(read_c - self._good_c)
+        agrees = expected_c is None or abs(read_c - expected_c) <= self._nature.disbelief_k - _DEAD_BAND_K
         if at_c is None or not agrees or not self._moved_naturally(at_c, self._candidate_at_s, read_c, now_s):
             self._candidate_since_s = now_s
         self._candidate_c, self._candidate_at_s = read_c, now_s

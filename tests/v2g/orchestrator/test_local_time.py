@@ -69,6 +69,13 @@ def test_a_day_is_as_long_as_it_is(zone: str, noon_utc: str, hours: float) -> No
     assert local.left_of_day_s(start_s) == pytest.approx(hours * 3600.0)
 
 
+def test_a_clock_that_goes_back_over_midnight_comes_to_a_second_midnight() -> None:
+    # Newfoundland, 2006: from 00:01 back to 23:01.
+    local, at_s = SiteZone("America/St_Johns"), unix_s("2006-10-29 02:45")
+    assert local.minute(at_s).minute == 23 * 60 + 15
+    assert local.left_of_day_s(at_s) == 45 * 60.0
+
+
 @given(
     zone=st.sampled_from(
         ["Europe/London", "America/St_Johns", "America/Havana", "Pacific/Apia", "Africa/Cairo", "UTC"]

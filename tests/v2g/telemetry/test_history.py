@@ -9,11 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from v2g.telemetry import catalogue, history, history_file
 from v2g.telemetry.history import EvseMinute, History, MinuteRow, TripRow, load_kept, read_evse_minutes, read_minutes
+from v2g.telemetry.history_file import HistoryFile
 
 WAIT_S = 20.0
 
@@ -239,11 +241,14 @@ def test_a_program_that_holds_the_file_is_named_as_the_reason_and_nothing_is_los
             threading.Event().wait(0.001)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            writer.put_minute(*minute(2))
+            writer.put_minute(MinuteRow(unix_min=2, base_w=1.0))
+            writer.put_minute(MinuteRow(unix_min=2, base_w=2.0))
+            writer.keep("engine", b"state")
             assert "another program holds it locked: end that program (fuser -v" in told.wait_for(1)[0]
             other.execute("ROLLBACK")
         assert told.wait_for(2)[1] == ""
-    assert minutes_in(path) == [1, 2]
+    assert [(row.unix_min, row.base_w) for row in read_minutes(path, 0, 9)] == [(1, None), (2, 2.0)]
+    assert load_kept(path, "engine") == b"state"
 
 
 def test_one_row_that_cannot_be_stored_holds_up_no_other(path: Path, told: Told) -> None:
@@ -257,6 +262,31 @@ def test_one_row_that_cannot_be_stored_holds_up_no_other(path: Path, told: Told)
     assert writer.health.dropped_rows == 2
     assert load_kept(path, "engine") == b"state"
     assert told.texts == []
+
+
+def test_nobody_waits_for_a_disk_that_hangs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, released = threading.Event(), threading.Event()
+    write = HistoryFile.write
+
+    def hang(file: HistoryFile, *args: Any) -> int:
+        hanging.set()
+        assert released.wait(WAIT_S)
+        return write(file, *args)
+
+    monkeypatch.setattr(HistoryFile, "write", hang)
+    writer = History(path, keep_days=1, max_bytes=1 << 23)
+    writer.start()
+    assert hanging.wait(WAIT_S)
+    for n in range(10):
+        writer.put_minute(*minute(n))
+        writer.keep("engine", b"state")
+    assert writer.health.written_rows == 0
+    writer.close(0.01)
+    assert writer.health.dropped_rows == 10
+    released.set()
+    assert writer._thread is not None
+    writer._thread.join(WAIT_S)
+    assert load_kept(path, "engine") == b"state"
 
 
 def test_a_listener_that_fails_ends_nothing(path: Path) -> None:

@@ -101,6 +101,15 @@ def test_the_file_is_in_wal_with_incremental_vacuum_and_strict_while_open_and_pl
     assert {each.name for each in path.parent.iterdir()} == {"history.sqlite", "history.sqlite.lock"}
 
 
+def test_an_empty_database_that_somebody_made_becomes_one_that_can_shrink(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("VACUUM")
+    assert path.stat().st_size > 0
+    with opened(path) as file:
+        file.write([minute(1)], {})
+    assert scalar(path, "PRAGMA auto_vacuum") == 2
+
+
 def test_a_minute_that_comes_again_replaces_the_first_with_its_evses(path: Path) -> None:
     with opened(path) as file:
         file.write([minute(NOW_MIN, 3, base_w=1.0), minute(NOW_MIN + 1)], {})
@@ -165,6 +174,17 @@ def test_days_beyond_keep_days_go_with_their_evses_trips_and_names(path: Path) -
     assert read_trips(path, 0, 1e12) == ()
     assert scalar(path, "SELECT count(*) FROM name WHERE text = 'GONE'") == 0
     assert {e.vehicle for e in read_evse_minutes(path, *ALL)} == {"WMIV1234"}
+
+
+def test_a_forgotten_vehicle_that_comes_again_on_a_day_of_the_past_has_its_name(path: Path) -> None:
+    first = NOW_MIN // DAY_MIN * DAY_MIN
+    with opened(path, keep_days=1) as file:
+        file.write([minute(first, 1, vehicle="BACK")], {})
+        file.write(day(first + 2 * DAY_MIN, 1), {})
+        file.write([minute(first + 3 * DAY_MIN, 1)], {})
+        assert minutes_in(path)[0] == first + 2 * DAY_MIN
+        file.write([minute(first, 1, vehicle="BACK")], {})
+    assert next(read_evse_minutes(path, *ALL)).vehicle == "BACK"
 
 
 def test_a_clock_that_is_years_ahead_for_an_hour_makes_nothing_old(path: Path) -> None:

@@ -207,6 +207,10 @@ REFUSED = {
     "hours apart": (lambda: changed(t_s=60.0 * np.asarray(days().t_s)), "60 minutes apart"),
     "jumping": (lambda: changed(top_oil_c=days().top_oil_c + 40.0 * (np.arange(7200) % 3 == 0)), "jump"),
     "load of another": (lambda: changed(k_pu=0.1 * np.asarray(days().k_pu)), "cannot be told|none has"),
+    "fans": (
+        lambda: changed(top_oil_c=days().top_oil_c + 8.0 * np.sin(np.arange(7200) * np.pi / 30)),
+        "5.. K of error",
+    ),
     "ragged": (lambda: changed(k_pu=[0.5]), "k_pu has shape"),
 }
 

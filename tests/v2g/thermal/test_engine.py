@@ -222,7 +222,8 @@ def test_limits_fall_as_the_base_load_rises() -> None:
 def test_what_was_learned_survives_a_restart() -> None:
     bench = Bench(base_w=150_000.0, ambient_c=30.0)
     before = bench.run(3 * 3_600.0)
-    kept = msgspec.json.encode(bench.engine.memory(bench.now_s, bench.unix_s))
+    memory = msgspec.structs.replace(bench.engine.memory(bench.now_s, bench.unix_s), forecast=bench.engine.learned())
+    kept = msgspec.json.encode(memory)
     memory = msgspec.json.decode(kept, type=EngineMemory)
     again = Bench(memory=memory, base_w=150_000.0, ambient_c=30.0, unix_s=bench.unix_s + 60.0)
     again.plant = bench.plant

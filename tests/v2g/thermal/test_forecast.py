@@ -168,6 +168,18 @@ class TestBounds:
         wide = said(experienced, now + 4, evening_w(now + 4)).base_margin_w
         assert all(a > 4.0 * b for a, b in zip(wide, calm, strict=True))
 
+    def test_bounds_are_of_what_was_handed_out(self, four_days: ForecastMemory) -> None:
+        rng = random.Random(10)
+        widths = []
+        for off_w in (0.0, 60e3):
+            forecaster = make()
+            forecaster.recall(four_days)
+            for minute in range(4 * 1440, 4 * 1440 + 120):
+                forecaster.observe(means(minute, evening_w(minute)))
+                said(forecaster, minute, evening_w(minute) + rng.choice((-off_w, off_w)))
+            widths.append(said(forecaster, minute, evening_w(minute)).base_margin_w[0])
+        assert widths[1] > 5.0 * widths[0]
+
     def test_ambient_is_bounded_on_the_warm_side(self) -> None:
         forecaster = make()
         rng = random.Random(9)
@@ -321,6 +333,7 @@ class TestMemory:
             ForecastMemory(version=2, data=four_days.data),
             changed(last=[nan]),
             changed(building=[1.0, 2.0]),
+            changed(building=[1e300]),
             changed(bounds_base_w=[1.0]),
             changed(bounds_ambient_c=[inf] * len(four_days.data["bounds ambient_c"])),
         ]

@@ -97,6 +97,6 @@ def test_what_was_learned_comes_back_and_its_size_never_grows(workdays: DayProfi
 
 def test_a_damaged_profile_is_refused(workdays: DayProfile) -> None:
     kept = workdays.memory()
-    for damaged in (kept[:-1], [float("inf"), *kept[1:]], [-1.0] * len(kept)):
+    for damaged in (kept[:-1], [float("inf"), *kept[1:]], [-1.0] * len(kept), [1e300, *kept[1:]]):
         with pytest.raises(ValueError, match="damaged"):
             DayProfile().recall(damaged)

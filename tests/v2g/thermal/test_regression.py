@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from math import nan
 
 import pytest
 from hypothesis import given, settings
@@ -61,13 +63,32 @@ def test_what_was_learned_comes_back_the_same() -> None:
     assert second.memory() == first.memory()
 
 
-@pytest.mark.parametrize("damage", [lambda m: m[:-1], lambda m: [-1.0, *m[1:]], lambda m: [float("nan"), *m[1:]],
-                                    lambda m: [m[0], -1.0, *m[2:]]])  # fmt: skip
-def test_damaged_weights_are_refused(damage: object) -> None:
+Damage = Callable[[list[float]], list[float]]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: kept[:-1],
+        lambda kept: [-1.0, *kept[1:]],
+        lambda kept: [nan, *kept[1:]],
+        lambda kept: [kept[0], -1.0, *kept[2:]],
+        lambda kept: [*kept[:2], 1e9, *kept[3:]],
+        lambda kept: [*kept[:-1], 1e300],
+    ],
+)
+def test_damaged_weights_are_refused(damage: Damage) -> None:
     regression = taught(OnlineRegression([0.0, 0.0], ridge=0.1, window=500.0), [0.8, -0.3], 50)
-    assert callable(damage)
     with pytest.raises(ValueError, match="damaged"):
         OnlineRegression([0.0, 0.0], ridge=0.1, window=500.0).recall(damage(regression.memory()))
+
+
+def test_a_calm_of_days_does_not_stop_the_learning() -> None:
+    regression = OnlineRegression([0.0], ridge=0.01, window=1_000.0)
+    for _ in range(20_000):
+        regression.learn([0.0], 0.0)
+    taught(regression, [1.0], 1_500)
+    assert regression.weights[0] == pytest.approx(1.0, abs=0.1)
 
 
 @settings(max_examples=40, deadline=None)

@@ -35,7 +35,7 @@ from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
 from v2g.orchestrator.thermal_api import ThermalApi
-from v2g.orchestrator.thermal_clock import ThermalClock, simulated_speed
+from v2g.orchestrator.thermal_clock import ThermalClock, simulated_begin, simulated_speed
 from v2g.sessions.supervisor import Sessions
 from v2g.telemetry import logs
 from v2g.thermal.parameters import ParameterError
@@ -94,7 +94,12 @@ class Orchestrator:
         self._unusable: Mapping[str, str] = {}
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
         speed = simulated_speed(os.environ, self._simulation)
-        thermal_clock = ThermalClock(clock, SiteZone(self._config.site.timezone), speed=speed)
+        thermal_clock = ThermalClock(
+            clock,
+            SiteZone(self._config.site.timezone),
+            speed=speed,
+            begin=simulated_begin(os.environ, self._simulation),
+        )
         self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log, speed=speed)
         self.site = Site(self._config, thermal_clock, self._on_error, memory=self._chronicle.recall())
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)

@@ -32,6 +32,7 @@ from v2g.orchestrator.endpoints import build_endpoints
 from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.order_store import OrderStore
+from v2g.orchestrator.recall_words import RECALLED, recall_words
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
 from v2g.orchestrator.thermal_api import ThermalApi
@@ -101,7 +102,9 @@ class Orchestrator:
             begin=simulated_begin(os.environ, self._simulation),
         )
         self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log, speed=speed)
-        self.site = Site(self._config, thermal_clock, self._on_error, memory=self._chronicle.recall())
+        memory = self._chronicle.recall()
+        self.site = Site(self._config, thermal_clock, self._on_error, memory=memory)
+        self._recalled = recall_words(memory, self.site.model.authorisation, thermal_clock.begin)
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
         self._order_problem = ""
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
@@ -157,6 +160,7 @@ class Orchestrator:
             await self._control.start()
             stack.push_async_callback(self._control.close)
             self._restore_orders()
+            self._log.info(RECALLED, self._recalled)
             for remark in self.site.model.remarks:
                 self._log.warning("THERMAL", remark)
             self._chronicle.start()

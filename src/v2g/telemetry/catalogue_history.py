@@ -14,7 +14,7 @@ HISTORY: tuple[Entry, ...] = (
     Entry(
         "THERMAL_RECALLED",
         "At every start: what of temperatures, loss of life and an authorised regime goes on from the run before.",
-        "Takes temperatures kept within the last hour as measured; older ones, and those of a clock that went back, not.",
+        "Takes temperatures kept within the last hour as measured, but none that are older or dated ahead.",
         "Nothing needs to be done.",
     ),
     Entry(

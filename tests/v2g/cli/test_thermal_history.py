@@ -14,7 +14,7 @@ from v2g.cli.thermal_history import history as command
 from v2g.replay.thermal_table import read_table
 from v2g.telemetry.history import EvseMinute, History, MinuteRow, TripRow
 
-FIRST_MIN = 29_928_960
+FIRST_MIN = 29_927_520
 """2026-11-26 00:00 UTC."""
 
 CONFIG = """

@@ -48,7 +48,10 @@ def _temperatures(memory: EngineMemory, now_unix_s: float) -> str:
     was = f"top-oil {kept.theta_o_c:.1f} °C, hot-spot {kept.theta_o_c + kept.h1_k - kept.h2_k:.1f} °C"
     if age_s > KEPT_VALID_S:
         return f"the kept temperatures ({was}) are {_span(age_s)} old: {unmeasured}"
-    return f"temperatures go on from those of {_span(age_s)} ago ({was})"
+    return (
+        f"temperatures go on from those of {_span(age_s)} ago ({was}), or from the steady state of the first measured "
+        "load where that is hotter"
+    )
 
 
 def _span(seconds: float) -> str:

@@ -32,8 +32,9 @@ def test_what_goes_on_is_told_with_its_age() -> None:
     leave.authorise(Regime.LONG_TIME_EMERGENCY, "anna", 3 * 3600.0 + 300.0, NOW.thermal_s)
     words = recall_words(EngineMemory(estimator=kept(12.0), ageing=AgeingTotals(day=1, total_h=1840.04)), leave, NOW)
     assert words == (
-        "temperatures go on from those of 12 s ago (top-oil 84.6 °C, hot-spot 104.1 °C); loss of life goes on from "
-        "1840.0 h; base load and ambient are learned anew; long-time emergency loading, authorised by anna, goes on "
+        "temperatures go on from those of 12 s ago (top-oil 84.6 °C, hot-spot 104.1 °C), or from the steady state "
+        "of the first measured load where that is hotter; "
+        "loss of life goes on from 1840.0 h; base load and ambient are learned anew; long-time emergency loading, authorised by anna, goes on "
         "for 3 h 5 min"
     )
 

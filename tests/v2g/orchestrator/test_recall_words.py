@@ -34,8 +34,8 @@ def test_what_goes_on_is_told_with_its_age() -> None:
     assert words == (
         "temperatures go on from those of 12 s ago (top-oil 84.6 °C, hot-spot 104.1 °C), or from the steady state "
         "of the first measured load where that is hotter; "
-        "loss of life goes on from 1840.0 h; base load and ambient are learned anew; long-time emergency loading, authorised by anna, goes on "
-        "for 3 h 5 min"
+        "loss of life goes on from 1840.0 h; base load and ambient are learned anew; long-time emergency loading, "
+        "authorised by anna, goes on for 3 h 5 min"
     )
 
 

@@ -158,7 +158,7 @@ def test_kill_9_loses_neither_temperatures_nor_life_nor_the_regime(site: Any, fi
     ended = ("v2g-tool", "thermal", "regime", "normal_cyclic")
     assert "hot spot 120 °C" in site.command(*ended).stdout
     site.wait_for("it is told", lambda: "LOADING_REGIME normal cyclic" in site.log("daemon.log"), 5.0)
-    assert "LOADING_REGIME long time emergency loading authorised by" in site.log("audit.log")
+    assert "LOADING_REGIME long-time emergency loading authorised by" in site.log("audit.log")
 
 
 @contextlib.contextmanager

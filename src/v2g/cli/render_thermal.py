@@ -25,9 +25,8 @@ def thermal_text(result: ThermalResult) -> str:
 
 def regime_text(result: RegimeResult) -> str:
     """What an authorisation has led to."""
-    limits = (
-        f"hot spot {result.hot_spot_limit_c:g} °C, top oil {result.top_oil_limit_c:g} °C, K = {result.k_limit_pu:g}"
-    )
+    k_limit = _limit(f"K = {result.k_limit_pu:g}", result.k_limit_source, "thermal K")
+    limits = f"hot spot {result.hot_spot_limit_c:g} °C, top oil {result.top_oil_limit_c:g} °C, {k_limit}"
     return f"{regime_words(result.regime, result.left_s)}: {limits}"
 
 

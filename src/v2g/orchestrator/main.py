@@ -19,6 +19,7 @@ from v2g.clock import Clock, SystemClock
 from v2g.config.loader import Loaded, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config, TlsProfileName
+from v2g.config.thermal import limits_in_force
 from v2g.control.server import ControlServer
 from v2g.guard.link_client import WiresClient
 from v2g.guard.quality_report import REPORT_FILE
@@ -122,6 +123,7 @@ class Orchestrator:
         )
         self._thermal_api = ThermalApi(
             self._config.transformer,
+            limits_in_force(self._config),
             self._config.dispatch.thermal_horizon_s,
             lambda: self.site.image.transformer if self.site.image is not None else None,
             self._chronicle.health,

@@ -153,6 +153,23 @@ async def test_an_engineer_authorises_an_emergency(site_daemon: Any, form: str) 
     )
 
 
+async def test_what_keeps_an_emergency_from_helping_is_told(site_daemon: Any) -> None:
+    site_daemon.answers["thermal.regime"] = RegimeResult(
+        regime="long_time_emergency",
+        left_s=1_209_600.0,
+        hot_spot_limit_c=140.0,
+        top_oil_limit_c=115.0,
+        k_limit_pu=1.0,
+        k_limit_source="thermal K at which the guard curtails",
+    )
+    result = await site_daemon.run("thermal regime long_time_emergency --for 14d --reason T2-out", tool_too=True)
+    assert site_daemon.received[0].duration_s == 1_209_600.0
+    assert result.output == (
+        "long-time emergency loading for 14 d 0 h more: hot spot 140 °C, top oil 115 °C, K = 1 (thermal K at which the "
+        "guard curtails)\n"
+    )
+
+
 async def test_and_ends_it(site_daemon: Any) -> None:
     site_daemon.answers["thermal.regime"] = RegimeResult(
         regime="normal_cyclic", left_s=None, hot_spot_limit_c=120.0, top_oil_limit_c=105.0, k_limit_pu=1.5

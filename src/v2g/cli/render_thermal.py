@@ -71,8 +71,8 @@ def _headroom(result: ThermalResult) -> Iterator[str]:
     yield f"HEADROOM for {format_duration(result.horizon_s)}"
     if result.base_source is not None:
         yield (
-            f"  base load alone breaks the limit of {result.base_source}: what adds to it is refused, what relieves it "
-            "is permitted" + ("" if result.feasible else ", and no V2G power keeps all limits")
+            f"  base load alone reaches a limit within the horizon ({result.base_source}): what adds to it is refused, "
+            "what relieves it is permitted" + ("" if result.feasible else ", and no V2G power keeps all limits")
         )
     yield from _end("discharge", -result.lo_w, result.lo_source, result.lo_binds_in_s, result.lo_granted_in_s)
     yield from _end("charge", result.hi_w, result.hi_source, result.hi_binds_in_s, result.hi_granted_in_s)

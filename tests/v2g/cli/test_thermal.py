@@ -101,8 +101,8 @@ def test_no_power_has_a_sign_even_under_reverse_flow() -> None:
         ),
         (
             {"base_source": "thermal hot-spot", "feasible": False},
-            "base load alone breaks the limit of thermal hot-spot: what adds to it is refused, what relieves it is "
-            "permitted, and no V2G power keeps all limits",
+            "base load alone reaches a limit within the horizon (thermal hot-spot): what adds to it is refused, "
+            "what relieves it is permitted, and no V2G power keeps all limits",
         ),
         (
             {"regime": "long_time_emergency", "regime_left_s": 14_340.0, "regime_by": "anna"},

@@ -8,7 +8,7 @@ from math import inf, nan, sin
 
 import pytest
 
-from support.thermal_following import PARAMS, SETTINGS, Follow, oil
+from support.thermal_following import PARAMS, SETTINGS, Follow, kept, oil
 from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, Sensed
 from v2g.thermal.model import steady_state, step
 from v2g.thermal.sensor_watch import Health
@@ -322,3 +322,30 @@ def test_notes_are_stable_but_for_figures() -> None:
         got = follow.run(10.0, 0.5 + 0.001 * n, 350.0 + n / 10.0, None, dt=10.0)
         seen.add(tuple(re.sub(r"[-+]?[\d.]+", "#", note) for note in got.notes))
     assert len(seen) == 1
+
+
+def test_cold_oil_under_a_load_that_has_just_risen_is_believed_after_a_restart() -> None:
+    """The steady state of the load is 30 K above it, as in every evening: that makes no sensor a broken one."""
+    was = kept(theta_o_c=58.2, h1_k=20.0, bias_k=0.0, gradient_factor=1.0, k_pu=0.95, ambient_c=33.0)
+    follow = Follow(was, unix_s=1e9 + 120.0)
+    estimated = follow.run(2.0, k=0.95, top_oil_c=58.7, ambient_c=33.0)
+    assert oil(0.95, 33.0) > 58.7 + 25.0
+    assert estimated.state.theta_o_c == pytest.approx(58.7, abs=1.5)
+    assert estimated.sensors[TOP_OIL].health is Health.OK
+    assert estimated.no_power == ""
+    assert estimated.notes == ()
+
+
+def test_a_first_reading_that_comes_late_decides_as_well() -> None:
+    follow = Follow(kept(theta_o_c=58.2, bias_k=0.0, k_pu=0.95, ambient_c=33.0), unix_s=1e9 + 120.0)
+    unread = follow.run(5.0, k=0.95, ambient_c=33.0)
+    assert unread.state.theta_o_c > 80.0, "until then the safer of the two counts"
+    read = follow.run(2.0, k=0.95, top_oil_c=58.7, ambient_c=33.0)
+    assert read.state.theta_o_c == pytest.approx(58.7, abs=1.5)
+
+
+def test_a_reading_far_below_what_was_kept_decides_nothing() -> None:
+    follow = Follow(kept(theta_o_c=70.0, bias_k=0.0, k_pu=0.95, ambient_c=33.0), unix_s=1e9 + 120.0)
+    estimated = follow.run(5.0, k=0.95, top_oil_c=50.0, ambient_c=33.0)
+    assert estimated.state.theta_o_c > 80.0
+    assert estimated.sensors[TOP_OIL].health is Health.IMPLAUSIBLE

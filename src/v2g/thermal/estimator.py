@@ -198,13 +198,13 @@ class Estimator:
         expected_c = None
         if self._oil_was_measured:
             expected_c = max(self._shadow.theta_o_c + self._offset_k, before.theta_o_c)
-        driven_c = self._shadow.theta_o_c - self._transient_k if self._oil_was_measured else None
-        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s, driven_c)
+        driven_c = self._shadow.theta_o_c - self._transient_k
+        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s, driven_c if self._oil_was_measured else None)
         if not self._oil_was_measured:
             top_oil = self._first_reading(top_oil)
         top_oil = self._judged(top_oil, observer, expected_c, k_pu is not None, dt_s, now_s)
-        winding_expected_c = before.theta_o_c + self._shadow.h1_k - self._shadow.h2_k
-        winding = self._winding.judge(sensed.winding_c, winding_expected_c, now_s)
+        gradient_k = self._shadow.h1_k - self._shadow.h2_k
+        winding = self._winding.judge(sensed.winding_c, before.theta_o_c + gradient_k, now_s, driven_c + gradient_k)
         self._correct(observer, params, counted_k_pu, dt_s, top_oil, winding, k_pu is not None, notes)
         self._follow(observer, before, top_oil, k_pu is not None, now_s)
         self._widen(top_oil, dt_s)

@@ -9,7 +9,7 @@ from math import inf, nan, sin
 import pytest
 
 from support.thermal_following import PARAMS, SETTINGS, Follow, kept, oil
-from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, Sensed
+from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, Kept, Sensed
 from v2g.thermal.model import steady_state, step
 from v2g.thermal.sensor_watch import Health
 
@@ -349,3 +349,22 @@ def test_a_reading_far_below_what_was_kept_decides_nothing() -> None:
     estimated = follow.run(5.0, k=0.95, top_oil_c=50.0, ambient_c=33.0)
     assert estimated.state.theta_o_c > 80.0
     assert estimated.sensors[TOP_OIL].health is Health.IMPLAUSIBLE
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("was", [None, kept(theta_o_c=40.0, bias_k=0.0, k_pu=0.3)])
+def test_a_winding_sensor_is_not_stuck_because_the_oil_was_found_elsewhere(was: Kept | None, late: bool) -> None:
+    """The start is the steady state of the load, until the first top-oil reading says that the oil is 20 K colder."""
+    follow = Follow(was, unix_s=1e9)
+    if late:
+        follow.run(5.0, k=0.6, winding_c=50.0)
+    for _ in range(20):
+        estimated = follow.run(1.0, k=0.6, top_oil_c=40.0, winding_c=50.0)
+        assert estimated.sensors[WINDING].health is Health.OK, estimated.sensors[WINDING].words
+
+
+def test_a_winding_sensor_that_stays_while_the_load_moves_the_winding_is_stuck() -> None:
+    follow = Follow()
+    follow.run(600.0, k=0.3, top_oil_c=40.0, winding_c=43.0)
+    estimated = follow.run(1_800.0, k=1.0, top_oil_c=40.0, winding_c=43.0)
+    assert estimated.sensors[WINDING].health is Health.STUCK

@@ -259,6 +259,7 @@ class Estimator:
             widened_k = kept.margin_k + settings.margin_k_per_h * self._outage_s / 3600.0
             self._margin_k = min(settings.margin_limit_k, widened_k)
         self._observer = Observer(state, bias_k=bias_k, gradient_factor=factor, gains=settings.gains)
+        self._observer.unsettle()
         self._shadow = state
         self._offset_at_s = now_s
         self._offset_bias_k = bias_k

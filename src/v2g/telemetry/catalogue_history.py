@@ -21,6 +21,6 @@ HISTORY: tuple[Entry, ...] = (
         "THERMAL_MEMORY_LOST",
         "What the thermal model knew before the restart cannot be read from the history; the line says what and why.",
         "Begins anew: no V2G power before top-oil is measured, loss of life from 0, wide bounds of the forecast.",
-        "See the reason in the line. A copy of an older history, put in its place while the daemon stands, brings it back.",
+        "See the reason in the line. An older copy of the history, put in its place with the daemon stopped, helps.",
     ),
 )

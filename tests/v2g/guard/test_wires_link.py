@@ -52,11 +52,13 @@ class Site:
         self.frames: list[Setpoints] = []
         self.peers = 0
         self.refuse = False
+        self.refused = 0
         self.server = WiresServer(path, self.take, self.count)
         self.changes: list[tuple[bool, str]] = []
 
     def take(self, setpoints: Setpoints) -> None:
         if self.refuse:
+            self.refused += 1
             raise SetpointsRefused("no")
         self.frames.append(setpoints)
 
@@ -219,7 +221,7 @@ async def test_a_refused_frame_keeps_the_connection(site: Site) -> None:
     await until(lambda: client.connected)
     site.refuse = True
     client.send(Setpoints(sequence=1, sent_at_s=0.0))
-    await asyncio.sleep(0.02)
+    await until(lambda: site.refused)
     site.refuse = False
     client.send(Setpoints(sequence=2, sent_at_s=0.0))
     await until(lambda: site.frames)

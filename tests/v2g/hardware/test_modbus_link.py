@@ -34,6 +34,13 @@ async def test_reads_and_writes_what_the_device_holds(serve: Any, registers: Any
     assert not link.state.online
 
 
+async def asked(served: Any) -> None:
+    """The device has a request and still thinks."""
+    async with asyncio.timeout(5.0):
+        while not served.requests:
+            await asyncio.sleep(0.001)
+
+
 async def test_concurrent_requests_are_serialised_and_each_gets_its_own_answer(serve: Any, registers: Any) -> None:
     served = await serve(registers)
     registers.tables[Table.HOLDING][:50] = range(50)
@@ -96,7 +103,7 @@ async def test_a_request_that_is_cancelled_leaves_no_connection_behind(serve: An
     registers.tables[Table.HOLDING][:2] = [111, 222]
     link = link_to(served.port)
     request = asyncio.create_task(link.read(Table.HOLDING, 0, 1))
-    await asyncio.sleep(0.02)
+    await asked(served)
     request.cancel()
     await asyncio.wait([request])
     assert await link.read(Table.HOLDING, 1, 1) == [222]
@@ -132,7 +139,7 @@ async def test_a_connection_that_ends_fails_the_request_at_once_and_is_opened_ag
     slow = LinkTiming(request_timeout_s=5.0)
     link = link_to(served.port, timing=slow)
     request = asyncio.create_task(link.read(Table.HOLDING, 0, 1))
-    await asyncio.sleep(0.05)
+    await asked(served)
     await served.stop()
     with pytest.raises(DeviceError, match="closed the connection"):
         await asyncio.wait_for(request, 1.0)

@@ -4,6 +4,7 @@ import pytest
 
 from v2g.thermal.parameters import ThermalParameters, from_nameplate
 
+
 @pytest.fixture
 def distribution() -> ThermalParameters:
     return from_nameplate(

@@ -1,4 +1,4 @@
-"""The engine in closed loop: a plant off its nameplate, random loads and weather, a dispatcher that takes all it may."""
+"""The engine in closed loop: a plant off its nameplate, random loads and weather, a dispatcher that takes all."""
 
 from __future__ import annotations
 
@@ -95,7 +95,11 @@ class Told:
 
     def most_reversals_an_hour(self) -> int:
         return max(
-            (sum(1 for other in times if at <= other < at + 3_600.0) for times in self.reversals.values() for at in times),
+            (
+                sum(1 for other in times if at <= other < at + 3_600.0)
+                for times in self.reversals.values()
+                for at in times
+            ),
             default=0,
         )
 

@@ -35,9 +35,9 @@ class ErrorBounds:
     """Of the forecasts of one signal."""
 
     __slots__ = (
-        *("_counts", "_factors", "_floor", "_largest", "_narrow", "_parts", "_prior", "_recent", "_two_sided", "_widen"),
+        "_counts", "_factors", "_floor", "_largest", "_narrow", "_parts", "_prior", "_recent", "_two_sided", "_widen",
         "minutes_learned",
-    )
+    )  # fmt: skip
 
     def __init__(self, prior: Sequence[float], *, coverage: float, two_sided: bool, floor: float) -> None:
         """``prior``: bounds of the minutes ahead while nothing is learned, never falling; it counts as much as

@@ -65,9 +65,9 @@ class Throttle:
 
     def update(self, raw: PermittedInterval, relief_w: float, now_s: float) -> PermittedInterval:
         """``relief_w``: V2G power (signed) that leads to the least |K| of the present base load; ends that lie between
-        0 and it are held back by the band of relief at most while ``raw.base_source`` is set. The result is never wider than ``raw``; where
-        it is narrower its source says ``<source>, held``. Unknown (``raw`` 0..0 by UNKNOWN) is followed at once; after
-        it the throttle starts anew with the first known interval.
+        0 and it are held back by the band of relief at most while ``raw.base_source`` is set. The result is never
+        wider than ``raw``; where it is narrower its source says ``<source>, held``. Unknown (``raw`` 0..0 by UNKNOWN)
+        is followed at once; after it the throttle starts anew with the first known interval.
 
         A clock that steps back releases nothing for that step; one that jumps ahead counts for
         :data:`MOST_COUNTED_S`. An interval that does not contain 0 or is no number gives 0..0, unknown.

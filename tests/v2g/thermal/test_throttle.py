@@ -127,7 +127,9 @@ def test_the_two_ends_are_followed_apart() -> None:
 
 
 @given(st.lists(st.tuples(magnitudes, magnitudes), min_size=2, max_size=40))
-def test_relief_by_discharge_is_never_held_back_by_more_than_the_noise_of_the_base_load(sequence: list[tuple[float, float]]) -> None:
+def test_relief_by_discharge_is_never_held_back_by_more_than_the_noise_of_the_base_load(
+    sequence: list[tuple[float, float]],
+) -> None:
     throttle = Throttle(DEFAULT)
     for n, (width, relief) in enumerate(sequence):
         out = throttle.update(raw(-width, 0.0, HOT_SPOT), -relief, float(n))

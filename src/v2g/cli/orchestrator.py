@@ -44,10 +44,12 @@ def _scenario(context: click.Context, parameter: click.Parameter, value: str | N
         raise click.BadParameter(str(error)) from None
 
 
-def _power(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+def _base_load(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     del context, parameter
     try:
-        return None if value is None else parse_power_w(value)
+        if value is None:
+            return None
+        return -parse_power_w(value[1:]) if value.startswith("-") else parse_power_w(value)
     except QuantityError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -73,7 +75,10 @@ def _power(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--ambient", "ambient_c", type=float, help="With --simulate: °C at the start.  [default: 25]")
 @click.option("--top-oil", "top_oil_c", type=float, help="With --simulate: °C at the start.  [default: by the load]")
 @click.option(
-    "--base-load", "base_load_w", callback=_power, help="With --simulate: of the customers, 80kW.  [default: 80kW]"
+    "--base-load",
+    "base_load_w",
+    callback=_base_load,
+    help="With --simulate: of the customers; -80kW: their roofs give more than they take.  [default: 80kW]",
 )
 @click.option("--power-factor", type=float, help="With --simulate: of the base load.  [default: 0.95]")
 @click.option(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from v2g.config.protection import transformer_rated_a
 from v2g.config.schema import Config, Transformer
 from v2g.thermal.engine import EngineSettings
 from v2g.thermal.estimator import EstimatorSettings
+from v2g.thermal.limits import RATED_CURRENT, Regime, ThermalLimits, limits_of, size_class
 from v2g.thermal.limits import ColdOil as LimitColdOil
-from v2g.thermal.limits import Regime, ThermalLimits, limits_of, size_class
 from v2g.thermal.losses import loss_ratio_at_tap
 from v2g.thermal.parameters import ThermalParameters, from_nameplate
 from v2g.thermal.throttle import ThrottleSettings
@@ -60,6 +61,14 @@ def thermal_limits(transformer: Transformer, regime: Regime = Regime.NORMAL_CYCL
     )
 
 
+def _within_curtailment(limits: ThermalLimits, config: Config) -> ThermalLimits:
+    """The guard curtails V2G at the rated current that it protects the transformer by. What it would take back is not
+    promised: more than that is permitted only where ``protection.transformer.rated_a`` says so."""
+    nameplate_a = config.transformer.rated_kva * 1e3 / (3.0 * config.grid.nominal_voltage_v)
+    curtailed_pu = transformer_rated_a(config) / nameplate_a
+    return limits if curtailed_pu >= limits.k_pu else replace(limits, k_pu=curtailed_pu, k_source=RATED_CURRENT)
+
+
 def _or(own: float | None, table: float) -> float:
     return table if own is None else own
 
@@ -75,7 +84,7 @@ def engine_settings(config: Config) -> EngineSettings:
             ambient_fallback_c=transformer.ambient_fallback_c,
             eddy_share=transformer.eddy_share,
         ),
-        limits={regime: thermal_limits(transformer, regime) for regime in Regime},
+        limits={regime: _within_curtailment(thermal_limits(transformer, regime), config) for regime in Regime},
         throttle=ThrottleSettings.of_rating(params.rated_va),
         cold_oil=LimitColdOil(full_load_above_c=cold.full_load_above_c, ramp_k=cold.ramp_k, k_pu=cold.k_pu),
         horizon_s=config.dispatch.thermal_horizon_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from v2g.orchestrator.thermal_clock import ThermalClock
-from v2g.thermal.limits import AGEING, COLD_OIL, CURRENT, HOT_SPOT, TOP_OIL, UNKNOWN
+from v2g.thermal.limits import AGEING, COLD_OIL, CURRENT, HOT_SPOT, RATED_CURRENT, TOP_OIL, UNKNOWN
 from v2g.thermal.view import ThermalView
 from v2g.units import format_power
 
@@ -65,10 +65,11 @@ def _limit_words(limit: str, view: ThermalView, discharge: bool) -> str:
         oil = "" if view.top_oil_c is None else f" of {view.top_oil_c:.1f} °C"
         to = f" to K = {limits.k_pu:.2f}" if limits is not None else ""
         return f"cold oil{oil} limits the load{to} until it warms"
-    if limit == CURRENT:
+    if limit in (CURRENT, RATED_CURRENT):
         now = "" if view.k_pu is None else f" (K = {view.k_pu:.2f} now)"
         alone = "base load alone takes" if view.base_source == limit else "more would take"
-        return f"{alone} the load beyond its limit{k_limit}{now}"
+        guard = ", where the guard curtails (protection.transformer.rated_a)" if limit == RATED_CURRENT else ""
+        return f"{alone} the load beyond its limit{k_limit}{guard}{now}"
     return f"limited by {limit}"
 
 

@@ -124,6 +124,7 @@ def test_warnings_are_shown_and_no_reason_to_fail(config_dir: Path) -> None:
         ("--thermal-speed", "60"),
         ("--simulate", "--thermal-speed", "0.5"),
         ("--simulate", "--base-load", "80"),
+        ("--simulate", "--base-load", "--80kW"),
         ("--simulate", "--scenario", "morning"),
         ("x",),
     ],
@@ -150,6 +151,8 @@ def test_the_simulation_gets_its_options(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert run("--simulate", *foreign).exit_code == 0
     assert run("--simulate", *conditions, "--power-factor", "0.9", "--scenario", "evening").exit_code == 0
     evening = given.pop()
+    assert run("--simulate", "--base-load", "-190kW").exit_code == 0
+    assert given.pop().conditions == {"base_load_w": -190_000.0}
     assert evening.scenario.name == "evening.yaml"
     assert evening.conditions == {
         "thermal_speed": 60.0,

@@ -69,7 +69,10 @@ def base_course(rng: random.Random, hours: float) -> Course:
 def ambient_course(rng: random.Random) -> Course:
     mean, swing, front = rng.uniform(-5.0, 35.0), rng.uniform(0.0, 9.0), rng.uniform(0.0, 24.0)
     falls = rng.choice((0.0, rng.uniform(-8.0, 5.0)))
-    return lambda hour: mean + swing * sin((hour - 3.0) * pi / 12.0) + falls * min(1.0, max(0.0, hour - front))
+    def course(hour: float) -> float:
+        return mean + swing * sin((hour - 3.0) * pi / 12.0) + falls * min(1.0, max(0.0, hour - front))
+
+    return course
 
 
 @dataclass

@@ -5,8 +5,8 @@ noise, and at the edge it would oscillate. So an end that narrows is followed at
 has been wider by ``hysteresis_w`` for ``hold_s``, and then no faster than ``release_w_s`` and no further than half the
 hysteresis below what it has been all that time: released to the brim, the next noise would narrow it again. What
 relieves a transformer (discharge up to the power of least |K| while the base load is what overloads it) is not held
-back, but for the noise of the base load that it goes by: an end follows up to four hystereses behind it once they have
-lasted ``hold_s``, and what is more at once, however often.
+back, but for the noise of the base load that it goes by: what is missing by two hystereses is given once it has lasted
+``hold_s``, what is missing by four at once, however often.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ TURNS_PER_H: Final = 4
 the narrowing that may follow still fits."""
 MOST_COUNTED_S: Final = 60.0
 """Of one update: a clock that jumps ahead has watched nothing meanwhile."""
+_LASTING_RELIEF: Final = 2.0
 _RELIEF_BAND: Final = 4.0
-"""Hystereses by which relief may be short of what it could be; more is given at once."""
+"""Hystereses by which relief may be short of what it could be."""
 _HOUR_S: Final = 3600.0
 _HELD: Final = ", held"
 
@@ -131,7 +132,7 @@ class _End:
         relief_w = min(raw_w, relief_w)
         if relief_w - self._out_w > _RELIEF_BAND * self._settings.hysteresis_w:
             self._out_w = relief_w
-        elif min(relief_w, floor_w) - self._out_w >= self._settings.hysteresis_w:
+        elif min(relief_w, floor_w) - self._out_w >= _LASTING_RELIEF * self._settings.hysteresis_w:
             self._out_w = min(relief_w, floor_w)
         return self._out_w
 

@@ -140,9 +140,9 @@ def test_relief_by_discharge_is_never_held_back_by_more_than_the_noise_of_the_ba
 def test_a_little_more_relief_is_given_once_it_has_lasted() -> None:
     throttle = Throttle(DEFAULT)
     throttle.update(raw(-80e3, 0.0, HOT_SPOT), -80e3, 0.0)
-    out = [throttle.update(raw(-90e3, 0.0, HOT_SPOT), -90e3, float(n)).lo_w for n in range(1, 125)]
+    out = [throttle.update(raw(-95e3, 0.0, HOT_SPOT), -95e3, float(n)).lo_w for n in range(1, 125)]
     assert out[60] == -80e3
-    assert out[-1] == -90e3
+    assert out[-1] == -95e3
 
 
 def test_relief_does_not_flutter_with_the_noise_of_the_base_load() -> None:

@@ -2,6 +2,9 @@
 
 Estimator (what is its state) → forecast (what will load it) → headroom (what it can carry on top of that) → throttle
 (handed out without oscillation); beside them the ageing account and the authorisation of a regime.
+
+An emergency's limits are led back to the normal ones over its last horizon, so that it does not end with a transformer
+that is loaded beyond what is permitted a second later. An ageing budget limits normal cyclic loading only.
 """
 
 from __future__ import annotations
@@ -150,7 +153,7 @@ class ThermalEngine:
             self._forecaster.observe(finished)
         self._look_back(measured, estimated, now_s, local)
         regime = self.authorisation.regime(now_s)
-        limits = self._limits(regime, estimated.state.theta_o_c, local.left_of_day_s)
+        limits = self._limits(estimated.state.theta_o_c, local.left_of_day_s, now_s)
         view = ThermalView(
             top_oil_c=estimated.state.theta_o_c,
             hot_spot_c=estimated.state.hot_spot_c,
@@ -278,12 +281,24 @@ class ThermalEngine:
         steeper = ThermalState(state.theta_o_c, state.h1_k * (1.0 + doubt), state.h2_k * (1.0 + doubt))
         return replace(estimated, state=steeper, params=self._doubted_params[1])
 
-    def _limits(self, regime: Regime, top_oil_c: float, left_of_day_s: float) -> ThermalLimits:
-        limits = self._settings.limits[regime]
-        k_pu = self._settings.cold_oil.k_limit_pu(top_oil_c, limits.k_pu)
+    def _limits(self, top_oil_c: float, left_of_day_s: float, now_s: float) -> ThermalLimits:
+        settings, left_s = self._settings, self.authorisation.left_s(now_s)
+        limits = normal = settings.limits[Regime.NORMAL_CYCLIC]
+        if left_s is not None:
+            limits = settings.limits[self.authorisation.regime(now_s)]
+            share = left_s / settings.horizon_s
+            if share < 1.0:
+                limits = replace(
+                    limits,
+                    hot_spot_c=normal.hot_spot_c + share * (limits.hot_spot_c - normal.hot_spot_c),
+                    top_oil_c=normal.top_oil_c + share * (limits.top_oil_c - normal.top_oil_c),
+                    k_pu=normal.k_pu + share * (limits.k_pu - normal.k_pu),
+                )
+        k_pu = settings.cold_oil.k_limit_pu(top_oil_c, limits.k_pu)
         if k_pu < limits.k_pu:
             limits = replace(limits, k_pu=k_pu, k_source=COLD_OIL)
-        budget_c = self._account.hot_spot_limit_c(left_of_day_s)
+        # Who authorises an emergency has accepted what it costs of life; it is counted all the same.
+        budget_c = self._account.hot_spot_limit_c(left_of_day_s) if left_s is None else None
         if budget_c is not None and budget_c < limits.hot_spot_c:
             limits = replace(limits, hot_spot_c=budget_c, hot_spot_source=AGEING)
         return limits

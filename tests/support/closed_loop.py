@@ -69,6 +69,7 @@ def base_course(rng: random.Random, hours: float) -> Course:
 def ambient_course(rng: random.Random) -> Course:
     mean, swing, front = rng.uniform(-5.0, 35.0), rng.uniform(0.0, 9.0), rng.uniform(0.0, 24.0)
     falls = rng.choice((0.0, rng.uniform(-8.0, 5.0)))
+
     def course(hour: float) -> float:
         return mean + swing * sin((hour - 3.0) * pi / 12.0) + falls * min(1.0, max(0.0, hour - front))
 
@@ -139,6 +140,7 @@ class ClosedLoop:
         base: Course,
         ambient: Course,
         dispatch: Dispatch = "charge",
+        power_share: float = 1.0,
         power_factor: float = 0.97,
         resolution_k: float = 0.1,
         step_s: float = 10.0,
@@ -147,6 +149,7 @@ class ClosedLoop:
     ) -> None:
         self.settings, self.base, self.ambient = settings, base, ambient
         self.dispatch, self.step_s, self.resolution_k = dispatch, step_s, resolution_k
+        self._power_share = power_share
         self._var_share = (1.0 - power_factor * power_factor) ** 0.5 / power_factor
         self.now_s, self.unix_s = 1_000.0, NOON + (begin_hour - 12.0) * 3_600.0
         self._begin_hour = begin_hour
@@ -163,7 +166,7 @@ class ClosedLoop:
         self.v2g_w = 0.0
         self.ran_s = 0.0
 
-    def wanted_w(self) -> float:
+    def _wanted_w(self) -> float:
         if self.dispatch == "charge":
             return self.view.hi_w
         if self.dispatch == "discharge":
@@ -177,7 +180,7 @@ class ClosedLoop:
             base_w = self.base(hour) * rated_va
             base_var = self._var_share * base_w
             ambient_c = self.ambient(hour)
-            self.v2g_w = self.wanted_w()
+            self.v2g_w = self._power_share * self._wanted_w()
             load_w = base_w + self.v2g_w
             k, k_base = hypot(load_w, base_var) / rated_va, hypot(base_w, base_var) / rated_va
             self.plant.ambient_c = self.without.ambient_c = ambient_c

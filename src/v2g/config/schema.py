@@ -94,6 +94,8 @@ class Transformer(_Section, frozen=True, kw_only=True):
     cooling: Cooling = Cooling.DIST_ONAN
     top_oil_rise_k: Positive = 55.0
     hot_spot_gradient_k: Positive = 23.0
+    hot_spot_gradient_doubt: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
+    """Share by which it may be steeper, counted while no winding sensor is believed."""
     loss_ratio_r: Positive = 5.0
     constants: ThermalConstants = ThermalConstants()
     tap: Tap | None = None

@@ -93,6 +93,7 @@ def engine_settings(config: Config) -> EngineSettings:
         throttle=ThrottleSettings.of_rating(params.rated_va),
         cold_oil=LimitColdOil(full_load_above_c=cold.full_load_above_c, ramp_k=cold.ramp_k, k_pu=cold.k_pu),
         horizon_s=config.dispatch.thermal_horizon_s,
+        gradient_doubt=transformer.hot_spot_gradient_doubt,
         upgraded_paper=transformer.ageing.upgraded_paper,
         budget_h_per_day=transformer.ageing.budget_h_per_day,
     )

@@ -301,6 +301,7 @@ class ThermalResult(msgspec.Struct, frozen=True, kw_only=True):
     ahead_base_w: float | None
     ahead_base_margin_w: float | None
     margin_k: float
+    hot_spot_margin_k: float
     bias_k: float
     gradient_factor: float
     load_loss_factor: float

@@ -121,10 +121,9 @@ class ControlCycle:
         """An emergency ends by itself, which no command and no audit line tells."""
         if view.limits is None or view.regime is self._regime:
             return
-        self._regime, limits = view.regime, view.limits
-        text = f"{regime_name(view.regime)}: hot-spot {limits.hot_spot_c:g} °C, top-oil {limits.top_oil_c:g} °C"
+        self._regime = view.regime
         by = f", authorised by {view.regime_by}" if view.regime_by else ""
-        self._log.info("LOADING_REGIME", f"{text}, K = {limits.k_pu:g}{by}", regime=view.regime.value)
+        self._log.info("LOADING_REGIME", f"{regime_name(view.regime)}{by}", regime=view.regime.value)
 
     def _tell_notes(self, notes: tuple[str, ...]) -> None:
         keys = {_without_figures(note): note for note in notes}

@@ -51,11 +51,15 @@ def _limit_words(limit: str, view: ThermalView, discharge: bool) -> str:
     limits = view.limits
     if limit in (HOT_SPOT, AGEING):
         limit_c = limits.hot_spot_c if limits is not None else None
-        words = _temperature("hot-spot", view.hot_spot_c, view.ahead_hot_spot_c, limit_c, limit, view, discharge)
+        words = _temperature(
+            "hot-spot", view.hot_spot_c, view.ahead_hot_spot_c, limit_c, limit, view, discharge, view.hot_spot_margin_k
+        )
         return f"{words}, which is what today's ageing budget leaves" if limit == AGEING else words
     if limit == TOP_OIL:
         limit_c = limits.top_oil_c if limits is not None else None
-        return _temperature("top-oil", view.top_oil_c, view.ahead_top_oil_c, limit_c, limit, view, discharge)
+        return _temperature(
+            "top-oil", view.top_oil_c, view.ahead_top_oil_c, limit_c, limit, view, discharge, view.margin_k
+        )
     k_limit = f" of K = {limits.k_pu:g}" if limits is not None else ""
     if limit == COLD_OIL:
         oil = "" if view.top_oil_c is None else f" of {view.top_oil_c:.1f} °C"
@@ -77,20 +81,21 @@ def _temperature(
     limit: str,
     view: ThermalView,
     discharge: bool,
+    margin_k: float,
 ) -> str:
     its_limit = "its limit" if limit_c is None else f"its limit of {limit_c:g} °C"
     if now_c is None:
         return f"{name} would reach {its_limit}"
     now = f"{name} {now_c:.1f} °C"
-    if view.margin_k >= _TOLD_MARGIN_K:
-        now += f" with a margin of {view.margin_k:.1f} K"
+    if margin_k >= _TOLD_MARGIN_K:
+        now += f" with a margin of {margin_k:.1f} K"
     binds_in_s = view.lo_binds_in_s if discharge else view.hi_binds_in_s
     in_time = "" if binds_in_s is None else f" in {_minutes(binds_in_s)}"
-    if limit_c is not None and now_c + view.margin_k > limit_c:
+    if limit_c is not None and now_c + margin_k > limit_c:
         return f"{now} is above {its_limit}"
     if view.base_source == limit:
         return f"{now} is forecast to pass {its_limit}{in_time} by base load alone"
-    if limit_c is not None and ahead_c is not None and ahead_c + view.margin_k > limit_c:
+    if limit_c is not None and ahead_c is not None and ahead_c + margin_k > limit_c:
         return f"{now} is forecast to reach {ahead_c:.1f} °C, above {its_limit}"
     return f"{now} would reach {its_limit}{in_time}"
 

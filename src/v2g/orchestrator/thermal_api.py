@@ -144,6 +144,7 @@ def thermal_result(
         ahead_base_w=_known(view.ahead_base_w),
         ahead_base_margin_w=_known(view.ahead_base_margin_w),
         margin_k=_known(view.margin_k) or 0.0,
+        hot_spot_margin_k=_known(view.hot_spot_margin_k) or 0.0,
         bias_k=_known(view.bias_k) or 0.0,
         gradient_factor=view.gradient_factor,
         load_loss_factor=view.load_loss_factor,

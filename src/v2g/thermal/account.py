@@ -16,6 +16,8 @@ LOWEST_LIMIT_C: Final = 40.0
 LONGEST_STEP_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
 _SHORTEST_REST_S: Final = 60.0
+_HANDED_OVER_S: Final = 7_200.0
+"""Longer than a winding takes to cool from one day's limit to the next one's, and most of what the oil takes."""
 
 
 class AgeingTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +112,9 @@ class AgeingAccount:
     def hot_spot_limit_c(self, left_of_day_s: float) -> float | None:
         """The hot-spot at which the rest of today's budget lasts exactly for the rest of the day; None without budget.
 
+        Within the day's last two hours, that at which it lasts, with tomorrow's share of them, for two hours from now,
+        if that is less: spent to the last, a rest would heat the oil beyond what tomorrow's limit then permits.
+
         Never below 40 °C nor above :data:`HOTTEST_COUNTED_C`. Spent already, or a rest that is no number: 40 °C.
         """
         if self._budget_h is None:
@@ -118,4 +123,7 @@ class AgeingAccount:
         if not (left_h > 0.0 and isfinite(left_of_day_s)):
             return LOWEST_LIMIT_C
         v = left_h * 3600.0 / max(left_of_day_s, _SHORTEST_REST_S)
+        tomorrow_s = _HANDED_OVER_S - left_of_day_s
+        if tomorrow_s > 0.0:
+            v = min(v, (left_h + self._budget_h * tomorrow_s / _DAY_S) * 3600.0 / _HANDED_OVER_S)
         return min(max(hot_spot_at_rate(v, upgraded_paper=self._upgraded_paper), LOWEST_LIMIT_C), HOTTEST_COUNTED_C)

@@ -14,7 +14,8 @@ F_HL_HELD_S: Final = 600.0
 _STEPS: Final = 1_000.0
 """Factors are rounded to a thousandth (losses upwards), so that parameters are rarely built anew."""
 _MOST: Final = 10.0
-_GRADIENT_K: Final = (2.0, 80.0)
+STEEPEST_GRADIENT_K: Final = 80.0
+_FLATTEST_GRADIENT_K: Final = 2.0
 
 
 class EffectiveParameters:
@@ -59,8 +60,7 @@ class EffectiveParameters:
         """Within what a transformer's gradient can be."""
         factor = round(factor * _STEPS) / _STEPS
         if factor != self._gradient:
-            low_k, high_k = _GRADIENT_K
-            gradient_k = min(max(self._now.dtheta_hr_k * factor, low_k), high_k)
+            gradient_k = min(max(self._now.dtheta_hr_k * factor, _FLATTEST_GRADIENT_K), STEEPEST_GRADIENT_K)
             self._gradient = factor
             self._scaled = replace(self._now, dtheta_hr_k=gradient_k)
         return self._scaled

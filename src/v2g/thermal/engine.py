@@ -2,6 +2,9 @@
 
 Estimator (what is its state) → forecast (what will load it) → headroom (what it can carry on top of that) → throttle
 (handed out without oscillation); beside them the ageing account and the authorisation of a regime.
+
+An emergency's limits are led back to the normal ones over its last horizon, so that it does not end with a transformer
+that is loaded beyond what is permitted a second later. An ageing budget limits normal cyclic loading only.
 """
 
 from __future__ import annotations
@@ -16,12 +19,16 @@ import msgspec
 from v2g.thermal.account import AgeingAccount, AgeingTotals
 from v2g.thermal.authorisation import Authorisation, KeptAuthorisation
 from v2g.thermal.calendar import LocalTime
-from v2g.thermal.estimator import Estimated, Estimator, EstimatorSettings, Kept, Sensed
+from v2g.thermal.effective import STEEPEST_GRADIENT_K
+from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, EstimatorSettings, Kept, Sensed
 from v2g.thermal.forecast import Forecast, Forecaster, ForecastMemory, MinuteMeans
 from v2g.thermal.headroom import PermittedInterval, permitted_interval, relief_power_w
+from v2g.thermal.hindsight import Hindsight
 from v2g.thermal.limits import AGEING, COLD_OIL, ColdOil, Regime, ThermalLimits
-from v2g.thermal.model import step
+from v2g.thermal.model import ThermalState, step
+from v2g.thermal.parameters import ThermalParameters
 from v2g.thermal.recovery import Direction, granted_in_s
+from v2g.thermal.sensor_watch import Health
 from v2g.thermal.throttle import Throttle, ThrottleSettings
 from v2g.thermal.view import ThermalView
 
@@ -29,6 +36,7 @@ WORTHWHILE_PU: Final = 0.02
 """An end of the interval nearer to 0 than this share of the rated power counts as refused."""
 RECOVERY_EVERY_S: Final = 30.0
 _MINUTE_S: Final = 60.0
+_HINDSIGHT: Final = "bounds top_oil_c"
 _LONGEST_STEP_S: Final = 3600.0
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("discharge", "charge")
 
@@ -42,6 +50,9 @@ class EngineSettings:
     throttle: ThrottleSettings
     cold_oil: ColdOil = field(default_factory=ColdOil)
     horizon_s: float = 900.0
+    gradient_doubt: float = 0.1
+    """Share by which the hot-spot gradient may be steeper than stated, while no winding sensor is believed. Top-oil
+    tells nothing of it; and copper at 120 °C has a seventh more of resistance than at the 75 °C of the nameplate."""
     upgraded_paper: bool = False
     budget_h_per_day: float | None = None
 
@@ -90,6 +101,7 @@ class ThermalEngine:
             self._kept_before = msgspec.structs.replace(memory.estimator, bias_k=0.0, gradient_factor=1.0)
         self._estimator = Estimator(settings.estimator, self._kept_before, now_unix_s)
         self._forecaster = Forecaster(rated_va=settings.rated_va, minutes=self._minutes)
+        self._hindsight = Hindsight(self._minutes)
         self._throttle = Throttle(settings.throttle)
         self._account = AgeingAccount(
             upgraded_paper=settings.upgraded_paper,
@@ -105,11 +117,14 @@ class ThermalEngine:
         if memory.forecast is not None:
             try:
                 self._forecaster.recall(memory.forecast)
+                self._hindsight.recall(memory.forecast.data.get(_HINDSIGHT, ()))
             except ValueError as error:
                 self.remarks.append(f"what was learned of load and ambient is dropped: {error}")
         self._minute = _Minute()
         self._stepped_at_s: float | None = None
         self._recovery = _Recovery()
+        params = settings.estimator.params
+        self._doubted_params: tuple[ThermalParameters | None, ThermalParameters] = None, params
 
     def memory(self, now_s: float, now_unix_s: float) -> EngineMemory:
         """To be stored by the minute: small, without what the forecaster has learned."""
@@ -122,7 +137,8 @@ class ThermalEngine:
 
     def learned(self) -> ForecastMemory:
         """Some 100 kB, to be stored by the hour."""
-        return self._forecaster.memory()
+        memory = self._forecaster.memory()
+        return msgspec.structs.replace(memory, data={**memory.data, _HINDSIGHT: self._hindsight.memory()})
 
     def step(self, measured: Measured, now_s: float, local: LocalTime) -> ThermalView:
         """To ``now_s``, monotonic. ``expires_at_s`` is left to the caller, whose clock it is."""
@@ -135,8 +151,9 @@ class ThermalEngine:
         finished = self._minute.add(local, measured, estimated.ambient_c)
         if finished is not None:
             self._forecaster.observe(finished)
+        self._look_back(measured, estimated, now_s, local)
         regime = self.authorisation.regime(now_s)
-        limits = self._limits(regime, estimated.state.theta_o_c, local.left_of_day_s)
+        limits = self._limits(estimated.state.theta_o_c, local.left_of_day_s, now_s)
         view = ThermalView(
             top_oil_c=estimated.state.theta_o_c,
             hot_spot_c=estimated.state.hot_spot_c,
@@ -149,6 +166,7 @@ class ThermalEngine:
             regime_by=self.authorisation.by(now_s),
             limits=limits,
             margin_k=estimated.margin_k,
+            hot_spot_margin_k=estimated.margin_k + self._doubt(estimated) * _gradient_k(estimated.state),
             bias_k=estimated.bias_k,
             gradient_factor=estimated.params.dtheta_hr_k / self._settings.estimator.params.dtheta_hr_k,
             load_loss_factor=estimated.params.load_loss_factor,
@@ -192,21 +210,25 @@ class ThermalEngine:
             ambient_c + margin_k + estimated.bias_k
             for ambient_c, margin_k in zip(forecast.ambient_c, forecast.ambient_margin_k, strict=True)
         ]
+        margin_k = [estimated.margin_k + error_k for error_k in self._hindsight.margins_k]
+        doubted = self._doubted(estimated)
         raw = permitted_interval(
-            estimated.state,
-            estimated.params,
+            doubted.state,
+            doubted.params,
             limits,
             base_w=forecast.base_w,
             base_var=forecast.base_var,
             ambient_c=around_c,
             base_margin_w=forecast.base_margin_w,
-            margin_k=estimated.margin_k,
+            margin_k=margin_k,
             horizon_s=self._settings.horizon_s,
         )
         handed = self._throttle.update(raw, relief_power_w(base_w), now_s)
         v2g_w = (measured.load_w or 0.0) - base_w
         ahead = self._ahead(estimated, forecast, v2g_w)
-        lo_in_s, hi_in_s = self._recovery.times(handed, self._settings, estimated, limits, forecast, around_c, now_s)
+        lo_in_s, hi_in_s = self._recovery.times(
+            handed, self._settings, doubted, limits, forecast, around_c, margin_k, now_s
+        )
         return replace(
             view,
             lo_w=handed.lo_w,
@@ -223,15 +245,60 @@ class ThermalEngine:
             ahead_hot_spot_c=ahead[1],
             ahead_base_w=forecast.base_w[-1],
             ahead_base_margin_w=forecast.base_margin_w[-1],
+            margin_k=margin_k[-1],
+            hot_spot_margin_k=margin_k[-1] + _gradient_k(doubted.state) - _gradient_k(estimated.state),
             notes=(*view.notes, *_words(handed)),
         )
 
-    def _limits(self, regime: Regime, top_oil_c: float, left_of_day_s: float) -> ThermalLimits:
-        limits = self._settings.limits[regime]
-        k_pu = self._settings.cold_oil.k_limit_pu(top_oil_c, limits.k_pu)
+    def _look_back(self, measured: Measured, estimated: Estimated, now_s: float, local: LocalTime) -> None:
+        oil, ambient = estimated.sensors[TOP_OIL], estimated.sensors[AMBIENT]
+        self._hindsight.step(
+            estimated.params,
+            estimated.state.theta_o_c,
+            estimated.bias_k,
+            estimated.k_pu,
+            estimated.ambient_c,
+            now_s,
+            local.minute.minute,
+            known=not estimated.no_power
+            and oil.health is Health.OK
+            and ambient.value is not None
+            and not estimated.margin_k,
+        )
+
+    def _doubt(self, estimated: Estimated) -> float:
+        return 0.0 if estimated.sensors[WINDING].value is not None else self._settings.gradient_doubt
+
+    def _doubted(self, estimated: Estimated) -> Estimated:
+        """With the gradient as steep as it may be."""
+        doubt = self._doubt(estimated)
+        if not doubt:
+            return estimated
+        if self._doubted_params[0] is not estimated.params:
+            steeper_k = min(estimated.params.dtheta_hr_k * (1.0 + doubt), STEEPEST_GRADIENT_K)
+            self._doubted_params = estimated.params, replace(estimated.params, dtheta_hr_k=steeper_k)
+        state = estimated.state
+        steeper = ThermalState(state.theta_o_c, state.h1_k * (1.0 + doubt), state.h2_k * (1.0 + doubt))
+        return replace(estimated, state=steeper, params=self._doubted_params[1])
+
+    def _limits(self, top_oil_c: float, left_of_day_s: float, now_s: float) -> ThermalLimits:
+        settings, left_s = self._settings, self.authorisation.left_s(now_s)
+        limits = normal = settings.limits[Regime.NORMAL_CYCLIC]
+        if left_s is not None:
+            limits = settings.limits[self.authorisation.regime(now_s)]
+            share = left_s / settings.horizon_s
+            if share < 1.0:
+                limits = replace(
+                    limits,
+                    hot_spot_c=normal.hot_spot_c + share * (limits.hot_spot_c - normal.hot_spot_c),
+                    top_oil_c=normal.top_oil_c + share * (limits.top_oil_c - normal.top_oil_c),
+                    k_pu=normal.k_pu + share * (limits.k_pu - normal.k_pu),
+                )
+        k_pu = settings.cold_oil.k_limit_pu(top_oil_c, limits.k_pu)
         if k_pu < limits.k_pu:
             limits = replace(limits, k_pu=k_pu, k_source=COLD_OIL)
-        budget_c = self._account.hot_spot_limit_c(left_of_day_s)
+        # Who authorises an emergency has accepted what it costs of life; it is counted all the same.
+        budget_c = self._account.hot_spot_limit_c(left_of_day_s) if left_s is None else None
         if budget_c is not None and budget_c < limits.hot_spot_c:
             limits = replace(limits, hot_spot_c=budget_c, hot_spot_source=AGEING)
         return limits
@@ -243,6 +310,10 @@ class ThermalEngine:
             k_pu = estimated.params.k_pu(base_w + v2g_w, base_var)
             state = step(state, estimated.params, k_pu, ambient_c + estimated.bias_k, _MINUTE_S)
         return state.theta_o_c, state.hot_spot_c
+
+
+def _gradient_k(state: ThermalState) -> float:
+    return state.h1_k - state.h2_k
 
 
 class _Minute:
@@ -290,6 +361,7 @@ class _Recovery:
         limits: ThermalLimits,
         forecast: Forecast,
         around_c: Sequence[float],
+        margin_k: Sequence[float],
         now_s: float,
     ) -> tuple[float | None, float | None]:
         """For discharge and charge, seconds from now; None where it is not refused, or not within a day."""
@@ -312,7 +384,7 @@ class _Recovery:
                     direction=direction,
                     power_w=WORTHWHILE_PU * settings.rated_va,
                     base_margin_w=forecast.base_margin_w,
-                    margin_k=estimated.margin_k,
+                    margin_k=margin_k,
                 )
                 granted_at_s = now_s + in_s if in_s is not None and isfinite(in_s) else None
                 self._known[direction] = (now_s, granted_at_s)

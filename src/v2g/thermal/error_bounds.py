@@ -5,6 +5,9 @@ The bound of minute n is ``factor[n] · scale``. The scale says how unsettled th
 factors are moved by each forecast that comes due: up by a large step if it was off by more than its bound, down by a
 small one if it was not, in the ratio that leaves ``coverage`` of them within, whatever the errors' distribution is
 (quantile tracking, as in adaptive conformal inference). So bounds widen within minutes and narrow over hours.
+
+No bound is further out than a quarter beyond the largest error of the last week or so, or the prior: where a factor
+was learned in a calm and the scale leaps, their product would be a load that was never seen.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ _PART_WINDOW: Final = 300.0
 _STEP: Final = 0.06
 _FACTOR_RANGE: Final = (0.2, 100.0)
 _PRIOR_COUNT: Final = 60.0
+_BEYOND_LARGEST: Final = 1.25
+_REMEMBERED: Final = 1.0 - 1.0 / (7.0 * MINUTES_OF_DAY)
 _COUNT_LIMIT: Final = 1e6
 """Of minutes learned; a scale or factor is far below it too."""
 
@@ -30,9 +35,9 @@ class ErrorBounds:
     """Of the forecasts of one signal."""
 
     __slots__ = (
-        *("_counts", "_factors", "_floor", "_narrow", "_parts", "_prior", "_recent", "_two_sided", "_widen"),
+        "_counts", "_factors", "_floor", "_largest", "_narrow", "_parts", "_prior", "_recent", "_two_sided", "_widen",
         "minutes_learned",
-    )
+    )  # fmt: skip
 
     def __init__(self, prior: Sequence[float], *, coverage: float, two_sided: bool, floor: float) -> None:
         """``prior``: bounds of the minutes ahead while nothing is learned, never falling; it counts as much as
@@ -48,6 +53,7 @@ class ErrorBounds:
         self._widen = [exp(step * coverage) for step in steps]
         self._narrow = [exp(-step * (1.0 - coverage)) for step in steps]
         self._factors = [2.5 * sqrt(n) for n in range(1, len(self._prior) + 1)]
+        self._largest = [0.0] * len(self._prior)
         self._recent = 0.0
         self._parts = [0.0] * _PARTS
         self._counts = [0.0] * _PARTS
@@ -80,6 +86,8 @@ class ErrorBounds:
         """The error of a forecast ``n`` minutes ahead (1 is the next), and its factor and scale when it was made."""
         if self._two_sided and error < 0.0:
             error = -error
+        largest = self._largest[n - 1] * _REMEMBERED
+        self._largest[n - 1] = error if error > largest else largest
         if error > factor * scale:
             factor = self._factors[n - 1] * self._widen[n - 1]
             self._factors[n - 1] = factor if factor < _FACTOR_RANGE[1] else _FACTOR_RANGE[1]
@@ -93,8 +101,11 @@ class ErrorBounds:
         prior_share = _PRIOR_COUNT / (_PRIOR_COUNT + self.minutes_learned)
         most = 0.0
         bounds = []
-        for factor, prior in zip(self._factors, self._prior, strict=True):
+        for factor, largest, prior in zip(self._factors, self._largest, self._prior, strict=True):
             bound = factor * scale
+            furthest = _BEYOND_LARGEST * largest
+            if bound > furthest:
+                bound = furthest if furthest > prior else min(bound, prior)
             least = prior * prior_share
             if least > bound:
                 bound = least
@@ -108,15 +119,16 @@ class ErrorBounds:
         self.minutes_learned *= 0.5 ** min(days / 30.0, 100.0)
 
     def memory(self) -> list[float]:
-        return [self.minutes_learned, self._recent, *self._factors, *self._parts, *self._counts]
+        return [self.minutes_learned, self._recent, *self._factors, *self._largest, *self._parts, *self._counts]
 
     def recall(self, kept: Sequence[float]) -> None:
         """Raises ValueError for what no :meth:`memory` of as many minutes gives."""
         size = len(self._factors)
-        if len(kept) != 2 + size + 2 * _PARTS or not all(0.0 <= value <= _COUNT_LIMIT for value in kept):
+        if len(kept) != 2 + 2 * size + 2 * _PARTS or not all(0.0 <= value <= _COUNT_LIMIT for value in kept):
             raise ValueError("the error bounds of the forecast are damaged")
         self.minutes_learned = kept[0]
         self._recent = kept[1]
         self._factors = [min(max(factor, _FACTOR_RANGE[0]), _FACTOR_RANGE[1]) for factor in kept[2 : 2 + size]]
-        self._parts = list(kept[2 + size : 2 + size + _PARTS])
-        self._counts = list(kept[2 + size + _PARTS :])
+        self._largest = list(kept[2 + size : 2 + 2 * size])
+        self._parts = list(kept[2 + 2 * size : 2 + 2 * size + _PARTS])
+        self._counts = list(kept[2 + 2 * size + _PARTS :])

@@ -151,8 +151,7 @@ class Estimator:
             settings.ambient_fallback_c,
             self._kept.ambient_c if self._kept is not None and self._kept_counts else None,
         )
-        self._top_oil = SensorWatch(_TOP_OIL)
-        self._winding = SensorWatch(_WINDING)
+        self._top_oil, self._winding = SensorWatch(_TOP_OIL), SensorWatch(_WINDING)
         self._monitor = InnovationMonitor()
         self._observer: Observer | None = None
         self._shadow = ThermalState(0.0, 0.0, 0.0)
@@ -263,6 +262,7 @@ class Estimator:
             widened_k = kept.margin_k + settings.margin_k_per_h * self._outage_s / 3600.0
             self._margin_k = min(settings.margin_limit_k, widened_k)
         self._observer = Observer(state, bias_k=bias_k, gradient_factor=factor, gains=settings.gains)
+        self._observer.unsettle()
         self._shadow = state
         self._offset_at_s = now_s
         self._offset_bias_k = bias_k

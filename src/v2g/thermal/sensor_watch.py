@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Final
 
 DISBELIEF_K: Final = 25.0
 """A reading this far below what the model expects is a broken sensor."""
 _DEAD_BAND_K: Final = 3.0
 _SAME_K: Final = 1e-6
+_STUCK_STEPS: Final = 4.0
+_STUCK_SHARE: Final = 0.3
 _KELVIN: Final = (180.0, 450.0)
 
 
@@ -59,7 +61,8 @@ class SensorNature:
     """Faster than this is a jump of the sensor, once ``noise_k`` is allowed for."""
     noise_k: float
     stuck_after_k: float | None
-    """The model moved this far while the reading did not change at all; None: a steady value is no sign (ambient)."""
+    """The model moved this far while the reading did not change at all; None: a steady value is no sign (ambient).
+    Less is enough for a sensor that has shown finer steps: four of them, or three tenths of this."""
     believed_again_s: float
     """A jump that stays for so long, and moves plausibly meanwhile, is taken as the new truth."""
     disbelief_k: float = DISBELIEF_K
@@ -79,6 +82,7 @@ class SensorWatch:
         self._candidate_since_s = 0.0
         self._jump_k = 0.0
         self._same_c: float | None = None
+        self._finest_k = inf
         self._driven_low_c = 0.0
         self._driven_high_c = 0.0
 
@@ -130,9 +134,12 @@ class SensorWatch:
         return self._say(Health.OK, read_c, read_c, now_s, "")
 
     def _is_stuck(self, read_c: float, driven_c: float | None) -> bool:
-        if self._nature.stuck_after_k is None:
+        most_k = self._nature.stuck_after_k
+        if most_k is None:
             return False
         if self._same_c is None or abs(read_c - self._same_c) > _SAME_K:
+            if self._same_c is not None:
+                self._finest_k = min(self._finest_k, abs(read_c - self._same_c))
             self._same_c = None if driven_c is None else read_c
             if driven_c is not None:
                 self._driven_low_c = self._driven_high_c = driven_c
@@ -140,7 +147,8 @@ class SensorWatch:
         if driven_c is not None:
             self._driven_low_c = min(self._driven_low_c, driven_c)
             self._driven_high_c = max(self._driven_high_c, driven_c)
-        return self._driven_high_c - self._driven_low_c > self._nature.stuck_after_k
+        moved_k = self._driven_high_c - self._driven_low_c
+        return moved_k > min(most_k, max(_STUCK_STEPS * self._finest_k, _STUCK_SHARE * most_k))
 
     def _jumps(self, read_c: float, now_s: float) -> bool:
         return self._good_c is not None and not self._moved_naturally(self._good_c, self._good_at_s, read_c, now_s)

@@ -4,8 +4,9 @@ The interval of :mod:`v2g.thermal.headroom` moves with every measurement. Handed
 noise, and at the edge it would oscillate. So an end that narrows is followed at once, an end that widens only once it
 has been wider by ``hysteresis_w`` for ``hold_s``, and then no faster than ``release_w_s`` and no further than half the
 hysteresis below what it has been all that time: released to the brim, the next noise would narrow it again. What
-relieves a transformer (discharge up to the power of least |K| while the base load is what overloads it) is never held
-back.
+relieves a transformer (discharge up to the power of least |K| while the base load is what overloads it) is not held
+back, but for the noise of the base load that it goes by: what is missing by two hystereses is given once it has lasted
+``hold_s``, what is missing by four at once, however often.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ TURNS_PER_H: Final = 4
 the narrowing that may follow still fits."""
 MOST_COUNTED_S: Final = 60.0
 """Of one update: a clock that jumps ahead has watched nothing meanwhile."""
+_LASTING_RELIEF: Final = 2.0
+_RELIEF_BAND: Final = 4.0
+"""Hystereses by which relief may be short of what it could be."""
 _HOUR_S: Final = 3600.0
 _HELD: Final = ", held"
 
@@ -62,9 +66,9 @@ class Throttle:
 
     def update(self, raw: PermittedInterval, relief_w: float, now_s: float) -> PermittedInterval:
         """``relief_w``: V2G power (signed) that leads to the least |K| of the present base load; ends that lie between
-        0 and it are never held back while ``raw.base_source`` is set. The result is never wider than ``raw``; where
-        it is narrower its source says ``<source>, held``. Unknown (``raw`` 0..0 by UNKNOWN) is followed at once; after
-        it the throttle starts anew with the first known interval.
+        0 and it are held back by the band of relief at most while ``raw.base_source`` is set. The result is never
+        wider than ``raw``; where it is narrower its source says ``<source>, held``. Unknown (``raw`` 0..0 by UNKNOWN)
+        is followed at once; after it the throttle starts anew with the first known interval.
 
         A clock that steps back releases nothing for that step; one that jumps ahead counts for
         :data:`MOST_COUNTED_S`. An interval that does not contain 0 or is no number gives 0..0, unknown.
@@ -125,7 +129,11 @@ class _End:
             goal_w = floor_w - 0.5 * self._settings.hysteresis_w
             self._out_w = max(self._out_w, min(self._out_w + step_w, goal_w))
             self._releasing = self._out_w < goal_w
-        self._out_w = max(self._out_w, min(raw_w, relief_w))
+        relief_w = min(raw_w, relief_w)
+        if relief_w - self._out_w > _RELIEF_BAND * self._settings.hysteresis_w:
+            self._out_w = relief_w
+        elif min(relief_w, floor_w) - self._out_w >= _LASTING_RELIEF * self._settings.hysteresis_w:
+            self._out_w = min(relief_w, floor_w)
         return self._out_w
 
     def _may_begin(self, floor_w: float, at_s: float) -> bool:

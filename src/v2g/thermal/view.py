@@ -54,6 +54,9 @@ class ThermalView:
     limits: ThermalLimits | None = None
     """In force, narrowed by cold oil and ageing budget."""
     margin_k: float = 0.0
+    """Of top-oil at the end of the horizon: what is not measured, and the errors that past predictions had."""
+    hot_spot_margin_k: float = 0.0
+    """Of the hot-spot: that, and the doubt about the present gradient."""
     bias_k: float = 0.0
     gradient_factor: float = 1.0
     load_loss_factor: float = 1.0

@@ -20,7 +20,8 @@ def answer(**changes: Any) -> ThermalResult:
     fields: dict[str, Any] = {
         "transformer": "TR-0412", "rated_va": 250e3, "horizon_s": 900.0, "top_oil_c": 81.5, "hot_spot_c": 97.3,
         "ambient_c": 31.0, "k_pu": 0.86, "load_w": 210e3, "base_load_w": 220e3, "ahead_top_oil_c": 84.0,
-        "ahead_hot_spot_c": 103.0, "ahead_base_w": 228e3, "ahead_base_margin_w": 9e3, "margin_k": 0.4, "bias_k": -0.7,
+        "ahead_hot_spot_c": 103.0, "ahead_base_w": 228e3, "ahead_base_margin_w": 9e3, "margin_k": 0.4,
+        "hot_spot_margin_k": 2.6, "bias_k": -0.7,
         "gradient_factor": 1.0, "load_loss_factor": 1.04, "f_hl": 1.4, "lo_w": -120e3, "hi_w": 40e3,
         "lo_source": "thermal K", "hi_source": "thermal hot-spot", "lo_binds_in_s": 60.0, "hi_binds_in_s": 900.0,
         "lo_granted_in_s": None, "hi_granted_in_s": None, "base_source": None, "feasible": True,

@@ -208,10 +208,7 @@ async def test_a_regime_that_ends_by_itself_is_written(world: World) -> None:
     world.site.model.authorisation.authorise(Regime.LONG_TIME_EMERGENCY, "anna", 30.0, moment.thermal_s)
     world.run(400)
     lines = [text for _, code, text, _ in world.daemon.lines if code == "LOADING_REGIME"]
-    assert len(lines) == 2
-    assert lines[0].startswith("long-time emergency loading: hot-spot 140 °C, top-oil 115 °C, K = ")
-    assert lines[0].endswith(", authorised by anna")
-    assert lines[1].startswith("normal cyclic loading: hot-spot 120 °C, top-oil 105 °C, K = ")
+    assert lines == ["long-time emergency loading, authorised by anna", "normal cyclic loading"]
 
 
 async def test_what_a_small_transformer_denies_stands_in_power_quality_log(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -154,7 +155,7 @@ def test_what_is_left_over_may_be_used_faster() -> None:
     assert counted.hot_spot_limit_c(4 * 3600.0) == pytest.approx(98.0 + 12.0)
 
 
-@given(st.floats(0.1, 48.0), st.floats(3600.0, 86_400.0), st.booleans())
+@given(st.floats(0.1, 48.0), st.floats(7200.0, 86_400.0), st.booleans())
 def test_the_budget_lasts_exactly_for_the_rest_of_the_day(budget_h: float, left_s: float, upgraded: bool) -> None:
     counted = account(budget_h=budget_h, upgraded=upgraded)
     limit_c = counted.hot_spot_limit_c(left_s)
@@ -177,3 +178,21 @@ def test_the_last_minute_of_a_day_does_not_lift_the_limit_out_of_sight(left_s: f
     limit_c = account(budget_h=240.0).hot_spot_limit_c(left_s)
     assert limit_c is not None
     assert 40.0 <= limit_c <= 200.0
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_what_is_left_at_midnight_is_not_burnt_before_it(upgraded: bool) -> None:
+    counted = account(budget_h=4.0, upgraded=upgraded)
+    counted.step(98.0 if not upgraded else 110.0, 3600.0, DAY)
+    limits = []
+    for n in range(180):
+        limit_c = counted.hot_spot_limit_c((180 - n) * 60.0)
+        assert limit_c is not None
+        limits.append(limit_c)
+        counted.step(limit_c, 60.0, DAY)
+    assert counted.totals.today_h <= 4.0
+    assert all(abs(later - before) < 1.0 for before, later in pairwise(limits))
+    counted.step(limits[-1], 1.0, DAY + 1)
+    tomorrow_c = counted.hot_spot_limit_c(86_400.0)
+    assert tomorrow_c is not None
+    assert limits[-1] - tomorrow_c < 14.0

@@ -81,6 +81,13 @@ def test_a_burst_of_errors_widens_within_minutes_and_narrows_over_an_hour_or_mor
     assert bounds.bounds(bounds.scale(25))[0] < 1.5 * calm
 
 
+def test_no_bound_is_far_beyond_the_largest_error_ever_seen() -> None:
+    bounds = make()
+    feed(bounds, gauss(1_440, 0.02))
+    feed(bounds, [0.9] * 12)
+    assert 0.9 <= bounds.bounds(bounds.scale(12))[0] <= 1.25 * 0.9
+
+
 def test_bounds_widen_at_once_after_a_dead_calm() -> None:
     bounds = make()
     feed(bounds, [0.0] * 20_000)

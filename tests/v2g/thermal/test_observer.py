@@ -212,3 +212,48 @@ def test_with_wrong_parameters_it_predicts_far_better_than_the_open_loop(distrib
     open_loop, observed = (sum(e[i] for e in errors) / len(errors) for i in (0, 1))
     assert open_loop > 3.5
     assert observed < 0.6
+
+
+@pytest.mark.parametrize("error_k", [-2.0, 1.5, 9.0])
+@pytest.mark.parametrize("dt", [1.0, 60.0])
+def test_an_error_of_the_state_alone_hardly_passes_through_the_bias(
+    distribution: ThermalParameters, error_k: float, dt: float
+) -> None:
+    truth = steady_state(distribution, 0.8, 17.0)
+    observer = Observer(truth, bias_k=-3.0)
+    observer.set_state(truth.with_top_oil(truth.theta_o_c + error_k))
+    for _ in range(round(2 * 3600.0 / dt)):
+        got = observer.step(distribution, 0.8, 20.0, dt, truth.theta_o_c)
+        assert got.bias_k == pytest.approx(-3.0, abs=0.05 * abs(error_k) + 0.1)
+    assert got.state.theta_o_c == pytest.approx(truth.theta_o_c, abs=0.05)
+
+
+@pytest.mark.parametrize("lost_s", [10.0, 120.0, 7200.0])
+def test_following_readings_under_a_load_that_is_only_assumed_teaches_nothing_afterwards(
+    distribution: ThermalParameters, lost_s: float
+) -> None:
+    truth = steady_state(distribution, 0.3, 20.0)
+    observer = Observer(truth)
+    for _ in range(round(lost_s)):
+        observer.step(distribution, 1.0, 20.0, 1.0, truth.theta_o_c, learn=False)
+    for _ in range(3600):
+        got = observer.step(distribution, 0.3, 20.0, 1.0, truth.theta_o_c)
+        assert abs(got.bias_k) < 0.15
+
+
+def test_an_open_loop_that_went_astray_teaches_nothing_when_the_sensor_is_back(distribution: ThermalParameters) -> None:
+    truth = steady_state(distribution, 0.8, 21.5)
+    observer = Observer(steady_state(distribution, 0.8, 20.0))
+    for _ in range(600):
+        observer.step(distribution, 0.8, 20.0, 60.0)
+    for _ in range(240):
+        got = observer.step(distribution, 0.8, 20.0, 60.0, truth.theta_o_c)
+        assert -0.1 <= got.bias_k <= 1.65
+
+
+def test_readings_that_are_missed_now_and_then_do_not_stop_learning(distribution: ThermalParameters) -> None:
+    truth = steady_state(distribution, 0.8, 25.0)
+    observer = Observer(steady_state(distribution, 0.8, 20.0))
+    for n in range(8 * 3600):
+        got = observer.step(distribution, 0.8, 20.0, 1.0, truth.theta_o_c if n % 5 else None)
+    assert got.bias_k == pytest.approx(5.0, abs=0.2)

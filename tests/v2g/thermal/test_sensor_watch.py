@@ -197,3 +197,24 @@ def test_whatever_is_believed_is_within_range_and_as_read(
         if report.value is not None:
             assert report.value == read_c
             assert nature.low_c <= report.value <= nature.high_c
+
+
+@pytest.mark.parametrize(("resolution_k", "stuck_k"), [(0.1, 1.5), (1.0, 4.0), (2.0, 5.0)])
+def test_a_sensor_of_fine_steps_is_found_stuck_sooner(resolution_k: float, stuck_k: float) -> None:
+    nature = SensorNature(
+        name="top-oil",
+        low_c=-50.0,
+        high_c=150.0,
+        fastest_k_s=0.02,
+        noise_k=12.0,
+        stuck_after_k=5.0,
+        believed_again_s=600.0,
+    )
+    watch = SensorWatch(nature)
+    for n in range(4):
+        assert watch.judge(60.0 + n * resolution_k, 60.0, 10.0 * n, 60.0).health is Health.OK
+    frozen_c = 60.0 + 3.0 * resolution_k
+    for n in range(60):
+        driven_c = 60.0 + 0.1 * n
+        got = watch.judge(frozen_c, 62.0, 100.0 + 10.0 * n, driven_c).health
+        assert (got is Health.STUCK) is (driven_c - 60.0 > stuck_k + 1e-9), driven_c

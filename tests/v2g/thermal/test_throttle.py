@@ -127,12 +127,32 @@ def test_the_two_ends_are_followed_apart() -> None:
 
 
 @given(st.lists(st.tuples(magnitudes, magnitudes), min_size=2, max_size=40))
-def test_relief_by_discharge_is_never_held_back(sequence: list[tuple[float, float]]) -> None:
+def test_relief_by_discharge_is_never_held_back_by_more_than_the_noise_of_the_base_load(
+    sequence: list[tuple[float, float]],
+) -> None:
     throttle = Throttle(DEFAULT)
     for n, (width, relief) in enumerate(sequence):
         out = throttle.update(raw(-width, 0.0, HOT_SPOT), -relief, float(n))
-        assert out.lo_w <= -min(width, relief)
+        assert out.lo_w <= -min(width, relief) + 4.0 * DEFAULT.hysteresis_w
         assert out.hi_w == 0.0
+
+
+def test_a_little_more_relief_is_given_once_it_has_lasted() -> None:
+    throttle = Throttle(DEFAULT)
+    throttle.update(raw(-80e3, 0.0, HOT_SPOT), -80e3, 0.0)
+    out = [throttle.update(raw(-95e3, 0.0, HOT_SPOT), -95e3, float(n)).lo_w for n in range(1, 125)]
+    assert out[60] == -80e3
+    assert out[-1] == -95e3
+
+
+def test_relief_does_not_flutter_with_the_noise_of_the_base_load() -> None:
+    rng, throttle, out = random.Random(3), Throttle(DEFAULT), []
+    for n in range(3600):
+        base_w = 300e3 + rng.gauss(0.0, 2.5e3)
+        handed = throttle.update(raw(-base_w, 0.0, HOT_SPOT), -base_w, float(n))
+        out.append(-handed.lo_w)
+    assert len(_turns(out)) <= TURNS_PER_H
+    assert min(out) > 280e3
 
 
 def test_relief_by_charging_under_reverse_flow_is_never_held_back() -> None:

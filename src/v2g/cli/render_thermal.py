@@ -27,7 +27,8 @@ def regime_text(result: RegimeResult) -> str:
     """What an authorisation has led to."""
     k_limit = _limit(f"K = {result.k_limit_pu:g}", result.k_limit_source, "thermal K")
     limits = f"hot spot {result.hot_spot_limit_c:g} °C, top oil {result.top_oil_limit_c:g} °C, {k_limit}"
-    return f"{regime_words(result.regime, result.left_s)}: {limits}"
+    end = "" if result.left_s is None else "; led back to the normal limits before it ends"
+    return f"{regime_words(result.regime, result.left_s)}: {limits}{end}"
 
 
 def regime_words(regime: str, left_s: float | None, by: str = "") -> str:

@@ -150,7 +150,8 @@ async def test_an_engineer_authorises_an_emergency(site_daemon: Any, form: str) 
     assert result.exit_code == 0
     assert site_daemon.received == [RegimeParams(regime="long_time_emergency", duration_s=14_400.0, reason="T2-out")]
     assert result.output == (
-        "long-time emergency loading for 4 h 0 min more: hot spot 140 °C, top oil 115 °C, K = 1.8\n"
+        "long-time emergency loading for 4 h 0 min more: hot spot 140 °C, top oil 115 °C, K = 1.8; led "
+        "back to the normal limits before it ends\n"
     )
 
 
@@ -167,7 +168,7 @@ async def test_what_keeps_an_emergency_from_helping_is_told(site_daemon: Any) ->
     assert site_daemon.received[0].duration_s == 1_209_600.0
     assert result.output == (
         "long-time emergency loading for 14 d 0 h more: hot spot 140 °C, top oil 115 °C, K = 1 (thermal K at which the "
-        "guard curtails)\n"
+        "guard curtails); led back to the normal limits before it ends\n"
     )
 
 

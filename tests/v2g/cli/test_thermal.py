@@ -162,7 +162,7 @@ async def test_what_keeps_an_emergency_from_helping_is_told(site_daemon: Any) ->
         hot_spot_limit_c=140.0,
         top_oil_limit_c=115.0,
         k_limit_pu=1.0,
-        k_limit_source="thermal K at which the guard curtails",
+        k_limit_source="thermal K at the guard's rated current",
     )
     result = await site_daemon.run("thermal regime long_time_emergency --for 14d --reason T2-out", tool_too=True)
     assert site_daemon.received[0].duration_s == 1_209_600.0

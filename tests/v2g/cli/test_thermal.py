@@ -167,8 +167,8 @@ async def test_what_keeps_an_emergency_from_helping_is_told(site_daemon: Any) ->
     result = await site_daemon.run("thermal regime long_time_emergency --for 14d --reason T2-out", tool_too=True)
     assert site_daemon.received[0].duration_s == 1_209_600.0
     assert result.output == (
-        "long-time emergency loading for 14 d 0 h more: hot spot 140 °C, top oil 115 °C, K = 1 (thermal K at which the "
-        "guard curtails); led back to the normal limits before it ends\n"
+        "long-time emergency loading for 14 d 0 h more: hot spot 140 °C, top oil 115 °C, K = 1 (thermal K at the "
+        "guard's rated current); led back to the normal limits before it ends\n"
     )
 
 

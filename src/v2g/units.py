@@ -10,7 +10,7 @@ import re
 
 _NUMBER = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([^\d\s.].*?)?\s*$")
 _POWER_FACTORS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
-_DURATION_FACTORS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+_DURATION_FACTORS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 class QuantityError(ValueError):
@@ -34,7 +34,7 @@ def parse_power_w(text: str) -> float:
 
 
 def parse_duration_s(text: str) -> float:
-    """``"15min"`` -> 900.0. Seconds; s, min and h are known, a unit is required, the value must be above zero.
+    """``"15min"`` -> 900.0. Seconds; s, min, h and d are known, a unit is required, the value must be above zero.
 
     Raises :class:`QuantityError`.
     """
@@ -43,7 +43,7 @@ def parse_duration_s(text: str) -> float:
         raise QuantityError(f"duration {text!r} has no unit: {text}min or {text}s?")
     factor = _DURATION_FACTORS.get(unit)
     if factor is None:
-        raise QuantityError(f"duration {text!r}: unknown unit {unit!r}; use s, min or h")
+        raise QuantityError(f"duration {text!r}: unknown unit {unit!r}; use s, min, h or d")
     if value <= 0:
         raise QuantityError(f"duration {text!r} must be above zero")
     return value * factor

@@ -35,7 +35,8 @@ def test_a_power_that_cannot_be_meant_is_refused(text: str, message: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("15min", 900.0), ("90 s", 90.0), ("2h", 7200.0), ("1.5 h", 5400.0), ("30sec", 30.0)]
+    ("text", "seconds"),
+    [("15min", 900.0), ("90 s", 90.0), ("2h", 7200.0), ("1.5 h", 5400.0), ("30sec", 30.0), ("14d", 1_209_600.0)],
 )
 def test_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
     assert parse_duration_s(text) == pytest.approx(seconds)
@@ -43,7 +44,7 @@ def test_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("15", "15min or 15s?"), ("0s", "above zero"), ("-1min", "above zero"), ("3days", "use s, min or h")],
+    [("15", "15min or 15s?"), ("0s", "above zero"), ("-1min", "above zero"), ("3days", "use s, min, h or d")],
 )
 def test_a_duration_that_cannot_be_meant_is_refused(text: str, message: str) -> None:
     with pytest.raises(QuantityError) as error:

@@ -11,6 +11,7 @@ import click
 from v2g.cli.common import EXIT_CONFIG, fail
 
 F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT_CONFIG_DIR = Path("/etc/v2g")
 
 
 def config_option(command: F) -> F:
@@ -18,7 +19,7 @@ def config_option(command: F) -> F:
         "--config",
         "config_dir",
         type=click.Path(path_type=Path, file_okay=False),
-        default=Path("/etc/v2g"),
+        default=DEFAULT_CONFIG_DIR,
         show_default=True,
         help="Directory with v2g.yaml and conf.d/.",
     )(command)

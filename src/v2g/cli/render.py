@@ -54,9 +54,11 @@ def flow(power_w: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """7384.2 -> ``2 h 3 min``; below ten minutes with seconds."""
+    """7384.2 -> ``2 h 3 min``; below ten minutes with seconds, from two days on ``2 d 1 h``."""
     whole = max(0, round(seconds))
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
     if hours:
         return f"{hours} h {minutes} min"
     if minutes >= 10 or (minutes and not rest):

@@ -25,10 +25,10 @@ def thermal_text(result: ThermalResult) -> str:
 
 def regime_text(result: RegimeResult) -> str:
     """What an authorisation has led to."""
-    limits = (
-        f"hot spot {result.hot_spot_limit_c:g} °C, top oil {result.top_oil_limit_c:g} °C, K = {result.k_limit_pu:g}"
-    )
-    return f"{regime_words(result.regime, result.left_s)}: {limits}"
+    k_limit = _limit(f"K = {result.k_limit_pu:g}", result.k_limit_source, "thermal K")
+    limits = f"hot spot {result.hot_spot_limit_c:g} °C, top oil {result.top_oil_limit_c:g} °C, {k_limit}"
+    end = "" if result.left_s is None else "; led back to the normal limits before it ends"
+    return f"{regime_words(result.regime, result.left_s)}: {limits}{end}"
 
 
 def regime_words(regime: str, left_s: float | None, by: str = "") -> str:
@@ -72,8 +72,8 @@ def _headroom(result: ThermalResult) -> Iterator[str]:
     yield f"HEADROOM for {format_duration(result.horizon_s)}"
     if result.base_source is not None:
         yield (
-            f"  base load alone breaks the limit of {result.base_source}: what adds to it is refused, what relieves it "
-            "is permitted" + ("" if result.feasible else ", and no V2G power keeps all limits")
+            f"  base load alone reaches a limit within the horizon ({result.base_source}): what adds to it is refused, "
+            "what relieves it is permitted" + ("" if result.feasible else ", and no V2G power keeps all limits")
         )
     yield from _end("discharge", -result.lo_w, result.lo_source, result.lo_binds_in_s, result.lo_granted_in_s)
     yield from _end("charge", result.hi_w, result.hi_source, result.hi_binds_in_s, result.hi_granted_in_s)

@@ -18,6 +18,7 @@ _NAME = "v2g-tool"
 _REGIMES = click.Choice([regime.value for regime in Regime], case_sensitive=False)
 _LATER = {
     "calibrate": Later("v2g.cli.thermal_calibrate", "calibrate", "Fit the model to what was recorded."),
+    "history": Later("v2g.cli.thermal_history", "history", "The recorded minutes, EVSEs and trips as CSV."),
 }
 
 
@@ -48,7 +49,7 @@ def thermal(context: click.Context, as_json: bool, socket_path: Path | None) -> 
 @thermal.command()
 @click.argument("name", metavar="[REGIME]", type=_REGIMES, required=False)
 @click.option("--set", "option", type=_REGIMES, help="The same as REGIME.")
-@click.option("--for", "duration", metavar="DURATION", help="How long an emergency is authorised: 20min, 4h.")
+@click.option("--for", "duration", metavar="DURATION", help="How long an emergency is authorised: 20min, 4h, 2d.")
 @click.option("--reason", default="", help="For the audit log; an emergency needs one.")
 @json_option
 @socket_option
@@ -57,7 +58,7 @@ def regime(
 ) -> None:
     """Show the regime of loading, or authorise another: an engineer's decision, which ends by itself.
 
-    REGIME is normal_cyclic, long_time_emergency or short_time_emergency (IEC 60076-7), the last for 30 min at most.
+    REGIME is normal_cyclic, or of IEC 60076-7 long_time_emergency for 14 days at most, short_time_emergency for 30 min.
     """
     if name is not None and option is not None and name != option:
         raise click.UsageError(f"{name} or {option}? Name one regime")

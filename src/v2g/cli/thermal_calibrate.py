@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from v2g.cli.common import fail, print_json
-from v2g.cli.daemons import config_option, problems
+from v2g.cli.daemons import DEFAULT_CONFIG_DIR, config_option, problems
 from v2g.cli.render import table
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _propose(
         ),
         start,
     )
-    words = _Words(found, transformer.id, source, minutes, zone)
+    words = _Words(found, transformer.id, source, minutes, zone, _accept_command(config_dir, proposal))
     write_proposal(proposal, proposal_text(found, start, words.head()))
     if as_json:
         print_json(
@@ -152,7 +153,19 @@ def _propose(
         )
         return
     click.echo(words.text())
-    click.echo(f"proposed in {proposal}, nothing is changed; accept it with: v2g-tool thermal calibrate --accept")
+    click.echo(f"proposed in {proposal}, nothing is changed; accept it with: {_accept_command(config_dir, proposal)}")
+
+
+def _accept_command(config_dir: Path, proposal: Path) -> str:
+    """To be copied as it stands: with the places that were named for the proposal."""
+    from v2g.cli.calibration_proposal import PROPOSAL_FILE
+
+    words = ["v2g-tool thermal calibrate --accept"]
+    if config_dir != DEFAULT_CONFIG_DIR:
+        words.append(f"--config {shlex.quote(str(config_dir))}")
+    if proposal != config_dir / PROPOSAL_FILE:
+        words.append(f"--output {shlex.quote(str(proposal))}")
+    return " ".join(words)
 
 
 def _accept(config_dir: Path, proposal: Path, as_json: bool) -> None:
@@ -204,12 +217,15 @@ def _range(dates: tuple[datetime | None, datetime | None, float | None], timezon
 class _Words:
     """A calibration told to people."""
 
-    def __init__(self, found: Calibration, transformer: str, source: str, minutes: Minutes, zone: Any) -> None:
+    def __init__(
+        self, found: Calibration, transformer: str, source: str, minutes: Minutes, zone: Any, accept: str
+    ) -> None:
         self._found = found
         self._transformer = transformer
         self._source = source
         self._minutes = minutes
         self._zone = zone
+        self._accept = accept
 
     def text(self) -> str:
         return "\n".join((*self._about(), "", self._parameters(), "", self._errors(), "", *self._more(), ""))
@@ -221,7 +237,7 @@ class _Words:
         at = self._moment(SystemClock().unix_s(), dated=True)
         return (
             f"Proposed by v2g-tool thermal calibrate on {at}. Not read until it is accepted:",
-            "v2g-tool thermal calibrate --accept",
+            self._accept,
             *self._about(),
             *self._parameters().splitlines(),
             *self._errors().splitlines(),

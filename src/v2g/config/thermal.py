@@ -61,6 +61,11 @@ def thermal_limits(transformer: Transformer, regime: Regime = Regime.NORMAL_CYCL
     )
 
 
+def limits_in_force(config: Config) -> dict[Regime, ThermalLimits]:
+    """Of every regime, as the engine keeps them: no further than the guard lets the transformer be loaded."""
+    return {regime: _within_curtailment(thermal_limits(config.transformer, regime), config) for regime in Regime}
+
+
 def _within_curtailment(limits: ThermalLimits, config: Config) -> ThermalLimits:
     """The guard curtails V2G at the rated current that it protects the transformer by. What it would take back is not
     promised: more than that is permitted only where ``protection.transformer.rated_a`` says so."""
@@ -84,7 +89,7 @@ def engine_settings(config: Config) -> EngineSettings:
             ambient_fallback_c=transformer.ambient_fallback_c,
             eddy_share=transformer.eddy_share,
         ),
-        limits={regime: _within_curtailment(thermal_limits(transformer, regime), config) for regime in Regime},
+        limits=limits_in_force(config),
         throttle=ThrottleSettings.of_rating(params.rated_va),
         cold_oil=LimitColdOil(full_load_above_c=cold.full_load_above_c, ramp_k=cold.ramp_k, k_pu=cold.k_pu),
         horizon_s=config.dispatch.thermal_horizon_s,

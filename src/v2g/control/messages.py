@@ -356,6 +356,7 @@ class RegimeResult(msgspec.Struct, frozen=True, kw_only=True):
     hot_spot_limit_c: float
     top_oil_limit_c: float
     k_limit_pu: float
+    k_limit_source: str = ""
 
 
 class StatusResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,15 +16,17 @@ from v2g.dispatch.orders import Shortfall
 from v2g.guard.link import Image, Setpoints
 from v2g.guard.status import GuardStatus
 from v2g.orchestrator.denial import denial_words_at
+from v2g.orchestrator.recall_words import regime_name
 from v2g.orchestrator.site import Site
 from v2g.sessions.supervisor import Log, Sessions
+from v2g.thermal.limits import Regime
 from v2g.thermal.view import ThermalView
 from v2g.units import format_power
 
 PERIOD_S = 0.1
 DENIAL_OVER_AFTER_S = 60.0
 """A denial that comes back sooner is the same one, so that a limit at its edge does not fill the log."""
-REVERSE_FLOW_DENIED = "REVERSE_FLOW_DENIED"
+_DENIED = {"REVERSE_FLOW_DENIED": "discharge", "FORWARD_FLOW_DENIED": "charge"}
 
 
 class WiresLink(Protocol):
@@ -70,6 +72,7 @@ class ControlCycle:
         self._on_cycle = on_cycle
         self._permit_reason: str | None = "starting"
         self._notes: frozenset[str] = frozenset()
+        self._regime = Regime.NORMAL_CYCLIC
         self._denied: dict[int, float] = {}
 
     async def run(self) -> None:
@@ -98,6 +101,7 @@ class ControlCycle:
             self._log.error("CYCLE_FAILED", f"{type(error).__name__}: {error}", traceback=traceback_tail())
             return False
         self._tell_permit(decision.permit_reason if not decision.permitted else None)
+        self._tell_regime(image.transformer)
         self._tell_notes(image.transformer.notes)
         self._tell_denials(decision.allocation.shortfalls, image.transformer, now_s)
         self._on_cycle(now_s)
@@ -113,6 +117,14 @@ class ControlCycle:
         else:
             self._log.warning("NO_PERMIT", f"no energy: {reason}")
 
+    def _tell_regime(self, view: ThermalView) -> None:
+        """An emergency ends by itself, which no command and no audit line tells."""
+        if view.limits is None or view.regime is self._regime:
+            return
+        self._regime = view.regime
+        by = f", authorised by {view.regime_by}" if view.regime_by else ""
+        self._log.info("LOADING_REGIME", f"{regime_name(view.regime)}{by}", regime=view.regime.value)
+
     def _tell_notes(self, notes: tuple[str, ...]) -> None:
         keys = {_without_figures(note): note for note in notes}
         for key, note in keys.items():
@@ -122,13 +134,20 @@ class ControlCycle:
 
     def _tell_denials(self, shortfalls: tuple[Shortfall, ...], view: ThermalView, now_s: float) -> None:
         for shortfall in shortfalls:
-            if shortfall.code != REVERSE_FLOW_DENIED:
+            direction = _DENIED.get(shortfall.code)
+            if direction is None:
                 continue
             if shortfall.order_id not in self._denied:
                 self._power_quality.warning(
-                    REVERSE_FLOW_DENIED,
-                    f"discharge of order {shortfall.order_id} cut by {format_power(shortfall.missing_w)}: "
-                    + denial_words_at(shortfall.source, view, self._site.thermal_clock, now_s),
+                    shortfall.code,
+                    f"{direction} of order {shortfall.order_id} cut by {format_power(shortfall.missing_w)}: "
+                    + denial_words_at(
+                        shortfall.source,
+                        view,
+                        self._site.thermal_clock,
+                        now_s,
+                        discharge=direction == "discharge",
+                    ),
                     order=shortfall.order_id,
                     missing_w=round(shortfall.missing_w),
                     source=shortfall.source,

@@ -19,6 +19,7 @@ from v2g.clock import Clock, SystemClock
 from v2g.config.loader import Loaded, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config, TlsProfileName
+from v2g.config.thermal import limits_in_force
 from v2g.control.server import ControlServer
 from v2g.guard.link_client import WiresClient
 from v2g.guard.quality_report import REPORT_FILE
@@ -32,10 +33,11 @@ from v2g.orchestrator.endpoints import build_endpoints
 from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.order_store import OrderStore
+from v2g.orchestrator.recall_words import RECALLED, recall_words
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
 from v2g.orchestrator.thermal_api import ThermalApi
-from v2g.orchestrator.thermal_clock import ThermalClock, simulated_speed
+from v2g.orchestrator.thermal_clock import ThermalClock, simulated_begin, simulated_speed
 from v2g.sessions.supervisor import Sessions
 from v2g.telemetry import logs
 from v2g.thermal.parameters import ParameterError
@@ -94,9 +96,16 @@ class Orchestrator:
         self._unusable: Mapping[str, str] = {}
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
         speed = simulated_speed(os.environ, self._simulation)
-        thermal_clock = ThermalClock(clock, SiteZone(self._config.site.timezone), speed=speed)
+        thermal_clock = ThermalClock(
+            clock,
+            SiteZone(self._config.site.timezone),
+            speed=speed,
+            begin=simulated_begin(os.environ, self._simulation),
+        )
         self._chronicle = Chronicle(self._config, paths.history, paths.run_dir / REPORT_FILE, self._log, speed=speed)
-        self.site = Site(self._config, thermal_clock, self._on_error, memory=self._chronicle.recall())
+        memory = self._chronicle.recall()
+        self.site = Site(self._config, thermal_clock, self._on_error, memory=memory)
+        self._recalled = recall_words(memory, self.site.model.authorisation, thermal_clock.begin)
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
         self._order_problem = ""
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
@@ -114,6 +123,7 @@ class Orchestrator:
         )
         self._thermal_api = ThermalApi(
             self._config.transformer,
+            limits_in_force(self._config),
             self._config.dispatch.thermal_horizon_s,
             lambda: self.site.image.transformer if self.site.image is not None else None,
             self._chronicle.health,
@@ -152,6 +162,7 @@ class Orchestrator:
             await self._control.start()
             stack.push_async_callback(self._control.close)
             self._restore_orders()
+            self._log.info(RECALLED, self._recalled)
             for remark in self.site.model.remarks:
                 self._log.warning("THERMAL", remark)
             self._chronicle.start()

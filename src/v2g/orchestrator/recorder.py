@@ -175,7 +175,7 @@ class Recorder:
         self._trip = guard.trip_element, guard.trip_at_s
         self._history.put_trip(
             TripRow(
-                unix_s=unix_s - max(0.0, now_s - guard.trip_at_s),
+                unix_s=unix_s - max(0.0, now_s - guard.trip_at_s) * self._speed,
                 element=guard.trip_element,
                 value=guard.trip_value,
                 unit=guard.trip_unit,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
 from v2g.clock import Clock
 from v2g.config.schema import Transformer
-from v2g.config.thermal import thermal_limits
 from v2g.control import messages
 from v2g.control.server import Caller, Method, Refused, Role
+from v2g.orchestrator.recall_words import regime_name
 from v2g.telemetry.history import HistoryHealth
 from v2g.thermal.account import AgeingTotals
 from v2g.thermal.authorisation import Authorisation, AuthorisationError
-from v2g.thermal.limits import Regime
+from v2g.thermal.limits import Regime, ThermalLimits
 from v2g.thermal.view import ThermalView
 
 _MAX_REASON = 500
@@ -30,6 +30,7 @@ class ThermalApi:
     def __init__(
         self,
         transformer: Transformer,
+        limits: Mapping[Regime, ThermalLimits],
         horizon_s: float,
         view: Callable[[], ThermalView | None],
         history: Callable[[], HistoryHealth],
@@ -39,8 +40,9 @@ class ThermalApi:
         thermal_s: Callable[[float], float],
         audit: Callable[..., None],
     ) -> None:
-        """``thermal_s``: from ``clock``'s monotonic time to the thermal engine's."""
+        """``limits``: in force by regime. ``thermal_s``: from ``clock``'s monotonic time to the thermal engine's."""
         self._transformer = transformer
+        self._limits = limits
         self._horizon_s = horizon_s
         self._view = view
         self._history = history
@@ -88,10 +90,10 @@ class ThermalApi:
         except AuthorisationError as error:
             raise Refused(str(error), code="BAD_DURATION") from None
         self._keep()
-        limits = thermal_limits(self._transformer, regime)
+        limits = self._limits[regime]
         self._audit(
             "LOADING_REGIME",
-            f"{regime.value.replace('_', ' ')} loading {'authorised' if emergency else 'again'} by {caller.user}",
+            f"{regime_name(regime)} {'authorised' if emergency else 'again'} by {caller.user}",
             regime=regime.value,
             duration_s=params.duration_s if emergency else None,
             hot_spot_limit_c=limits.hot_spot_c,
@@ -105,6 +107,7 @@ class ThermalApi:
             hot_spot_limit_c=limits.hot_spot_c,
             top_oil_limit_c=limits.top_oil_c,
             k_limit_pu=limits.k_pu,
+            k_limit_source=limits.k_source,
         )
 
 

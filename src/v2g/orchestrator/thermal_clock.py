@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite, nan
 
 from v2g.clock import Clock
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.transformer import Moment
 
 SPEED_VARIABLE = "V2G_SIMULATION_THERMAL_SPEED"
+BEGIN_VARIABLE = "V2G_SIMULATION_THERMAL_BEGIN"
+"""Monotonic and Unix seconds at which compressed time began, so that a daemon that is started anew goes on with it."""
 
 
 class ThermalClock:
     """Makes the :class:`Moment` of each cycle."""
 
-    def __init__(self, clock: Clock, zone: SiteZone, *, speed: float = 1.0) -> None:
-        """``speed``: thermal seconds a second; other than 1 in simulations only."""
+    def __init__(
+        self, clock: Clock, zone: SiteZone, *, speed: float = 1.0, begin: tuple[float, float] | None = None
+    ) -> None:
+        """``speed``: thermal seconds a second; other than 1 in simulations only. ``begin``: the host's monotonic and
+        Unix time at which they were the same; default: now."""
         self._clock = clock
         self._zone = zone
         self._speed = speed
-        self._begin_s = clock.monotonic_s()
-        self._begin_unix_s = clock.unix_s()
-
-    @property
-    def begin(self) -> Moment:
+        made_s = clock.monotonic_s()
+        self._begin_s, self._begin_unix_s = begin or (made_s, clock.unix_s())
+        self.begin = self.moment(made_s)
         """When this clock was made."""
-        return Moment(thermal_s=self._begin_s, unix_s=self._begin_unix_s, local=self._zone.local(self._begin_unix_s))
 
     def moment(self, now_s: float) -> Moment:
         """``now_s``: CLOCK_MONOTONIC, this cycle's."""
@@ -60,3 +63,22 @@ def simulated_speed(environment: Mapping[str, str], simulation: bool) -> float:
     if not 1.0 <= speed <= 3600.0:
         raise ValueError(f"{SPEED_VARIABLE}={text!r}: give thermal seconds a second, 1..3600")
     return speed
+
+
+def simulated_begin(environment: Mapping[str, str], simulation: bool) -> tuple[float, float] | None:
+    """What :data:`BEGIN_VARIABLE` says in a simulation; None otherwise. Raises ValueError for anything else."""
+    text = environment.get(BEGIN_VARIABLE, "")
+    if not text or not simulation:
+        return None
+    try:
+        monotonic_s, unix_s = (float(word) for word in text.split())
+    except ValueError:
+        monotonic_s = unix_s = nan
+    if not (isfinite(monotonic_s) and isfinite(unix_s)):
+        raise ValueError(f"{BEGIN_VARIABLE}={text!r}: give monotonic and Unix seconds")
+    return monotonic_s, unix_s
+
+
+def begin_text(clock: Clock) -> str:
+    """For :data:`BEGIN_VARIABLE`: compressed time begins now."""
+    return f"{clock.monotonic_s()!r} {clock.unix_s()!r}"

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pyiso15118.security import openssl_conf_path
 from v2g.clock import Clock, SystemClock
-from v2g.orchestrator.thermal_clock import SPEED_VARIABLE
+from v2g.orchestrator.thermal_clock import BEGIN_VARIABLE, SPEED_VARIABLE, begin_text
 from v2g.simulation import layout as layouts
 from v2g.simulation.children import Child, ChildSpec
 from v2g.simulation.faults import FaultError, load_scenario
@@ -150,6 +150,7 @@ class Supervisor:
                 environment={
                     "V2G_SIMULATION": "1",
                     SPEED_VARIABLE: f"{layout.conditions.thermal_speed:g}",
+                    BEGIN_VARIABLE: begin_text(self._clock),
                     "OPENSSL_CONF": str(openssl_conf_path()),
                 },
             ),

@@ -1,10 +1,22 @@
-"""Catalogue: the history by the minute."""
+"""Catalogue: the history by the minute, and what the thermal model says at a start and between."""
 
 from __future__ import annotations
 
 from v2g.telemetry.catalogue_entry import Entry
 
 HISTORY: tuple[Entry, ...] = (
+    Entry(
+        "THERMAL",
+        "The thermal model says what it lacks or doubts: a sensor, the load, what is beyond the standard.",
+        "Goes on with what is left, the margin widened; without power where nothing safe is left.",
+        "The line names the thing and the remedy; v2g-tool thermal has all that is said at present, under NOTES.",
+    ),
+    Entry(
+        "THERMAL_RECALLED",
+        "At every start: what of temperatures, loss of life and an authorised regime goes on from the run before.",
+        "Takes temperatures kept within the last hour as measured, but none that are older or dated ahead.",
+        "Nothing needs to be done.",
+    ),
     Entry(
         "HISTORY_NOT_KEPT",
         "The history by the minute cannot be written, or had to be begun anew; the line says why.",

@@ -24,7 +24,8 @@ ORDERS: tuple[Entry, ...] = (
     ),
     Entry(
         "LOADING_REGIME",
-        "An engineer authorised loading beyond normal cyclic loading for a stated time, or ended it; with the reason.",
+        "An engineer authorised loading beyond normal cyclic loading for a stated time, or it ended (audit.log has the "
+        "person and the reason, daemon.log every change).",
         "Keeps the limits of that regime until the time is over, then those of normal cyclic loading, by itself.",
         "v2g-tool thermal shows the regime and what is left; v2g-tool thermal regime normal_cyclic ends it.",
         "IEC 60076-7",

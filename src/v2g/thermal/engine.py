@@ -396,5 +396,5 @@ def _words(interval: PermittedInterval) -> list[str]:
     if interval.base_source is None:
         return []
     if interval.feasible:
-        return [f"base load alone reaches the {interval.base_source} limit within the horizon; V2G can relieve it"]
-    return [f"base load alone breaks the {interval.base_source} limit and V2G cannot prevent it"]
+        return [f"base load alone reaches a limit within the horizon ({interval.base_source}); V2G can relieve it"]
+    return [f"base load alone breaks a limit ({interval.base_source}) and V2G cannot prevent it"]

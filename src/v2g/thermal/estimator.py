@@ -30,14 +30,14 @@ no further down than 15 K below what it read when top-oil went.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp, expm1, isfinite
 from typing import Final
 
 from v2g.thermal.ambient import AmbientLadder
 from v2g.thermal.effective import EffectiveParameters
 from v2g.thermal.innovation import InnovationMonitor, Verdict
-from v2g.thermal.kept import KEPT_VALID_S, Kept, carried, hotter, sound
+from v2g.thermal.kept import KEPT_VALID_S, Kept, carried, hotter, resumed_c, sound
 from v2g.thermal.ladder_words import hot_words, top_oil_words, winding_words
 from v2g.thermal.model import MAX_K_PU, ThermalState, steady_state, step
 from v2g.thermal.observer import Observer, ObserverGains
@@ -139,7 +139,8 @@ class Estimator:
     def __init__(self, settings: EstimatorSettings, kept: Kept | None = None, now_unix_s: float = 0.0) -> None:
         """``kept`` younger than :data:`KEPT_VALID_S`: the start is the safer (hotter) of it, carried forward over the
         outage under its own load, and the steady state of the first measured load and ambient; it also counts as a
-        measured top-oil, with the margin that the outage has widened. Older, or from the future: only its bias and
+        measured top-oil, with the margin that the outage has widened. A first reading that is not below what was kept
+        decides between the two. Older, or from the future: only its bias and
         gradient factor are taken. With values that no transformer has, it is ignored."""
         self._settings = settings
         self._kept = kept if kept is not None and sound(kept) else None
@@ -150,12 +151,12 @@ class Estimator:
             settings.ambient_fallback_c,
             self._kept.ambient_c if self._kept is not None and self._kept_counts else None,
         )
-        self._top_oil = SensorWatch(_TOP_OIL)
-        self._winding = SensorWatch(_WINDING)
+        self._top_oil, self._winding = SensorWatch(_TOP_OIL), SensorWatch(_WINDING)
         self._monitor = InnovationMonitor()
         self._observer: Observer | None = None
         self._shadow = ThermalState(0.0, 0.0, 0.0)
         self._shadow_counts = self._shadow_gradient_counts = False
+        self._carried_c: float | None = None
         self._oil_was_measured = False
         self._oil_believed = False
         self._oil_health = Health.NEVER_SEEN
@@ -189,19 +190,20 @@ class Estimator:
         params = self._effective.at(sensed.f_hl, self._ambient.counted_c, now_s, notes)
         counted_k_pu = self._counted_load(k_pu, dt_s, notes)
         observer = self._observer or self._started(params, counted_k_pu, now_s)
+        self._resume(observer, sensed.top_oil_c)
         before = observer.estimate.state
         self._move_shadow(params, k_pu, counted_k_pu, dt_s)
 
         expected_c = None
         if self._oil_was_measured:
             expected_c = max(self._shadow.theta_o_c + self._offset_k, before.theta_o_c)
-        driven_c = self._shadow.theta_o_c - self._transient_k if self._oil_was_measured else None
-        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s, driven_c)
+        driven_c = self._shadow.theta_o_c - self._transient_k
+        top_oil = self._top_oil.judge(sensed.top_oil_c, expected_c, now_s, driven_c if self._oil_was_measured else None)
         if not self._oil_was_measured:
             top_oil = self._first_reading(top_oil)
         top_oil = self._judged(top_oil, observer, expected_c, k_pu is not None, dt_s, now_s)
-        winding_expected_c = before.theta_o_c + self._shadow.h1_k - self._shadow.h2_k
-        winding = self._winding.judge(sensed.winding_c, winding_expected_c, now_s)
+        gradient_k = self._shadow.h1_k - self._shadow.h2_k
+        winding = self._winding.judge(sensed.winding_c, before.theta_o_c + gradient_k, now_s, driven_c + gradient_k)
         self._correct(observer, params, counted_k_pu, dt_s, top_oil, winding, k_pu is not None, notes)
         self._follow(observer, before, top_oil, k_pu is not None, now_s)
         self._widen(top_oil, dt_s)
@@ -253,7 +255,8 @@ class Estimator:
         state = steady_state(params, k_pu, ambient_c)
         if kept is not None and self._kept_counts:
             steady = steady_state(params, k_pu, ambient_c + max(0.0, bias_k))
-            state = hotter(carried(kept, params, self._outage_s), steady)
+            was = carried(kept, params, self._outage_s)
+            state, self._carried_c = hotter(was, steady), was.theta_o_c
             self._transient_k = state.theta_o_c - steady.theta_o_c
             self._oil_was_measured = True
             widened_k = kept.margin_k + settings.margin_k_per_h * self._outage_s / 3600.0
@@ -266,6 +269,16 @@ class Estimator:
         self._filtered_ambient_c = ambient_c
         self._settled_at_s = now_s + _SETTLED * params.k11 * params.tau_o_s
         return self._observer
+
+    def _resume(self, observer: Observer, top_oil_c: float | None) -> None:
+        carried_c, state = self._carried_c, observer.estimate.state
+        if carried_c is None or top_oil_c is None:
+            return
+        self._carried_c = None
+        oil_c = resumed_c(carried_c, top_oil_c, state.theta_o_c)
+        self._transient_k += oil_c - state.theta_o_c
+        observer.set_state(state.with_top_oil(oil_c))
+        self._shadow = self._shadow.with_top_oil(oil_c)
 
     def _move_shadow(self, params: ThermalParameters, k_pu: float | None, counted_k_pu: float, dt_s: float) -> None:
         """By measured load and the ambient last measured; while the load is unknown only its winding, see _follow."""
@@ -284,11 +297,10 @@ class Estimator:
         value_c = report.value
         if value_c is None or not self._ambient.measured or value_c >= self._ambient.counted_c - COLDER_THAN_AIR_K:
             return report
-        return SensorReport(
+        return replace(
+            report,
             health=Health.IMPLAUSIBLE,
             value=None,
-            read=report.read,
-            since_s=report.since_s,
             words=(
                 f"top-oil transducer reads {value_c:.1f} °C, colder than the air of {self._ambient.counted_c:.1f} °C: "
                 "not used; check it, its cable and its scale in sensor_map"

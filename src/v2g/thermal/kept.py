@@ -15,6 +15,10 @@ KEPT_VALID_S: Final = 3_600.0
 within an hour the oil has gone less than half of the way to wherever it led. Longer, and top-oil must be measured."""
 
 
+RESUMED_K: Final = 5.0
+"""A first reading no further than this below the kept top-oil, carried to now, is of the same oil."""
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What survives a restart."""
 
@@ -40,6 +44,15 @@ def hotter(one: ThermalState, other: ThermalState) -> ThermalState:
     """The warmer oil under the steeper winding."""
     steeper = one if one.h1_k - one.h2_k >= other.h1_k - other.h2_k else other
     return steeper.with_top_oil(max(one.theta_o_c, other.theta_o_c))
+
+
+def resumed_c(carried_c: float, read_c: float, started_c: float) -> float:
+    """Top-oil to go on with, by the first reading after a restart that started with ``started_c``.
+
+    Oil that was cold a minute ago and still reads so is cold: the steady state of a load that has just risen, far above
+    it, must not make its sensor a broken one. A reading below what was kept decides nothing.
+    """
+    return max(read_c, carried_c) if carried_c - RESUMED_K <= read_c < started_c else started_c
 
 
 def sound(kept: Kept) -> bool:

@@ -15,7 +15,7 @@ from v2g.thermal.parameters import ParameterError
 HOT_SPOT: Final = "thermal hot-spot"
 TOP_OIL: Final = "thermal top-oil"
 CURRENT: Final = "thermal K"
-RATED_CURRENT: Final = "thermal K at which the guard curtails"
+RATED_CURRENT: Final = "thermal K at the guard's rated current"
 COLD_OIL: Final = "thermal cold oil"
 AGEING: Final = "thermal ageing budget"
 UNKNOWN: Final = "thermal state unknown"

@@ -102,8 +102,8 @@ def test_no_power_has_a_sign_even_under_reverse_flow() -> None:
         ),
         (
             {"base_source": "thermal hot-spot", "feasible": False},
-            "base load alone breaks the limit of thermal hot-spot: what adds to it is refused, what relieves it is "
-            "permitted, and no V2G power keeps all limits",
+            "base load alone reaches a limit within the horizon (thermal hot-spot): what adds to it is refused, "
+            "what relieves it is permitted, and no V2G power keeps all limits",
         ),
         (
             {"regime": "long_time_emergency", "regime_left_s": 14_340.0, "regime_by": "anna"},
@@ -150,7 +150,25 @@ async def test_an_engineer_authorises_an_emergency(site_daemon: Any, form: str) 
     assert result.exit_code == 0
     assert site_daemon.received == [RegimeParams(regime="long_time_emergency", duration_s=14_400.0, reason="T2-out")]
     assert result.output == (
-        "long-time emergency loading for 4 h 0 min more: hot spot 140 °C, top oil 115 °C, K = 1.8\n"
+        "long-time emergency loading for 4 h 0 min more: hot spot 140 °C, top oil 115 °C, K = 1.8; led "
+        "back to the normal limits before it ends\n"
+    )
+
+
+async def test_what_keeps_an_emergency_from_helping_is_told(site_daemon: Any) -> None:
+    site_daemon.answers["thermal.regime"] = RegimeResult(
+        regime="long_time_emergency",
+        left_s=1_209_600.0,
+        hot_spot_limit_c=140.0,
+        top_oil_limit_c=115.0,
+        k_limit_pu=1.0,
+        k_limit_source="thermal K at the guard's rated current",
+    )
+    result = await site_daemon.run("thermal regime long_time_emergency --for 14d --reason T2-out", tool_too=True)
+    assert site_daemon.received[0].duration_s == 1_209_600.0
+    assert result.output == (
+        "long-time emergency loading for 14 d 0 h more: hot spot 140 °C, top oil 115 °C, K = 1 (thermal K at which the "
+        "guard curtails); led back to the normal limits before it ends\n"
     )
 
 

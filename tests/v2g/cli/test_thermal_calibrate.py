@@ -104,7 +104,9 @@ def test_a_history_gives_a_proposal_that_changes_nothing(run: Callable[..., Resu
     assert result.exit_code == 0, result.output
     assert "top-oil rise Δθor       55.0 K   47." in result.output
     assert "held-out part" in result.output
-    assert "accept it with: v2g-tool thermal calibrate --accept" in result.output
+    accept = f"v2g-tool thermal calibrate --accept --config {site}"
+    assert f"accept it with: {accept}\n" in result.output, "to be copied as it stands"
+    assert f"# {accept}\n" in (site / "thermal-calibration.proposed.yaml").read_text()
     proposal = site / "thermal-calibration.proposed.yaml"
     values = yaml.safe_load(proposal.read_text())["transformer"]
     assert values["top_oil_rise_k"] == pytest.approx(47.3, abs=0.6)

@@ -19,6 +19,7 @@ from v2g.control.server import Refused, Role
 from v2g.guard.status import Permit
 from v2g.hardware.ports import DcEvseCommand
 from v2g.telemetry import logs
+from v2g.thermal.limits import Regime
 from v2g.units import format_power
 
 
@@ -189,6 +190,25 @@ async def test_reverse_flow_denied_is_written_once_and_not_every_cycle(world: Wo
     world.run(50)
     assert world.power_quality.codes() == ["REVERSE_FLOW_DENIED"]
     assert "order 1" in world.power_quality.lines[0][2]
+
+
+async def test_charge_that_is_denied_is_written_likewise(world: World) -> None:
+    world.guard.changes = {"transformer_w": 500_000.0, "transformer_va": 500_000.0}
+    world.charge(E1)
+    result = await world.api.dispatch(messages.DispatchParams(mode="charge", power_w=5_000.0), ALICE)
+    assert result.granted_w == 0.0
+    world.run(50)
+    assert world.power_quality.codes() == ["FORWARD_FLOW_DENIED"]
+    assert world.power_quality.lines[0][2].startswith("charge of order 1 cut by 5.00 kW: ")
+
+
+async def test_a_regime_that_ends_by_itself_is_written(world: World) -> None:
+    world.run(20)
+    moment = world.site.thermal_clock.moment(world.clock.monotonic_s())
+    world.site.model.authorisation.authorise(Regime.LONG_TIME_EMERGENCY, "anna", 30.0, moment.thermal_s)
+    world.run(400)
+    lines = [text for _, code, text, _ in world.daemon.lines if code == "LOADING_REGIME"]
+    assert lines == ["long-time emergency loading, authorised by anna", "normal cyclic loading"]
 
 
 async def test_what_a_small_transformer_denies_stands_in_power_quality_log(

@@ -241,6 +241,14 @@ def test_a_status_that_is_missing_for_a_moment_makes_no_second_trip_and_a_new_on
     assert [row.element for row in site.trips] == ["OV2", "OV2"]
 
 
+def test_in_compressed_time_a_trip_has_the_minute_of_its_moment() -> None:
+    site = Site()
+    site.recorder = Recorder(site, site.bays, speed=60.0)
+    site.guard = trip("OF2", site.now_s - 2.0)
+    site.run(0.1)
+    assert [row.unix_s for row in site.trips] == [pytest.approx(START_S - 120.0)]
+
+
 def test_a_trip_from_before_the_start_has_its_own_time(site: Site) -> None:
     site.guard = trip("UF1", site.now_s - 3600.0)
     site.run(0.2)

@@ -17,7 +17,16 @@ from v2g.orchestrator.thermal_api import ThermalApi
 from v2g.telemetry.history import HistoryHealth
 from v2g.thermal.account import AgeingTotals
 from v2g.thermal.authorisation import Authorisation
-from v2g.thermal.limits import AGEING, CURRENT, HOT_SPOT, Regime, ThermalLimits
+from v2g.thermal.limits import (
+    AGEING,
+    CURRENT,
+    HOT_SPOT,
+    RATED_CURRENT,
+    Regime,
+    ThermalLimits,
+    limits_of,
+    size_class,
+)
 from v2g.thermal.sensor_watch import Health, SensorReport
 from v2g.thermal.view import ThermalView
 
@@ -41,7 +50,7 @@ VIEW = ThermalView(
 class Bench:
     """The API with everything around it in reach."""
 
-    def __init__(self, view: ThermalView | None = VIEW) -> None:
+    def __init__(self, view: ThermalView | None = VIEW, limits: dict[Regime, ThermalLimits] | None = None) -> None:
         self.view = view
         self.clock = ManualClock(monotonic_s=CLOCK_S)
         self.authorisation = Authorisation()
@@ -51,6 +60,7 @@ class Bench:
         self.health = HistoryHealth(problem="", dropped_rows=1, written_rows=1440, size_bytes=2_000_000)
         self.api = ThermalApi(
             transformer,
+            {regime: limits_of(regime, size_class(250e3)) for regime in Regime} | (limits or {}),
             900.0,
             lambda: self.view,
             lambda: self.health,
@@ -127,13 +137,27 @@ async def test_an_emergency_is_authorised_kept_and_audited() -> None:
     bench = Bench()
     result = await bench.regime("long_time_emergency", 4 * 3600.0, "T2 out of service,\nmayor called")
     assert result == messages.RegimeResult(
-        regime="long_time_emergency", left_s=4 * 3600.0, hot_spot_limit_c=140.0, top_oil_limit_c=115.0, k_limit_pu=1.8
+        regime="long_time_emergency",
+        left_s=4 * 3600.0,
+        hot_spot_limit_c=140.0,
+        top_oil_limit_c=115.0,
+        k_limit_pu=1.8,
+        k_limit_source=CURRENT,
     )
     assert bench.authorisation.regime(CLOCK_S) is Regime.LONG_TIME_EMERGENCY
     assert bench.kept == 1
     ((code, text, fields),) = bench.audited
-    assert (code, text) == ("LOADING_REGIME", "long time emergency loading authorised by anna")
+    assert (code, text) == ("LOADING_REGIME", "long-time emergency loading authorised by anna")
     assert (fields["duration_s"], fields["reason"]) == (14_400.0, "T2 out of service,mayor called")
+
+
+async def test_the_limits_told_are_those_that_hold() -> None:
+    """An emergency that the guard's own protection does not let the transformer be loaded by."""
+    narrowed = ThermalLimits(hot_spot_c=140.0, top_oil_c=115.0, k_pu=1.0, k_source=RATED_CURRENT)
+    bench = Bench(limits={Regime.LONG_TIME_EMERGENCY: narrowed})
+    result = await bench.regime("long_time_emergency", 3600.0, "T2 out of service")
+    assert (result.k_limit_pu, result.k_limit_source) == (1.0, RATED_CURRENT)
+    assert bench.audited[-1][2]["k_limit_pu"] == 1.0
 
 
 async def test_normal_cyclic_loading_ends_it() -> None:

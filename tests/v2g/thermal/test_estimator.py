@@ -8,8 +8,8 @@ from math import inf, nan, sin
 
 import pytest
 
-from support.thermal_following import PARAMS, SETTINGS, Follow, oil
-from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, Sensed
+from support.thermal_following import PARAMS, SETTINGS, Follow, kept, oil
+from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, Kept, Sensed
 from v2g.thermal.model import steady_state, step
 from v2g.thermal.sensor_watch import Health
 
@@ -322,3 +322,49 @@ def test_notes_are_stable_but_for_figures() -> None:
         got = follow.run(10.0, 0.5 + 0.001 * n, 350.0 + n / 10.0, None, dt=10.0)
         seen.add(tuple(re.sub(r"[-+]?[\d.]+", "#", note) for note in got.notes))
     assert len(seen) == 1
+
+
+def test_cold_oil_under_a_load_that_has_just_risen_is_believed_after_a_restart() -> None:
+    """The steady state of the load is 30 K above it, as in every evening: that makes no sensor a broken one."""
+    was = kept(theta_o_c=58.2, h1_k=20.0, bias_k=0.0, gradient_factor=1.0, k_pu=0.95, ambient_c=33.0)
+    follow = Follow(was, unix_s=1e9 + 120.0)
+    estimated = follow.run(2.0, k=0.95, top_oil_c=58.7, ambient_c=33.0)
+    assert oil(0.95, 33.0) > 58.7 + 25.0
+    assert estimated.state.theta_o_c == pytest.approx(58.7, abs=1.5)
+    assert estimated.sensors[TOP_OIL].health is Health.OK
+    assert estimated.no_power == ""
+    assert estimated.notes == ()
+
+
+def test_a_first_reading_that_comes_late_decides_as_well() -> None:
+    follow = Follow(kept(theta_o_c=58.2, bias_k=0.0, k_pu=0.95, ambient_c=33.0), unix_s=1e9 + 120.0)
+    unread = follow.run(5.0, k=0.95, ambient_c=33.0)
+    assert unread.state.theta_o_c > 80.0, "until then the safer of the two counts"
+    read = follow.run(2.0, k=0.95, top_oil_c=58.7, ambient_c=33.0)
+    assert read.state.theta_o_c == pytest.approx(58.7, abs=1.5)
+
+
+def test_a_reading_far_below_what_was_kept_decides_nothing() -> None:
+    follow = Follow(kept(theta_o_c=70.0, bias_k=0.0, k_pu=0.95, ambient_c=33.0), unix_s=1e9 + 120.0)
+    estimated = follow.run(5.0, k=0.95, top_oil_c=50.0, ambient_c=33.0)
+    assert estimated.state.theta_o_c > 80.0
+    assert estimated.sensors[TOP_OIL].health is Health.IMPLAUSIBLE
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("was", [None, kept(theta_o_c=40.0, bias_k=0.0, k_pu=0.3)])
+def test_a_winding_sensor_is_not_stuck_because_the_oil_was_found_elsewhere(was: Kept | None, late: bool) -> None:
+    """The start is the steady state of the load, until the first top-oil reading says that the oil is 20 K colder."""
+    follow = Follow(was, unix_s=1e9)
+    if late:
+        follow.run(5.0, k=0.6, winding_c=50.0)
+    for _ in range(20):
+        estimated = follow.run(1.0, k=0.6, top_oil_c=40.0, winding_c=50.0)
+        assert estimated.sensors[WINDING].health is Health.OK, estimated.sensors[WINDING].words
+
+
+def test_a_winding_sensor_that_stays_while_the_load_moves_the_winding_is_stuck() -> None:
+    follow = Follow()
+    follow.run(600.0, k=0.3, top_oil_c=40.0, winding_c=43.0)
+    estimated = follow.run(1_800.0, k=1.0, top_oil_c=40.0, winding_c=43.0)
+    assert estimated.sensors[WINDING].health is Health.STUCK

@@ -31,6 +31,7 @@ REPORT: Final = Path(__file__).with_name("report_engine.md")
 TARGET_US: Final = 400.0
 PASSES: Final = 8
 PASS_S: Final = 240
+HEADROOM: Final = "headroom, both ends"
 WHOLE: Final = "whole step"
 SETTINGS: Final = EngineSettings(
     estimator=EstimatorSettings(params=PARAMS),
@@ -85,7 +86,7 @@ def measure(case: tuple[float, float, bool]) -> dict[str, float]:
         "hindsight of top-oil": (engine._hindsight, "step"),
         "forecast: learn a minute": (engine._forecaster, "observe"),
         "forecast: predict": (engine._forecaster, "predict"),
-        "headroom, both ends": (engine_module, "permitted_interval"),
+        HEADROOM: (engine_module, "permitted_interval"),
         "throttle": (engine._throttle, "update"),
         "ahead, without margins": (engine, "_ahead"),
         "when granted again": (engine._recovery, "times"),
@@ -103,7 +104,8 @@ def measure(case: tuple[float, float, bool]) -> dict[str, float]:
                 best[name] = min(best[name], part.took_s / PASS_S)
                 part.took_s = 0.0
     finally:
-        engine_module.permitted_interval = timed["headroom, both ends"].of
+        module: Any = engine_module
+        module.permitted_interval = timed[HEADROOM].of
     return best
 
 

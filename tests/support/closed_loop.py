@@ -58,7 +58,7 @@ def base_course(rng: random.Random, hours: float) -> Course:
 
     def course(hour: float) -> float:
         load = mean + swing * sin((hour - phase) * pi / 12.0)
-        load -= pv * max(0.0, sin((hour - 4.0) * pi / 12.0)) ** 1.5
+        load -= pv * float(max(0.0, sin((hour - 4.0) * pi / 12.0)) ** 1.5)
         for begin, end, rises, size in events:
             load += size * min(1.0, max(0.0, (hour - begin) / rises)) * (1.0 - min(1.0, max(0.0, (hour - end) / rises)))
         return max(-1.2, min(1.25, load)) + rng.gauss(0.0, noise)
@@ -94,7 +94,7 @@ class Told:
     used_pu: float = 0.0
     """V2G power taken, on average."""
     reversals: dict[str, list[float]] = field(default_factory=lambda: {"lo": [], "hi": []})
-    """When each end of the permitted interval changed its direction."""
+    """When each end of the permitted interval changed its direction, but for relief, which follows the base load."""
     views: list[ThermalView] = field(default_factory=list)
 
     def most_reversals_an_hour(self) -> int:
@@ -109,24 +109,21 @@ class Told:
 
 
 class _Turns:
-    def __init__(self, band_w: float, times: list[float]) -> None:
-        self._band_w, self._times = band_w, times
-        self._rising: bool | None = None
-        self._extreme: float | None = None
+    def __init__(self, times: list[float]) -> None:
+        self._times = times
+        self._rises: bool | None = None
+        self._before: float | None = None
 
-    def see(self, value: float, at_s: float) -> None:
-        if self._extreme is None:
-            self._extreme = value
-        if self._rising is not False and value < self._extreme - self._band_w:
-            if self._rising:
+    def see(self, value: float | None, at_s: float) -> None:
+        """None: relief, which follows the base load; what comes after it begins anew."""
+        if value is None or self._before is None:
+            self._rises = None
+        elif value != self._before:
+            rises = value > self._before
+            if self._rises is not None and rises is not self._rises:
                 self._times.append(at_s)
-            self._rising, self._extreme = False, value
-        elif self._rising is not True and value > self._extreme + self._band_w:
-            if self._rising is False:
-                self._times.append(at_s)
-            self._rising, self._extreme = True, value
-        elif (self._rising and value > self._extreme) or (self._rising is False and value < self._extreme):
-            self._extreme = value
+            self._rises = rises
+        self._before = value
 
 
 class ClosedLoop:
@@ -160,8 +157,7 @@ class ClosedLoop:
         self.engine = ThermalEngine(settings, memory, now_s=self.now_s, now_unix_s=self.unix_s)
         self.view = ThermalView()
         self.told = Told()
-        band_w = 0.02 * settings.rated_va
-        self._turns = {name: _Turns(band_w, self.told.reversals[name]) for name in ("lo", "hi")}
+        self._turns = {name: _Turns(self.told.reversals[name]) for name in ("lo", "hi")}
         self.garble: Callable[[Sensed], Sensed] = lambda sensed: sensed
         self.v2g_w = 0.0
         self.ran_s = 0.0
@@ -206,8 +202,9 @@ class ClosedLoop:
                 load_problem="" if known else "transformer load is not measured: no V2G power",
             )
             self.view = self.engine.step(measured, self.now_s, local(self.unix_s))
-            self._turns["lo"].see(-self.view.lo_w, self.now_s)
-            self._turns["hi"].see(self.view.hi_w, self.now_s)
+            relieves = self.view.base_source is not None
+            self._turns["lo"].see(None if relieves else -self.view.lo_w, self.now_s)
+            self._turns["hi"].see(None if relieves else self.view.hi_w, self.now_s)
             if keep:
                 told.views.append(self.view)
         return told

@@ -24,7 +24,8 @@ RATED_VA = PARAMS.rated_va
 
 TOLERANCE_K = {0.0: 0.5, 0.05: 1.0, 0.15: 4.0}
 """By how far the plant is off its nameplate: how far the true hot-spot may be above its limit while V2G adds to the
-flow. 400 days came to -1.2, 0.5 and 2.9 K; without the margins to 1.5, 2.6 and 5.1 K."""
+flow. 60, 60 and 100 days came to -0.6, 0.6 and 2.9 K; before gradient and errors were kept as margin, 16 and 32 days
+came to 1.5 K (plant as its nameplate) and 5.1 K (15 % off)."""
 
 
 def random_run(seed: int, share: float, hours: float, step_s: float = 20.0) -> Told:
@@ -46,8 +47,7 @@ def random_run(seed: int, share: float, hours: float, step_s: float = 20.0) -> T
 def judge(told: Told, share: float) -> None:
     assert told.over_hot_k <= TOLERANCE_K[share]
     assert told.over_oil_k <= 0.5
-    # One more than the throttle lets through: an end that drifts shows its turn only minutes later, past the band.
-    assert told.most_reversals_an_hour() <= 5
+    assert told.most_reversals_an_hour() <= 4
 
 
 @pytest.mark.parametrize(("seed", "share"), [(0, 0.0), (5, 0.15), (24, 0.15)])
@@ -160,7 +160,10 @@ def test_midnight_of_a_budget_does_not_overshoot() -> None:
 def test_cold_oil_opens_smoothly_as_it_warms() -> None:
     loop = warm(lambda hour: 0.15, ambient_c=-38.0)
     loop.plant.heat_oil(-33.0)
-    permitted = [loop.run(1.0 / 120.0) and loop.view.hi_w for _ in range(480)]
+    permitted = []
+    for _ in range(480):
+        loop.run(1.0 / 120.0)
+        permitted.append(loop.view.hi_w)
     assert permitted[2] < 0.5 * RATED_VA
     assert permitted[-1] > 1.2 * RATED_VA
     assert loop.told.most_reversals_an_hour() == 0

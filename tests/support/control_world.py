@@ -88,7 +88,8 @@ class World:
             battery_capacity_wh=None,
         )
 
-    def charge(self, evse_id: str) -> None:
+    def charge(self, evse_id: str, cycles: int = 2) -> None:
+        """``cycles``: after the charge loop has begun."""
         self.run(2)
         self.site.bays[evse_id].begin(self.clock.monotonic_s())
         self.infos[evse_id] = SessionInfo(
@@ -102,7 +103,7 @@ class World:
         self.run(3)
         self.tell(evse_id, ev.PowerDeliveryStarted())
         self.looping.add(evse_id)
-        self.run(2)
+        self.run(cycles)
         assert self.site.bays[evse_id].procedure.charging, self.site.bays[evse_id].fault  # type: ignore[union-attr]
 
     def power(self, evse_id: str) -> float:

@@ -97,6 +97,7 @@ class Api:
         return messages.TripResetResult(element=element)
 
     def _result(self, order: Order, duration_s: float, now_s: float) -> messages.DispatchResult:
+        self._site.refresh_vehicles(now_s)
         allocation = self._site.decide(now_s).allocation
         grants = [grant for grant in allocation.grants if grant.order_id == order.id]
         return messages.DispatchResult(

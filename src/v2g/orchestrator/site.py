@@ -6,6 +6,7 @@ Read all, decide, write all: :meth:`Site.observe`, :meth:`Site.decide`, :meth:`S
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import isfinite
 
 from v2g.config.schema import Config, Evse
@@ -97,22 +98,12 @@ class Site:
             # Each sensor has an age of its own, and wires has held it to that already.
             self._transducers = {reading.quantity: reading for reading in wires.transducers}
         permitted = permit_problem(wires, connected, guard, now_s) is None
-        bays = []
+        broken: dict[str, BayImage] = {}
         for evse_id, bay in self.bays.items():
             try:
                 bay.observe(self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s)
-                bays.append(
-                    BayImage(
-                        evse_id=evse_id,
-                        bounds=bay.bounds(now_s),
-                        fault=bay.fault,
-                        discharging=self.measured_w(evse_id, now_s) < -FLOWING_W,
-                        islanding_watched=self._islanding_watched(evse_id),
-                    )
-                )
             except Exception as error:
-                bays.append(BayImage(evse_id=evse_id, bounds=None, fault=f"internal error: {error}"))
-                self._on_error(evse_id, error)
+                broken[evse_id] = self._broken(evse_id, error)
         self.image = SiteImage(
             now_s=now_s,
             wires=wires,
@@ -125,11 +116,36 @@ class Site:
                 self.thermal_clock.moment(now_s),
                 self._feeder.update(guard, self._believed_inverters(), now_s),
             ),
-            bays=tuple(bays),
+            bays=self._bay_images(now_s, broken),
             rated_charge_w=sum(evse.max_charge_w for evse in self.config.evses),
             rated_discharge_w=sum(evse.max_discharge_w for evse in self.config.evses),
         )
         return self.image
+
+    def refresh_vehicles(self, now_s: float) -> None:
+        """The last image with its vehicles as they are now: one that has come since would be told of as absent."""
+        if self.image is not None:
+            self.image = replace(self.image, bays=self._bay_images(now_s, {}))
+
+    def _bay_images(self, now_s: float, broken: Mapping[str, BayImage]) -> tuple[BayImage, ...]:
+        return tuple(broken.get(evse_id) or self._bay_image(evse_id, now_s) for evse_id in self.bays)
+
+    def _bay_image(self, evse_id: str, now_s: float) -> BayImage:
+        bay = self.bays[evse_id]
+        try:
+            return BayImage(
+                evse_id=evse_id,
+                bounds=bay.bounds(now_s),
+                fault=bay.fault,
+                discharging=self.measured_w(evse_id, now_s) < -FLOWING_W,
+                islanding_watched=self._islanding_watched(evse_id),
+            )
+        except Exception as error:
+            return self._broken(evse_id, error)
+
+    def _broken(self, evse_id: str, error: Exception) -> BayImage:
+        self._on_error(evse_id, error)
+        return BayImage(evse_id=evse_id, bounds=None, fault=f"internal error: {error}")
 
     def measured_w(self, evse_id: str, now_s: float) -> float:
         """At the AC terminals of its inverter, positive charges; 0 where it is not known."""

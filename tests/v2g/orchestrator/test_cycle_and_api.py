@@ -361,3 +361,12 @@ async def test_an_error_of_ours_aborts_that_session_only(world: World) -> None:
     await world.sessions.serve(E1, connection)
     assert connection.aborted == ["internal error: bug"]
     assert world.site.bays[E1].procedure is None
+
+
+async def test_a_vehicle_that_came_after_the_last_cycle_is_no_absent_one(world: World) -> None:
+    world.charge(E1)
+    world.run(2)
+    world.charge(E2, cycles=0)
+    result = await world.discharge(8_000.0)
+    assert {grant.evse_id for grant in result.grants} == {E1, E2}
+    assert result.granted_w == -8_000.0

@@ -47,6 +47,7 @@ class Chronicle:
         self._recorder = Recorder(self._history, [evse.id for evse in config.evses], speed=speed)
         self._kept_at_s = self._harmonics_at_s = -1e9
         self._learned_at_s: float | None = None
+        self._problem = ""
 
     def recall(self) -> EngineMemory:
         """What the thermal engine knew before the restart. What cannot be read is said, and begins anew."""
@@ -66,7 +67,18 @@ class Chronicle:
         self._history.start()
 
     def on_cycle(self, site: Site, now_s: float) -> None:
-        """After every cycle that succeeded."""
+        """After every cycle that succeeded. Never raises: a fault of ours in what is written down stops no control."""
+        try:
+            self._write_down(site, now_s)
+            problem = ""
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        if problem != self._problem:
+            self._problem = problem
+            if problem:
+                self._log.error("CHRONICLE_FAILED", f"history and thermal memory miss what happens now: {problem}")
+
+    def _write_down(self, site: Site, now_s: float) -> None:
         image, decision = site.image, site.decision
         if image is None or decision is None:
             return

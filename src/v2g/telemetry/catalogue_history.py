@@ -30,6 +30,12 @@ HISTORY: tuple[Entry, ...] = (
         "Nothing needs to be done.",
     ),
     Entry(
+        "CHRONICLE_FAILED",
+        "A fault of the controller's own in writing down what happens; the line says which.",
+        "Control goes on; the history and what a restart goes on with have a gap.",
+        "Report it with the daemon log. A restart of v2g-orchestrator may help meanwhile.",
+    ),
+    Entry(
         "THERMAL_MEMORY_LOST",
         "What the thermal model knew before the restart cannot be read from the history; the line says what and why.",
         "Begins anew: no V2G power before top-oil is measured, loss of life from 0, wide bounds of the forecast.",

@@ -82,3 +82,18 @@ def test_harmonics_of_the_quality_process_reach_the_engine(world: World, chronic
     assert world.site.image.transformer.f_hl == pytest.approx(2.0 / 1.04)
     cycles(world, chronicle, 10.0)
     assert world.site.image.transformer.f_hl is None, "the report is old"
+
+
+def test_a_fault_in_writing_down_stops_no_cycle_and_is_told_once(
+    world: World, log_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_of()
+    chronicle = Chronicle(world.site.config, tmp_path / "history.sqlite", tmp_path / REPORT_FILE, log)
+
+    def broken(*_: object) -> None:
+        raise ValueError("no such figure")
+
+    monkeypatch.setattr(world.site.model, "memory", broken)
+    cycles(world, chronicle, 3.0)
+    assert log.codes() == ["CHRONICLE_FAILED"]
+    assert "no such figure" in log.lines[0][2]

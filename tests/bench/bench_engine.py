@@ -23,8 +23,8 @@ import v2g.thermal.engine as engine_module
 from support.closed_loop import ClosedLoop, off_nameplate
 from support.thermal_following import PARAMS
 from v2g.thermal.engine import EngineSettings
-from v2g.thermal.estimator import EstimatorSettings
 from v2g.thermal.limits import Regime, SizeClass, limits_of
+from v2g.thermal.sensed import EstimatorSettings
 from v2g.thermal.throttle import ThrottleSettings
 
 REPORT: Final = Path(__file__).with_name("report_engine.md")

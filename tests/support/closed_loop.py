@@ -11,7 +11,7 @@ from typing import Literal
 from v2g.simulation.thermal_plant import HeatBalance, TransformerPlant
 from v2g.thermal.calendar import DayType, LocalMinute, LocalTime
 from v2g.thermal.engine import EngineMemory, EngineSettings, Measured, ThermalEngine
-from v2g.thermal.estimator import Sensed
+from v2g.thermal.sensed import Sensed
 from v2g.thermal.view import ThermalView
 
 NOON = 28_401_840 * 60.0

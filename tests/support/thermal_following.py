@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from v2g.thermal.estimator import Estimated, Estimator, EstimatorSettings, Kept, Sensed
+from v2g.thermal.estimator import Estimator
+from v2g.thermal.kept import Kept
 from v2g.thermal.model import steady_state
 from v2g.thermal.parameters import from_nameplate
+from v2g.thermal.sensed import Estimated, EstimatorSettings, Sensed
 
 PARAMS = from_nameplate(
     cooling="DIST_ONAN", rated_kva=250.0, top_oil_rise_k=55.0, hot_spot_gradient_k=23.0, loss_ratio_r=5.0

@@ -7,11 +7,11 @@ from dataclasses import replace
 from v2g.config.protection import transformer_rated_a
 from v2g.config.schema import Config, Transformer
 from v2g.thermal.engine import EngineSettings
-from v2g.thermal.estimator import EstimatorSettings
 from v2g.thermal.limits import RATED_CURRENT, Regime, ThermalLimits, limits_of, size_class
 from v2g.thermal.limits import ColdOil as LimitColdOil
 from v2g.thermal.losses import loss_ratio_at_tap
 from v2g.thermal.parameters import ThermalParameters, from_nameplate
+from v2g.thermal.sensed import EstimatorSettings
 from v2g.thermal.throttle import ThrottleSettings
 
 

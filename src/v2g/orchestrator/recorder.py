@@ -11,7 +11,7 @@ from v2g.guard.status import MAX_AGE_S, GuardStatus
 from v2g.hardware.ports import InverterReading
 from v2g.sessions.watch import is_fresh
 from v2g.telemetry.history_rows import EvseMinute, MinuteRow, TripRow
-from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING
+from v2g.thermal.sensed import AMBIENT, TOP_OIL, WINDING
 from v2g.thermal.view import ThermalView
 
 MINUTE_S: Final = 60.0

@@ -17,9 +17,9 @@ from v2g.hardware.ports import Quantity, TransducerReading
 from v2g.thermal.authorisation import Authorisation
 from v2g.thermal.calendar import LocalTime
 from v2g.thermal.engine import EngineMemory, Measured, ThermalEngine
-from v2g.thermal.estimator import Sensed
 from v2g.thermal.forecast import ForecastMemory
 from v2g.thermal.model import MAX_K_PU
+from v2g.thermal.sensed import Sensed
 from v2g.thermal.view import ThermalView
 
 STEP_S = 1.0

@@ -20,14 +20,16 @@ from v2g.thermal.account import AgeingAccount, AgeingTotals
 from v2g.thermal.authorisation import Authorisation, KeptAuthorisation
 from v2g.thermal.calendar import LocalTime
 from v2g.thermal.effective import STEEPEST_GRADIENT_K
-from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, EstimatorSettings, Kept, Sensed
+from v2g.thermal.estimator import Estimator
 from v2g.thermal.forecast import Forecast, Forecaster, ForecastMemory, MinuteMeans
 from v2g.thermal.headroom import PermittedInterval, permitted_interval, relief_power_w
 from v2g.thermal.hindsight import Hindsight
+from v2g.thermal.kept import Kept
 from v2g.thermal.limits import AGEING, COLD_OIL, ColdOil, Regime, ThermalLimits
 from v2g.thermal.model import ThermalState, step
 from v2g.thermal.parameters import ThermalParameters
 from v2g.thermal.recovery import Direction, granted_in_s
+from v2g.thermal.sensed import AMBIENT, TOP_OIL, WINDING, Estimated, EstimatorSettings, Sensed
 from v2g.thermal.sensor_watch import Health
 from v2g.thermal.throttle import Throttle, ThrottleSettings
 from v2g.thermal.view import ThermalView

@@ -29,8 +29,7 @@ no further down than 15 K below what it read when top-oil went.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import exp, expm1, isfinite
 from typing import Final
 
@@ -40,17 +39,19 @@ from v2g.thermal.innovation import InnovationMonitor, Verdict
 from v2g.thermal.kept import KEPT_VALID_S, Kept, carried, hotter, resumed_c, sound
 from v2g.thermal.ladder_words import hot_words, top_oil_words, winding_words
 from v2g.thermal.model import MAX_K_PU, ThermalState, steady_state, step
-from v2g.thermal.observer import Observer, ObserverGains
+from v2g.thermal.observer import Observer
 from v2g.thermal.parameters import ThermalParameters
-from v2g.thermal.sensor_watch import DISBELIEF_K, Health, SensorNature, SensorReport, SensorWatch
-
-__all__ = ["AMBIENT", "KEPT_VALID_S", "START_WAIT_S", "TOP_OIL", "WINDING", "Estimated", "Estimator"]
-__all__ += ["EstimatorSettings", "Kept", "Sensed"]
-
-TOP_OIL = "top_oil_c"
-AMBIENT = "ambient_c"
-WINDING = "winding_c"
-"""Names of the sensors, as in sensor_map.conf. The winding sensor is taken for the hot-spot."""
+from v2g.thermal.sensed import (
+    AMBIENT,
+    TOP_OIL,
+    TOP_OIL_NATURE,
+    WINDING,
+    WINDING_NATURE,
+    Estimated,
+    EstimatorSettings,
+    Sensed,
+)
+from v2g.thermal.sensor_watch import DISBELIEF_K, Health, SensorReport, SensorWatch
 
 START_WAIT_S: Final = 3.0
 """So long the start waits for the transducers to be read, then it begins without."""
@@ -68,69 +69,6 @@ OFFSET_S: Final = 21_600.0
 _SETTLED: Final = 4.0
 """Oil time constants after which the shadow has forgotten its start, and residuals may be judged."""
 _MARGIN_GONE_K: Final = 0.05
-
-_TOP_OIL: Final = SensorNature(
-    name="top-oil",
-    low_c=-50.0,
-    high_c=150.0,
-    fastest_k_s=0.02,
-    noise_k=12.0,
-    stuck_after_k=5.0,
-    believed_again_s=600.0,
-)
-_WINDING: Final = SensorNature(
-    name="winding",
-    low_c=-50.0,
-    high_c=250.0,
-    fastest_k_s=0.5,
-    noise_k=15.0,
-    stuck_after_k=8.0,
-    believed_again_s=600.0,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sensed:
-    """One step's inputs; None is what is not known. ``k_pu``: root mean square over the step, >= 0."""
-
-    k_pu: float | None
-    ambient_c: float | None
-    top_oil_c: float | None
-    winding_c: float | None = None
-    f_hl: float | None = None
-    """Harmonic loss factor of the load current; None: the last one for ten minutes, then 1 and a note."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EstimatorSettings:
-    params: ThermalParameters
-    ambient_fallback_c: float = 40.0
-    """Assumed at least, once ambient was lost for long."""
-    eddy_share: float = 0.1
-    gains: ObserverGains = field(default_factory=ObserverGains)
-    margin_k_per_h: float = 2.0
-    """How fast the margin widens while top-oil is not measured."""
-    margin_limit_k: float = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimated:
-    """The state as it is to be counted on. ``ambient_c`` is without the bias."""
-
-    state: ThermalState
-    params: ThermalParameters
-    """Effective: gradient factor and loss factor (harmonics, hot ambient) are in them. For the steps ahead."""
-    k_pu: float
-    """Counted with: measured, or assumed."""
-    ambient_c: float
-    bias_k: float
-    margin_k: float
-    """Add to every predicted temperature before it is compared with a limit."""
-    no_power: str
-    """Why no V2G power at all; empty where it may flow."""
-    sensors: Mapping[str, SensorReport]
-    notes: tuple[str, ...]
-    """In words, each with its remedy; stable but for figures."""
 
 
 class Estimator:
@@ -151,7 +89,7 @@ class Estimator:
             settings.ambient_fallback_c,
             self._kept.ambient_c if self._kept is not None and self._kept_counts else None,
         )
-        self._top_oil, self._winding = SensorWatch(_TOP_OIL), SensorWatch(_WINDING)
+        self._top_oil, self._winding = SensorWatch(TOP_OIL_NATURE), SensorWatch(WINDING_NATURE)
         self._monitor = InnovationMonitor()
         self._observer: Observer | None = None
         self._shadow = ThermalState(0.0, 0.0, 0.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from support.thermal_following import Follow, oil
-from v2g.thermal.estimator import TOP_OIL
 from v2g.thermal.losses import hot_ambient_factor
+from v2g.thermal.sensed import TOP_OIL
 
 
 def test_ambient_never_measured_is_the_fallback() -> None:

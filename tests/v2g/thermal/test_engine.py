@@ -11,9 +11,9 @@ import pytest
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.thermal.calendar import DayType, LocalMinute, LocalTime
 from v2g.thermal.engine import EngineMemory, EngineSettings, Measured, ThermalEngine
-from v2g.thermal.estimator import EstimatorSettings, Sensed
 from v2g.thermal.limits import AGEING, COLD_OIL, ColdOil, Regime, SizeClass, limits_of
 from v2g.thermal.parameters import from_nameplate
+from v2g.thermal.sensed import EstimatorSettings, Sensed
 from v2g.thermal.throttle import ThrottleSettings
 from v2g.thermal.view import ThermalView
 

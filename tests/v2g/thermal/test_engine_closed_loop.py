@@ -11,8 +11,8 @@ import pytest
 from support.closed_loop import ClosedLoop, Course, Dispatch, Told, ambient_course, base_course, off_nameplate
 from support.thermal_following import PARAMS
 from v2g.thermal.engine import EngineSettings
-from v2g.thermal.estimator import EstimatorSettings
 from v2g.thermal.limits import AGEING, Regime, SizeClass, limits_of
+from v2g.thermal.sensed import EstimatorSettings
 from v2g.thermal.throttle import ThrottleSettings
 
 SETTINGS = EngineSettings(

@@ -13,8 +13,8 @@ import pytest
 from support.closed_loop import ClosedLoop, off_nameplate
 from support.thermal_following import PARAMS
 from v2g.thermal.engine import EngineMemory, EngineSettings, ThermalEngine
-from v2g.thermal.estimator import TOP_OIL, EstimatorSettings, Sensed
 from v2g.thermal.limits import Regime, SizeClass, limits_of
+from v2g.thermal.sensed import TOP_OIL, EstimatorSettings, Sensed
 from v2g.thermal.sensor_watch import Health
 from v2g.thermal.throttle import ThrottleSettings
 

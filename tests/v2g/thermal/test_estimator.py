@@ -9,8 +9,10 @@ from math import inf, nan, sin
 import pytest
 
 from support.thermal_following import PARAMS, SETTINGS, Follow, kept, oil
-from v2g.thermal.estimator import AMBIENT, TOP_OIL, WINDING, Estimated, Estimator, Kept, Sensed
+from v2g.thermal.estimator import Estimator
+from v2g.thermal.kept import Kept
 from v2g.thermal.model import steady_state, step
+from v2g.thermal.sensed import AMBIENT, TOP_OIL, WINDING, Estimated, Sensed
 from v2g.thermal.sensor_watch import Health
 
 # Start

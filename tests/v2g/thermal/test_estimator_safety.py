@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from support.thermal_following import SETTINGS, kept
 from v2g.simulation.thermal_plant import TransformerPlant
-from v2g.thermal.estimator import Estimator, Kept, Sensed
+from v2g.thermal.estimator import Estimator
+from v2g.thermal.kept import Kept
+from v2g.thermal.sensed import Sensed
 
 anything = st.one_of(
     st.none(),

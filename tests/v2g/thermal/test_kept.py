@@ -7,7 +7,7 @@ from math import inf, nan
 import pytest
 
 from support.thermal_following import PARAMS, Follow, kept, oil
-from v2g.thermal.estimator import KEPT_VALID_S
+from v2g.thermal.kept import KEPT_VALID_S
 from v2g.thermal.model import ThermalState, steady_state, step
 
 

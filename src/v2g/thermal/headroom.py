@@ -84,10 +84,11 @@ def permitted_interval(
     ``base_w`` (positive downstream), ``base_var`` and ``ambient_c`` hold for the whole horizon, or are one value for
     each of its minutes; the n-th holds over the n-th minute. V2G power is taken at unity power factor.
 
-    ``base_margin_w`` >= 0, W: the base load may be that much more, or less, so K of the minute is counted as
-    hypot(|base + P| + margin, Q)/S_rated, against the K limit too. ``margin_k`` >= 0, K, is taken off the hot-spot
-    and top-oil limits of the minute. The power of least |K|, up to which relief is permitted where no power keeps the
-    limits, is that of the base load itself, without margins.
+    ``base_margin_w`` >= 0, W: the base load may be that much more, or less, so temperatures are counted with a K of the
+    minute of hypot(|base + P| + margin, Q)/S_rated. The K limit itself is held to the load as it is expected: a current
+    leaves nothing behind, and is judged anew with the next second's load. ``margin_k`` >= 0, K, is taken off the
+    hot-spot and top-oil limits of the minute. The power of least |K|, up to which relief is permitted where no power
+    keeps the limits, is that of the base load itself, without margins.
 
     A state or input that is not finite, or that no transformer can have, and a negative margin give 0..0 with source
     ``thermal state unknown``. Raises ValueError for sequences of the wrong length and for a horizon so long that
@@ -278,12 +279,11 @@ class _Search:
         most_va = self._limits.k_pu * self._rated_va
         most_va2 = most_va * most_va
         lo, lo_minute, hi, hi_minute = -inf, 1, inf, 1
-        loads = zip(self._base, self._reactive, self._margin, strict=True)
-        for minute, (p, q, m) in enumerate(loads, 1):
+        for minute, (p, q) in enumerate(zip(self._base, self._reactive, strict=True), 1):
             left = most_va2 - q * q
-            reach = sqrt(left) - m if left >= 0.0 else -1.0
-            if reach < 0.0:
+            if left < 0.0:
                 return inf, minute, -inf, minute
+            reach = sqrt(left)
             if -p - reach > lo:
                 lo, lo_minute = -p - reach, minute
             if reach - p < hi:

@@ -227,17 +227,16 @@ async def test_what_a_small_transformer_denies_stands_in_power_quality_log(
         world.run(3)
     finally:
         logs.close()
-    # K = 1 of 5 kVA in reverse, at which the guard curtails, the kilowatt of base load, less what a forecast that has
-    # learned nothing keeps.
+    # K = 1 of 5 kVA in reverse, at which the guard curtails, and the kilowatt of base load.
     missing_w = 10_000 + result.granted_w
     assert result.shortfalls[0].words.startswith("more would take the load beyond its limit")
-    assert -5_500.0 < result.granted_w < -4_500.0
+    assert result.granted_w == pytest.approx(-6_000.0)
     assert world.power(E1) == pytest.approx(result.granted_w)
     (line,) = (tmp_path / "power_quality.log").read_text().splitlines()
     assert (
         f" WARNING: REVERSE_FLOW_DENIED discharge of order 1 cut by {format_power(missing_w)}: more would take" in line
     )
-    assert "; discharge up to 5.0" in line
+    assert "; discharge up to 6.0" in line
     assert f"missing_w={missing_w:.0f}" in line
 
 

@@ -196,7 +196,7 @@ def test_cold_oil_limits_the_load_and_names_itself() -> None:
     assert view.limits is not None
     assert view.limits.k_source == COLD_OIL
     assert view.hi_source == COLD_OIL
-    assert view.hi_w < 0.5 * RATED_VA - 10_000.0
+    assert view.hi_w == pytest.approx(0.5 * RATED_VA - 10_000.0)
     none = Bench(replace(SETTINGS, cold_oil=ColdOil(k_pu=0.0)), ambient_c=-38.0, base_w=10_000.0, top_oil_c=-32.0)
     assert none.run(60.0).hi_w == 0.0
 

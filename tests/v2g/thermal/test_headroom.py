@@ -29,7 +29,9 @@ def keeps_limits(
     for base, ambient, more_w, off_k in zip(base_w, ambient_c, margin_w, margin_k, strict=True):
         k = params.k_pu(abs(base + power_w) + more_w, base_var)
         state = step(state, params, k, ambient, 60.0)
-        if k > limits.k_pu + 1e-9 or state.theta_o_c > limits.top_oil_c - off_k + 1e-6:
+        if params.k_pu(base + power_w, base_var) > limits.k_pu + 1e-9:
+            return False
+        if state.theta_o_c > limits.top_oil_c - off_k + 1e-6:
             return False
         if state.hot_spot_c > limits.hot_spot_c - off_k + 1e-6:
             return False
@@ -328,25 +330,25 @@ def test_a_margin_never_permits_more(
         assert without.lo_w - 1.0 <= within.lo_w <= within.hi_w <= without.hi_w + 1.0
 
 
-def test_a_margin_of_load_narrows_both_ends_by_itself(distribution: ThermalParameters) -> None:
-    # 600 kW by K: 100 kW of base load that may be 20 kW more, or less.
-    permitted = permitted_interval(
-        steady_state(distribution, 0.25, 0.0), distribution, NORMAL, base_w=100e3, ambient_c=0.0, base_margin_w=20e3
-    )
-    assert (permitted.lo_w, permitted.hi_w) == pytest.approx((-680e3, 480e3))
+def test_a_margin_of_load_heats_and_leaves_the_current_limit_alone(distribution: ThermalParameters) -> None:
+    # 600 kW by K either way of 100 kW of base load, and nothing near a temperature.
+    cold = steady_state(distribution, 0.25, -40.0)
+    permitted = permitted_interval(cold, distribution, NORMAL, base_w=100e3, ambient_c=-40.0, base_margin_w=20e3)
+    assert (permitted.lo_w, permitted.hi_w) == pytest.approx((-700e3, 500e3))
+    warm = steady_state(distribution, 1.0, 30.0)
+    exact = permitted_interval(warm, distribution, NORMAL, base_w=300e3, ambient_c=30.0)
+    doubtful = permitted_interval(warm, distribution, NORMAL, base_w=300e3, ambient_c=30.0, base_margin_w=20e3)
+    # Known of every minute alike, it takes the whole of itself from either end.
+    assert (doubtful.lo_w, doubtful.hi_w) == pytest.approx((exact.lo_w + 20e3, exact.hi_w - 20e3), abs=2.0)
 
 
-def test_a_margin_that_grows_binds_in_the_last_minute(distribution: ThermalParameters) -> None:
-    permitted = permitted_interval(
-        steady_state(distribution, 0.25, 0.0),
-        distribution,
-        NORMAL,
-        base_w=100e3,
-        ambient_c=0.0,
-        base_margin_w=[2e3 * n for n in range(1, 16)],
-    )
-    assert (permitted.lo_w, permitted.hi_w) == pytest.approx((-670e3, 470e3))
-    assert permitted.hi_binds_at_s == 900.0
+def test_a_margin_that_grows_takes_less_than_its_last_value(distribution: ThermalParameters) -> None:
+    warm = steady_state(distribution, 1.0, 30.0)
+    exact = permitted_interval(warm, distribution, NORMAL, base_w=300e3, ambient_c=30.0)
+    growing = [2e3 * n for n in range(1, 16)]
+    doubtful = permitted_interval(warm, distribution, NORMAL, base_w=300e3, ambient_c=30.0, base_margin_w=growing)
+    assert exact.hi_w - 30e3 < doubtful.hi_w < exact.hi_w - 10e3
+    assert doubtful.hi_binds_at_s == 900.0
 
 
 def test_a_margin_of_temperature_acts_as_lower_limits(distribution: ThermalParameters) -> None:
@@ -372,7 +374,7 @@ def test_where_a_margin_alone_breaks_a_limit_relief_goes_to_the_base_load_itself
         NORMAL,
         base_w=200e3,
         ambient_c=20.0,
-        base_margin_w=700e3,
+        base_margin_w=1000e3,
     )
     assert (permitted.lo_w, permitted.hi_w, permitted.feasible) == (-200e3, 0.0, False)
 

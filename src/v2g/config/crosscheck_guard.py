@@ -14,15 +14,14 @@ from v2g.config.protection import (
     grid_refusals,
     grid_settings,
     grid_settings_if_confirmed,
+    nameplate_a,
     transformer_rated_a,
 )
 from v2g.config.schema import Config, Curve, Overcurrent
-from v2g.config.thermal import thermal_limits
 from v2g.grid.ride_through import conflict
 from v2g.grid.settings import GridSettings, Measured, SettingsError, SettingsUnset, Side, Timing, TripSetting
 from v2g.grid.support import SupportSettings, check, enabled
 from v2g.grid.trip import require_young_samples, tick_timing
-from v2g.thermal.parameters import ParameterError
 
 RELAY_LIMIT_PU = 1.10
 _DOES_NOT_START = "the guard does not start with this, and without it no power is permitted"
@@ -62,21 +61,10 @@ def guard_suspicions(config: Config) -> Iterator[str]:
     yield from _relay(config, settings)
     yield from _phase(config, settings)
     over = config.protection.transformer
-    nameplate_a = config.transformer.rated_kva * 1000.0 / (3.0 * config.grid.nominal_voltage_v)
-    if transformer_rated_a(config) > nameplate_a * 1.001:
+    if transformer_rated_a(config) > nameplate_a(config) * 1.001:
         yield (
-            f"protection.transformer.rated_a is {over.rated_a:g} A, more than the {nameplate_a:.4g} A of "
+            f"protection.transformer.rated_a is {over.rated_a:g} A, more than the {nameplate_a(config):.4g} A of "
             f"{config.transformer.rated_kva:g} kVA at {config.grid.nominal_voltage_v:g} V"
-        )
-    pickup_pu = over.pickup_pu or TRANSFORMER_PICKUP_PU
-    try:
-        k_limit_pu = thermal_limits(config.transformer).k_pu
-    except ParameterError:
-        return
-    if pickup_pu < k_limit_pu:
-        yield (
-            f"protection.transformer.pickup_pu is {pickup_pu:g}, below transformer.k_limit_pu "
-            f"{k_limit_pu:g}: the breaker opens at a load that the thermal limits permit"
         )
 
 

@@ -75,10 +75,14 @@ def settings_digest(config: Config) -> str:
     return hashlib.sha256(repr((settings, own)).encode()).hexdigest()[:8]
 
 
+def nameplate_a(config: Config) -> float:
+    """Rated current of each phase by the nameplate, A."""
+    return config.transformer.rated_kva * 1000.0 / (3.0 * config.grid.nominal_voltage_v)
+
+
 def transformer_rated_a(config: Config) -> float:
     """Rated current of each phase, A: as configured, else from the nameplate."""
-    volts = config.grid.nominal_voltage_v
-    return config.protection.transformer.rated_a or config.transformer.rated_kva * 1000.0 / (3.0 * volts)
+    return config.protection.transformer.rated_a or nameplate_a(config)
 
 
 def feeder_rated_a(config: Config) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from v2g.config.protection import transformer_rated_a
+from v2g.config.protection import nameplate_a, transformer_rated_a
 from v2g.config.schema import Config, Transformer
 from v2g.thermal.engine import EngineSettings
 from v2g.thermal.limits import RATED_CURRENT, Regime, ThermalLimits, limits_of, size_class
@@ -30,11 +30,11 @@ def thermal_parameters(transformer: Transformer) -> ThermalParameters:
     own = transformer.constants
     return replace(
         params,
-        x=params.x if own.x is None else own.x,
-        y=params.y if own.y is None else own.y,
-        k11=params.k11 if own.k11 is None else own.k11,
-        k21=params.k21 if own.k21 is None else own.k21,
-        k22=params.k22 if own.k22 is None else own.k22,
+        x=_or(own.x, params.x),
+        y=_or(own.y, params.y),
+        k11=_or(own.k11, params.k11),
+        k21=_or(own.k21, params.k21),
+        k22=_or(own.k22, params.k22),
         tau_o_s=params.tau_o_s if own.tau_o_min is None else own.tau_o_min * 60.0,
         tau_w_s=params.tau_w_s if own.tau_w_min is None else own.tau_w_min * 60.0,
     )
@@ -69,8 +69,7 @@ def limits_in_force(config: Config) -> dict[Regime, ThermalLimits]:
 def _within_curtailment(limits: ThermalLimits, config: Config) -> ThermalLimits:
     """The guard curtails V2G at the rated current that it protects the transformer by. What it would take back is not
     promised: more than that is permitted only where ``protection.transformer.rated_a`` says so."""
-    nameplate_a = config.transformer.rated_kva * 1e3 / (3.0 * config.grid.nominal_voltage_v)
-    curtailed_pu = transformer_rated_a(config) / nameplate_a
+    curtailed_pu = transformer_rated_a(config) / nameplate_a(config)
     return limits if curtailed_pu >= limits.k_pu else replace(limits, k_pu=curtailed_pu, k_source=RATED_CURRENT)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from v2g.orchestrator.thermal_clock import ThermalClock
-from v2g.thermal.limits import AGEING, COLD_OIL, CURRENT, HOT_SPOT, RATED_CURRENT, TOP_OIL, UNKNOWN
+from v2g.thermal.limits import AGEING, COLD_OIL, CURRENT, HELD, HOT_SPOT, RATED_CURRENT, TOP_OIL, UNKNOWN
 from v2g.thermal.view import ThermalView
 from v2g.units import format_power
 
-_HELD: Final = ", held"
 _EXPIRED: Final = " expired"
 _REFUSED_W: Final = 0.5
 _TOLD_MARGIN_K: Final = 0.05
@@ -24,11 +23,11 @@ def denial_words(source: str, view: ThermalView, *, discharge: bool = True, gran
         return ""
     if source.endswith(_EXPIRED):
         return "the thermal model's last word is too old: no power until it works again; see daemon.log"
-    limit = source.removesuffix(_HELD)
+    limit = source.removesuffix(HELD)
     if limit == UNKNOWN or limit.startswith("thermal:"):
         why = "implausible temperatures or loads" if limit == UNKNOWN else limit.removeprefix("thermal:").strip()
         return f"the transformer's thermal state is not known ({why}): no power until it is; see v2g-tool thermal"
-    held = "the limit was narrowed and widens slowly" if source.endswith(_HELD) else ""
+    held = "the limit was narrowed and widens slowly" if source.endswith(HELD) else ""
     parts = (_limit_words(limit, view, discharge), held, _when(view, discharge, granted_at))
     return "; ".join(part for part in parts if part)
 

@@ -19,27 +19,19 @@ class SiteZone:
         self._zone = zone_of(timezone)
 
     def local(self, unix_s: float) -> LocalTime:
-        return LocalTime(self.minute(unix_s), self.day(unix_s), self.left_of_day_s(unix_s))
+        """The minute that ``unix_s`` is in, with the number it began with; the local day, and what is left of it: until
+        the next local midnight, or the moment that comes in its place, above 0 and at most 25 h."""
+        at = datetime.fromtimestamp(unix_s, self._zone)
+        minute = LocalMinute(
+            unix_min=int(unix_s // 60.0), day_type=_DAY_TYPES[at.weekday()], minute=at.hour * 60 + at.minute
+        )
+        tomorrow = at.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) + timedelta(days=1)
+        left_s = tomorrow.timestamp() - unix_s
+        if left_s <= 0.0:
+            # Where the clock goes back across midnight there are two of them.
+            left_s = tomorrow.replace(fold=1).timestamp() - unix_s
+        return LocalTime(minute, at.toordinal(), left_s)
 
     def time_of_day(self, unix_s: float) -> str:
         """``18:25``, for people."""
         return datetime.fromtimestamp(unix_s, self._zone).strftime("%H:%M")
-
-    def minute(self, unix_s: float) -> LocalMinute:
-        """The minute that ``unix_s`` is in; its ``unix_min`` is the one it began with."""
-        local = datetime.fromtimestamp(unix_s, self._zone)
-        return LocalMinute(
-            unix_min=int(unix_s // 60.0), day_type=_DAY_TYPES[local.weekday()], minute=local.hour * 60 + local.minute
-        )
-
-    def day(self, unix_s: float) -> int:
-        """Ordinal of the local day."""
-        return datetime.fromtimestamp(unix_s, self._zone).toordinal()
-
-    def left_of_day_s(self, unix_s: float) -> float:
-        """Until the next local midnight, or the moment that comes in its place; above 0, at most 25 h."""
-        today = datetime.fromtimestamp(unix_s, self._zone)
-        tomorrow = today.replace(hour=0, minute=0, second=0, microsecond=0, fold=0) + timedelta(days=1)
-        left_s = tomorrow.timestamp() - unix_s
-        # Where the clock goes back across midnight there are two of them.
-        return left_s if left_s > 0.0 else tomorrow.replace(fold=1).timestamp() - unix_s

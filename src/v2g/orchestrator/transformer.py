@@ -18,7 +18,6 @@ from v2g.thermal.authorisation import Authorisation
 from v2g.thermal.calendar import LocalTime
 from v2g.thermal.engine import EngineMemory, Measured, ThermalEngine
 from v2g.thermal.forecast import ForecastMemory
-from v2g.thermal.model import MAX_K_PU
 from v2g.thermal.sensed import Sensed
 from v2g.thermal.view import ThermalView
 
@@ -26,7 +25,7 @@ STEP_S = 1.0
 INTERVAL_VALID_S = 3.0
 LOAD_MAX_AGE_S = 1.0
 TRANSDUCER_MAX_AGE_S = 10.0
-"""Without a link to ``wires``; with one, each sensor's own ``max_age_s`` takes it out of the image."""
+"""No older reading counts, whatever its own ``max_age_s``: that takes it out of the image, while ``wires`` is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class _Load:
 
     @property
     def k_pu(self) -> float:
-        return min(math.sqrt(self.k_squared / self.count), MAX_K_PU)
+        return math.sqrt(self.k_squared / self.count)
 
 
 class TransformerModel:
@@ -70,7 +69,6 @@ class TransformerModel:
         self._engine = ThermalEngine(settings, memory, now_s=moment.thermal_s, now_unix_s=moment.unix_s)
         self._f_hl: float | None = None
         self._stepped_at_s: float | None = None
-        self._load_problem = ""
         self._load = _Load()
         self._view = ThermalView()
 
@@ -108,7 +106,6 @@ class TransformerModel:
 
         ``load_problem``: why the load, although measured, is not believed; it then counts as unknown.
         """
-        self._load_problem = load_problem or _load_problem(guard)
         if load_problem is not None:
             self._load = _Load()
         elif _load_known(guard, now_s):
@@ -130,7 +127,7 @@ class TransformerModel:
             load_w=load.transformer_w / load.count if load.count else None,
             base_w=load.base_w / load.count if load.count else None,
             base_var=load.base_var / load.count if load.count else None,
-            load_problem="" if load.count else self._load_problem,
+            load_problem="" if load.count else load_problem or _load_problem(guard),
         )
         view = self._engine.step(measured, moment.thermal_s, moment.local)
         known = view.top_oil_c is not None

@@ -13,7 +13,6 @@ class DayType(enum.IntEnum):
     WORKDAY = 0
     SATURDAY = 1
     SUNDAY = 2
-    """And public holidays."""
 
 
 @dataclass(frozen=True, slots=True)

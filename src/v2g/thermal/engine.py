@@ -4,14 +4,15 @@ Estimator (what is its state) → forecast (what will load it) → headroom (wha
 (handed out without oscillation); beside them the ageing account and the authorisation of a regime.
 
 An emergency's limits are led back to the normal ones over its last horizon, so that it does not end with a transformer
-that is loaded beyond what is permitted a second later. An ageing budget limits normal cyclic loading only.
+that is loaded beyond what is permitted a second later. An ageing budget limits normal cyclic loading, and so an
+emergency in its last horizon only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from v2g.thermal.forecast import Forecast, Forecaster, ForecastMemory, MinuteMea
 from v2g.thermal.headroom import PermittedInterval, permitted_interval, relief_power_w
 from v2g.thermal.hindsight import Hindsight
 from v2g.thermal.kept import Kept
-from v2g.thermal.limits import AGEING, COLD_OIL, ColdOil, Regime, ThermalLimits
+from v2g.thermal.limits import AGEING, ColdOil, Regime, ThermalLimits
 from v2g.thermal.model import ThermalState, step
 from v2g.thermal.parameters import ThermalParameters
 from v2g.thermal.recovery import Direction, granted_in_s
@@ -39,7 +40,6 @@ WORTHWHILE_PU: Final = 0.02
 RECOVERY_EVERY_S: Final = 30.0
 _MINUTE_S: Final = 60.0
 _HINDSIGHT: Final = "bounds top_oil_c"
-_LONGEST_STEP_S: Final = 3600.0
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("discharge", "charge")
 
 
@@ -119,9 +119,12 @@ class ThermalEngine:
         if memory.forecast is not None:
             try:
                 self._forecaster.recall(memory.forecast)
-                self._hindsight.recall(memory.forecast.data.get(_HINDSIGHT, ()))
             except ValueError as error:
                 self.remarks.append(f"what was learned of load and ambient is dropped: {error}")
+            try:
+                self._hindsight.recall(memory.forecast.data.get(_HINDSIGHT, ()))
+            except ValueError as error:
+                self.remarks.append(f"what was learned of the errors of past top-oil predictions is dropped: {error}")
         self._minute = _Minute()
         self._stepped_at_s: float | None = None
         self._recovery = _Recovery()
@@ -146,10 +149,10 @@ class ThermalEngine:
         """To ``now_s``, monotonic. ``expires_at_s`` is left to the caller, whose clock it is."""
         estimated = self._estimator.step(measured.sensed, now_s)
         if estimated is None:
-            return ThermalView()
+            return ThermalView(notes=(measured.load_problem,) if measured.load_problem else ())
         elapsed_s = 0.0 if self._stepped_at_s is None else now_s - self._stepped_at_s
         self._stepped_at_s = now_s
-        rate = self._account.step(estimated.state.hot_spot_c, min(max(0.0, elapsed_s), _LONGEST_STEP_S), local.day)
+        rate = self._account.step(estimated.state.hot_spot_c, elapsed_s, local.day)
         finished = self._minute.add(local, measured, estimated.ambient_c)
         if finished is not None:
             self._forecaster.observe(finished)
@@ -192,7 +195,6 @@ class ThermalEngine:
         return None
 
     def _without_power(self, view: ThermalView, why: str, note: str) -> ThermalView:
-        self._throttle = Throttle(self._settings.throttle)
         self._recovery = _Recovery()
         notes = (*view.notes, note) if note and note not in view.notes else view.notes
         return replace(view, lo_source=f"thermal: {why}", hi_source=f"thermal: {why}", feasible=False, notes=notes)
@@ -285,8 +287,13 @@ class ThermalEngine:
 
     def _limits(self, top_oil_c: float, left_of_day_s: float, now_s: float) -> ThermalLimits:
         settings, left_s = self._settings, self.authorisation.left_s(now_s)
-        limits = normal = settings.limits[Regime.NORMAL_CYCLIC]
+        normal = settings.limits[Regime.NORMAL_CYCLIC]
+        budget_c = self._account.hot_spot_limit_c(left_of_day_s)
+        if budget_c is not None and budget_c < normal.hot_spot_c:
+            normal = replace(normal, hot_spot_c=budget_c, hot_spot_source=AGEING)
+        limits = normal
         if left_s is not None:
+            # Who authorises an emergency has accepted what it costs of life; it is counted all the same.
             limits = settings.limits[self.authorisation.regime(now_s)]
             share = left_s / settings.horizon_s
             if share < 1.0:
@@ -296,14 +303,7 @@ class ThermalEngine:
                     top_oil_c=normal.top_oil_c + share * (limits.top_oil_c - normal.top_oil_c),
                     k_pu=normal.k_pu + share * (limits.k_pu - normal.k_pu),
                 )
-        k_pu = settings.cold_oil.k_limit_pu(top_oil_c, limits.k_pu)
-        if k_pu < limits.k_pu:
-            limits = replace(limits, k_pu=k_pu, k_source=COLD_OIL)
-        # Who authorises an emergency has accepted what it costs of life; it is counted all the same.
-        budget_c = self._account.hot_spot_limit_c(left_of_day_s) if left_s is None else None
-        if budget_c is not None and budget_c < limits.hot_spot_c:
-            limits = replace(limits, hot_spot_c=budget_c, hot_spot_source=AGEING)
-        return limits
+        return settings.cold_oil.narrowed(limits, top_oil_c)
 
     def _ahead(self, estimated: Estimated, forecast: Forecast, v2g_w: float) -> tuple[float, float]:
         """Top-oil and hot-spot at the end of the horizon with the present V2G power, as most likely (no margins)."""
@@ -331,8 +331,11 @@ class _Minute:
         finished = None
         if self._local is not None and local.minute.unix_min != self._local.minute.unix_min:
             if self._count:
+                was, now = self._local.minute, local.minute
+                # A minute bears the number of its end; behind a gap that is not the present one's.
+                at = now if now.unix_min == was.unix_min + 1 else replace(was, unix_min=was.unix_min + 1)
                 finished = MinuteMeans(
-                    at=self._local.minute,
+                    at=at,
                     base_w=self._base_w / self._count,
                     base_var=self._base_var / self._count,
                     ambient_c=self._ambient_c / self._count,
@@ -373,7 +376,7 @@ class _Recovery:
                 self._known.pop(direction, None)
                 found.append(None)
                 continue
-            looked_s, granted_at_s = self._known.get(direction, (-_LONGEST_STEP_S, None))
+            looked_s, granted_at_s = self._known.get(direction, (-inf, None))
             if not 0.0 <= now_s - looked_s < RECOVERY_EVERY_S:
                 in_s = granted_in_s(
                     estimated.state,

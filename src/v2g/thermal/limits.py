@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from v2g.thermal.parameters import ParameterError
@@ -18,6 +18,8 @@ CURRENT: Final = "thermal K"
 RATED_CURRENT: Final = "thermal K at the guard's rated current"
 COLD_OIL: Final = "thermal cold oil"
 AGEING: Final = "thermal ageing budget"
+HELD: Final = ", held"
+"""Ends the source of an end that is held back while it widens (:mod:`v2g.thermal.throttle`)."""
 UNKNOWN: Final = "thermal state unknown"
 
 
@@ -145,6 +147,11 @@ class ColdOil:
                 f"cold oil: load limit K = {self.k_pu:g} is outside 0..1.5: K is per unit of rated power, not %; "
                 "0 for no V2G power with cold oil"
             )
+
+    def narrowed(self, limits: ThermalLimits, top_oil_c: float) -> ThermalLimits:
+        """``limits`` as they are with oil of this temperature, naming cold oil where it is what binds."""
+        k_pu = self.k_limit_pu(top_oil_c, limits.k_pu)
+        return replace(limits, k_pu=k_pu, k_source=COLD_OIL) if k_pu < limits.k_pu else limits
 
     def k_limit_pu(self, top_oil_c: float, k_pu: float) -> float:
         """At a top-oil temperature, given the regime's ``k_pu``; never above it. NaN counts as the coldest."""

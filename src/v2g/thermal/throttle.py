@@ -17,7 +17,7 @@ from math import inf, isfinite
 from typing import Final
 
 from v2g.thermal.headroom import PermittedInterval
-from v2g.thermal.limits import UNKNOWN
+from v2g.thermal.limits import HELD, UNKNOWN
 
 TURNS_PER_H: Final = 4
 """An end changes its direction at most so often within any hour: one that was narrowed begins to widen again only where
@@ -28,7 +28,6 @@ _LASTING_RELIEF: Final = 2.0
 _RELIEF_BAND: Final = 4.0
 """Hystereses by which relief may be short of what it could be."""
 _HOUR_S: Final = 3600.0
-_HELD: Final = ", held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +98,8 @@ class Throttle:
             raw,
             lo_w=lo_w,
             hi_w=hi_w,
-            lo_source=raw.lo_source + _HELD if lo_w > raw.lo_w else raw.lo_source,
-            hi_source=raw.hi_source + _HELD if hi_w < raw.hi_w else raw.hi_source,
+            lo_source=raw.lo_source + HELD if lo_w > raw.lo_w else raw.lo_source,
+            hi_source=raw.hi_source + HELD if hi_w < raw.hi_w else raw.hi_source,
         )
 
 

@@ -363,7 +363,6 @@ def test_a_file_that_cannot_be_read_is_told(configure: Configure) -> None:
         ("calibration: {phase_offset_deg: [0, 0, -120]}", "calibration.phase_offset_deg corrects -120 degrees"),
         (E1 + "inverter: {phase_offset_deg: [25, 0, 0]}}]", "evses[0].inverter.phase_offset_deg corrects 25 degrees"),
         ("protection: {transformer: {rated_a: 400}}", "more than the 300.8 A of 250 kVA at 277 V"),
-        ("protection: {transformer: {pickup_pu: 1.2}}", "below transformer.k_limit_pu 1.5"),
         ("transformer: {rated_kva: 250000}", "if 250000 VA is meant, write 250"),
         ("grid: {nominal_voltage_v: 480}", "looks like line to line: 277 V?"),
         ("dispatch: {min_soc_pct: 0.3}", "30 % meant?"),

@@ -22,23 +22,23 @@ def unix_s(text: str) -> float:
 
 
 def test_a_minute_has_its_kind_of_day_and_its_place_in_the_local_day() -> None:
-    at = BERLIN.minute(unix_s("2026-11-26 17:41:59.9"))
+    at = BERLIN.local(unix_s("2026-11-26 17:41:59.9")).minute
     assert (at.day_type, at.minute, at.unix_min) == (DayType.WORKDAY, 18 * 60 + 41, unix_s("2026-11-26 17:41") / 60)
-    assert BERLIN.minute(unix_s("2026-11-27 22:59")).day_type is DayType.WORKDAY
-    assert BERLIN.minute(unix_s("2026-11-27 23:00")).day_type is DayType.SATURDAY
-    assert BERLIN.minute(unix_s("2026-11-29 12:00")).day_type is DayType.SUNDAY
+    assert BERLIN.local(unix_s("2026-11-27 22:59")).minute.day_type is DayType.WORKDAY
+    assert BERLIN.local(unix_s("2026-11-27 23:00")).minute.day_type is DayType.SATURDAY
+    assert BERLIN.local(unix_s("2026-11-29 12:00")).minute.day_type is DayType.SUNDAY
 
 
 def test_the_doubled_hour_has_the_same_minutes_twice_and_never_the_same_unix_minute() -> None:
     start = unix_s("2026-10-25 00:00")
-    minutes = [BERLIN.minute(start + n * 60.0) for n in range(180)]
+    minutes = [BERLIN.local(start + n * 60.0).minute for n in range(180)]
     assert [at.minute for at in minutes] == [*range(120, 180), *range(120, 180), *range(180, 240)]
     assert [at.unix_min for at in minutes] == list(range(minutes[0].unix_min, minutes[0].unix_min + 180))
 
 
 def test_in_spring_sixty_minutes_are_left_out() -> None:
     start = unix_s("2026-03-29 00:00")
-    minutes = [BERLIN.minute(start + n * 60.0).minute for n in range(120)]
+    minutes = [BERLIN.local(start + n * 60.0).minute.minute for n in range(120)]
     assert minutes == [*range(60, 120), *range(180, 240)]
 
 
@@ -59,21 +59,21 @@ def test_in_spring_sixty_minutes_are_left_out() -> None:
 )
 def test_a_day_is_as_long_as_it_is(zone: str, noon_utc: str, hours: float) -> None:
     local, noon_s = SiteZone(zone), unix_s(noon_utc)
-    end_s = noon_s + local.left_of_day_s(noon_s)
-    day = local.day(noon_s)
-    assert local.day(end_s - 0.001) == day
-    assert local.day(end_s) == day + 1
+    end_s = noon_s + local.local(noon_s).left_of_day_s
+    day = local.local(noon_s).day
+    assert local.local(end_s - 0.001).day == day
+    assert local.local(end_s).day == day + 1
     start_s = end_s - hours * 3600.0
-    assert local.day(start_s) == day
-    assert local.day(start_s - 0.001) == day - 1
-    assert local.left_of_day_s(start_s) == pytest.approx(hours * 3600.0)
+    assert local.local(start_s).day == day
+    assert local.local(start_s - 0.001).day == day - 1
+    assert local.local(start_s).left_of_day_s == pytest.approx(hours * 3600.0)
 
 
 def test_a_clock_that_goes_back_over_midnight_comes_to_a_second_midnight() -> None:
     # Newfoundland, 2006: from 00:01 back to 23:01.
     local, at_s = SiteZone("America/St_Johns"), unix_s("2006-10-29 02:45")
-    assert local.minute(at_s).minute == 23 * 60 + 15
-    assert local.left_of_day_s(at_s) == 45 * 60.0
+    assert local.local(at_s).minute.minute == 23 * 60 + 15
+    assert local.local(at_s).left_of_day_s == 45 * 60.0
 
 
 @given(
@@ -84,9 +84,9 @@ def test_a_clock_that_goes_back_over_midnight_comes_to_a_second_midnight() -> No
 )
 def test_the_next_day_always_comes_within_25_hours(zone: str, at_s: float) -> None:
     local = SiteZone(zone)
-    left_s = local.left_of_day_s(at_s)
+    left_s = local.local(at_s).left_of_day_s
     assert 0.0 < left_s <= 25 * 3600.0
-    assert 0 <= local.minute(at_s).minute < 1440
+    assert 0 <= local.local(at_s).minute.minute < 1440
 
 
 @pytest.fixture
@@ -103,9 +103,9 @@ def test_an_empty_name_is_the_hosts_zone() -> None:
     host, named = SiteZone(), SiteZone("America/Chicago")
     for text in ("2026-07-01 04:59", "2026-11-01 05:30", "2026-11-01 06:30", "2026-11-01 07:30", "2026-03-08 09:00"):
         at_s = unix_s(text)
-        assert host.minute(at_s) == named.minute(at_s)
-        assert host.day(at_s) == named.day(at_s)
-        assert host.left_of_day_s(at_s) == named.left_of_day_s(at_s)
+        assert host.local(at_s).minute == named.local(at_s).minute
+        assert host.local(at_s).day == named.local(at_s).day
+        assert host.local(at_s).left_of_day_s == named.local(at_s).left_of_day_s
 
 
 @pytest.mark.parametrize(

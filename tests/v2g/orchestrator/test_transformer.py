@@ -171,3 +171,14 @@ def test_own_constants_tap_and_limits_of_the_configuration_are_used(site_config:
     assert limited.hi_w < free.hi_w
     assert limited.limits is not None
     assert (limited.limits.top_oil_c, limited.limits.hot_spot_c) == (60.0, 70.0)
+
+
+def test_a_load_that_no_transformer_carries_is_told_and_not_believed(follow: Follow) -> None:
+    follow.run(6.0)
+    before_c = follow.view.hot_spot_c
+    view = follow.run(3.0, load_w=250e6)
+    assert (view.lo_w, view.hi_w) == (0.0, 0.0)
+    assert any("check rated_kva" in note for note in view.notes), view.notes
+    assert before_c is not None
+    assert view.hot_spot_c is not None
+    assert view.hot_spot_c < before_c + 5.0

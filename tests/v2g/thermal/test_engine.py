@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.thermal.calendar import DayType, LocalMinute, LocalTime
 from v2g.thermal.engine import EngineMemory, EngineSettings, Measured, ThermalEngine
+from v2g.thermal.forecast import Forecast, MinuteMeans
 from v2g.thermal.limits import AGEING, COLD_OIL, ColdOil, Regime, SizeClass, limits_of
 from v2g.thermal.parameters import from_nameplate
 from v2g.thermal.sensed import EstimatorSettings, Sensed
@@ -257,3 +259,60 @@ def test_a_temperature_that_cannot_be_costs_its_sensor_and_nothing_else(value: f
     assert view.hi_w > 0.0
     assert view.sensors["top_oil_c"].value is None
     assert any("top-oil" in note for note in view.notes)
+
+
+def test_a_forecast_is_held_against_the_minute_it_was_made_for() -> None:
+    bench = Bench(unix_s=NOON - 60.0)
+    bench.run(600.0)
+    asked: list[int] = []
+    learned: list[int] = []
+    forecaster = bench.engine._forecaster
+    predict, observe = forecaster.predict, forecaster.observe
+
+    def predicting(at: LocalMinute, *values: float) -> Forecast:
+        asked.append(at.unix_min)
+        return predict(at, *values)
+
+    def observing(means: MinuteMeans) -> None:
+        learned.append(means.at.unix_min)
+        observe(means)
+
+    forecaster.predict, forecaster.observe = predicting, observing  # type: ignore[method-assign, assignment]
+    bench.run(300.0)
+    # Predicted throughout a minute, with its number; what that minute brought bears the number of its end.
+    assert learned == [asked[0] + n for n in range(1, len(learned) + 1)]
+
+
+def test_an_emergency_leads_back_to_what_the_ageing_budget_leaves() -> None:
+    bench = Bench(replace(SETTINGS, budget_h_per_day=0.5), base_w=150_000.0, ambient_c=30.0, top_oil_c=80.0)
+    bench.run(60.0)
+    bench.engine.authorisation.authorise(Regime.LONG_TIME_EMERGENCY, "anna", 1_800.0, bench.now_s)
+    limits_c: list[float] = []
+
+    def watch(self: Bench) -> None:
+        if self.view.limits is not None:
+            limits_c.append(self.view.limits.hot_spot_c)
+
+    bench.run(840.0, watch)
+    assert limits_c[-1] == 140.0
+    bench.run(1_200.0, watch)
+    assert bench.view.regime is Regime.NORMAL_CYCLIC
+    assert limits_c[-1] < 100.0
+    assert all(later > earlier - 5.0 for earlier, later in pairwise(limits_c[2:])), "no cliff"
+
+
+def test_a_moment_without_load_does_not_undo_the_throttle() -> None:
+    bench = Bench(base_w=200_000.0, ambient_c=30.0, top_oil_c=90.0)
+    bench.run(120.0)
+    narrowed_w = bench.view.hi_w
+    bench.base_w = 100_000.0
+    bench.run(20.0)
+    assert bench.view.hi_w <= narrowed_w + 5_000.0
+    bench.run(10.0, load_known=False)
+    assert bench.view.hi_w == 0.0
+    assert bench.run(10.0).hi_w <= narrowed_w + 5_000.0
+
+
+def test_why_there_is_no_load_is_told_from_the_first_second_on() -> None:
+    view = Bench().run(10.0, load_known=False)
+    assert view.notes == ("transformer load is not measured: no V2G power",)

@@ -90,7 +90,6 @@ def test_throttling_begins_before_the_limit() -> None:
 def test_discharge_that_offsets_the_overload_goes_on_until_it_is_over() -> None:
     loop = warm(lambda hour: 1.35, dispatch="discharge", ambient_c=38.0)
     loop.plant.heat_oil(112.0)
-    loop.without.heat_oil(112.0)
     for _ in range(120):
         before_c = loop.plant.hot_spot_c
         loop.run(1.0 / 120.0)

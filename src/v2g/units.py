@@ -60,6 +60,8 @@ def format_power(power_w: float) -> str:
 
 def format_duration(duration_s: float) -> str:
     """900.0 -> ``"15 min"``."""
+    if duration_s >= 172_800 and duration_s % 86_400 == 0:
+        return f"{duration_s / 86_400:.0f} d"
     if duration_s >= 3600 and duration_s % 3600 == 0:
         return f"{duration_s / 3600:.0f} h"
     if duration_s >= 60 and duration_s % 60 == 0:

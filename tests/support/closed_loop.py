@@ -83,16 +83,11 @@ class Told:
     over_hot_k: float = -inf
     """Hot-spot over its limit at worst, while V2G adds to the flow."""
     over_oil_k: float = -inf
-    after_hot_k: float = -inf
-    """Hot-spot over its limit at worst while V2G does not add to the flow, but base load alone would not have led
-    there: it rose by more than was forecast, over oil that V2G had warmed."""
     over_s: float = 0.0
     near_s: float = 0.0
     """How long the hot-spot or top-oil was within 5 K of its limit."""
     hottest_k: float = -inf
     """Hot-spot less its limit at worst, whoever was to blame."""
-    used_pu: float = 0.0
-    """V2G power taken, on average."""
     reversals: dict[str, list[float]] = field(default_factory=lambda: {"lo": [], "hi": []})
     """When each end of the permitted interval changed its direction, but for relief, which follows the base load."""
     views: list[ThermalView] = field(default_factory=list)
@@ -127,7 +122,7 @@ class _Turns:
 
 
 class ClosedLoop:
-    """One plant, one engine, and the same plant without V2G beside it."""
+    """One plant and one engine."""
 
     def __init__(
         self,
@@ -153,7 +148,6 @@ class ClosedLoop:
         load = base(begin_hour)
         k = abs(load) * hypot(1.0, self._var_share)
         self.plant = TransformerPlant(ambient_c=ambient(begin_hour), load_pu=k, constants=constants)
-        self.without = TransformerPlant(ambient_c=ambient(begin_hour), load_pu=k, constants=constants)
         self.engine = ThermalEngine(settings, memory, now_s=self.now_s, now_unix_s=self.unix_s)
         self.view = ThermalView()
         self.told = Told()
@@ -179,9 +173,8 @@ class ClosedLoop:
             self.v2g_w = self._power_share * self._wanted_w()
             load_w = base_w + self.v2g_w
             k, k_base = hypot(load_w, base_var) / rated_va, hypot(base_w, base_var) / rated_va
-            self.plant.ambient_c = self.without.ambient_c = ambient_c
+            self.plant.ambient_c = ambient_c
             self.plant.step(k, self.step_s)
-            self.without.step(k_base, self.step_s)
             for name in ("now_s", "unix_s", "ran_s"):
                 setattr(self, name, getattr(self, name) + self.step_s)
             self._see(k, k_base)
@@ -213,7 +206,6 @@ class ClosedLoop:
         told, limits = self.told, self.view.limits
         if limits is None:
             return
-        told.used_pu += abs(self.v2g_w) / self.settings.rated_va * self.step_s / (24 * 3600.0)
         hot_k = self.plant.hot_spot_c - limits.hot_spot_c
         oil_k = self.plant.top_oil_c - limits.top_oil_c
         told.hottest_k = max(told.hottest_k, hot_k, oil_k)
@@ -222,7 +214,5 @@ class ClosedLoop:
             told.over_oil_k = max(told.over_oil_k, oil_k)
             if hot_k > 0.0 or oil_k > 0.0:
                 told.over_s += self.step_s
-        elif self.without.hot_spot_c <= limits.hot_spot_c:
-            told.after_hot_k = max(told.after_hot_k, hot_k)
         if hot_k > -5.0 or oil_k > -5.0:
             told.near_s += self.step_s

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAY_S = 86_400.0
 _FAR_MIN = 2**40
@@ -64,16 +63,11 @@ class Range:
     days: float | None = None
 
 
-def zone_of(name: str) -> tzinfo | None:
-    """Of an IANA name; None (the host's) for an empty one. Raises :class:`InputError`."""
-    if not name:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InputError(
-            f"site.timezone {name!r} is no time zone that this host knows: write an IANA name, like America/Denver"
-        ) from None
+def minutes_within(since_s: float | None, until_s: float | None) -> tuple[int, int]:
+    """The first ``unix_min`` and the one after the last. A minute is told by its end: the one that ends at midnight
+    belongs to the day before."""
+    first = 0 if since_s is None else math.floor(since_s / 60.0) + 1
+    return first, _FAR_MIN if until_s is None else math.floor(until_s / 60.0) + 1
 
 
 def local_midnight_s(day: datetime, zone: tzinfo | None) -> float:
@@ -90,8 +84,7 @@ def read_history(path: Path, wanted: Range) -> Minutes:
     from v2g.telemetry.history import HistoryError, read_minutes
 
     try:
-        until_min = _FAR_MIN if wanted.until_s is None else math.ceil(wanted.until_s / 60.0)
-        since_min = 0 if wanted.since_s is None else math.floor(wanted.since_s / 60.0)
+        since_min, until_min = minutes_within(wanted.since_s, wanted.until_s)
         if wanted.days is not None:
             newest = max((row.unix_min for row in read_minutes(path, since_min, until_min)), default=None)
             if newest is not None:

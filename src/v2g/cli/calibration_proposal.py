@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -77,6 +78,8 @@ def accept(config_dir: Path, file: Path) -> tuple[Loaded, dict[str, float], Path
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ProposalError(f"there is no proposal in {file}: calibrate first, without --accept") from None
+    except UnicodeDecodeError:
+        raise ProposalError(f"{file} is no UTF-8 text: calibrate again, without --accept") from None
     changes = _changes(file, text)
     loaded = load(config_dir)
     start = thermal_parameters(loaded.config.transformer)
@@ -97,7 +100,9 @@ def accept(config_dir: Path, file: Path) -> tuple[Loaded, dict[str, float], Path
         if origin.parent == dropin.parent and origin.name > dropin.name:
             raise ProposalError(f"{origin} sets {path} and wins over {dropin.name}: take it out there, then accept")
     loaded = write_dropin(config_dir, changes, CALIBRATION_DROPIN)
-    file.unlink()
+    # It is in force; a proposal that stays behind was fitted with other settings and is refused.
+    with contextlib.suppress(OSError):
+        file.unlink()
     return loaded, changes, dropin
 
 

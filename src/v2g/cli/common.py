@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,3 +73,9 @@ def print_json(value: Any) -> None:
 def fail(name: str, text: str, exit_code: int) -> NoReturn:
     click.echo(f"{name}: {text}", err=True)
     sys.exit(exit_code)
+
+
+def reader_gone() -> NoReturn:
+    """The reader of stdout has gone; the interpreter's own flush at exit must not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(1)

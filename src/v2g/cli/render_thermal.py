@@ -7,10 +7,10 @@ from typing import Final
 
 from v2g.cli.render import span, table
 from v2g.control.messages import RegimeResult, ThermalResult, ThermalSensorLine
+from v2g.thermal.limits import HELD
 from v2g.units import format_duration, format_power
 
 _UNKNOWN: Final = "?"
-_HELD: Final = ", held"
 _SENSORS: Final = {"top_oil_c": "top oil", "ambient_c": "ambient", "winding_c": "winding"}
 
 
@@ -84,8 +84,8 @@ def _end(verb: str, power_w: float, source: str, binds_in_s: float | None, grant
         when = "" if granted_in_s is None else f"; may be granted in about {span(granted_in_s)}"
         yield f"  no {verb}: {source}{when}"
         return
-    if source.endswith(_HELD):
-        yield f"  {verb} up to {format_power(power_w)}: narrowed by {source.removesuffix(_HELD)}, and widens slowly"
+    if source.endswith(HELD):
+        yield f"  {verb} up to {format_power(power_w)}: narrowed by {source.removesuffix(HELD)}, and widens slowly"
         return
     when = "" if binds_in_s is None else f", which more would reach in {span(binds_in_s)}"
     yield f"  {verb} up to {format_power(power_w)}: bound by {source}{when}"

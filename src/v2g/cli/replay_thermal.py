@@ -72,9 +72,9 @@ def thermal(file: Path, **options: Any) -> None:
         print(f"{_NAME}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except BrokenPipeError:
-        # The reader of stdout has gone; the interpreter's own flush at exit must not fail on it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+        from v2g.cli.common import reader_gone
+
+        reader_gone()
 
 
 def _thermal(
@@ -158,6 +158,8 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _remarks(table: ThermalTable, transformer: ReplayedTransformer, ahead: str, no_headroom: bool) -> list[str]:
+    from v2g.thermal.losses import SERVICE_AMBIENT_C
+
     remarks = [*transformer.remarks, *table.remarks]
     if table.p_kw and not table.q_kvar:
         remarks.append(
@@ -167,10 +169,10 @@ def _remarks(table: ThermalTable, transformer: ReplayedTransformer, ahead: str, 
         remarks.append("only K is given: for headroom it is active power, K times S_rated_kVA")
     if table.f_hl:
         remarks.append(f"F_HL counts with an eddy share of {transformer.eddy_share:g}")
-    if transformer.hot_ambient_losses and max(table.ambient_c) > 40.0:
+    if transformer.hot_ambient_losses and max(table.ambient_c) > SERVICE_AMBIENT_C:
         remarks.append(
-            "above 40 °C ambient, where the standard's service conditions end, load losses grow as copper's resistance "
-            "does; hot_ambient_losses: false takes the bare equations"
+            f"above {SERVICE_AMBIENT_C:g} °C ambient, where the standard's service conditions end, load losses grow as "
+            "copper's resistance does; hot_ambient_losses: false takes the bare equations"
         )
     if not no_headroom and transformer.rated_kva is not None:
         remarks.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,10 +117,10 @@ def _propose(
     proposal: Path,
     as_json: bool,
 ) -> None:
-    from v2g.cli.calibration_input import zone_of
     from v2g.cli.calibration_proposal import changes_of, proposal_text, write_proposal
     from v2g.config.loader import load
     from v2g.config.thermal import thermal_parameters
+    from v2g.config.timezone import zone_of
     from v2g.thermal.calibration import CalibrationData
     from v2g.thermal.calibration import calibrate as calibrated
 
@@ -128,7 +128,7 @@ def _propose(
     transformer = loaded.config.transformer
     start = thermal_parameters(transformer)
     zone = zone_of(loaded.config.site.timezone)
-    minutes, source = _minutes(loaded, history, csv_file, dates)
+    minutes, source = _minutes(loaded, history, csv_file, _range(dates, zone, whole=csv_file is not None), zone)
     found = calibrated(
         CalibrationData(
             t_s=minutes.t_s,
@@ -186,23 +186,22 @@ def _minutes(
     loaded: Loaded,
     history: Path | None,
     csv_file: Path | None,
-    dates: tuple[datetime | None, datetime | None, float | None],
+    wanted: Range,
+    zone: tzinfo | None,
 ) -> tuple[Minutes, str]:
-    from v2g.cli.calibration_input import read_csv, read_history, zone_of
+    from v2g.cli.calibration_input import read_csv, read_history
+    from v2g.config.paths import run_paths
 
-    config = loaded.config
-    wanted = _range(dates, config.site.timezone, whole=csv_file is not None)
     if csv_file is not None:
-        return read_csv(csv_file, wanted, zone_of(config.site.timezone)), str(csv_file)
-    path = history or Path(config.history.path or Path(config.paths.state_dir) / "history.sqlite")
+        return read_csv(csv_file, wanted, zone), str(csv_file)
+    path = history or run_paths(loaded.config).history
     return read_history(path, wanted), str(path)
 
 
-def _range(dates: tuple[datetime | None, datetime | None, float | None], timezone: str, whole: bool) -> Range:
-    from v2g.cli.calibration_input import Range, end_of_day, local_midnight_s, zone_of
+def _range(dates: tuple[datetime | None, datetime | None, float | None], zone: tzinfo | None, *, whole: bool) -> Range:
+    from v2g.cli.calibration_input import Range, end_of_day, local_midnight_s
 
     since, until, days = dates
-    zone = zone_of(timezone)
     if since and until and until < since:
         raise click.UsageError("--until comes before --since")
     if days is None and since is None and not whole:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from v2g.cli.common import fail
+from v2g.cli.common import fail, reader_gone
 from v2g.cli.daemons import config_option, problems
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _NAME = "v2g-tool thermal history"
 _EXIT_FILES = 3
-_FAR_MIN: Final = 2**40
 _KINDS: Final = ("minutes", "evses", "trips")
 _COLUMNS: Final = {
     "minutes": (
@@ -69,7 +67,6 @@ def history(
     Needs no daemon. Exit code 0: written. 1: the configuration cannot be used. 2: usage. 3: a file cannot be read or
     written.
     """
-    from v2g.cli.calibration_input import InputError
     from v2g.config.problems import ConfigError
     from v2g.telemetry.history_rows import HistoryError
 
@@ -83,21 +80,19 @@ def history(
     except ConfigError as error:
         problems(_NAME, error)
         raise SystemExit(1) from None
-    except (HistoryError, InputError) as error:
+    except HistoryError as error:
         fail(_NAME, str(error), _EXIT_FILES)
     except BrokenPipeError:
-        # The reader of stdout has gone; the interpreter's own flush at exit must not fail on it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+        reader_gone()
     except OSError as error:
         fail(_NAME, f"{error.filename or output}: {error.strerror or error}; name another file", _EXIT_FILES)
 
 
 def _source(history: Path | None, config_dir: Path) -> tuple[Path, tzinfo | None]:
     """The file and the site's zone; a copy of a history can be read where there is no configuration, in this host's."""
-    from v2g.cli.calibration_input import zone_of
     from v2g.config.loader import load
     from v2g.config.paths import run_paths
+    from v2g.config.timezone import zone_of
 
     if history is not None and not (config_dir / "v2g.yaml").exists():
         return history, None
@@ -108,13 +103,12 @@ def _source(history: Path | None, config_dir: Path) -> tuple[Path, tzinfo | None
 def _rows(
     kind: str, path: Path, zone: tzinfo | None, since: datetime | None, until: datetime | None, complete: bool
 ) -> Iterator[Sequence[object]]:
-    from v2g.cli.calibration_input import end_of_day, local_midnight_s
+    from v2g.cli.calibration_input import end_of_day, local_midnight_s, minutes_within
     from v2g.telemetry.history_reader import read_evse_minutes, read_minutes, read_trips
 
-    since_s = 0.0 if since is None else local_midnight_s(since, zone)
-    until_s = _FAR_MIN * 60.0 if until is None else local_midnight_s(end_of_day(until), zone)
-    # A minute is told by its end: the one that ends at midnight belongs to the day before.
-    first, end = math.floor(since_s / 60.0) + 1, math.floor(until_s / 60.0) + 1
+    since_s = None if since is None else local_midnight_s(since, zone)
+    until_s = None if until is None else local_midnight_s(end_of_day(until), zone)
+    first, end = minutes_within(since_s, until_s)
     if kind == "minutes":
         for row in read_minutes(path, first, end):
             if not complete or (row.k_pu is not None and row.ambient_read_c is not None):
@@ -127,7 +121,7 @@ def _rows(
                 _figure(evse.soc_pct),
             )  # fmt: skip
     else:
-        for trip in read_trips(path, since_s, until_s):
+        for trip in read_trips(path, 0.0 if since_s is None else since_s, math.inf if until_s is None else until_s):
             yield _time(trip.unix_s, zone, "milliseconds"), trip.element, _figure(trip.value), trip.unit, trip.phase
 
 

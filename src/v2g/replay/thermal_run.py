@@ -17,9 +17,8 @@ from v2g.replay.thermal_table import F_HL, ThermalTable
 from v2g.replay.thermal_transformer import ReplayedTransformer
 from v2g.thermal.ageing import relative_ageing_rate
 from v2g.thermal.headroom import longest_horizon_s, permitted_interval
-from v2g.thermal.limits import COLD_OIL, ThermalLimits
 from v2g.thermal.losses import SERVICE_AMBIENT_C, harmonic_load_factor, hot_ambient_factor
-from v2g.thermal.model import ThermalState, steady_state, step
+from v2g.thermal.model import steady_state, step
 from v2g.thermal.parameters import ParameterError, ThermalParameters
 
 HORIZON_MIN: Final = 15
@@ -118,7 +117,7 @@ def rows(table: ThermalTable, transformer: ReplayedTransformer, *, ahead: Ahead 
                 if minutes is not None:
                     base_w, base_var, ahead_c = (column[row - first] for column in minutes)
                     hottest_c = max(ahead_c)
-                limits = cold_limits(transformer, state)
+                limits = transformer.cold_oil.narrowed(transformer.limits, state.theta_o_c)
                 found = permitted_interval(
                     state,
                     factors.params(row, hottest_c),
@@ -134,15 +133,6 @@ def rows(table: ThermalTable, transformer: ReplayedTransformer, *, ahead: Ahead 
                 table.t_min[row], state.theta_o_c, hot_spot_c, load.k[row], rates[0], rates[1], lives[0], lives[1],
                 p_lo_kw, p_hi_kw, feasible, lo_source, hi_source,
             )  # fmt: skip
-
-
-def cold_limits(transformer: ReplayedTransformer, state: ThermalState) -> ThermalLimits:
-    """The transformer's limits, narrowed where the oil of ``state`` is cold."""
-    limits = transformer.limits
-    if state.theta_o_c >= transformer.cold_oil.full_load_above_c:
-        return limits
-    k_pu = transformer.cold_oil.k_limit_pu(state.theta_o_c, limits.k_pu)
-    return limits if k_pu >= limits.k_pu else replace(limits, k_pu=k_pu, k_source=COLD_OIL)
 
 
 class _LossFactors:

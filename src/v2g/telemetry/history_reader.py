@@ -6,10 +6,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from v2g.telemetry.history_rows import EvseMinute, HistoryError, MinuteRow, TripRow
 from v2g.telemetry.history_schema import MIGRATIONS, MINUTE_COLUMNS, version_of
+from v2g.telemetry.history_words import LOCKED_CODES, code_of, is_broken, locked_words
 
 _BATCH: Final = 2_000
 _BUSY_S: Final = 1.0
@@ -109,14 +110,14 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _reason(error: sqlite3.Error, path: Path) -> str:
-    code: Any = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    code = code_of(error)
+    if is_broken(error):
         return (
             f"is broken ({error}); v2g-orchestrator moves it aside when it next writes, sqlite3 {path} .recover may "
             "save what is in it"
         )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return f"cannot be read ({error}): ask as root or as the daemon's user"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return f"another program holds it locked: end that program (fuser -v {path})"
+    if code in LOCKED_CODES:
+        return locked_words(path)
     return f"cannot be read ({error}): look at the disk (dmesg)"

@@ -14,13 +14,14 @@ KEPT_AGAIN: Final = "HISTORY_KEPT_AGAIN"
 """Codes for the daemon log, for ``on_problem`` with a text and with an empty one."""
 
 _AFTER: Final = "; control goes on, rows wait in memory and the oldest of them go first"
+LOCKED_CODES: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BASIC: Final = 0xFF
 """SQLite's primary code within an extended one."""
 
 
 def is_broken(error: Exception) -> bool:
     """The file itself is damaged, or is no database."""
-    return isinstance(error, sqlite3.Error) and _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, sqlite3.Error) and code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def problem_words(error: Exception, path: Path) -> str:
@@ -37,11 +38,11 @@ def _reason(error: Exception, path: Path) -> str:
 
 
 def _of_sqlite(error: sqlite3.Error, path: Path) -> str:
-    code = _code(error)
+    code = code_of(error)
     if code == sqlite3.SQLITE_FULL:
         return "the disk is full: free space on it, or lower history.max_mb and restart"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return f"another program holds it locked: end that program (fuser -v {path})"
+    if code in LOCKED_CODES:
+        return locked_words(path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return "may not be written: mount the disk read-write, or give the file to the daemon's user"
     if code == sqlite3.SQLITE_CANTOPEN:
@@ -63,5 +64,10 @@ def _of_system(error: OSError, path: Path) -> str:
     return f"cannot be opened ({error.strerror or error}): look at the disk, or name another file in history.path"
 
 
-def _code(error: sqlite3.Error) -> int:
+def locked_words(path: Path) -> str:
+    return f"another program holds it locked: end that program (fuser -v {path})"
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's primary code; 0 for an error of the module itself."""
     return getattr(error, "sqlite_errorcode", 0) & _BASIC

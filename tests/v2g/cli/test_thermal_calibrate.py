@@ -195,8 +195,9 @@ def test_json_holds_the_figures_and_where_the_proposal_is(run: Callable[..., Res
 def test_dates_are_the_sites_days(run: Callable[..., Result], history: Path) -> None:
     result = run("--history", history, "--since", "2025-10-10", "--until", "2025-10-11", "--json")
     told = json.loads(result.output)
-    assert datetime.fromtimestamp(told["first_s"], ZoneInfo("Europe/Berlin")).isoformat() == "2025-10-10T00:00:00+02:00"
-    assert datetime.fromtimestamp(told["last_s"], ZoneInfo("Europe/Berlin")).isoformat() == "2025-10-11T23:59:00+02:00"
+    # A minute is told by its end.
+    assert datetime.fromtimestamp(told["first_s"], ZoneInfo("Europe/Berlin")).isoformat() == "2025-10-10T00:01:00+02:00"
+    assert datetime.fromtimestamp(told["last_s"], ZoneInfo("Europe/Berlin")).isoformat() == "2025-10-12T00:00:00+02:00"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ flow is positive downstream. Limits of discharge are magnitudes. Names carry the
 from __future__ import annotations
 
 import re
+from math import isfinite
 
 _NUMBER = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([^\d\s.].*?)?\s*$")
 _POWER_FACTORS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
@@ -67,6 +68,11 @@ def format_duration(duration_s: float) -> str:
     if duration_s >= 60 and duration_s % 60 == 0:
         return f"{duration_s / 60:.0f} min"
     return f"{duration_s:g} s"
+
+
+def finite(value: float | None) -> float | None:
+    """None for what is no number: JSON has no infinity and no NaN."""
+    return value if value is not None and isfinite(value) else None
 
 
 def _split(text: str, what: str, example: str) -> tuple[float, str]:

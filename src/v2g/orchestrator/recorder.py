@@ -13,6 +13,7 @@ from v2g.sessions.watch import is_fresh
 from v2g.telemetry.history_rows import EvseMinute, MinuteRow, TripRow
 from v2g.thermal.sensed import AMBIENT, TOP_OIL, WINDING
 from v2g.thermal.view import ThermalView
+from v2g.units import finite
 
 MINUTE_S: Final = 60.0
 ENOUGH_S: Final = 0.3 * MINUTE_S
@@ -200,8 +201,8 @@ class Recorder:
         means[_K] = None if square is None else sqrt(square)
         return MinuteRow(
             unix_min=self._ends_min,
-            lo_w=_finite(self._sums.lo_w),
-            hi_w=_finite(self._sums.hi_w),
+            lo_w=finite(self._sums.lo_w),
+            hi_w=finite(self._sums.hi_w),
             **dict(zip(_MEANS, means, strict=True)),
         )
 
@@ -225,7 +226,3 @@ def _is_busy(sums: _EvseSums) -> bool:
 def _read(view: ThermalView, sensor: str) -> float | None:
     report = view.sensors.get(sensor)
     return None if report is None else report.read
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None

@@ -22,6 +22,7 @@ from v2g.sessions.bay import EvseBay
 from v2g.sessions.procedure import Phase
 from v2g.sessions.supervisor import SessionInfo
 from v2g.sessions.watch import is_fresh
+from v2g.units import finite
 
 _SAID_ELSEWHERE = frozenset({
     None, "rating", "no_permit", "lease_expired",
@@ -291,8 +292,8 @@ def _evse(
         granted_w=grant.power_w if grant is not None else 0.0,
         bound_by=_bound_by(evse.id, site.image.wires if site.image is not None else None)
         or (grant.bound_by if grant is not None else None),
-        voltage_v=_known(stage.present_voltage_v) if stage is not None else None,
-        current_a=_known(stage.present_current_a) if stage is not None else None,
+        voltage_v=finite(stage.present_voltage_v) if stage is not None else None,
+        current_a=finite(stage.present_current_a) if stage is not None else None,
         contactors_closed=stage.contactors_closed if stage is not None else None,
         fault="; ".join(faults) or None,
     )
@@ -368,7 +369,3 @@ def summary(site: Site, bound: str, vehicles: int) -> str:
 def _finite(value: float) -> float:
     """Infinite limits, which JSON cannot say, are told as the largest power there is."""
     return max(-1e9, min(1e9, value)) if value == value else 0.0
-
-
-def _known(value: float) -> float | None:
-    return value if isfinite(value) else None

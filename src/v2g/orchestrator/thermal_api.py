@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any
 
 from v2g.clock import Clock
@@ -16,6 +15,7 @@ from v2g.thermal.account import AgeingTotals
 from v2g.thermal.authorisation import Authorisation, AuthorisationError
 from v2g.thermal.limits import Regime, ThermalLimits
 from v2g.thermal.view import ThermalView
+from v2g.units import finite
 
 _MAX_REASON = 500
 
@@ -133,34 +133,34 @@ def thermal_result(
         transformer=transformer.id,
         rated_va=transformer.rated_kva * 1e3,
         horizon_s=horizon_s,
-        top_oil_c=_known(view.top_oil_c),
-        hot_spot_c=_known(view.hot_spot_c),
-        ambient_c=_known(view.ambient_c),
-        k_pu=_known(view.k_pu),
-        load_w=_known(view.load_w),
-        base_load_w=_known(view.base_load_w),
-        ahead_top_oil_c=_known(view.ahead_top_oil_c),
-        ahead_hot_spot_c=_known(view.ahead_hot_spot_c),
-        ahead_base_w=_known(view.ahead_base_w),
-        ahead_base_margin_w=_known(view.ahead_base_margin_w),
-        margin_k=_known(view.margin_k) or 0.0,
-        hot_spot_margin_k=_known(view.hot_spot_margin_k) or 0.0,
-        bias_k=_known(view.bias_k) or 0.0,
+        top_oil_c=finite(view.top_oil_c),
+        hot_spot_c=finite(view.hot_spot_c),
+        ambient_c=finite(view.ambient_c),
+        k_pu=finite(view.k_pu),
+        load_w=finite(view.load_w),
+        base_load_w=finite(view.base_load_w),
+        ahead_top_oil_c=finite(view.ahead_top_oil_c),
+        ahead_hot_spot_c=finite(view.ahead_hot_spot_c),
+        ahead_base_w=finite(view.ahead_base_w),
+        ahead_base_margin_w=finite(view.ahead_base_margin_w),
+        margin_k=finite(view.margin_k) or 0.0,
+        hot_spot_margin_k=finite(view.hot_spot_margin_k) or 0.0,
+        bias_k=finite(view.bias_k) or 0.0,
         gradient_factor=view.gradient_factor,
         load_loss_factor=view.load_loss_factor,
-        f_hl=_known(view.f_hl),
-        lo_w=0.0 if expired else _known(view.lo_w) or 0.0,
-        hi_w=0.0 if expired else _known(view.hi_w) or 0.0,
+        f_hl=finite(view.f_hl),
+        lo_w=0.0 if expired else finite(view.lo_w) or 0.0,
+        hi_w=0.0 if expired else finite(view.hi_w) or 0.0,
         lo_source=f"{view.lo_source} expired" if expired else view.lo_source,
         hi_source=f"{view.hi_source} expired" if expired else view.hi_source,
-        lo_binds_in_s=_known(view.lo_binds_in_s),
-        hi_binds_in_s=_known(view.hi_binds_in_s),
-        lo_granted_in_s=_known(view.lo_granted_in_s),
-        hi_granted_in_s=_known(view.hi_granted_in_s),
+        lo_binds_in_s=finite(view.lo_binds_in_s),
+        hi_binds_in_s=finite(view.hi_binds_in_s),
+        lo_granted_in_s=finite(view.lo_granted_in_s),
+        hi_granted_in_s=finite(view.hi_granted_in_s),
         base_source=view.base_source,
         feasible=view.feasible,
         regime=view.regime.value,
-        regime_left_s=_known(view.regime_left_s),
+        regime_left_s=finite(view.regime_left_s),
         regime_by=view.regime_by,
         hot_spot_limit_c=limits.hot_spot_c if limits is not None else None,
         hot_spot_limit_source=limits.hot_spot_source if limits is not None else "",
@@ -168,7 +168,7 @@ def thermal_result(
         k_limit_pu=limits.k_pu if limits is not None else None,
         k_limit_source=limits.k_source if limits is not None else "",
         upgraded_paper=transformer.ageing.upgraded_paper,
-        ageing_rate=_known(view.ageing_rate),
+        ageing_rate=finite(view.ageing_rate),
         ageing_today_h=ageing.today_h,
         ageing_total_h=ageing.total_h,
         ageing_counted_h=ageing.counted_h,
@@ -178,9 +178,9 @@ def thermal_result(
             messages.ThermalSensorLine(
                 name=name,
                 health=report.health.value,
-                value_c=_known(report.value),
-                read_c=_known(report.read),
-                since_s=max(0.0, _known(thermal_s - report.since_s) or 0.0),
+                value_c=finite(report.value),
+                read_c=finite(report.read),
+                since_s=max(0.0, finite(thermal_s - report.since_s) or 0.0),
                 words=report.words,
             )
             for name, report in view.sensors.items()
@@ -191,8 +191,3 @@ def thermal_result(
         history_bytes=history.size_bytes,
         notes=notes,
     )
-
-
-def _known(value: float | None) -> float | None:
-    """JSON has no infinity and no NaN."""
-    return value if value is not None and isfinite(value) else None

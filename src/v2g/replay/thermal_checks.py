@@ -9,6 +9,7 @@ from statistics import median
 from typing import Final
 
 from v2g.replay.stimulus import ReplayError
+from v2g.replay.thermal_run import load_of
 from v2g.replay.thermal_table import AMBIENT, F_HL, K, P, Q, T, ThermalTable
 from v2g.replay.thermal_transformer import ReplayedTransformer
 
@@ -130,13 +131,7 @@ def _ambient(table: ThermalTable) -> list[str]:
 
 
 def _load(table: ThermalTable, transformer: ReplayedTransformer) -> list[str]:
-    if table.p_kw:
-        rated_kva = transformer.rated_kva or math.inf
-        q_kvar = table.q_kvar or (0.0,) * len(table)
-        per_pf = 1.0 if table.q_kvar else 1.0 / (transformer.power_factor or 1.0)
-        k_pu = [math.hypot(p, q) * per_pf / rated_kva for p, q in zip(table.p_kw, q_kvar, strict=True)]
-    else:
-        k_pu = [abs(k) for k in table.k]
+    k_pu, rated_kva = load_of(table, transformer).k, transformer.rated_kva or math.inf
     most = max(k_pu)
     row = k_pu.index(most)
     if most > MOST_K:

@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Load:
+class Load:
     """What the table's load is, whichever columns it has."""
 
     k: array[float]
@@ -73,7 +73,7 @@ def rows(table: ThermalTable, transformer: ReplayedTransformer, *, ahead: Ahead 
     Raises :class:`~v2g.replay.stimulus.ReplayError` for a hot-spot beyond what can be, and for constants with which
     fifteen minutes cannot be looked ahead.
     """
-    load = _load(table, transformer)
+    load = load_of(table, transformer)
     if transformer.rated_kva is None:
         ahead = None
     if ahead is not None:
@@ -164,7 +164,8 @@ class _LossFactors:
         return self._params
 
 
-def _load(table: ThermalTable, transformer: ReplayedTransformer) -> _Load:
+def load_of(table: ThermalTable, transformer: ReplayedTransformer) -> Load:
+    """Row by row. Without ``S_rated_kVA`` powers are 0 where only K is given."""
     if table.p_kw:
         rated_kva = transformer.rated_kva or inf
         if table.q_kvar:
@@ -174,9 +175,9 @@ def _load(table: ThermalTable, transformer: ReplayedTransformer) -> _Load:
             per_p = sqrt(1.0 - power_factor * power_factor) / power_factor
             q_kvar = array("d", (abs(p) * per_p for p in table.p_kw))
         k = array("d", (hypot(p, q) / rated_kva for p, q in zip(table.p_kw, q_kvar, strict=True)))
-        return _Load(k, table.p_kw, q_kvar)
+        return Load(k, table.p_kw, q_kvar)
     rated_kva = transformer.rated_kva or 0.0
-    return _Load(
+    return Load(
         array("d", (abs(k) for k in table.k)),
         array("d", (k * rated_kva for k in table.k)),
         array("d", bytes(8 * len(table))),
@@ -184,7 +185,7 @@ def _load(table: ThermalTable, transformer: ReplayedTransformer) -> _Load:
 
 
 def _minutes(
-    table: ThermalTable, load: _Load, first: int, last: int
+    table: ThermalTable, load: Load, first: int, last: int
 ) -> tuple[list[list[float]], list[list[float]], list[list[float]]]:
     """Of rows first..last-1: base load in W and var and ambient in °C by minute of the horizon, time-weighted."""
     times = np.frombuffer(table.t_min)

@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from v2g.thermal.sensed import TOP_OIL_NATURE
 from v2g.thermal.sensor_watch import Health, SensorNature, SensorReport, SensorWatch
 
-OIL = SensorNature(
-    name="top-oil",
-    low_c=-50.0,
-    high_c=150.0,
-    fastest_k_s=0.02,
-    noise_k=12.0,
-    stuck_after_k=5.0,
-    believed_again_s=600.0,
-)
+OIL = TOP_OIL_NATURE
 AIR = SensorNature(
     name="ambient",
     low_c=-60.0,
@@ -201,16 +194,7 @@ def test_whatever_is_believed_is_within_range_and_as_read(
 
 @pytest.mark.parametrize(("resolution_k", "stuck_k"), [(0.1, 1.5), (1.0, 4.0), (2.0, 5.0)])
 def test_a_sensor_of_fine_steps_is_found_stuck_sooner(resolution_k: float, stuck_k: float) -> None:
-    nature = SensorNature(
-        name="top-oil",
-        low_c=-50.0,
-        high_c=150.0,
-        fastest_k_s=0.02,
-        noise_k=12.0,
-        stuck_after_k=5.0,
-        believed_again_s=600.0,
-    )
-    watch = SensorWatch(nature)
+    watch = SensorWatch(OIL)
     for n in range(4):
         assert watch.judge(60.0 + n * resolution_k, 60.0, 10.0 * n, 60.0).health is Health.OK
     frozen_c = 60.0 + 3.0 * resolution_k

@@ -85,9 +85,7 @@ class Child:
         """Begin to supervise."""
         self._notify_path.unlink(missing_ok=True)
         self._notify.bind(str(self._notify_path))
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._notify, self._take_notifications)
-        self._task = loop.create_task(self._supervise())
+        self._task = asyncio.get_running_loop().create_task(self._supervise())
 
     async def stop(self, *, kill: bool = False) -> None:
         """SIGTERM, then SIGKILL after the stop timeout; returns when it is gone. ``kill``: SIGKILL at once."""
@@ -142,6 +140,8 @@ class Child:
         environment.pop("WATCHDOG_PID", None)
         if self.spec.watchdog_s is not None:
             environment["WATCHDOG_USEC"] = str(int(self.spec.watchdog_s * 1e6))
+        # What the one before said last is not of this one; what this one says while it is being made waits for us.
+        self._take_notifications()
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -162,10 +162,13 @@ class Child:
         self._alive_at_s = self._clock.monotonic_s()
         if self._stopping:
             self._signal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._notify, self._take_notifications)
         reading = asyncio.create_task(self._read_lines(process))
         watching = asyncio.create_task(self._watch())
         self.exit_code = await process.wait()
         watching.cancel()
+        loop.remove_reader(self._notify)
         self.pid = None
         # What the process left behind in its group has no business without it.
         with contextlib.suppress(ProcessLookupError, PermissionError):

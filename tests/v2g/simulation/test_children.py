@@ -60,7 +60,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     await asyncio.gather(*(child.stop(kill=True) for child in made.made))
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Counts of starts are waited for with >=: on a machine that is busy elsewhere a next one may have come already."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
@@ -75,7 +76,7 @@ def is_running(pid: int) -> bool:
 
 async def test_a_child_becomes_ready_and_is_heard(bench: Bench) -> None:
     child = bench.child(FAITHFUL, watchdog_s=0.5)
-    await asyncio.wait_for(child.ready.wait(), 5)
+    await asyncio.wait_for(child.ready.wait(), 20)
     await until(lambda: bench.lines)
     assert (child.state, child.status) == (ChildState.READY, "at work")
     assert bench.lines[0] == ("s 0", "hello")
@@ -88,11 +89,11 @@ async def test_a_child_becomes_ready_and_is_heard(bench: Bench) -> None:
 
 async def test_a_killed_child_is_started_again(bench: Bench) -> None:
     child = bench.child(FAITHFUL, watchdog_s=0.5)
-    await asyncio.wait_for(child.ready.wait(), 5)
+    await asyncio.wait_for(child.ready.wait(), 20)
     first = child.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await until(lambda: child.starts == 2 and child.ready.is_set())
+    await until(lambda: child.starts >= 2 and child.ready.is_set())
     assert child.pid != first
     assert ("s 0", "was killed by SIGKILL; restart in 0.2 s") in bench.changes
     assert any("ready again" in text for _, text in bench.changes)
@@ -100,27 +101,27 @@ async def test_a_killed_child_is_started_again(bench: Bench) -> None:
 
 async def test_a_child_that_misses_its_watchdog_is_killed_and_started_again(bench: Bench) -> None:
     child = bench.child(SILENT, watchdog_s=0.2)
-    await until(lambda: child.starts == 2)
+    await until(lambda: child.starts >= 2)
     assert ("s 0", "missed its watchdog for 0.2 s: killed") in bench.changes
 
 
 async def test_a_stopped_process_is_found_by_its_watchdog(bench: Bench) -> None:
     child = bench.child(FAITHFUL, watchdog_s=0.3)
-    await asyncio.wait_for(child.ready.wait(), 5)
+    await asyncio.wait_for(child.ready.wait(), 20)
     os.kill(child.pid or 0, signal.SIGSTOP)
-    await until(lambda: child.starts == 2 and child.ready.is_set())
+    await until(lambda: child.starts >= 2 and child.ready.is_set())
     assert child.exit_code == -signal.SIGKILL
 
 
 async def test_a_child_that_never_gets_ready_is_killed(bench: Bench) -> None:
     child = bench.child(NEVER_READY, ready_timeout_s=0.2)
-    await until(lambda: child.starts == 2)
+    await until(lambda: child.starts >= 2)
     assert ("s 0", "missed readiness for 0.2 s: killed") in bench.changes
 
 
 async def test_a_child_that_ignores_sigterm_is_killed_in_the_end(bench: Bench) -> None:
     child = bench.child(STUBBORN)
-    await asyncio.wait_for(child.ready.wait(), 5)
+    await asyncio.wait_for(child.ready.wait(), 20)
     pid = child.pid
     assert pid is not None
     await child.stop()
@@ -130,14 +131,14 @@ async def test_a_child_that_ignores_sigterm_is_killed_in_the_end(bench: Bench) -
 
 async def test_a_configuration_that_cannot_be_used_is_not_tried_again(bench: Bench) -> None:
     child = bench.child("sys.exit(78)")
-    await asyncio.wait_for(child.over.wait(), 5)
+    await asyncio.wait_for(child.over.wait(), 20)
     assert (child.state, child.starts) == (ChildState.GIVEN_UP, 1)
     assert "not usable" in bench.changes[-1][1]
 
 
 async def test_a_child_that_dies_at_once_is_tried_less_and_less_often(bench: Bench) -> None:
     child = bench.child("sys.exit(1)")
-    await until(lambda: child.starts == 3)
+    await until(lambda: child.starts >= 3)
     delays = [text for _, text in bench.changes if "restart in" in text]
     assert delays[:2] == ["ended with 1; restart in 0.2 s", "ended with 1; restart in 0.4 s"]
 

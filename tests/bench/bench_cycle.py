@@ -104,7 +104,7 @@ class Wires:
 
     def send(self, setpoints: Setpoints) -> bool:
         self.last = self._encoder.encode(setpoints)
-        self.powers = {s.evse_id: s.power_w for s in setpoints.inverters}
+        self.powers = {s.evse_id: s.power_w for s in setpoints.powers}
         self._commands = {s.evse_id: s.command for s in setpoints.evses}
         return True
 

@@ -107,7 +107,7 @@ class World:
         assert self.site.bays[evse_id].procedure.charging, self.site.bays[evse_id].fault  # type: ignore[union-attr]
 
     def power(self, evse_id: str) -> float:
-        return next(s.power_w for s in self.wires.sent[-1].inverters if s.evse_id == evse_id)
+        return next(s.power_w for s in self.wires.sent[-1].powers if s.evse_id == evse_id)
 
     async def discharge(self, power_w: float = 10_000.0, evse_id: str | None = None) -> messages.DispatchResult:
         params = messages.DispatchParams(mode="discharge", power_w=power_w, evse_id=evse_id)

@@ -48,7 +48,7 @@ def setpoints(
     evses = ()
     if command is not None:
         evses = (EvseSetpoint(evse_id=evse_id, command=command, source="session", expires_at_s=now_s + lease_s),)
-    return Setpoints(sequence=sequence, sent_at_s=now_s, inverters=(power,), evses=evses)
+    return Setpoints(sequence=sequence, sent_at_s=now_s, powers=(power,), evses=evses)
 
 
 def core_with(power_w: float = -10_000, command: DcEvseCommand = LOADED, **changes: Any) -> WiresCore:

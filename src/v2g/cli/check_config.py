@@ -11,6 +11,7 @@ from v2g.cli.daemons import problems
 from v2g.config.loader import ConfigError, Loaded, Problem, load
 from v2g.config.paths import sensor_map_path
 from v2g.config.protection import grid_settings, settings_digest
+from v2g.config.schema import DcEvse, Evse
 from v2g.grid.settings import SettingsUnset
 
 
@@ -38,12 +39,19 @@ def summary(loaded: Loaded) -> str:
         *_protection(loaded),
         f"  EVSEs        {len(config.evses)}",
     ]
-    lines += [
-        f"    {evse.id}  {evse.kind} on {evse.interface} port {evse.tcp_port}, TLS {evse.tls}, inverter "
-        f"{evse.inverter.modbus.host}:{evse.inverter.modbus.port} unit {evse.inverter.modbus.unit}"
-        for evse in config.evses
-    ]
+    lines += map(_evse, config.evses)
     return "\n".join([*lines, *(f"warning: {warning}" for warning in loaded.warnings)])
+
+
+def _evse(evse: Evse) -> str:
+    if isinstance(evse, DcEvse):
+        kind, part, address = "DC", "inverter", evse.inverter.modbus
+    else:
+        kind, part, address = "AC", "contactor", evse.ac.modbus
+    return (
+        f"    {evse.id}  {kind} on {evse.interface} port {evse.tcp_port}, TLS {evse.tls}, {part} "
+        f"{address.host}:{address.port} unit {address.unit}"
+    )
 
 
 def _protection(loaded: Loaded) -> Iterator[str]:
@@ -78,6 +86,8 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
     from v2g.hardware.register_map import load_map
 
     for position, evse in enumerate(loaded.config.evses):
+        if not isinstance(evse, DcEvse):
+            continue
         try:
             load_map(evse.dc.map, loaded.config_dir, ROLES)
         except DeviceError as error:

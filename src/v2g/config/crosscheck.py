@@ -10,7 +10,7 @@ from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.paths import run_paths, sensor_map_path
 from v2g.config.problems import Locate, Problem, Report
 from v2g.config.protection import grid_settings_if_confirmed
-from v2g.config.schema import Config, Evse, ModbusAddress, TlsProfileName
+from v2g.config.schema import Config, DcEvse, Evse, ModbusAddress, TlsProfileName
 from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.config.timezone import TimezoneError, zone_of
 from v2g.grid.settings import SettingsError
@@ -56,7 +56,8 @@ def suspicions(config: Config) -> Iterator[str]:
         yield f"dispatch.min_soc_pct is {share:g} %; is {share * 100:g} % meant?"
     for position, evse in enumerate(config.evses):
         for name in ("max_charge_w", "max_discharge_w"):
-            for owner, where in ((evse, ""), (evse.inverter, "inverter.")):
+            inverter = [(evse.inverter, "inverter.")] if isinstance(evse, DcEvse) else []
+            for owner, where in ((evse, ""), *inverter):
                 watts = getattr(owner, name)
                 if watts is not None and watts < 500:
                     yield f"evses[{position}].{where}{name} is {watts:g} W; for {watts:g} kW write {watts * 1000:g}"
@@ -161,7 +162,7 @@ def _ports(config: Config, report: Report) -> None:
 def _modbus(config: Config, report: Report) -> None:
     seen: dict[tuple[str, int, int], tuple[int, str]] = {}
     for position, evse in enumerate(config.evses):
-        for part, address in (("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)):
+        for part, address in _addresses(evse):
             first, first_part = seen.setdefault((address.host, address.port, address.unit), (position, part))
             # One cabinet may answer for the inverter and the DC side of its own EVSE.
             if first != position:
@@ -174,7 +175,7 @@ def _modbus(config: Config, report: Report) -> None:
 
 
 def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
-    if evse.min_voltage_v >= evse.max_voltage_v:
+    if isinstance(evse, DcEvse) and evse.min_voltage_v >= evse.max_voltage_v:
         report.add(
             f"{path}.min_voltage_v",
             f"{evse.min_voltage_v:g}",
@@ -253,6 +254,12 @@ def _paths(config: Config, config_dir: Path, report: Report) -> None:
         )
     else:
         _top_oil(sensors, report)
+
+
+def _addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:
+    if isinstance(evse, DcEvse):
+        return ("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)
+    return (("ac", evse.ac.modbus),)
 
 
 def _address(address: ModbusAddress) -> str:

@@ -17,7 +17,7 @@ from v2g.config.protection import (
     nameplate_a,
     transformer_rated_a,
 )
-from v2g.config.schema import Config, Curve, Overcurrent
+from v2g.config.schema import Config, Curve, DcEvse, Overcurrent
 from v2g.grid.ride_through import conflict
 from v2g.grid.settings import GridSettings, Measured, SettingsError, SettingsUnset, Side, Timing, TripSetting
 from v2g.grid.support import SupportSettings, check, enabled
@@ -175,6 +175,8 @@ def _curve(path: str, curve: Curve, report: Report) -> bool:
 def _channels(config: Config, report: Report) -> None:
     taken: dict[str, str] = {}
     for position, evse in enumerate(config.evses):
+        if not isinstance(evse, DcEvse):
+            continue
         path = f"evses[{position}].inverter.voltage_channels"
         for phase, channel in enumerate(evse.inverter.voltage_channels or ()):
             if channel in taken:
@@ -230,6 +232,7 @@ def _phase(config: Config, settings: GridSettings | None) -> Iterator[str]:
     offsets = [("calibration.phase_offset_deg", config.calibration.phase_offset_deg)] + [
         (f"evses[{position}].inverter.phase_offset_deg", evse.inverter.phase_offset_deg)
         for position, evse in enumerate(config.evses)
+        if isinstance(evse, DcEvse)
     ]
     for path, offset_deg in offsets:
         worst_deg = max(offset_deg, key=abs)

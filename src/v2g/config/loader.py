@@ -57,6 +57,7 @@ def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded
         merged = tree if merged is None else overlay(merged, tree)
     if problems or merged is None:
         raise ConfigError(problems)
+    merged = _with_kinds(merged)
     problems = validate(merged, Config)
     if problems:
         raise ConfigError(problems)
@@ -142,6 +143,20 @@ def _twice_in_one_file(tree: Tree, path: str = "") -> list[Problem]:
                 problems.append(Problem(own.file, f"{path}[{position}].id", repr(own.value), reason, remedy, own.line))
             first.setdefault(own.value, (position, own))
     return problems
+
+
+def _with_kinds(merged: Tree) -> Tree:
+    """An EVSE that does not say its kind is a DC one."""
+    evses = merged.value.get("evses") if isinstance(merged.value, dict) else None
+    if not isinstance(merged.value, dict) or evses is None or not isinstance(evses.value, list):
+        return merged
+    told = [
+        Tree({**evse.value, "kind": Tree("DC", evse.file, evse.line)}, evse.file, evse.line)
+        if isinstance(evse.value, dict) and (evse.value.get("kind") is None or evse.value["kind"].value is None)
+        else evse
+        for evse in evses.value
+    ]
+    return Tree({**merged.value, "evses": Tree(told, evses.file, evses.line)}, merged.file, merged.line)
 
 
 def _without_nulls(plain: object) -> object:

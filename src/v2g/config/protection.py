@@ -71,7 +71,7 @@ def settings_digest(config: Config) -> str:
         settings = protection_settings(config)
     except SettingsUnset:
         return UNSET_DIGEST
-    own = [(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg) for evse in config.evses]
+    own = [(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg) for evse in config.dc_evses]
     return hashlib.sha256(repr((settings, own)).encode()).hexdigest()[:8]
 
 

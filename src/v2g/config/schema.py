@@ -11,15 +11,38 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Positive = Annotated[float, Meta(gt=0)]
-Percent = Annotated[float, Meta(ge=0, le=100)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-EvseId = Annotated[str, Meta(pattern=r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$")]
-"""ISO 15118 EVSEID form: country, operator, ``E``, id; for example ``US*V2G*E1``."""
+from v2g.config.schema_base import EvseId, Percent, Port, Positive
+from v2g.config.schema_base import Section as _Section
+from v2g.config.schema_evse import (
+    AcEvse,
+    AcOutput,
+    DcEvse,
+    DcOutput,
+    Evse,
+    HarmonicFilter,
+    Inverter,
+    ModbusAddress,
+    ModbusTls,
+    TlsProfileName,
+)
 
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+__all__ = [
+    "AcEvse",
+    "AcOutput",
+    "Config",
+    "DcEvse",
+    "DcOutput",
+    "Evse",
+    "EvseId",
+    "HarmonicFilter",
+    "Inverter",
+    "ModbusAddress",
+    "ModbusTls",
+    "Percent",
+    "Port",
+    "Positive",
+    "TlsProfileName",
+]
 
 
 class Site(_Section, frozen=True, kw_only=True):
@@ -143,7 +166,7 @@ class Grid(_Section, frozen=True, kw_only=True):
     """A person takes upon himself that an unverified profile is right for this site."""
     category: Annotated[str, Meta(pattern="^(I|II|III)$")] = "III"
     """Abnormal operating performance category of IEEE 1547-2018; used when ``profile`` is empty."""
-    trips: dict[str, TripChange] = {}
+    trips: dict[str, TripChange] = msgspec.field(default_factory=dict)
     """``{OV1: {time_s: 5}}``."""
     enter_service: EnterService = EnterService()
     alarm_window_hz: Annotated[float, Meta(gt=0, le=5)] = 0.5
@@ -185,6 +208,20 @@ class Relay(_Section, frozen=True, kw_only=True):
     """Memory-mapped feedback of its contact (layout: :mod:`v2g.hardware.contact`); empty: none, no discharge."""
 
 
+class SensorFactor(_Section, frozen=True, kw_only=True):
+    """One calibrated channel: its value is multiplied by ``factor``, beyond the scale of the sensor map."""
+
+    factor: Annotated[float, Meta(gt=0.5, lt=2)]
+    reference: str = ""
+    """What the reference instrument showed, with its unit: ``231.4 V``."""
+    measured: str = ""
+    """What was measured at that moment, before."""
+    by: str = ""
+    """Who did it, and the qualified person who answers for it."""
+    at: str = ""
+    """ISO 8601."""
+
+
 class Calibration(_Section, frozen=True, kw_only=True):
     """Written by commands into ``conf.d/80-calibration.yaml``."""
 
@@ -192,6 +229,8 @@ class Calibration(_Section, frozen=True, kw_only=True):
     """Inverter side minus grid with the breaker closed and no current: the transducers' own error."""
     calibrated_at: str = ""
     """ISO 8601, for people."""
+    sensors: dict[str, SensorFactor] = msgspec.field(default_factory=dict)
+    """By channel of the sensor map."""
 
 
 class FrequencyDroop(_Section, frozen=True, kw_only=True):
@@ -257,75 +296,6 @@ class Waveform(_Section, frozen=True, kw_only=True):
     """Simulation and trials only: the clearing times of IEEE 1547 are then not kept."""
 
 
-class TlsProfileName(enum.StrEnum):
-    STRICT = "strict"
-    COMPAT = "compat"
-    PLAIN = "plain"
-    """Test mode: no TLS. Refused unless ``pki.allow_plain`` is true."""
-
-
-class ModbusAddress(_Section, frozen=True, kw_only=True):
-    host: str
-    port: Port = 502
-    unit: Annotated[int, Meta(ge=1, le=255)] = 1
-    """Unit 0 is a broadcast behind a gateway: every device there would obey, and none answer."""
-
-
-class Inverter(_Section, frozen=True, kw_only=True):
-    driver: Annotated[str, Meta(pattern="^sunspec$")] = "sunspec"
-    modbus: ModbusAddress
-    max_charge_w: Positive | None = None
-    """Site limit below the device's own rating, magnitude."""
-    max_discharge_w: Positive | None = None
-    efficiency: Annotated[float, Meta(gt=0.5, le=1)] = 0.97
-    """DC to AC. A vehicle's limits are DC: so much of them is what it may be discharged with at the AC terminals."""
-    voltage_channels: tuple[str, str, str] | None = None
-    """Channels of the waveform buffer that measure this inverter's own terminals; None: only the feeder's are."""
-    phase_offset_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Calibrated offset of ``voltage_channels``."""
-    configure_functions: bool = True
-    """Write enter service, trip curves and grid-support functions into the device where it has the models."""
-    poll_s: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.2
-    """How often it is read while a vehicle is plugged in. A reading older than 1 s is none and stops the power, so the
-    longest leaves room for one that is late by as much again."""
-    reversion_s: Annotated[int, Meta(ge=1, le=60)] = 3
-    """The inverter's own reversion to zero (SunSpec 704 WSetRvrtTms)."""
-
-
-class DcOutput(_Section, frozen=True, kw_only=True):
-    driver: Annotated[str, Meta(pattern="^register_map$")] = "register_map"
-    modbus: ModbusAddress
-    map: str = "v2g-dc-evse"
-    """Name of a built-in register map, or the path of a YAML file."""
-
-
-class EvseKind(enum.StrEnum):
-    DC = "DC"
-
-
-class Evse(_Section, frozen=True, kw_only=True):
-    """One EVSE: an id, a network interface or ports of its own, ratings and devices."""
-
-    id: EvseId
-    kind: EvseKind = EvseKind.DC
-    interface: str
-    sdp_port: Port = 15118
-    tcp_port: Port = 15118
-    """Named in the SDP response. Stacks such as Josev/EcoG refuse a response with a port outside 49152..65535."""
-    tls: TlsProfileName = TlsProfileName.STRICT
-    negative_discharge_limits: bool = False
-    """Send discharge limits below zero, as some stacks expect them."""
-    meter_discharge_reading: bool = True
-    """Send BPT_DischargedEnergyReadingWh in MeterInfo; EcoG's EVCC rejects that element."""
-    max_voltage_v: Positive = 920.0
-    min_voltage_v: Positive = 150.0
-    max_current_a: Positive = 80.0
-    max_charge_w: Positive = 22_000.0
-    max_discharge_w: Positive = 22_000.0
-    inverter: Inverter
-    dc: DcOutput
-
-
 class Pki(_Section, frozen=True, kw_only=True):
     """Certificates of the SECC. Empty paths: ``<state_dir>/pki/...`` as ``v2g-cert-manager`` writes them."""
 
@@ -337,6 +307,23 @@ class Pki(_Section, frozen=True, kw_only=True):
     compat_trust: str = ""
     key_password_file: str = ""
     allow_plain: bool = False
+
+
+class SiteHarmonicFilter(_Section, frozen=True, kw_only=True):
+    """For every inverter that has a ``harmonic_filter`` and no threshold of its own."""
+
+    threshold: Annotated[float, Meta(ge=0.005, le=0.2)] | None = None
+    """THD of the feeder's current above which carriers are moved, 0.03 is 3 %; None: left alone."""
+
+
+class Interlocks(_Section, frozen=True, kw_only=True):
+    """What opens the breaker besides the grid. Emergency stop, door and winding stress are channels of the sensor map;
+    each one that is mapped is watched."""
+
+    winding_stress_limit_mpa: Positive | None = None
+    """Of the channel ``winding_stress_mpa``; required where that is mapped."""
+    winding_stress_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    """Beyond the limit for this long: the breaker opens, latched."""
 
 
 class Dispatch(_Section, frozen=True, kw_only=True):
@@ -395,5 +382,15 @@ class Config(_Section, frozen=True, kw_only=True):
     secc: SeccTiming = SeccTiming()
     control: Control = Control()
     history: History = History()
+    interlocks: Interlocks = Interlocks()
+    harmonic_filter: SiteHarmonicFilter = SiteHarmonicFilter()
     sensor_map: str = "sensor_map.conf"
     """Relative to the configuration directory."""
+
+    @property
+    def dc_evses(self) -> tuple[DcEvse, ...]:
+        return tuple(evse for evse in self.evses if isinstance(evse, DcEvse))
+
+    @property
+    def ac_evses(self) -> tuple[AcEvse, ...]:
+        return tuple(evse for evse in self.evses if isinstance(evse, AcEvse))

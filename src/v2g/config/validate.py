@@ -49,6 +49,8 @@ def validate(tree: Tree, kind: Any, path: str = "") -> list[Problem]:
     bare, metas = _bare(kind)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         return _section(tree, bare, path)
+    if kinds := _kinds(bare):
+        return _one_of(tree, kinds, path)
     if tree.value is None and _optional(kind):
         return []
     if get_origin(bare) is tuple and len(get_args(bare)) == 2 and get_args(bare)[1] is Ellipsis:
@@ -79,7 +81,10 @@ def _section(tree: Tree, kind: type[msgspec.Struct], path: str) -> list[Problem]
         return [_problem(tree, path, "is no section", f"write a map with the keys {keys}")]
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     problems = []
+    tag_field = kind.__struct_config__.tag_field
     for key, child in tree.value.items():
+        if key == tag_field:
+            continue
         inside = f"{path}.{key}" if path else key
         if key in fields:
             problems += validate(child, fields[key].type, inside)
@@ -92,6 +97,26 @@ def _section(tree: Tree, kind: type[msgspec.Struct], path: str) -> list[Problem]
                 _problem(Tree("", tree.file, tree.line), inside, "is missing", f"add {_example(name, field)}")
             )
     return problems
+
+
+def _kinds(bare: Any) -> dict[str, type[msgspec.Struct]]:
+    """The sections of a tagged union, by the word that chooses between them."""
+    args = get_args(bare) if get_origin(bare) in (Union, types.UnionType) else ()
+    if not args or not all(isinstance(arg, type) and issubclass(arg, msgspec.Struct) for arg in args):
+        return {}
+    return {str(arg.__struct_config__.tag): arg for arg in args}
+
+
+def _one_of(tree: Tree, kinds: dict[str, type[msgspec.Struct]], path: str) -> list[Problem]:
+    first = next(iter(kinds.values()))
+    if not isinstance(tree.value, dict):
+        return _section(tree, first, path)
+    tag_field = str(first.__struct_config__.tag_field)
+    chosen = tree.value.get(tag_field)
+    if chosen is None or str(chosen.value) not in kinds:
+        place = chosen or Tree("", tree.file, tree.line)
+        return [_problem(place, f"{path}.{tag_field}", *_choice(str(place.value), list(kinds)))]
+    return _section(tree, kinds[str(chosen.value)], path)
 
 
 def _list(tree: Tree, item: Any, metas: list[msgspec.Meta], path: str) -> list[Problem]:

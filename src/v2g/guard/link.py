@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import msgspec
 
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, TransducerReading
+from v2g.hardware.ports import (
+    AcEvseCommand,
+    AcEvseReading,
+    DcEvseCommand,
+    DcEvseReading,
+    InverterReading,
+    TransducerReading,
+)
 
 MAX_FRAME_BYTES = 1 << 20
 
 
 class PowerSetpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A leased power of one inverter: after ``expires_at_s`` it is zero, whatever else holds."""
+    """A leased power of one EVSE: after ``expires_at_s`` it is zero, whatever else holds.
+
+    DC: what its inverter is commanded. AC: what its vehicle was told and may take or give; a measured power beyond it
+    opens the contactor.
+    """
 
     evse_id: str
     power_w: float
@@ -24,10 +35,10 @@ class PowerSetpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvseSetpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A leased command of one DC EVSE: after expiry current goes to zero, then the contactors open."""
+    """A leased command of one EVSE: after expiry current goes to zero, then the contactors open."""
 
     evse_id: str
-    command: DcEvseCommand
+    command: DcEvseCommand | AcEvseCommand
     source: str
     expires_at_s: float
 
@@ -38,8 +49,62 @@ class Setpoints(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     sequence: int
     sent_at_s: float
-    inverters: tuple[PowerSetpoint, ...] = ()
+    powers: tuple[PowerSetpoint, ...] = ()
     evses: tuple[EvseSetpoint, ...] = ()
+
+
+class Reload(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Read configuration and sensor map again; answered with :class:`Reloaded` of the same ``id``."""
+
+    id: int
+    by: str
+
+
+class Reloaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """``accepted`` False: all is as before, and ``message`` says file, place and reason."""
+
+    id: int
+    accepted: bool
+    message: str = ""
+
+
+class SensorState(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel of the sensor map that ``wires`` reads. ``value`` None: none that may be used."""
+
+    name: str
+    value: float | None
+    as_of_s: float | None
+    problem: str = ""
+    """Why there is no value, for people: old, implausible, not answered."""
+    raw: float | None = None
+    """Before scale, offset and calibration, as it came last."""
+
+
+class FilterState(msgspec.Struct, frozen=True, kw_only=True):
+    """The harmonic filter of one inverter."""
+
+    evse_id: str
+    threshold: float
+    """0.03 is 3 %; 0: not set."""
+    value: float | None
+    """Carrier frequency in Hz, or level; None: not read yet."""
+    unit: str
+    active: bool
+    """It is moved away from its normal setting."""
+    thd_before: float | None = None
+    """THD when it was last moved, and ..."""
+    thd_now: float | None = None
+    """... as measured now; None: the guard measures none."""
+    limited_by: str = ""
+    """``temperature``, ``end of range``, ``device``: why it goes no further; empty: nothing."""
+
+
+class EfficiencyState(msgspec.Struct, frozen=True, kw_only=True):
+    """Measured efficiency of one inverter, by direction and load band (share of its rating)."""
+
+    evse_id: str
+    bands: tuple[tuple[str, float, float, float, int], ...]
+    """(``charge`` or ``discharge``, lower edge, upper edge, efficiency, samples)."""
 
 
 class DeviceHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +131,10 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     - ``momentary_cessation``, ``cease``: ride-through (IEEE 1547-2018 6.4.2); the permit stands;
     - ``stale_measurement``, ``device_fault``, ``insulation`` (not proved valid), ``contactors_open``;
     - ``enter_service``: the inverter left service by itself and is back; it waits the site's enter-service delay;
-    - discharge only: ``relay`` (the hardware relay's setting, feedback or failure), ``no_reversion``,
+    - ``pilot`` (state E, F or lost, protective earth), ``overdraw`` (an AC vehicle that takes or gives more than it was
+      told), ``contactor_open`` (AC);
+    - discharge only: ``low_efficiency`` (the discharge test measured less than 97 %), ``ac_discharge_off`` (the site
+      does not allow it), ``relay`` (the hardware relay's setting, feedback or failure), ``no_reversion``,
       ``no_anti_islanding`` (neither the inverter's own detection nor a mains input).
 
     It is less, or other, than ordered for ``rating``, ``enter_service_ramp``, ``frequency_window`` (a discharge that
@@ -89,7 +157,10 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     permit: bool
     permit_reason: str
     inverters: tuple[InverterReading, ...] = ()
-    evses: tuple[DcEvseReading, ...] = ()
+    evses: tuple[DcEvseReading | AcEvseReading, ...] = ()
     transducers: tuple[TransducerReading, ...] = ()
     applied: tuple[Applied, ...] = ()
     devices: tuple[DeviceHealth, ...] = ()
+    sensors: tuple[SensorState, ...] = ()
+    filters: tuple[FilterState, ...] = ()
+    efficiencies: tuple[EfficiencyState, ...] = ()

@@ -57,7 +57,7 @@ def tick_settings(config: Config) -> TickSettings:
         digest=settings_digest(config),
         evse_channels=tuple(
             EvseChannels(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg)
-            for evse in config.evses
+            for evse in config.dc_evses
             if evse.inverter.voltage_channels is not None
         ),
         relay_feedback=paths.relay_feedback,

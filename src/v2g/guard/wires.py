@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import Clock
 from v2g.config.paths import RunPaths
-from v2g.config.schema import Config, Evse, ModbusAddress
-from v2g.grid.support import REACTIVE, SupportFunctions, enabled
+from v2g.config.schema import Config, DcEvse, ModbusAddress
 from v2g.guard.link import Applied, Image, Setpoints
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.view import GuardView, allowance, urgent, view
-from v2g.guard.wires_core import EvseLimits, Target, WiresCore
-from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace, Transducers
+from v2g.guard.wires_core import Target, WiresCore
+from v2g.guard.wires_dc import DcEvseDevices, dc_limits
+from v2g.guard.wires_devices import DeviceWatch, Transducers
 from v2g.guard.wires_server import WiresServer
 from v2g.guard.wires_settings import Follower, WiresSettings
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import (
-    DcEvseCommand,
-    DcEvseReading,
-    InverterCommand,
-    InverterReading,
     Quantity,
     TransducerReading,
 )
@@ -42,16 +38,7 @@ IMAGE_PERIOD_S = 0.1
 STOP_WITHIN_S = 1.8
 """The end of the process waits at most this long for zero power and open contactors."""
 
-# W and var alike.
-_DEAD_BAND_W = 10.0
-_DEAD_BAND = 0.002
-_INVERTER_IDLE_S = 0.4
-_OUTPUT_PACE = Pace(busy_s=0.15, idle_s=0.25)
 _STATUS_PERIOD_S = 1.0
-
-
-_InverterActuator = Actuator[InverterCommand, InverterReading]
-_AnyActuator = _InverterActuator | Actuator[DcEvseCommand, DcEvseReading]
 
 
 class PermitSource(Protocol):
@@ -82,14 +69,12 @@ class Wires:
     ) -> None:
         self._settings = settings
         self._follower = Follower(settings, load_settings, self._adopt, clock)
-        self._support_changed: set[str] = set()
-        self._lacks: dict[str, Mapping[str, str]] = {}
         self._clock = clock
         self._notifier = notifier
         self._permits = permits
         self._jitter = jitter
         self._core = WiresCore(
-            map(_limits, config.evses),
+            map(dc_limits, config.dc_evses),
             clock.monotonic_s(),
             mains_input=bool(config.protection.mains_input_path),
             enter_service_delay_s=settings.enter_service_delay_s,
@@ -97,10 +82,7 @@ class Wires:
         self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
-        self._inverters: dict[str, _InverterActuator] = {}
-        self._drivers: dict[str, SunSpecInverter] = {}
-        self._reversion_problems: dict[str, str | None] = {}
-        self._outputs: dict[str, Actuator[DcEvseCommand, DcEvseReading]] = {}
+        self._devices: dict[str, DcEvseDevices] = {}
         self._transducers: list[Transducers] = []
         self._maps: dict[str, RegisterMap] = {}
         self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
@@ -115,7 +97,7 @@ class Wires:
         self._follow_at_s = 0.0
         self._next_change_s = 0.0
         self._sequence = 0
-        for evse in config.evses:
+        for evse in config.dc_evses:
             self._add_evse(evse, config_dir)
         for endpoint, group in by_device(sensors).items():
             self._add_transducers(endpoint, group)
@@ -123,17 +105,16 @@ class Wires:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then zero power, open contactors, and the end."""
         await self._server.start()
-        actuators: list[_AnyActuator] = [*self._inverters.values(), *self._outputs.values()]
         self._look_at_guard()
         self._decide_all()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(actuator.run()) for actuator in actuators]
+                tasks = [group.create_task(run) for devices in self._devices.values() for run in devices.runs()]
                 tasks += [group.create_task(transducers.run()) for transducers in self._transducers]
                 self._notifier.ready(self._status_text())
                 await self._control(stop)
                 self._notifier.stopping()
-                await self._come_to_rest(actuators)
+                await self._come_to_rest()
                 for task in tasks:
                     task.cancel()
         finally:
@@ -163,12 +144,12 @@ class Wires:
             except TimeoutError:
                 pass
 
-    async def _come_to_rest(self, actuators: Sequence[_AnyActuator]) -> None:
+    async def _come_to_rest(self) -> None:
         self._core.stop()
         deadline_s = self._clock.monotonic_s() + STOP_WITHIN_S
         while True:
             self._decide_all()
-            at_rest = not self._core.opening() and all(actuator.settled for actuator in actuators)
+            at_rest = not self._core.opening() and all(devices.settled for devices in self._devices.values())
             if at_rest or self._clock.monotonic_s() >= deadline_s:
                 break
             await asyncio.sleep(PERMIT_PERIOD_S)
@@ -188,12 +169,10 @@ class Wires:
         return urgent(self._followed, self._view)
 
     def _adopt(self, settings: WiresSettings) -> None:
-        if settings.device.support != self._settings.device.support:
-            self._support_changed.update(self._drivers)
         self._settings = settings
         self._core.enter_service_delay_s = settings.enter_service_delay_s
-        for driver in self._drivers.values():
-            driver.configure(settings.device)
+        for devices in self._devices.values():
+            devices.adopt(settings)
 
     def _moves(self) -> bool:
         return self._core.computes_support() or allowance(self._followed) != allowance(self._view)
@@ -228,58 +207,11 @@ class Wires:
         self._command(evse_id, self._core.decide_one(evse_id, self._view, now_s))
 
     def _command(self, evse_id: str, target: Target) -> None:
-        busy = self._core.busy(evse_id)
-        inverter, output = self._inverters[evse_id], self._outputs[evse_id]
-        inverter.busy = output.busy = busy
-        inverter.want(InverterCommand(power_w=target.applied.power_w, reactive_var=target.applied.reactive_var))
-        if target.command is not None:
-            output.want(target.command)
+        self._devices[evse_id].command(target)
         before = self._applied.get(evse_id)
         self._applied[evse_id] = target.applied
         if before is None or before.bound_by != target.applied.bound_by:
             _tell(target.applied, before)
-
-    def _on_inverter(self, reading: InverterReading) -> None:
-        self._tell_reversion(reading.evse_id)
-        self._take_functions(reading)
-        self._core.observe_inverter(reading)
-        self._decide_one(reading.evse_id)
-
-    def _tell_reversion(self, evse_id: str) -> None:
-        problem = self._drivers[evse_id].reversion_problem
-        if problem != self._reversion_problems.get(evse_id):
-            self._reversion_problems[evse_id] = problem
-            if problem is None:
-                logs.comms_log().info("REVERSION_ARMED", "reversion to zero is armed again", evse=evse_id)
-            else:
-                logs.comms_log().warning("NO_REVERSION", f"inverter {evse_id} may not discharge: {problem}")
-
-    def _take_functions(self, reading: InverterReading) -> None:
-        """What the device lacks is computed here and commanded, as far as it can be."""
-        evse_id, driver = reading.evse_id, self._drivers[reading.evse_id]
-        lacks = driver.lacks
-        rated_w = max(reading.max_charge_w, reading.max_discharge_w)
-        known = lacks == self._lacks.get(evse_id) and evse_id not in self._support_changed
-        if lacks is None or rated_w <= 0 or known:
-            return
-        self._support_changed.discard(evse_id)
-        support = self._settings.device.support
-        before, self._lacks[evse_id] = self._lacks.get(evse_id, {}), lacks
-        self._inverters[evse_id].watch.lacks = tuple(sorted(lacks))
-        computed = enabled(support) & lacks.keys()
-        if not driver.takes_reactive_power:
-            computed -= REACTIVE
-        self._core.support(
-            evse_id,
-            SupportFunctions(support, computed, rated_w, driver.apparent_rating_va, self._settings.nominal_frequency_hz)
-            if computed
-            else None,
-        )
-        _tell_functions(evse_id, before, lacks, computed)
-
-    def _on_output(self, reading: DcEvseReading) -> None:
-        self._core.observe_output(reading)
-        self._decide_one(reading.evse_id)
 
     def _on_temperatures(self, readings: tuple[TransducerReading, ...]) -> None:
         self._temperatures |= {reading.quantity: reading for reading in readings}
@@ -312,24 +244,19 @@ class Wires:
         self._links.append(link)
         return link
 
-    def _add_evse(self, evse: Evse, config_dir: Path) -> None:
+    def _add_evse(self, evse: DcEvse, config_dir: Path) -> None:
         link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
         settings = self._settings.device if evse.inverter.configure_functions else None
         inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
-        # A third of the reversion time: one lost refresh must not let the inverter revert.
-        poll_s = evse.inverter.poll_s
-        pace = Pace(poll_s, max(poll_s, _INVERTER_IDLE_S), min(0.8, evse.inverter.reversion_s / 3))
-        self._drivers[evse.id] = inverter
-        self._inverters[evse.id] = Actuator(
-            link, self._clock, inverter.apply, inverter.read, self._on_inverter, pace, _nearly_the_same
-        )
-        link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
+        output_link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
         map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
         self._maps[evse.dc.map] = map_
-        output = RegisterMapEvse(evse.id, link, map_, self._clock)
-        pace = Pace(_OUTPUT_PACE.busy_s, _OUTPUT_PACE.idle_s, min(0.8, map_.watchdog_s / 3))
-        self._outputs[evse.id] = Actuator(link, self._clock, output.apply, output.read, self._on_output, pace)
-        self._watches += [self._inverters[evse.id].watch, self._outputs[evse.id].watch]
+        output = RegisterMapEvse(evse.id, output_link, map_, self._clock)
+        devices = DcEvseDevices(
+            evse, self._core, inverter, link, output, output_link, self._settings, self._clock, self._decide_one
+        )
+        self._devices[evse.id] = devices
+        self._watches += devices.watches
 
     def _add_transducers(self, endpoint: ModbusEndpoint, sensors: Sequence[Sensor]) -> None:
         link = self._link("transducers", endpoint)
@@ -345,30 +272,8 @@ class Wires:
         self._watches.append(transducers.watch)
 
 
-def _limits(evse: Evse) -> EvseLimits:
-    inverter = evse.inverter
-    return EvseLimits(
-        evse_id=evse.id,
-        max_charge_w=min(evse.max_charge_w, inverter.max_charge_w or evse.max_charge_w),
-        max_discharge_w=min(evse.max_discharge_w, inverter.max_discharge_w or evse.max_discharge_w),
-        max_voltage_v=evse.max_voltage_v,
-        max_current_a=evse.max_current_a,
-    )
-
-
 def _endpoint(address: ModbusAddress) -> ModbusEndpoint:
     return ModbusEndpoint(address.host, address.port, address.unit)
-
-
-def _nearly_the_same(held: InverterCommand, wanted: InverterCommand) -> bool:
-    """Commands that no inverter tells apart. Zero is near to zero only, and charge is never near to discharge."""
-    if (held.reactive_var is None) is not (wanted.reactive_var is None):
-        return False
-    return _near(held.power_w, wanted.power_w) and _near(held.reactive_var or 0.0, wanted.reactive_var or 0.0)
-
-
-def _near(held: float, wanted: float) -> bool:
-    return held == wanted or (held * wanted > 0 and abs(wanted - held) <= max(_DEAD_BAND_W, _DEAD_BAND * abs(held)))
 
 
 def _next(due_s: float, now_s: float, period_s: float) -> float:
@@ -389,23 +294,3 @@ def _tell(applied: Applied, before: Applied | None) -> None:
         power_w=round(applied.power_w),
         source=applied.source or "none",
     )
-
-
-def _without(function: str) -> str:
-    if function.endswith("_trip") or function == "enter_service":
-        return "the guard's breaker does it alone"
-    return "commanded by v2g-guard wires alone" if function == "momentary_cessation" else "not done"
-
-
-def _tell_functions(
-    evse_id: str, before: Mapping[str, str], lacks: Mapping[str, str], computed: frozenset[str]
-) -> None:
-    log = logs.comms_log()
-    for function, reason in lacks.items():
-        if before.get(function) != reason:
-            instead = (
-                "computed and commanded by v2g-guard wires instead" if function in computed else _without(function)
-            )
-            log.warning("FUNCTION_LACKING", f"inverter {evse_id}: no {function}: {reason}; {instead}", evse=evse_id)
-    for function in before.keys() - lacks.keys():
-        log.info("FUNCTION_CONFIGURED", f"inverter {evse_id} does {function} again", evse=evse_id)

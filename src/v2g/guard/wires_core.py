@@ -14,7 +14,7 @@ import msgspec
 
 from v2g.grid.protection import Block
 from v2g.grid.support import SupportFunctions
-from v2g.guard.link import Applied, EvseSetpoint, PowerSetpoint, Setpoints
+from v2g.guard.link import Applied, PowerSetpoint, Setpoints
 from v2g.guard.own_return import OwnReturn
 from v2g.guard.view import GuardView
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
@@ -71,13 +71,21 @@ class Target:
     command: DcEvseCommand | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Leased:
+    """What the session wants of the output stage."""
+
+    command: DcEvseCommand
+    expires_at_s: float
+
+
 @dataclass(slots=True)
 class _Evse:
     limits: EvseLimits
     inverter: InverterReading | None = None
     output: DcEvseReading | None = None
     power: PowerSetpoint | None = None
-    setpoint: EvseSetpoint | None = None
+    setpoint: _Leased | None = None
     support: SupportFunctions | None = None
     running_discharge_w: float = 0.0
     """Magnitude that was ordered and allowed last: all that may go on while no new discharge may begin."""
@@ -135,20 +143,22 @@ class WiresCore:
         """
         if setpoints.sequence <= self._sequence:
             raise SetpointsRefused(f"sequence {setpoints.sequence} after {self._sequence}")
-        for items in (setpoints.inverters, setpoints.evses):
+        for items in (setpoints.powers, setpoints.evses):
             ids = [item.evse_id for item in items]
             if len(set(ids)) != len(ids):
                 raise SetpointsRefused("an EVSE is named twice")
-        for power in setpoints.inverters:
+        for power in setpoints.powers:
             _require_finite(power.evse_id, power.power_w, power.expires_at_s)
         for evse in setpoints.evses:
             command = evse.command
-            _require_finite(evse.evse_id, command.target_voltage_v, command.current_limit_a, evse.expires_at_s)
-            if command.target_voltage_v < 0 or command.current_limit_a < 0:
-                raise SetpointsRefused(f"{evse.evse_id}: voltage and current limit are magnitudes")
+            _require_finite(evse.evse_id, evse.expires_at_s)
+            if isinstance(command, DcEvseCommand):
+                _require_finite(evse.evse_id, command.target_voltage_v, command.current_limit_a)
+                if command.target_voltage_v < 0 or command.current_limit_a < 0:
+                    raise SetpointsRefused(f"{evse.evse_id}: voltage and current limit are magnitudes")
         latest_s = now_s + MAX_LEASE_S
         unknown: dict[str, None] = {}
-        for power in setpoints.inverters:
+        for power in setpoints.powers:
             if (known := self._evses.get(power.evse_id)) is None:
                 unknown[power.evse_id] = None
                 continue
@@ -158,8 +168,8 @@ class WiresCore:
             if (known := self._evses.get(evse.evse_id)) is None:
                 unknown[evse.evse_id] = None
                 continue
-            lease_s = min(evse.expires_at_s, latest_s)
-            known.setpoint = msgspec.structs.replace(evse, expires_at_s=lease_s)
+            if isinstance(evse.command, DcEvseCommand):
+                known.setpoint = _Leased(evse.command, min(evse.expires_at_s, latest_s))
         self._sequence = setpoints.sequence
         return tuple(unknown)
 
@@ -228,7 +238,7 @@ class WiresCore:
         )
         return Target(applied, command)
 
-    def _lives(self, lease: PowerSetpoint | EvseSetpoint | None, now_s: float) -> bool:
+    def _lives(self, lease: PowerSetpoint | _Leased | None, now_s: float) -> bool:
         return lease is not None and not self._stopping and now_s < lease.expires_at_s
 
     def _power(self, evse: _Evse, wants_closed: bool, view: GuardView, now_s: float) -> _Power:

@@ -18,7 +18,7 @@ class DeviceError(Exception):
 
 
 class InverterReading(msgspec.Struct, frozen=True, kw_only=True):
-    """One read of a bidirectional inverter (SunSpec 701, 702, 704)."""
+    """One read of a bidirectional inverter, whatever its driver. None: the device does not tell it."""
 
     evse_id: str
     as_of_s: float
@@ -43,6 +43,14 @@ class InverterReading(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
     anti_islanding: bool = False
     """Its own active islanding detection, read back as enabled."""
+    dc_power_w: float | None = None
+    """At its DC terminals, positive: into the vehicle."""
+    temperature_c: float | None = None
+    """Of its switches or heat sink: the hottest that it tells."""
+    state: str = ""
+    """Operating state in the device's own words (SunSpec names), for people and for events."""
+    alarms: tuple[str, ...] = ()
+    """By name; a subset of them makes a ``fault``."""
 
 
 class InverterCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +60,43 @@ class InverterCommand(msgspec.Struct, frozen=True, kw_only=True):
     reactive_var: float | None = None
 
 
+class PilotState(enum.StrEnum):
+    """IEC 61851-1 Annex A; SAE J1772."""
+
+    A = "A"
+    """No vehicle, +12 V."""
+    B = "B"
+    """Vehicle, not ready, +9 V."""
+    C = "C"
+    """Ready, +6 V."""
+    D = "D"
+    """Ready, ventilation required, +3 V."""
+    E = "E"
+    """0 V: shorted, or no supply."""
+    F = "F"
+    """-12 V: the EVSE is not available."""
+
+
+class PilotReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The control pilot as the EVSE measures it. None: not measured there."""
+
+    state: PilotState | None = None
+    """What the device makes of it; judged by :mod:`v2g.hardware.pilot` where the levels are measured."""
+    high_v: float | None = None
+    """Positive level (the steady voltage without PWM)."""
+    low_v: float | None = None
+    """Negative level of the PWM; None without PWM."""
+    duty_pct: float | None = None
+    """0..100; 100: steady."""
+    frequency_hz: float | None = None
+    proximity_a: float | None = None
+    """Rating of the cable by its proximity resistor."""
+    earth_ohm: float | None = None
+    """Protective-earth loop."""
+    earth_ok: bool | None = None
+    """Continuity as the device judges it."""
+
+
 class Insulation(enum.StrEnum):
     UNKNOWN = "unknown"
     TESTING = "testing"
@@ -59,7 +104,7 @@ class Insulation(enum.StrEnum):
     FAULT = "fault"
 
 
-class DcEvseReading(msgspec.Struct, frozen=True, kw_only=True):
+class DcEvseReading(msgspec.Struct, frozen=True, kw_only=True, tag="dc"):
     """One read of a DC EVSE's output stage."""
 
     evse_id: str
@@ -82,9 +127,11 @@ class DcEvseReading(msgspec.Struct, frozen=True, kw_only=True):
     charged_energy_wh: float = 0.0
     discharged_energy_wh: float = 0.0
     fault: str | None = None
+    pilot: PilotReading | None = None
+    """None: the device measures none."""
 
 
-class DcEvseCommand(msgspec.Struct, frozen=True, kw_only=True):
+class DcEvseCommand(msgspec.Struct, frozen=True, kw_only=True, tag="dc"):
     """What the output stage shall do until the next command or until the lease ends."""
 
     target_voltage_v: float = 0.0
@@ -95,12 +142,59 @@ class DcEvseCommand(msgspec.Struct, frozen=True, kw_only=True):
     lock_connector: bool = False
 
 
+class AcEvseReading(msgspec.Struct, frozen=True, kw_only=True, tag="ac"):
+    """One read of an AC EVSE: contactor, meter, pilot.
+
+    Per-phase values are those of the EVSE's L1, L2, L3; of a single-phase EVSE the first counts and the others are 0.
+    """
+
+    evse_id: str
+    as_of_s: float
+    contactor_closed: bool
+    """Feedback of its auxiliary contact, not the command."""
+    contactor_commanded: bool
+    plugged: bool
+    connector_locked: bool
+    voltage_v: tuple[float, float, float]
+    """Line to neutral, RMS, on the supply side of the contactor."""
+    current_a: tuple[float, float, float]
+    """RMS, magnitude."""
+    power_w: tuple[float, float, float]
+    """Active, positive: into the vehicle."""
+    reactive_var: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Positive: the vehicle takes it as a coil does."""
+    max_current_a: float
+    """Rating of contactor and meter, a phase."""
+    charged_energy_wh: float = 0.0
+    discharged_energy_wh: float = 0.0
+    pilot: PilotReading | None = None
+    fault: str | None = None
+
+    @property
+    def total_w(self) -> float:
+        """Active power of all phases, positive: into the vehicle."""
+        return sum(self.power_w)
+
+
+class AcEvseCommand(msgspec.Struct, frozen=True, kw_only=True, tag="ac"):
+    """What an AC EVSE shall do until the next command or until the lease ends."""
+
+    close_contactor: bool = False
+    lock_connector: bool = False
+    pilot_duty_pct: float = 100.0
+    """100: steady +12 V (no energy offered); 5: digital communication (IEC 61851-1, ISO 15118)."""
+    pilot_error: bool = False
+    """State F on the pilot: the EVSE is not available."""
+
+
 class Quantity(enum.StrEnum):
-    """What a transducer measures; the names of sections in sensor_map.conf."""
+    """What a transducer measures; names of channels in sensor_map.conf."""
 
     TOP_OIL_C = "top_oil_c"
     AMBIENT_C = "ambient_c"
     WINDING_C = "winding_c"
+    WINDING_STRESS_MPA = "winding_stress_mpa"
+    """Mechanical stress of the winding's clamping or conductor, by a strain sensor."""
 
 
 class TransducerReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +222,34 @@ class DcEvsePort(Protocol):
     async def apply(self, command: DcEvseCommand) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class AcEvsePort(Protocol):
+    """Contactor, lock, meter and pilot of an AC EVSE."""
+
+    async def read(self) -> AcEvseReading: ...
+
+    async def apply(self, command: AcEvseCommand) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class HarmonicFilterPort(Protocol):
+    """The one figure of an inverter by which its distortion is lowered. Calls raise :class:`DeviceError`."""
+
+    @property
+    def unit(self) -> str:
+        """``Hz`` for a carrier frequency, empty for a vendor's level."""
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """What may be written, from the least filtering (its normal setting) to the most."""
+
+    async def read(self) -> float:
+        """What is set in the device."""
+
+    async def apply(self, value: float) -> None:
+        """Write one of :attr:`steps`, read back."""
 
 
 class TransducerPort(Protocol):

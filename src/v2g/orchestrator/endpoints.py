@@ -12,7 +12,7 @@ from pyiso15118.secc import SeccConfig
 from pyiso15118.security import TlsError, TlsProfile, server_context
 from pyiso15118.timers import SeccTimers
 from v2g.config.paths import PkiPaths, pki_paths
-from v2g.config.schema import Config, Evse, TlsProfileName
+from v2g.config.schema import Config, DcEvse, TlsProfileName
 from v2g.orchestrator.site import profile_of
 
 
@@ -33,7 +33,7 @@ def build_endpoints(config: Config) -> Endpoints:
     contexts: dict[TlsProfileName, ssl.SSLContext | TlsError | None] = {TlsProfileName.PLAIN: None}
     usable: list[Endpoint] = []
     problems: dict[str, str] = {}
-    for evse in config.evses:
+    for evse in config.dc_evses:
         if evse.tls not in contexts:
             try:
                 contexts[evse.tls] = _context(evse.tls, paths)
@@ -49,7 +49,7 @@ def build_endpoints(config: Config) -> Endpoints:
     return Endpoints(tuple(usable), problems)
 
 
-def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> Endpoint:
+def _endpoint(evse: DcEvse, config: Config, context: ssl.SSLContext | None) -> Endpoint:
     if context is None and not config.pki.allow_plain:
         raise TlsError(f"{evse.id}: tls is plain, a test mode, and pki.allow_plain is not true")
     secc = SeccConfig(

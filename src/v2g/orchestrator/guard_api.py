@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from v2g.clock import Clock
 from v2g.config.loader import Loaded
+from v2g.config.schema import DcEvse
 from v2g.config.writer import CALIBRATION_DROPIN, OPERATOR_DROPIN, UNSET, dropin_path
 from v2g.control import messages
 from v2g.control.server import Caller, Method, Refused, Role
@@ -180,7 +181,7 @@ def _offset_path(loaded: Loaded, evse_id: str | None) -> str:
         return "calibration.phase_offset_deg"
     for evse in loaded.config.evses:
         if evse.id == evse_id:
-            if evse.inverter.voltage_channels is None:
+            if not isinstance(evse, DcEvse) or evse.inverter.voltage_channels is None:
                 raise Refused(
                     f"{evse_id} has no voltage channels of its own (inverter.voltage_channels): calibrate the "
                     "feeder's, without --evse",

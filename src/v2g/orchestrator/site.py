@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isfinite
 
-from v2g.config.schema import Config, Evse
+from v2g.config.schema import Config, DcEvse
 from v2g.dispatch.book import OrderBook
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.status import GuardStatus
@@ -34,7 +34,7 @@ OnError = Callable[[str, Exception], None]
 """``(evse_id, error)``: a fault of ours in the handling of one EVSE."""
 
 
-def profile_of(evse: Evse, min_soc_pct: float) -> EvseProfile:
+def profile_of(evse: DcEvse, min_soc_pct: float) -> EvseProfile:
     """The ratings of a configured EVSE."""
     return EvseProfile(
         evse_id=evse.id,
@@ -80,7 +80,7 @@ class Site:
             evse.id: EvseBay(
                 profile_of(evse, config.dispatch.min_soc_pct), policy or GrantUnlessFaulted(), vehicle_max_age_s
             )
-            for evse in config.evses
+            for evse in config.dc_evses
         }
         self.steps: dict[str, BayStep] = {}
         self._on_error = on_error
@@ -93,7 +93,11 @@ class Site:
         """Freeze what is known at ``now_s``."""
         if wires is not None:
             # A reading that is missing once is no fault yet: the last one speaks until it is too old.
-            self._evses.update((reading.evse_id, reading) for reading in wires.evses if reading.evse_id in self.bays)
+            self._evses.update(
+                (reading.evse_id, reading)
+                for reading in wires.evses
+                if isinstance(reading, DcEvseReading) and reading.evse_id in self.bays
+            )
             self._inverters.update((r.evse_id, r) for r in wires.inverters if r.evse_id in self.bays)
             # Each sensor has an age of its own, and wires has held it to that already.
             self._transducers = {reading.quantity: reading for reading in wires.transducers}
@@ -204,7 +208,7 @@ class Site:
                 EvseSetpoint(evse_id=evse_id, command=step.evse, source=bay.phase or "no session", expires_at_s=until_s)
             )
         self.steps = steps
-        setpoints = Setpoints(sequence=self._sequence, sent_at_s=now_s, inverters=tuple(powers), evses=tuple(commands))
+        setpoints = Setpoints(sequence=self._sequence, sent_at_s=now_s, powers=tuple(powers), evses=tuple(commands))
         return setpoints, steps
 
 

@@ -1,7 +1,7 @@
 """What can be made to go wrong in the plant, as data: from the plant socket or a scenario file.
 
 ``{"fault": "frequency", "hz": 62.5}``. A fault may carry ``for_s``: it clears itself after that time. Devices are
-named ``inverter <EVSE id>``, ``dc <EVSE id>`` and ``transducers``.
+named ``inverter <EVSE id>``, ``dc <EVSE id>``, ``ac <EVSE id>`` and ``transducers``.
 """
 
 from __future__ import annotations
@@ -50,6 +50,34 @@ class Disconnect(Fault, frozen=True, kw_only=True, tag="disconnect"):
     """The device is gone from the network."""
 
     device: str
+
+
+class Refuse(Fault, frozen=True, kw_only=True, tag="refuse"):
+    """The device answers every request with a Modbus exception."""
+
+    device: str
+    exception: int = 4
+
+
+class WrongUnit(Fault, frozen=True, kw_only=True, tag="wrong_unit"):
+    """The device answers as another unit than it was asked."""
+
+    device: str
+    unit: int = 99
+
+
+class WrongLength(Fault, frozen=True, kw_only=True, tag="wrong_length"):
+    """The device answers a read with ``by`` registers more (or less, below zero) than asked for."""
+
+    device: str
+    by: int = -1
+
+
+class Tear(Fault, frozen=True, kw_only=True, tag="tear"):
+    """Values that span more than one register are shown half old, half new, in every ``every``-th read."""
+
+    device: str
+    every: int = 3
 
 
 class Lie(Fault, frozen=True, kw_only=True, tag="lie"):
@@ -169,6 +197,61 @@ class ContactorStuck(Fault, frozen=True, kw_only=True, tag="contactor"):
     state: Stuck
 
 
+class PilotFault(Fault, frozen=True, kw_only=True, tag="pilot"):
+    """The control pilot at the EVSE: what is given replaces the truth. ``lost``: the device measures none any more."""
+
+    evse_id: str
+    high_v: float | None = None
+    low_v: float | None = None
+    duty_pct: float | None = None
+    frequency_hz: float | None = None
+    earth_ohm: float | None = None
+    lost: bool = False
+
+
+class Overdraw(Fault, frozen=True, kw_only=True, tag="overdraw"):
+    """An AC vehicle that takes (or gives, below zero) this power whatever it is told."""
+
+    evse_id: str
+    power_w: float
+
+
+class Interlock(Fault, frozen=True, kw_only=True, tag="interlock"):
+    """``emergency_stop`` pressed, ``door`` open; ``told: false``: its contact is not told any more."""
+
+    name: Literal["emergency_stop", "door"]
+    told: bool = True
+
+
+class Distortion(Fault, frozen=True, kw_only=True, tag="distortion"):
+    """Harmonic distortion of an inverter's current at its normal carrier frequency, share of its rated current."""
+
+    thd: float
+    evse_id: str | None = None
+    """None: of every inverter."""
+
+
+class SwitchTemperature(Fault, frozen=True, kw_only=True, tag="switch_temperature"):
+    """The inverter's switches are at this temperature, whatever they carry."""
+
+    evse_id: str
+    temperature_c: float
+
+
+class Efficiency(Fault, frozen=True, kw_only=True, tag="efficiency"):
+    """The inverter's efficiency, 0..1, both directions."""
+
+    evse_id: str
+    value: float
+
+
+class SensorGain(Fault, frozen=True, kw_only=True, tag="sensor_gain"):
+    """A transducer shows ``gain`` times the truth: a waveform channel or a temperature."""
+
+    sensor: str
+    gain: float
+
+
 class PreCharge(Fault, frozen=True, kw_only=True, tag="precharge"):
     """The output settles at ``gain`` times its target."""
 
@@ -190,6 +273,7 @@ class Ambience(Fault, frozen=True, kw_only=True, tag="set"):
     ambient_c: float | None = None
     top_oil_c: float | None = None
     winding_c: float | None = None
+    winding_stress_mpa: float | None = None
 
 
 class Profile(Fault, frozen=True, kw_only=True, tag="profile"):
@@ -211,6 +295,10 @@ AnyFault = (
     | Late
     | Garbage
     | Disconnect
+    | Refuse
+    | WrongUnit
+    | WrongLength
+    | Tear
     | Lie
     | Deaf
     | NoReversion
@@ -228,6 +316,13 @@ AnyFault = (
     | MainsLoss
     | InsulationLoss
     | ContactorStuck
+    | PilotFault
+    | Overdraw
+    | Interlock
+    | Distortion
+    | SwitchTemperature
+    | Efficiency
+    | SensorGain
     | PreCharge
     | Ambience
     | Profile

@@ -151,6 +151,8 @@ class Misfortune:
                         site.follow_base_load(Course(base_load_w))
                     if ambient_c is not None:
                         site.follow_ambient(Course(ambient_c))
+                case _:
+                    raise FaultError(f"this plant cannot simulate it: {_describe(fault)}")
         except ValueError as error:
             raise FaultError(str(error)) from error
 

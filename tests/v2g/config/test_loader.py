@@ -173,7 +173,7 @@ SINGLE = [
         "true or false",
         "true or false",
     ),
-    (E2 + "kind: AC}]", "evses[1].kind", "'AC'", "is not supported", "only DC is supported"),
+    (E2 + "kind: AX}]", "evses[1].kind", "'AX'", "is not supported", "DC, AC"),
     ("evses: [{id: E7}]", "evses[2].id", "'E7'", "is no EVSE id", "such as 'US*V2G*E1'"),
     ("evses: []", "evses", "", "has 0 entries", "at least 1"),
     ("evses: {id: x}", "evses", "", "is no list", "one '- ' an entry"),

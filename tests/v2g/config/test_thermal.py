@@ -16,6 +16,7 @@ from v2g.thermal.parameters import ParameterError, from_nameplate
 def config(transformer: dict[str, Any] | None = None, **sections: Any) -> Config:
     evse = {
         "id": "US*V2G*E1",
+        "kind": "DC",
         "interface": "lo",
         "inverter": {"modbus": {"host": "127.0.0.1"}},
         "dc": {"modbus": {"host": "127.0.0.1"}},

@@ -140,7 +140,7 @@ class TestFrames:
             (setpoints(command=DcEvseCommand(target_voltage_v=math.inf)), "not a finite number"),
             (setpoints(sequence=0), "sequence 0 after 0"),
             (
-                Setpoints(sequence=5, sent_at_s=T0, inverters=(setpoints().inverters[0],) * 2),
+                Setpoints(sequence=5, sent_at_s=T0, powers=(setpoints().powers[0],) * 2),
                 "an EVSE is named twice",
             ),
         ],
@@ -160,7 +160,7 @@ class TestFrames:
         frame = Setpoints(
             sequence=2,
             sent_at_s=T0,
-            inverters=unknown.inverters + known.inverters,
+            powers=unknown.powers + known.powers,
             evses=unknown.evses + known.evses,
         )
         assert core.accept(frame, T0) == (E2,)

@@ -88,7 +88,7 @@ async def test_ready_alive_obeying_and_at_rest_after_sigterm(
             Setpoints(
                 sequence=sequence,
                 sent_at_s=now_s,
-                inverters=(PowerSetpoint(power_w=6_000.0, **leases),),
+                powers=(PowerSetpoint(power_w=6_000.0, **leases),),
                 evses=(EvseSetpoint(command=command, **leases),),
             )
         )

@@ -88,6 +88,7 @@ class Bench:
             "evses": [
                 {
                     "id": EVSE,
+                    "kind": "DC",
                     "interface": "lo",
                     "inverter": {"modbus": {"host": "127.0.0.1", "port": inverter_port}},
                     "dc": {"modbus": {"host": "127.0.0.1", "port": dc_port}},
@@ -123,7 +124,7 @@ class Bench:
                 Setpoints(
                     sequence=sequence,
                     sent_at_s=now_s,
-                    inverters=(PowerSetpoint(power_w=self.power_w, **lease),),
+                    powers=(PowerSetpoint(power_w=self.power_w, **lease),),
                     evses=(EvseSetpoint(command=command, **lease),),
                 )
             )

@@ -94,6 +94,7 @@ class Site:
         evses = [
             {
                 "id": f"US*V2G*E{n + 1}",
+                "kind": "DC",
                 "interface": "lo",
                 "inverter": {"modbus": modbus(inverter), "poll_s": self.polls_s[n]},
                 "dc": {"modbus": modbus(output)},
@@ -124,7 +125,7 @@ class Site:
             Setpoints(
                 sequence=self._sequence,
                 sent_at_s=now_s,
-                inverters=tuple(
+                powers=tuple(
                     PowerSetpoint(evse_id=e, power_w=w, source="order", expires_at_s=expires_at_s)
                     for e, w in self.power_w.items()
                 ),

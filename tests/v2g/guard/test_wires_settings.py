@@ -21,6 +21,7 @@ from v2g.telemetry import logs
 
 EVSE = {
     "id": "US*V2G*E1",
+    "kind": "DC",
     "interface": "lo",
     "inverter": {"modbus": {"host": "10.0.0.1"}},
     "dc": {"modbus": {"host": "10.0.0.2"}},

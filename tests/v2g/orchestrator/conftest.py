@@ -26,6 +26,7 @@ def make_config(evses: int = 2, tcp_port: int = 15118, **evse_extra: object) -> 
             "evses": [
                 {
                     "id": f"US*V2G*E{n}",
+                    "kind": "DC",
                     "interface": "lo",
                     "sdp_port": tcp_port + n - 1,
                     "tcp_port": tcp_port + n - 1,
@@ -57,7 +58,7 @@ class FakeWires:
             return False
         self.sent.append(setpoints)
         del self.sent[:-1000]
-        powers = {setpoint.evse_id: setpoint.power_w for setpoint in setpoints.inverters}
+        powers = {setpoint.evse_id: setpoint.power_w for setpoint in setpoints.powers}
         for setpoint in setpoints.evses:
             command, evse_id = setpoint.command, setpoint.evse_id
             self._tests[evse_id] = self._tests.get(evse_id, 0) + 1 if command.test_insulation else 0

@@ -30,7 +30,7 @@ async def test_dispatch_answers_at_once_and_the_next_cycle_carries_it_out(world:
     assert [(g.evse_id, g.vehicle, g.power_w) for g in result.grants] == [(E1, "WMIV1", -10_000.0)]
     world.run()
     sent = world.wires.sent[-1]
-    setpoint = next(s for s in sent.inverters if s.evse_id == E1)
+    setpoint = next(s for s in sent.powers if s.evse_id == E1)
     assert (setpoint.power_w, setpoint.source) == (-10_000.0, "order 1 by alice")
     assert setpoint.expires_at_s == pytest.approx(sent.sent_at_s + 1.0)
     assert world.power(E2) == 0.0

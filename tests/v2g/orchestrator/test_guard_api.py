@@ -35,6 +35,7 @@ MAIN = {
     "evses": [
         {
             "id": E1,
+            "kind": "DC",
             "interface": "evse1",
             "inverter": {"modbus": {"host": "10.0.0.1"}},
             "dc": {"modbus": {"host": "10.0.1.1"}},

@@ -77,6 +77,7 @@ def config(case: Case, directory: Path) -> dict:
         "evses": [
             {
                 "id": "US*V2G*E1",
+                "kind": "DC",
                 "interface": "lo",
                 "inverter": {"modbus": {"host": "127.0.0.1", "port": 5020}},
                 "dc": {"modbus": {"host": "127.0.0.1", "port": 5021}},

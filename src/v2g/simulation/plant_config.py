@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,8 +17,14 @@ class PlantEvse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One charger and the TCP ports of its two Modbus servers."""
 
     evse_id: str
-    inverter_port: int
-    dc_port: int
+    kind: Literal["DC", "AC"] = "DC"
+    inverter_port: int = 0
+    dc_port: int = 0
+    ac_port: int = 0
+    """Of an AC EVSE's contactor, meter and pilot."""
+    phases: Literal[1, 3] = 3
+    rotation: str = "abc"
+    """Phases of the bus at the AC EVSE's L1, L2, L3."""
     rated_w: float = 22_000.0
     max_voltage_v: float = 920.0
     min_voltage_v: float = 150.0

@@ -10,6 +10,8 @@ Request: ``{"do": "<what>", ...}``; answer ``{"ok": true, ...}`` or ``{"ok": fal
   vehicle's contactor and ``{"do": "unplug"}`` (or closing the connection) pulls the plug. With ``"auto": true``
   nobody commands the contactor: it closes when the EVSE's voltage matches; with ``"keep": true`` the plug stays in when
   the connection closes, without ticks, until ``{"do": "unplug", "evse_id": ...}``.
+- On a cable at an AC EVSE ``{"do": "drive", "power_w": -10000, "ready": true}`` sets what the vehicle's own inverter
+  exchanges (it ramps, and needs the EVSE's contactor) and its pilot state: C when ready, B when not.
 """
 
 from __future__ import annotations
@@ -55,7 +57,15 @@ class Contactor(_Request, frozen=True, kw_only=True, tag="contactor"):
     closed: bool
 
 
-Request = Measure | ClearFaults | Plug | Unplug | Contactor
+class Drive(_Request, frozen=True, kw_only=True, tag="drive"):
+    """Of a vehicle at an AC EVSE. ``power_w`` of all phases, positive charges."""
+
+    power_w: float
+    reactive_var: float = 0.0
+    ready: bool = False
+
+
+Request = Measure | ClearFaults | Plug | Unplug | Contactor | Drive
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +83,12 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     energy_out_wh: float
     soc: float
     contactor_closed: bool
+    ac_w: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """At an AC EVSE: active power at the inlet, L1 to L3, positive charges."""
+    supply_v: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """At an AC EVSE: at the inlet, line to neutral; 0 behind an open contactor."""
+    pilot: str = "A"
+    pilot_duty_pct: float = 100.0
 
 
 class ChargerMeasurement(msgspec.Struct, frozen=True, kw_only=True):

@@ -104,7 +104,9 @@ class EfficiencyState(msgspec.Struct, frozen=True, kw_only=True):
 
     evse_id: str
     bands: tuple[tuple[str, float, float, float, int], ...]
-    """(``charge`` or ``discharge``, lower edge, upper edge, efficiency, samples)."""
+    """(``charge`` or ``discharge``, lower edge, upper edge, efficiency, readings)."""
+    problem: str = ""
+    """What cannot be: the transducers contradict each other."""
 
 
 class DeviceHealth(msgspec.Struct, frozen=True, kw_only=True):

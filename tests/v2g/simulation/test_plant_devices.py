@@ -25,6 +25,7 @@ from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.waveform import WaveformError, WaveformReader, WaveformWindow, WriterGone
 from v2g.simulation.battery import BatteryModel
+from v2g.simulation.inverter import EFFICIENCY
 from v2g.simulation.plant import Plant
 from v2g.simulation.plant_client import Cable, PlantClient, PlantNotReachable, PlantRefused
 from v2g.simulation.plant_config import PlantConfig, PlantEvse
@@ -383,7 +384,7 @@ async def test_an_inverter_may_waste_more_than_it_should(running: Running) -> No
     await running.ask(do="fault", fault="efficiency", evse_id=EVSE, value=0.9)
     assert running.plant.engine.site.chargers[EVSE].inverter.efficiency == 0.9
     await running.ask(do="clear")
-    assert running.plant.engine.site.chargers[EVSE].inverter.efficiency == 0.97
+    assert running.plant.engine.site.chargers[EVSE].inverter.efficiency == EFFICIENCY
 
 
 async def test_a_relay_without_feedback_is_unknown_after_half_a_second(running: Running) -> None:

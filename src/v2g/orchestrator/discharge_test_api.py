@@ -18,7 +18,7 @@ from v2g.dispatch.constraints import intersect
 from v2g.dispatch.orders import Mode, Order
 from v2g.orchestrator.acknowledgement import acknowledged
 from v2g.orchestrator.discharge_record import DischargeTests
-from v2g.orchestrator.discharge_test import SETTLE_S, DischargeMeter, judge
+from v2g.orchestrator.discharge_test import FOLLOW_TOLERANCE, SETTLE_S, DischargeMeter, judge
 from v2g.orchestrator.site import FLOWING_W, Site
 from v2g.sessions.watch import is_fresh
 from v2g.units import format_power
@@ -142,6 +142,8 @@ class DischargeTestApi:
         """Note the readings as they are now. Why the test cannot go on, in words; empty: it can."""
         now_s = self.clock.monotonic_s()
         site, bay = self._site, self._site.bays[evse_id]
+        if site.stopping:
+            return "the controller stops"
         if bay.fault is not None:
             return bay.fault
         if not bay.charging:
@@ -151,6 +153,9 @@ class DischargeTestApi:
         decision = site.decision
         if decision is not None and not decision.permitted:
             return f"no energy may flow: {decision.permit_reason}"
+        grant = decision.grants.get(evse_id) if decision is not None else None
+        if grant is not None and grant.order_id == order_id and -grant.power_w < (1 - FOLLOW_TOLERANCE) * meter.order_w:
+            return f"only {format_power(abs(grant.power_w))} is granted: {grant.bound_by or 'shared'}"
         inverter, output = bay.view.inverter, bay.view.evse
         meter.add(
             now_s,

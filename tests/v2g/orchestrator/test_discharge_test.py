@@ -189,6 +189,7 @@ def without_permit(bench: Bench) -> None:
     [
         (lambda bench: bench.world.site.book.cancel(None), "was cancelled or replaced"),
         (without_permit, "locked out by anna"),
+        (lambda bench: setattr(bench.world.site, "stopping", True), "the controller stops"),
         (lambda bench: bench.world.wires.evses[E1].update(fault="fan"), "fan"),
     ],
 )
@@ -202,6 +203,11 @@ async def test_what_interrupts_it_is_recorded_and_ends_the_power(
     assert reason in record.reasons[0]
     assert len(bench.world.site.book) == 0
     assert not bench.tests.refusal(E1, accept_low=False), "nothing was measured"
+
+
+async def test_an_order_that_is_not_granted_whole_is_no_test_of_the_inverter(bench: Bench) -> None:
+    record = await bench.run(power_w=20_000.0)
+    assert record.reasons[0] == "interrupted: only 11.64 kW is granted: vehicle power limit"
 
 
 async def test_an_abort_ends_it(bench: Bench) -> None:

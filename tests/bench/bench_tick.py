@@ -25,6 +25,7 @@ from support.tick_site import protection
 from v2g.grid.estimation import Estimator
 from v2g.guard import realtime
 from v2g.guard.latch import LatchStore, TripLatch
+from v2g.guard.lockout import Lockout
 from v2g.guard.permit_service import PermitService
 from v2g.guard.phases import EvseChannels
 from v2g.guard.status import GuardStatus, Permit
@@ -159,7 +160,7 @@ def step_cost_us(directory: Path) -> dict[str, tuple[float, float, float]]:
         mains_input=directory / "relay",
     )
     latch = TripLatch(LatchStore(directory / "latch.json", ""), 1000.0, 0.0)
-    tick = Tick(settings, ports, latch, PermitService(directory / "permit.json"))
+    tick = Tick(settings, ports, latch, PermitService(directory / "permit.json"), Lockout(directory / "lockout.json"))
     now_s, taken = 1000.0, []
     for end in range(38, len(rows), 38):
         now_s += 38 / RATE_HZ

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.soak
 
-EFFICIENCY = 0.97
+EFFICIENCY = 0.98
 """Of the simulated inverters, between AC and DC terminals."""
 
 

@@ -14,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.soak
 
 E1 = "US*V2G*E1"
+ANNA = ("--acknowledge", "Anna Kranz")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_a_seven_degree_offset_is_calibrated_away(site: Any, figures: Any, evse:
     where = {"evse_id": evse[0]} if evse else {}
     site.fault("phase_offset", degrees=7, **where)
     time.sleep(0.2)
-    result = tool(site, "--calibrate-pll", *(("--evse", evse[0]) if evse else ()))
+    result = tool(site, "--calibrate-pll", *ANNA, *(("--evse", evse[0]) if evse else ()))
     assert result["measured_deg"] == pytest.approx([7.0] * 3, abs=0.1)
     for left_deg in result["residual_deg"]:
         figures.add("calibrated offset of 7 degrees: left, degrees", "0.5", abs(left_deg))
@@ -56,7 +57,7 @@ def test_a_seven_degree_offset_is_calibrated_away(site: Any, figures: Any, evse:
     assert site.measure().breaker.closed
     site.clear()
     time.sleep(0.2)
-    assert tool(site, "--calibrate-pll", *(("--evse", evse[0]) if evse else ()))["offset_deg"] == pytest.approx(
+    assert tool(site, "--calibrate-pll", *ANNA, *(("--evse", evse[0]) if evse else ()))["offset_deg"] == pytest.approx(
         [0.0] * 3, abs=0.1
     )
 
@@ -64,7 +65,7 @@ def test_a_seven_degree_offset_is_calibrated_away(site: Any, figures: Any, evse:
 def test_nothing_is_calibrated_while_power_flows(site: Any) -> None:
     site.dispatch("6kW")
     site.wait_for("-6 kW", lambda: site.steady(-6_000.0), 90.0)
-    refused = site.command("v2g-tool", "--calibrate-pll")
+    refused = site.command("v2g-tool", "--calibrate-pll", *ANNA)
     assert refused.returncode == 1
     # Which of the two measurements speaks first depends on whose reading is the fresher one.
     assert re.search(r"power flows (at US\*V2G\*E\d|on the V2G feeder): discharge", refused.stderr)
@@ -87,7 +88,7 @@ def test_swapped_phases_open_the_breaker_and_are_named(site: Any, figures: Any) 
 def test_a_relay_test_is_watched_and_recorded(site: Any) -> None:
     push = threading.Timer(2.0, site.fault, ("relay_test",), {"for_s": 15.0})
     push.start()
-    result = tool(site, "--test-relay", "--yes", "--note", "button")
+    result = tool(site, "--test-relay", *ANNA, "--yes", "--note", "button")
     push.join()
     assert [closed for _, closed in result["operations"]] == [False, True]
     record = json.loads((site.run_dir / "state" / "relay-tests.jsonl").read_text().splitlines()[-1])

@@ -14,6 +14,7 @@ from v2g.grid import profiles
 from v2g.grid.overcurrent import OvercurrentSettings
 from v2g.grid.protection import ProtectionSettings, RelaySettings
 from v2g.guard.latch import LatchStore, TripLatch
+from v2g.guard.lockout import Lockout
 from v2g.guard.permit_service import PermitService
 from v2g.guard.status import GuardStatus
 from v2g.guard.tick import PERIOD_S, Ports, Tick
@@ -167,6 +168,7 @@ class Site:
     waveform_max_age_s: float = 0.03
     relay: Contact = field(default_factory=Contact)
     mains: Contact = field(default_factory=Contact)
+    interlocks: dict[str, Contact] = field(default_factory=dict)
     unix_ahead_s: float = 0.0
     new_settings: Callable[[], TickSettings] | None = None
     now_s: float = START_S + 0.003
@@ -194,8 +196,13 @@ class Site:
             digest="0badcafe",
             relay_feedback=Path("relay"),
             mains_input=Path("mains"),
+            interlocks={name: Path(name) for name in self.interlocks},
         )
         return replace(settings, **changes)
+
+    @property
+    def contacts(self) -> dict[str, Contact]:
+        return {"relay": self.relay, "mains": self.mains, **self.interlocks}
 
     def make_ports(self) -> Ports:
         return Ports(
@@ -204,7 +211,7 @@ class Site:
             status=self,
             commands=self,
             events=self,
-            open_contact=lambda path: self.relay if path.name == "relay" else self.mains,
+            open_contact=lambda path: self.contacts[path.name],
             load_settings=lambda: self.new_settings() if self.new_settings else self.settings(),
             unix_s=lambda: 1.7e9 + self.now_s + self.unix_ahead_s,
             draw=lambda: 0.5,
@@ -212,7 +219,8 @@ class Site:
 
     def make_tick(self, settings: TickSettings) -> Tick:
         permit_service = PermitService(self.latch_path.with_name("permit-service.json"))
-        return Tick(settings, self.make_ports(), self.latch, permit_service)
+        lockout = Lockout(self.latch_path.with_name("lockout.json"))
+        return Tick(settings, self.make_ports(), self.latch, permit_service, lockout)
 
     def publish(self, status: GuardStatus) -> None:
         self.statuses.append(status)
@@ -221,7 +229,7 @@ class Site:
         while self.commands:
             handle(self.commands.pop(0), self.replies.append)
 
-    def command(self, name: str, **more: Any) -> CommandReply | None:
+    def command(self, name: str, /, **more: Any) -> CommandReply | None:
         """Give a command and step twice; the answer, None while there is none yet."""
         before = len(self.replies)
         self.commands.append(TickCommand(command=name, by="anna", **more))

@@ -7,28 +7,36 @@ from pathlib import Path
 import click
 import msgspec
 
+from v2g.cli.acknowledge import acknowledge_option, acknowledgement
 from v2g.cli.common import daemon, json_option, print_json, socket_option
 from v2g.cli.render import table
 from v2g.control.messages import PllCalibrateParams, PllCalibrateResult
 
 _NAME = "v2g-tool"
 _TIMEOUT_S = 30.0
+HAZARD = (
+    "the guard will judge synchronism by this correction. With a wrong one the breaker closes out of step:\n"
+    "switchgear and inverters can be destroyed. Both sides of the breaker are live while it is measured."
+)
 
 
 @click.command("calibrate-pll")
 @click.option(
     "--evse", "evse_id", help="The inverter of this EVSE, by its own voltage channels. [default: the feeder's]"
 )
+@acknowledge_option
 @json_option
 @socket_option
-def calibrate_pll(evse_id: str | None, as_json: bool, socket_path: Path | None) -> None:
+def calibrate_pll(evse_id: str | None, acknowledge: str | None, as_json: bool, socket_path: Path | None) -> None:
     """Measure the phase between inverter side and grid with the inverters idle, and take it out.
 
     The breaker has to be closed and no power may flow. More than 15 degrees is a wiring mistake and is refused.
-    Exit code 0: written, adopted and verified. 1: refused, nothing is changed. 3: no daemon.
+    A qualified person has to answer for it. Exit code 0: written, adopted and verified. 1: refused, nothing is
+    changed. 2: not acknowledged. 3: no daemon.
     """
+    person = acknowledgement(acknowledge, HAZARD)
     with daemon(socket_path, _NAME, as_json, _TIMEOUT_S) as client:
-        answer = client.call("pll.calibrate", PllCalibrateParams(evse_id=evse_id))
+        answer = client.call("pll.calibrate", PllCalibrateParams(evse_id=evse_id, acknowledge=person))
     if as_json:
         print_json(answer)
     else:

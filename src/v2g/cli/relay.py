@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from v2g.cli.acknowledge import acknowledge_option, acknowledgement
 from v2g.cli.common import daemon, json_option, print_json, socket_option
 from v2g.clock import SleepingClock, SystemClock
 from v2g.control.client import ControlClient, ControlError
@@ -19,20 +20,27 @@ _NAME = "v2g-tool"
 WAIT_S = 120.0
 """So long for each of the two movements of the contact."""
 _ASK_EVERY_S = 1.0
+HAZARD = (
+    "a voltage above 1.10 per unit is injected at live terminals, or the relay's button is pressed beside them: shock\n"
+    "and arc flash. Work under a permit, in the protective equipment that the arc-flash label asks for."
+)
 
 
 @click.command("test-relay")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask: for scripts that operate the relay themselves.")
 @click.option("--note", help="Goes into the record: the instrument, the value injected, who was there.")
+@acknowledge_option
 @json_option
 @socket_option
-def test_relay(yes: bool, note: str | None, as_json: bool, socket_path: Path | None) -> None:
+def test_relay(yes: bool, note: str | None, acknowledge: str | None, as_json: bool, socket_path: Path | None) -> None:
     """Test the hardware over-voltage relay: open and close again, seen by its feedback, and recorded.
 
-    The V2G breaker opens for the test and no power may flow. Exit code 0: passed. 1: failed, or refused. 3: no daemon.
+    The V2G breaker opens for the test and no power may flow. A qualified person has to answer for it. Exit code 0:
+    passed. 1: failed, or refused. 2: not acknowledged. 3: no daemon.
     """
+    person = acknowledgement(acknowledge, HAZARD)
     with daemon(socket_path, _NAME, as_json) as client:
-        result, passed = walk(client, SystemClock(), _say, None if yes else _ask, note)
+        result, passed = walk(client, SystemClock(), _say, None if yes else _ask, note, person)
     if as_json:
         print_json(result)
     sys.exit(0 if passed else 1)
@@ -43,7 +51,12 @@ Ask = Callable[[str, bool], str]
 
 
 def walk(
-    client: ControlClient, clock: SleepingClock, say: Callable[[str], None], ask: Ask | None, note: str | None
+    client: ControlClient,
+    clock: SleepingClock,
+    say: Callable[[str], None],
+    ask: Ask | None,
+    note: str | None,
+    acknowledge: str,
 ) -> tuple[RelayTestResult, bool]:
     """The whole test; the last result and whether it is passed. Whatever ends it early aborts it at the daemon."""
     relay = msgspec.convert(client.call("grid.settings"), GridSettingsResult).relay
@@ -53,7 +66,7 @@ def walk(
     say("ten minutes. You will have to press the relay's test button, or inject a voltage above its setting.")
     if ask is not None:
         ask("Begin?", True)
-    _step(client, "start")
+    _step(client, "start", acknowledge=acknowledge)
     try:
         say("The breaker opens. Now press the test button and hold it, or inject a voltage above the setting.")
         opened = _wait(client, clock, closed=False)
@@ -95,8 +108,11 @@ def _wait(client: ControlClient, clock: SleepingClock, *, closed: bool) -> float
     return None
 
 
-def _step(client: ControlClient, step: str, *, passed: bool | None = None, note: str = "") -> RelayTestResult:
-    answer = client.call("relay.test", RelayTestParams(step=step, passed=passed, note=note))
+def _step(
+    client: ControlClient, step: str, *, passed: bool | None = None, note: str = "", acknowledge: str = ""
+) -> RelayTestResult:
+    params = RelayTestParams(step=step, passed=passed, note=note, acknowledge=acknowledge)
+    answer = client.call("relay.test", params)
     return msgspec.convert(answer, RelayTestResult)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from v2g.control.guard_words import block_words, operation_words, trip_remedy, trip_words
+from v2g.control.guard_words import block_words, interlock_words, lost_words, operation_words, trip_remedy, trip_words
 from v2g.control.messages import (
     DeviceLine,
     DispatchResult,
@@ -31,6 +31,8 @@ _PERMITS = {
     "breaker_failed": "no energy: THE BREAKER FAILED TO OPEN, contactors are open in its place",
     "testing": "no energy: a relay test runs",
     "not_synchronous": "no energy: the inverter side is live and not in step with the grid",
+    "interlock": "no energy",
+    "lockout": "no energy: LOCKED OUT",
     "guard_stale": "no energy: the guard (v2g-guard-tick) does not answer",
 }
 
@@ -188,6 +190,7 @@ def tool_status_text(status: StatusResult) -> str:
         ("breaker", _position(guard.breaker_closed)),
         ("relay", _position(guard.relay_closed)),
         ("mains", {True: "present", False: "LOST", None: "no loss-of-mains input"}[guard.mains_present]),
+        ("interlocks", _interlocks(guard)),
         ("angle", _angles(guard)),
         *guard_facts(guard),
         ("tick", _alive(guard.tick_alive) + ("" if guard.realtime else ", without real-time priority")),
@@ -204,6 +207,11 @@ def guard_sentence(guard: GuardLine) -> str:
     if guard.permit == "tripped":
         tripped = trip_words(guard.trip, guard.trip_value, guard.trip_unit, guard.trip_phase)
         text += f" by {tripped}; {trip_remedy(guard.trip)}: v2g-control trip reset"
+    elif guard.permit == "lockout":
+        text += f" by {guard.locked_by}; who locked takes his lock away: v2g-tool lockout off"
+    elif guard.permit == "interlock":
+        lost = lost_words(name for name, position in guard.interlocks.items() if position == "unknown")
+        text += f": {lost}; check its wiring and the driver of the input" if lost else ": an interlock is open"
     elif guard.permit == "enter_service_delay":
         text += f", {span(guard.enter_service_remaining_s)} left"
     elif guard.permit == "granted" and (doing := operation_words(guard.operation)):
@@ -223,6 +231,16 @@ def guard_facts(guard: GuardLine) -> list[tuple[str, str]]:
         facts.append(("ramp", f"{100.0 * guard.service_fraction:.0f} % of rated power after entering service"))
     shares = (("charge", guard.curtail_charge), ("discharge", guard.curtail_discharge))
     facts += [("curtailed", f"{name} to {100.0 * share:.0f} %: rated current") for name, share in shares if share < 1.0]
+    for name, position in guard.interlocks.items():
+        if position == "open" and guard.trip != name.upper():
+            facts.append(("interlock", f"{interlock_words(name).what}: {interlock_words(name).remedy}"))
+        elif position == "unknown" and guard.permit != "interlock":
+            facts.append(("interlock", lost_words((name,))))
+    if guard.locked_by and guard.permit != "lockout":
+        facts.append(("lockout", f"the V2G breaker is locked out by {guard.locked_by}"))
+    if guard.trip and guard.permit == "lockout":
+        tripped = trip_words(guard.trip, guard.trip_value, guard.trip_unit, guard.trip_phase)
+        facts.append(("tripped", f"by {tripped}; {trip_remedy(guard.trip)}: v2g-control trip reset"))
     if not guard.permit_service and guard.permit != "permit_off":
         facts.append(("permit off", "permit service is withdrawn: v2g-control permit on"))
     return facts
@@ -330,6 +348,12 @@ def _angles(guard: GuardLine) -> str:
 
 def _position(closed: bool | None) -> str:
     return {True: "closed", False: "open", None: "unknown: no feedback"}[closed]
+
+
+def _interlocks(guard: GuardLine) -> str:
+    shown = {"healthy": "healthy", "open": "OPEN", "unknown": "UNKNOWN"}
+    words = (f"{name.replace('_', ' ')} {shown.get(position, position)}" for name, position in guard.interlocks.items())
+    return ", ".join(words) or "none in the sensor map"
 
 
 def _alive(alive: bool) -> str:

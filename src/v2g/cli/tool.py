@@ -21,6 +21,10 @@ from v2g.cli.verbs import normalise
 _NAME = "v2g-tool"
 _LATER = {
     "replay": Later("v2g.cli.replay", "replay", "Recorded events through the guard, loads through the thermal model."),
+    "lockout": Later("v2g.cli.lockout", "lockout", "Lock out the V2G breaker (LOTO), or show who has."),
+    "test-discharge": Later(
+        "v2g.cli.test_discharge", "test_discharge", "First discharge of an EVSE: measured, judged, recorded."
+    ),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

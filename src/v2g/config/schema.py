@@ -229,6 +229,8 @@ class Calibration(_Section, frozen=True, kw_only=True):
     """Inverter side minus grid with the breaker closed and no current: the transducers' own error."""
     calibrated_at: str = ""
     """ISO 8601, for people."""
+    calibrated_by: str = ""
+    """Who did it, and the qualified person who answers for it."""
     sensors: dict[str, SensorFactor] = msgspec.field(default_factory=dict)
     """By channel of the sensor map."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -40,7 +41,18 @@ _TRIP_REMEDIES = {
     "LOM": "once the upstream switch is closed",
     "50": "when the fault is found and cleared",
     "51": "when the overload or the fault is found and cleared",
+    "EMERGENCY_STOP": "when it is known who pressed it and why, and it is released",
+    "DOOR": "when nobody is inside and it is closed",
+    "WINDING_STRESS": "when the transformer has been examined and the stress is within its limit",
     "LATCH_FILE": "when the trip is understood (its file could not be read)",
+}
+
+_INTERLOCKS = {
+    "emergency_stop": Words("emergency stop pressed", "find out who pressed it and why, then release it"),
+    "door": Words("door open", "see that nobody is inside, then close it"),
+    "winding_stress": Words(
+        "winding stress beyond its limit", "have the transformer examined before it carries a through-fault again"
+    ),
 }
 
 _OPERATIONS = {
@@ -56,14 +68,34 @@ def block_words(name: str) -> Words:
     return _BLOCKS.get(name) or Words(name.replace("_", " "), "see v2g-tool explain and power_quality.log")
 
 
+def interlock_words(name: str) -> Words:
+    """Of a :class:`v2g.guard.interlocks.Interlock` by its name, in either case."""
+    name = name.lower()
+    return _INTERLOCKS.get(name) or Words(f"{name.replace('_', ' ')} open", "see power_quality.log")
+
+
+def is_interlock(element: str) -> bool:
+    """Whether a trip's element is an interlock's."""
+    return element.lower() in _INTERLOCKS
+
+
+def lost_words(names: Iterable[str]) -> str:
+    """``no word from the contact of the emergency stop``; empty without names."""
+    told = " and ".join(f"the {name.replace('_', ' ')}" for name in names)
+    return f"no word from the contact of {told}" if told else ""
+
+
 def operation_words(name: str) -> str:
     """Of a :class:`v2g.grid.settings.Operation` by its name in lower case; empty for continuous operation."""
     return "" if name == "continuous" else _OPERATIONS.get(name, name.replace("_", " "))
 
 
 def trip_words(element: str, value: float, unit: str, phase: str) -> str:
-    """``OV2 on phase b at 1.213 per unit``; without a value for what has none (loss of mains, a latch file that cannot
-    be read), without a phase for what is of all of them. ``unit`` and ``phase`` as the guard's status has them."""
+    """``OV2 on phase b at 1.213 per unit``, ``EMERGENCY_STOP (emergency stop pressed)``; without a value for what has
+    none (loss of mains, a latch file that cannot be read), without a phase for what is of all of them. ``unit`` and
+    ``phase`` as the guard's status has them."""
+    if is_interlock(element):
+        return f"{element} ({interlock_words(element).what})"
     where = f" on phase {phase}" if phase else ""
     return f"{element}{where} at {_value(value, unit)}" if unit else f"{element}{where}"
 

@@ -5,7 +5,8 @@ mode. Ages and remaining times in seconds, so that no reader needs our clock. No
 
 Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (operator),
 ``trip.reset`` (operator), ``permit.service`` (operator), ``grid.settings`` (viewer), ``grid.adjust`` (engineer),
-``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``thermal`` (viewer), ``thermal.regime`` (engineer),
+``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``discharge.test`` (engineer), ``lockout.set`` (operator),
+``lockout.show`` (viewer), ``thermal`` (viewer), ``thermal.regime`` (engineer),
 ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers ``hello`` and
 ``subscribe`` itself; ``hello`` comes first on every connection.
 """
@@ -147,6 +148,8 @@ class GridAdjustParams(Params, frozen=True, kw_only=True):
 class PllCalibrateParams(Params, frozen=True, kw_only=True):
     evse_id: str | None = None
     """Its own voltage channels; None: the feeder's."""
+    acknowledge: str = ""
+    """The qualified person who answers for it; refused without."""
 
 
 class PllCalibrateResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,13 +160,15 @@ class PllCalibrateResult(msgspec.Struct, frozen=True, kw_only=True):
     residual_deg: tuple[float, float, float]
     """After: read back through the guard."""
     file: str
+    acknowledged_by: str = ""
 
 
 class RelayTestParams(Params, frozen=True, kw_only=True):
     """``step``: ``start`` (breaker opens, the guard watches), ``state``, ``finish`` (``passed`` and ``note`` are
-    recorded), ``abort``."""
+    recorded), ``abort``. ``acknowledge``, with ``start``: the qualified person who answers for it."""
 
     step: str
+    acknowledge: str = ""
     passed: bool | None = None
     note: str = ""
 
@@ -253,6 +258,10 @@ class GuardLine(msgspec.Struct, frozen=True, kw_only=True):
     permit_service: bool = True
     relay_closed: bool | None = None
     mains_present: bool | None = None
+    interlocks: dict[str, str] = msgspec.field(default_factory=dict)
+    """Each that is watched, by name: ``healthy``, ``open`` or ``unknown``."""
+    locked_by: str = ""
+    """Whose locks are on; empty: none."""
     rocof_hz_s: float | None = None
     feeder_a: tuple[float, float, float] | None = None
     transformer_a: tuple[float, float, float] | None = None

@@ -8,6 +8,7 @@ from v2g.dispatch.orders import Mode
 
 NO_VEHICLE: Final = "no vehicle"
 GUARD: Final = "guard"
+DISCHARGE_TEST: Final = "discharge test"
 NO_LIMIT: Final = "no limit known"
 
 _CODES: Final[tuple[tuple[str, str], ...]] = (
@@ -15,6 +16,7 @@ _CODES: Final[tuple[tuple[str, str], ...]] = (
     ("no limit known", "LIMIT_UNKNOWN"),
     ("no permit", "NO_PERMIT"),
     (f"{GUARD}:", "GUARD_BLOCK"),
+    (f"{DISCHARGE_TEST}:", "LOW_EFFICIENCY"),
     ("no vehicle", "NO_VEHICLE"),
     ("order", "INVALID_ORDER"),
     ("min-SoC", "MIN_SOC"),
@@ -40,6 +42,7 @@ def shortfall_code(source: str, mode: Mode) -> str:
     ``no limit known``    ``LIMIT_UNKNOWN``                      nobody states a limit in this direction
     ``no permit …``       ``NO_PERMIT``                          the guard forbids energy to flow
     ``guard: …``          ``GUARD_BLOCK``                        the guard refuses this direction, a start, or a part
+    ``discharge test: …`` ``LOW_EFFICIENCY``                     the EVSE's discharge test measured a low efficiency
     ``no vehicle …``      ``NO_VEHICLE``                         nobody to serve the order
     ``order …``           ``INVALID_ORDER``                      its power is not a magnitude in W
     ``min-SoC …``         ``MIN_SOC``                            the battery is at its minimum, or it is unknown

@@ -129,6 +129,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     ``bound_by`` is one of these. Power is zero for
 
     - ``breaker_failed``: the V2G breaker did not open; every contactor opens in its place;
+    - ``emergency_stop``, ``lockout``: pressed or latched, locked out by somebody; every contactor opens;
     - ``lease_expired``; ``no_permit``;
     - ``momentary_cessation``, ``cease``: ride-through (IEEE 1547-2018 6.4.2); the permit stands;
     - ``stale_measurement``, ``device_fault``, ``insulation`` (not proved valid), ``contactors_open``;

@@ -10,6 +10,8 @@ import enum
 
 import msgspec
 
+from v2g.guard.interlocks import Interlock
+
 MAX_AGE_S = 0.2
 """A status older than this is no permit."""
 
@@ -40,6 +42,10 @@ class Permit(enum.IntEnum):
     """A relay test runs."""
     NOT_SYNCHRONOUS = 13
     """The inverter side is live and not in step with the grid."""
+    INTERLOCK = 14
+    """An interlock's contact is of unknown position."""
+    LOCKOUT = 15
+    """Somebody has locked out the breaker."""
 
 
 class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,3 +108,11 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the settings in force; at most 16 ASCII characters."""
     settings_digest: str = ""
     """Eight hex digits over all settings in force, to read a change back."""
+    interlocks: Interlock = Interlock.NONE
+    """Those that are watched; of them ..."""
+    interlocks_open: Interlock = Interlock.NONE
+    """... those whose contact says stop, and ..."""
+    interlocks_lost: Interlock = Interlock.NONE
+    """... those whose position is unknown."""
+    locked_by: str = ""
+    """Whose locks are on, the first 64 ASCII characters; empty: none."""

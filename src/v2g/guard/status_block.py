@@ -17,13 +17,15 @@ from pathlib import Path
 
 import msgspec
 
+from v2g.guard.interlocks import Interlock
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 
-_MAGIC = b"V2GST\x00\x00\x03"
-_BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s4s1s")
+_MAGIC = b"V2GST\x00\x00\x04"
+_BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s4s1sBBB64s")
 """sequence, as_of_s, permit, flags, v_pu, frequency, powers, enter service, trip (element, value, at), tick counts,
 operation, blocks, curtailment (charge, discharge) and ramp, rocof, v1_pu, transformer_a, feeder_a, inverter_v_pu,
-inverter_angle_deg, profile, digest, trip (unit, phase). A value that is not known is NaN."""
+inverter_angle_deg, profile, digest, trip (unit, phase), interlocks (watched, open, lost), locked_by. A
+value that is not known is NaN."""
 _CRC = struct.Struct("<I")
 _SLOT_BYTES = (_BODY.size + _CRC.size + 63) // 64 * 64
 _SLOT_OFFSETS = (64, 64 + _SLOT_BYTES)
@@ -102,7 +104,8 @@ class StatusReader:
     def read(self, now_s: float) -> GuardStatus:
         """The newest whole status. Never raises: missing, torn, foreign, old or from the future is ``GUARD_STALE``.
 
-        A stale status keeps its time, its counters and its trip; everything measured and the breaker are unknown.
+        A stale status keeps its time, its counters, its trip and who has locked it; everything measured and the
+        breaker are unknown.
         """
         status = self._newest()
         if status is None or abs(now_s - status.as_of_s) > MAX_AGE_S:
@@ -128,6 +131,7 @@ class StatusReader:
             ticks=status.ticks,
             late_ticks=status.late_ticks,
             worst_lateness_s=status.worst_lateness_s,
+            locked_by=status.locked_by,
         )
 
     def close(self) -> None:
@@ -206,6 +210,10 @@ def _pack(sequence: int, status: GuardStatus) -> bytes:
         status.settings_digest.encode("ascii", "replace")[:8],
         status.trip_unit.encode("ascii", "replace")[:4],
         status.trip_phase.encode("ascii", "replace")[:1],
+        int(status.interlocks),
+        int(status.interlocks_open),
+        int(status.interlocks_lost),
+        status.locked_by.encode("ascii", "replace")[:64],
     )
 
 
@@ -270,6 +278,10 @@ def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
             settings_digest=_text(fields[40]),
             trip_unit=_text(fields[41]),
             trip_phase=_text(fields[42]),
+            interlocks=Interlock(fields[43]),
+            interlocks_open=Interlock(fields[44]),
+            interlocks_lost=Interlock(fields[45]),
+            locked_by=_text(fields[46]),
         )
     except (ValueError, msgspec.ValidationError):
         return None

@@ -20,8 +20,10 @@ from v2g.grid.synchronisation import PerPhaseAngle
 from v2g.grid.trip import PHASES, TICK_PERIOD_S, Trip
 from v2g.guard import realtime
 from v2g.guard.breaker_watch import BreakerWatch, Left
+from v2g.guard.interlocks import ContactPort, Interlocks
 from v2g.guard.latch import TripLatch
 from v2g.guard.lateness import LatenessStats
+from v2g.guard.lockout import Lockout
 from v2g.guard.measurement import Measurement, WaveformPort
 from v2g.guard.permit_service import PermitService
 from v2g.guard.phases import EvsePhases
@@ -57,14 +59,6 @@ class CommandPort(Protocol):
     def poll(self, handle: Handle) -> None: ...
 
 
-class ContactPort(Protocol):
-    """A contact's position; None when it is unknown. :class:`v2g.hardware.contact.ContactReader` is one."""
-
-    def is_closed(self, now_s: float) -> bool | None: ...
-
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What the tick is connected to. ``open_waveform`` raises WaveformError until the buffer exists.
@@ -94,13 +88,17 @@ class Tick:
     too old for one and that is not allowed by name. Without settings it runs, and the breaker stays open.
     """
 
-    def __init__(self, settings: TickSettings, ports: Ports, latch: TripLatch, permit_service: PermitService) -> None:
+    def __init__(
+        self, settings: TickSettings, ports: Ports, latch: TripLatch, permit_service: PermitService, lockout: Lockout
+    ) -> None:
         self._ports = ports
         self._latch = latch
         self._permit_service = permit_service
+        self._lockout = lockout
+        self._interlocks = Interlocks(ports.open_contact)
         self._protection: Protection | None = None
         self._telling = Telling(ports.events)
-        self._operator = Operator(self, latch, permit_service, ports.events, ports.load_settings, ports.unix_s)
+        self._operator = Operator(self, latch, permit_service, lockout, ports.events, ports.load_settings, ports.unix_s)
         self._watch = BreakerWatch()
         self._relay: ContactPort | None = None
         self._mains: ContactPort | None = None
@@ -136,7 +134,8 @@ class Tick:
             # The hold may have timed out: no wonder that it is open.
             left = None
         estimate = self._estimate = self._measurement.take(now_s, inverter_frequency=not was_in_service)
-        trip = self._own_trip(now_s, estimate, left)
+        interlock = self._interlocks.step(now_s)
+        trip = (interlock if self._latch.trip is None else None) or self._own_trip(now_s, estimate, left)
         start_over = stalled_s > STALL_S or left is not None or self._start_over_next
         self._start_over_next = False
         self._judge(now_s, trip is not None, start_over)
@@ -162,6 +161,7 @@ class Tick:
             self._telling.stall(stalled_s)
         if left is Left.UNKNOWN:
             self._telling.left(left)
+        self._telling.interlocks(self._interlocks.open, self._interlocks.lost, self._starting(now_s))
         self._telling.judged(told)
         dead = self._measurement.dead_currents if status.measured else ()
         self._telling.state(status, self._watch.failed, self._measurement.reason, dead, self._phases.problem)
@@ -212,7 +212,7 @@ class Tick:
             return "the hardware relay is open: reset it first"
         if self._watch.failed:
             return "the breaker failed to open and is still closed: open it by hand first"
-        return ""
+        return self._interlocks.refusal()
 
     def angles(self, channels: tuple[str, str, str]) -> PerPhaseAngle:
         """Of other channels against the bus, degrees. Raises WaveformError."""
@@ -221,6 +221,9 @@ class Tick:
     def relay_proved(self) -> None:
         if self._protection is not None:
             self._protection.relay_proved()
+
+    def _starting(self, now_s: float) -> bool:
+        return now_s - (self._started_at_s or now_s) < STARTING_S
 
     def _take(self, settings: TickSettings) -> None:
         settings.require_young_samples()
@@ -238,6 +241,7 @@ class Tick:
         open_contact = self._ports.open_contact
         self._relay = None if settings.relay_feedback is None else open_contact(settings.relay_feedback)
         self._mains = None if settings.mains_input is None else open_contact(settings.mains_input)
+        self._interlocks.adopt(settings.interlocks, settings.healthy_open)
         self._phases = _evse_phases(settings)
         self._telling.settings(settings)
 
@@ -298,7 +302,11 @@ class Tick:
                 relay_closed=self._relay_closed,
                 permit_service=self._permit_service.enabled,
                 latched=tripped or self._latch.trip is not None,
-                start_over=start_over or self._watch.failed or self._operator.testing,
+                start_over=start_over
+                or self._watch.failed
+                or self._operator.testing
+                or self._lockout.locked
+                or self._interlocks.faulty,
             ),
         )
 
@@ -306,8 +314,12 @@ class Tick:
         verdict = self._verdict
         if self._watch.failed:
             return Permit.BREAKER_FAILED
+        if self._lockout.locked:
+            return Permit.LOCKOUT
         if self._latch.trip is not None:
             return Permit.TRIPPED
+        if self._interlocks.faulty:
+            return Permit.INTERLOCK
         if self._protection is None:
             return Permit.NO_SETTINGS
         if self._operator.testing:
@@ -315,7 +327,7 @@ class Tick:
         if not self._permit_service.enabled:
             return Permit.PERMIT_OFF
         if not measured:
-            starting = self._telling.nothing_yet and now_s - (self._started_at_s or now_s) < STARTING_S
+            starting = self._telling.nothing_yet and self._starting(now_s)
             return Permit.STARTING if starting else Permit.WAVEFORM_STALE
         if verdict.close:
             return Permit.GRANTED if self._breaker_closed is True else Permit.BREAKER_OPEN
@@ -373,6 +385,10 @@ class Tick:
             inverter_angle_deg=shown.inverter_angle_deg,
             profile=self._profile(),
             settings_digest=self._settings.digest,
+            interlocks=self._interlocks.watched,
+            interlocks_open=self._interlocks.open,
+            interlocks_lost=self._interlocks.lost,
+            locked_by=self._lockout.names,
         )
 
 

@@ -13,6 +13,8 @@ Senders use :func:`send_command`.
   answers when it has adopted them, within a second.)
 - ``measure_phase`` with ``evse_id`` (empty: the feeder's channels): the mean angle of inverter side minus grid over
   60 cycles, as measured, and how far single ones lay from it; refused while either side is dead. (Takes a second.)
+- ``lockout`` with ``enabled``, ``note`` and ``name`` (whose lock to take away; empty: the caller's own): lock out the
+  breaker, or take a lock away; kept across restarts. ``show_lockout`` answers with the locks that are on.
 - ``test_relay`` with ``enabled``: open the breaker and watch the relay's feedback; ends by itself after ten minutes.
 """
 
@@ -30,23 +32,29 @@ from typing import Any, Literal
 
 import msgspec
 
-MAX_DATAGRAM_BYTES = 4096
+from v2g.guard.lockout import MAX_NOTE_CHARS, Lock
+
+MAX_DATAGRAM_BYTES = 8192
 MAX_COMMANDS_A_TICK = 4
 _MAX_BY_CHARS = 64
 _UCRED = struct.Struct("3i")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_UCRED.size)
 
 
-CommandName = Literal["reset_trip", "permit_service", "adopt_settings", "measure_phase", "test_relay"]
+CommandName = Literal[
+    "reset_trip", "permit_service", "adopt_settings", "measure_phase", "test_relay", "lockout", "show_lockout"
+]
 
 
 class TickCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``by`` names who commands; control characters and what exceeds 64 characters are cut."""
+    """``by`` names who commands, ``name`` another one; control characters and what exceeds 64 characters are cut."""
 
     command: CommandName
     by: str = ""
     enabled: bool = True
     evse_id: str = ""
+    name: str = ""
+    note: str = ""
 
 
 class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +65,8 @@ class CommandReply(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     angle_deg: tuple[float, float, float] | None = None
     spread_deg: float = 0.0
+    locks: tuple[Lock, ...] = ()
+    """Those that are on after ``lockout`` and ``show_lockout``."""
 
 
 Respond = Callable[[CommandReply], None]
@@ -110,7 +120,7 @@ class CommandSocket:
                 except ValueError as error:
                     refusal = f"not understood: {error}"
                 else:
-                    handle(msgspec.structs.replace(command, by=_clean(command.by)), partial(self._respond, sender))
+                    handle(_cleaned(command), partial(self._respond, sender))
                     continue
             self._respond(sender, CommandReply(accepted=False, message=refusal))
 
@@ -128,13 +138,21 @@ _counter = itertools.count()
 
 
 def send_command(
-    path: Path, command: CommandName, by: str, *, enabled: bool = True, evse_id: str = "", timeout_s: float = 3.0
+    path: Path,
+    command: CommandName,
+    by: str,
+    *,
+    enabled: bool = True,
+    evse_id: str = "",
+    name: str = "",
+    note: str = "",
+    timeout_s: float = 3.0,
 ) -> CommandReply:
     """Command the ``tick`` behind ``path``; waits at most ``timeout_s`` for the answer.
 
     Blocks: call it in a thread from asyncio. Raises :class:`CommandError` when nobody listens or answers.
     """
-    request = TickCommand(command=command, by=_clean(by), enabled=enabled, evse_id=evse_id)
+    request = _cleaned(TickCommand(command=command, by=by, enabled=enabled, evse_id=evse_id, name=name, note=note))
     own = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
         client.settimeout(timeout_s)
@@ -164,5 +182,15 @@ def _uid(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     return None
 
 
-def _clean(by: str) -> str:
-    return "".join(character for character in by if character.isprintable())[:_MAX_BY_CHARS]
+def _cleaned(command: TickCommand) -> TickCommand:
+    return msgspec.structs.replace(
+        command,
+        by=printable(command.by)[:_MAX_BY_CHARS],
+        name=printable(command.name)[:_MAX_BY_CHARS],
+        note=printable(command.note)[:MAX_NOTE_CHARS],
+    )
+
+
+def printable(text: str) -> str:
+    """Without control characters."""
+    return "".join(character for character in text if character.isprintable())

@@ -1,4 +1,4 @@
-"""Commands of people to ``tick``: trip reset, permit service, new settings, phase measurement, relay test.
+"""Commands of people to ``tick``: trip reset, permit service, lockout, new settings, phase measurement, relay test.
 
 Everything here runs between two ticks. What takes longer (reading the configuration, a second of phase angles) is
 answered later.
@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from v2g.config.loader import ConfigError
 from v2g.grid.estimation import Estimate
 from v2g.grid.settings import SettingsError
 from v2g.grid.synchronisation import PerPhaseAngle
 from v2g.guard.latch import ResetRefused, TripLatch
+from v2g.guard.lockout import Lockout, LockoutRefused
 from v2g.guard.permit_service import PermitService
 from v2g.guard.phases import PhaseMeasurement
 from v2g.guard.tick_commands import CommandReply, Respond, TickCommand
@@ -60,6 +63,7 @@ class Operator:
         guard: Guard,
         latch: TripLatch,
         permit_service: PermitService,
+        lockout: Lockout,
         events: EventPort,
         load_settings: Callable[[], TickSettings],
         unix_s: Callable[[], float],
@@ -67,6 +71,7 @@ class Operator:
         self._guard = guard
         self._latch = latch
         self._permit_service = permit_service
+        self._lockout = lockout
         self._events = events
         self._load_settings = load_settings
         self._unix_s = unix_s
@@ -98,6 +103,10 @@ class Operator:
                 respond(self._reset_trip(command))
             case "permit_service":
                 respond(self._set_permit_service(command))
+            case "lockout":
+                respond(self._lock(command) if command.enabled else self._unlock(command))
+            case "show_lockout":
+                respond(self._locks(True, ""))
             case "test_relay":
                 respond(self._begin_test(command) if command.enabled else self._end_test(command.by))
             case "measure_phase":
@@ -137,6 +146,42 @@ class Operator:
         code = "PERMIT_SERVICE_GIVEN" if command.enabled else "PERMIT_SERVICE_WITHDRAWN"
         self._events.event("warning", code, said, by=command.by)
         return self._reply(True, said)
+
+    def _lock(self, command: TickCommand) -> CommandReply:
+        lockout, event = self._lockout, self._events.event
+        try:
+            lockout.lock(command.by, command.note, self._unix_s())
+        except LockoutRefused as refusal:
+            return self._locks(False, str(refusal))
+        except OSError as error:
+            why = f"{lockout.path} cannot be written: {error.strerror}; make it writable, then lock again"
+            event("error", "LOCKOUT_NOT_KEPT", why, by=command.by)
+            said = f"the breaker is locked out, but a restart would forget it: {why}"
+        else:
+            self._events.later(lockout.sync)
+            said = f"the breaker is locked out by {lockout.names}"
+        event("warning", "LOCKOUT_ON", said, by=command.by, note=command.note)
+        return self._locks(True, said)
+
+    def _unlock(self, command: TickCommand) -> CommandReply:
+        lockout = self._lockout
+        try:
+            gone = lockout.unlock(command.name or command.by)
+        except LockoutRefused as refusal:
+            return self._locks(False, str(refusal))
+        except OSError as error:
+            return self._locks(
+                False,
+                f"the lock stays, since its end could not be kept: {lockout.path}: {error.strerror}; make it writable",
+            )
+        self._events.later(lockout.sync)
+        rest = f"still locked out by {lockout.names}" if lockout.locked else "enter service starts over"
+        said = f"the lock of {gone.by} is off; {rest}"
+        self._events.event("warning", "LOCKOUT_OFF", said, by=command.by, lock=gone.by)
+        return self._locks(True, said)
+
+    def _locks(self, accepted: bool, message: str) -> CommandReply:
+        return msgspec.structs.replace(self._reply(accepted, message), locks=self._lockout.locks)
 
     def _begin_test(self, command: TickCommand) -> CommandReply:
         if self._guard.settings.relay_feedback is None:

@@ -20,6 +20,7 @@ from v2g.grid.settings import SettingsError
 from v2g.guard import realtime
 from v2g.guard.background import Background
 from v2g.guard.latch import LatchStore, TripLatch
+from v2g.guard.lockout import Lockout
 from v2g.guard.permit_service import PermitService
 from v2g.guard.signals import stop_requested
 from v2g.guard.status_block import StatusBlockError, StatusWriter
@@ -37,6 +38,7 @@ EXIT_FAILURE = 1
 EXIT_CONFIG = 2
 LATCH_FILE = "trip-latch.json"
 PERMIT_SERVICE_FILE = "permit-service.json"
+LOCKOUT_FILE = "lockout.json"
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BACKGROUND_STACK_BYTES = 512 * 1024
@@ -109,7 +111,8 @@ def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
             monotonic_s=clock.monotonic_s,
             suspended_s=clock.suspended_s,
         )
-        tick = Tick(settings, ports, _latch(paths, clock, events), _permit_service(paths, events))
+        latch = _latch(paths, clock, events)
+        tick = Tick(settings, ports, latch, _permit_service(paths, events), _lockout(paths, clock, events))
         slow = slow_samples(config)
         if slow:
             log.warning("CLEARING_TIMES_NOT_KEPT", slow)
@@ -148,6 +151,15 @@ def _permit_service(paths: RunPaths, events: PowerQualityEvents) -> PermitServic
             "warning", "PERMIT_SERVICE_WITHDRAWN", service.problem or "permit service is withdrawn since an earlier run"
         )
     return service
+
+
+def _lockout(paths: RunPaths, clock: Clock, events: PowerQualityEvents) -> Lockout:
+    lockout = Lockout(paths.state_dir / LOCKOUT_FILE, clock.unix_s())
+    if lockout.locked:
+        events.event(
+            "warning", "LOCKOUT_ON", lockout.problem or f"the breaker is locked out since before by {lockout.names}"
+        )
+    return lockout
 
 
 def _background(log: logs.EventLog) -> Background:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from v2g.config.paths import run_paths
 from v2g.config.protection import protection_settings, settings_digest
@@ -30,6 +32,10 @@ class TickSettings:
     evse_channels: tuple[EvseChannels, ...] = ()
     relay_feedback: Path | None = None
     mains_input: Path | None = None
+    interlocks: Mapping[str, Path] = field(default_factory=dict)
+    """Contact file of each interlock that is watched, by its name in :data:`v2g.guard.interlocks.INTERLOCK_NAMES`."""
+    healthy_open: frozenset[str] = frozenset()
+    """Interlocks whose contact is open while all is well."""
 
     def require_young_samples(self) -> None:
         """Raises :class:`~v2g.grid.settings.SettingsError` when samples may be too old for a clearing time."""
@@ -39,8 +45,39 @@ class TickSettings:
             require_young_samples(timing, protection.grid.trips, self.waveform_max_age_s)
 
 
-def tick_settings(config: Config) -> TickSettings:
-    """Raises :class:`~v2g.grid.settings.SettingsError` for settings that cannot protect this site."""
+class InterlockChannel(Protocol):
+    """An interlock of the sensor map. ``path`` None: ``wires`` mirrors it to ``<run_dir>/contact-<name>``, closed while
+    it is healthy."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> Path | None: ...
+
+    @property
+    def closed_is_healthy(self) -> bool: ...
+
+
+def interlock_contacts(
+    config: Config, channels: Iterable[InterlockChannel]
+) -> tuple[Mapping[str, Path], frozenset[str]]:
+    """Where the contact of each interlock is, and the names of those that are open while all is well."""
+    run_dir = run_paths(config).run_dir
+    found, healthy_open = {}, set()
+    for channel in channels:
+        found[channel.name] = channel.path or run_dir / f"contact-{channel.name}"
+        if channel.path is not None and not channel.closed_is_healthy:
+            healthy_open.add(channel.name)
+    return found, frozenset(healthy_open)
+
+
+def tick_settings(config: Config, channels: Iterable[InterlockChannel] = ()) -> TickSettings:
+    """``channels``: the interlocks of the sensor map.
+
+    Raises :class:`~v2g.grid.settings.SettingsError` for settings that cannot protect this site.
+    """
+    interlocks, healthy_open = interlock_contacts(config, channels)
     paths = run_paths(config)
     protection, unset = None, ""
     try:
@@ -62,4 +99,6 @@ def tick_settings(config: Config) -> TickSettings:
         ),
         relay_feedback=paths.relay_feedback,
         mains_input=paths.mains_input,
+        interlocks=interlocks,
+        healthy_open=healthy_open,
     )

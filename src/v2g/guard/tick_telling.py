@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from v2g.control.guard_words import interlock_words, lost_words
 from v2g.grid.estimation import Estimate
 from v2g.grid.trip import Trip
 from v2g.grid.verdict import GridEvent
 from v2g.guard.breaker_watch import Left
+from v2g.guard.interlocks import Interlock
 from v2g.guard.latch import LatchedTrip, TripLatch
 from v2g.guard.phases import PHASE_MISMATCH
 from v2g.guard.status import GuardStatus, Permit
@@ -20,6 +22,7 @@ class Telling:
         self._failed = False
         self._dead: tuple[str, ...] = ()
         self._phase_problem = ""
+        self._interlocks = Interlock.NONE, Interlock.NONE
 
     @property
     def nothing_yet(self) -> bool:
@@ -94,6 +97,23 @@ class Telling:
             "BREAKER_OPENED_BY_ITSELF",
             f"held closed, its contact says {left.value}: a relay, a person or its driver; enter service starts over",
         )
+
+    def interlocks(self, opened: Interlock, lost: Interlock, starting: bool) -> None:
+        """What changed of the interlocks. While the guard is starting, nobody has told their positions yet."""
+        event, before = self._events.event, self._interlocks
+        lost = before[1] if starting else lost
+        for name in (opened & ~before[0]).names:
+            event("error", "INTERLOCK_OPEN", interlock_words(name).what, interlock=name)
+        for name in (lost & ~before[1]).names:
+            event(
+                "error",
+                "INTERLOCK_LOST",
+                f"{lost_words((name,))}: the breaker is open; check its wiring and the driver of the input",
+                interlock=name,
+            )
+        for name in ((before[0] | before[1]) & ~(opened | lost)).names:
+            event("info", "INTERLOCK_BACK", f"the contact of the interlock {name} is closed again", interlock=name)
+        self._interlocks = opened, lost
 
     def judged(self, events: tuple[GridEvent, ...]) -> None:
         for each in events:

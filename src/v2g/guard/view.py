@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from v2g.grid.protection import Block
 from v2g.grid.settings import Operation
+from v2g.guard.interlocks import Interlock
 from v2g.guard.status import GuardStatus, Permit
 
 _URGENT_SHARE = 0.01
@@ -15,7 +16,8 @@ _URGENT_SHARE = 0.01
 class GuardView:
     """``permit``: energy may flow. ``stop``: why it may not although the permit stands; empty otherwise.
 
-    ``open_contactors``: the breaker failed to open, contactors have to do its work.
+    ``open_contactors``: contactors open whatever their sessions want. ``emergency``: for what, ``emergency_stop`` or
+    ``lockout``; empty: because the breaker failed to open, and they have to do its work.
     """
 
     permit: bool
@@ -28,6 +30,7 @@ class GuardView:
     v_pu: float
     """Mean of the phases."""
     frequency_hz: float | None
+    emergency: str = ""
 
 
 def view(status: GuardStatus) -> GuardView:
@@ -35,10 +38,12 @@ def view(status: GuardStatus) -> GuardView:
     permit = status.permit is Permit.GRANTED
     operation = Operation(min(max(status.operation, 0), int(Operation.CEASE)))
     stop = operation.name.lower() if permit and operation >= Operation.MOMENTARY_CESSATION else ""
+    emergency = _emergency(status)
     return GuardView(
         permit=permit,
         stop=stop,
-        open_contactors=status.permit is Permit.BREAKER_FAILED,
+        open_contactors=status.permit is Permit.BREAKER_FAILED or bool(emergency),
+        emergency=emergency,
         blocks=Block(status.blocks),
         curtail_charge=status.curtail_charge,
         curtail_discharge=status.curtail_discharge,
@@ -46,6 +51,15 @@ def view(status: GuardStatus) -> GuardView:
         v_pu=sum(status.v_pu) / 3,
         frequency_hz=status.frequency_hz,
     )
+
+
+def _emergency(status: GuardStatus) -> str:
+    """A latched emergency stop, one that is pressed while another trip is latched, or a lock: also of a status that
+    is stale."""
+    stop = Interlock.EMERGENCY_STOP
+    if stop in status.interlocks_open or status.trip_element == stop.name:
+        return "emergency_stop"
+    return "lockout" if status.locked_by else ""
 
 
 def allowance(view: GuardView) -> tuple[float, float, float]:

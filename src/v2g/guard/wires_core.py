@@ -254,7 +254,7 @@ class WiresCore:
     def _refusal(self, evse: _Evse, wants_closed: bool, view: GuardView, now_s: float) -> str | None:
         """Why there is no power at all; None where there is, or where none is wanted."""
         if view.open_contactors:
-            return "breaker_failed"
+            return view.emergency or "breaker_failed"
         if evse.power is None or not self._lives(evse.power, now_s) or not self._lives(evse.setpoint, now_s):
             return "lease_expired"
         inverter, output = evse.inverter, evse.output

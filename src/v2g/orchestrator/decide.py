@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from v2g.control.guard_words import block_words, operation_words
+from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, operation_words
 from v2g.dispatch.allocate import allocate
-from v2g.dispatch.codes import GUARD
+from v2g.dispatch.codes import DISCHARGE_TEST, GUARD
 from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.orders import Allocation, Candidate, Grant, Order
 from v2g.dispatch.site import interval_bounds, permit_bounds, refuse_discharge, share_bounds
@@ -106,13 +106,15 @@ def _candidate(bay: BayImage, bounds: tuple[Bound, ...], no_start: bool, until_s
         bounds = (refuse_discharge(NO_ISLANDING_DETECTION, until_s), *bounds)
     if no_start and not bay.discharging:
         bounds = (refuse_discharge(block_words("new_discharge").what, until_s), *bounds)
+    if bay.discharge_refusal:
+        bounds = (Bound(0.0, inf, f"{DISCHARGE_TEST}: {bay.discharge_refusal}", until_s), *bounds)
     return Candidate(evse_id=bay.evse_id, bounds=bounds)
 
 
 def permit_problem(wires: Image | None, connected: bool, guard: GuardStatus, now_s: float) -> str | None:
     """Why no energy may flow at all, in words; None where it may. ``connected``: the link to ``wires``."""
     if guard.permit is not Permit.GRANTED:
-        return permit_words(guard.permit)
+        return reason_words(guard)
     if not abs(now_s - guard.as_of_s) <= MAX_AGE_S:
         return permit_words(Permit.GUARD_STALE)
     if not connected:
@@ -130,3 +132,28 @@ def permit_problem(wires: Image | None, connected: bool, guard: GuardStatus, now
 def permit_words(permit: Permit) -> str:
     """``Permit.ENTER_SERVICE_DELAY`` -> ``enter service delay``."""
     return permit.name.lower().replace("_", " ")
+
+
+def reason_words(guard: GuardStatus) -> str:
+    """Why the guard gives no permit: ``emergency stop pressed``, ``locked out by anna``, ``enter service delay``."""
+    match guard.permit:
+        case Permit.TRIPPED if is_interlock(guard.trip_element):
+            return interlock_words(guard.trip_element).what
+        case Permit.LOCKOUT if guard.locked_by:
+            return f"locked out by {guard.locked_by}"
+        case Permit.INTERLOCK if guard.interlocks_open or guard.interlocks_lost:
+            opened = [interlock_words(name).what for name in guard.interlocks_open.names]
+            return "; ".join([*opened, lost_words(guard.interlocks_lost.names)]).removesuffix("; ")
+        case _:
+            return permit_words(guard.permit)
+
+
+def ending_words(guard: GuardStatus) -> str:
+    """Why every session has to end now: an emergency stop, a lock; empty otherwise."""
+    match view(guard).emergency:
+        case "":
+            return ""
+        case "lockout":
+            return f"locked out by {guard.locked_by}"
+        case name:
+            return interlock_words(name).what

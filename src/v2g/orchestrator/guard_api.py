@@ -15,8 +15,9 @@ from v2g.config.writer import CALIBRATION_DROPIN, OPERATOR_DROPIN, UNSET, dropin
 from v2g.control import messages
 from v2g.control.server import Caller, Method, Refused, Role
 from v2g.orchestrator import phase_offset
+from v2g.orchestrator.acknowledgement import acknowledged
 from v2g.orchestrator.adoption import Adoption
-from v2g.orchestrator.decide import permit_words
+from v2g.orchestrator.decide import reason_words
 from v2g.orchestrator.grid_view import describe
 from v2g.orchestrator.guard_link import GuardLink, GuardReader, Tick
 from v2g.orchestrator.idle import require_idle
@@ -49,6 +50,7 @@ class GuardApi:
         self._clock = clock
         self._link = GuardLink(tick, guard, clock)
         self._adoption = Adoption(self._link, config_dir, clock)
+        self._audit = audit
         self._relay = RelayTestApi(site, self._link, site.config.relay, state_dir, clock, audit)
         self._change: asyncio.Task[Any] | None = None
         self._changing = ""
@@ -83,13 +85,16 @@ class GuardApi:
 
     async def calibrate(self, params: messages.PllCalibrateParams, caller: Caller) -> messages.PllCalibrateResult:
         """Measure, write, adopt, measure again; what does not hold is taken back."""
-        return await self._alone("the phase is being calibrated", lambda: self._calibrate(params.evse_id, caller))
+        person = acknowledged(params.acknowledge, "v2g-tool calibrate-pll", caller, self._audit)
+        return await self._alone(
+            "the phase is being calibrated", lambda: self._calibrate(params.evse_id, person, caller)
+        )
 
     async def _adjust(self, params: messages.GridAdjustParams, caller: Caller) -> messages.GridSettingsResult:
         adopted = await self._adoption.apply(OPERATOR_DROPIN, _dropin_changes(params), caller)
         return self._describe(adopted.loaded)
 
-    async def _calibrate(self, evse_id: str | None, caller: Caller) -> messages.PllCalibrateResult:
+    async def _calibrate(self, evse_id: str | None, person: str, caller: Caller) -> messages.PllCalibrateResult:
         path = _offset_path(await self._adoption.load(), evse_id)
         require_idle(self._site, self._link.fresh(), self._clock.monotonic_s(), "calibrated", evse_id)
         self._require_live()
@@ -100,6 +105,7 @@ class GuardApi:
         changes: dict[str, Any] = {path: list(offset)}
         if evse_id is None:
             changes["calibration.calibrated_at"] = self._now_iso()
+            changes["calibration.calibrated_by"] = f"{caller.user}; {person} answers for it"
         adopted = await self._adoption.apply(CALIBRATION_DROPIN, changes, caller)
         try:
             again, _ = await self._measure(evse_id, caller)
@@ -113,6 +119,7 @@ class GuardApi:
             measured_deg=measured,
             offset_deg=offset,
             residual_deg=residual,
+            acknowledged_by=person,
             file=str(dropin_path(self._adoption.config_dir, CALIBRATION_DROPIN)),
         )
 
@@ -127,7 +134,7 @@ class GuardApi:
         if guard.breaker_closed is not True:
             raise Refused(
                 "the V2G breaker is not closed, so that both sides have no common voltage: "
-                f"{permit_words(guard.permit)}; see v2g-tool status",
+                f"{reason_words(guard)}; see v2g-tool status",
                 code="BREAKER_OPEN",
             )
         dead = [

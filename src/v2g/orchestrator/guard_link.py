@@ -15,7 +15,15 @@ class Tick(Protocol):
     """Commands to ``v2g-guard tick``; blocks. Raises CommandError when it does not answer."""
 
     def __call__(
-        self, command: CommandName, by: str, /, *, enabled: bool = True, evse_id: str = ""
+        self,
+        command: CommandName,
+        by: str,
+        /,
+        *,
+        enabled: bool = True,
+        evse_id: str = "",
+        name: str = "",
+        note: str = "",
     ) -> CommandReply: ...
 
 

@@ -15,6 +15,7 @@ class BayImage:
     """One EVSE. ``bounds`` None: no vehicle in its charge loop. ``discharging``: measured so at its inverter.
 
     ``islanding_watched``: a loss-of-mains input is configured, or the inverter detects islands itself.
+    ``discharge_refusal``: why its discharge test keeps it from discharging, in words; empty: it does not.
     """
 
     evse_id: str
@@ -22,6 +23,7 @@ class BayImage:
     fault: str | None = None
     discharging: bool = False
     islanding_watched: bool = False
+    discharge_refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

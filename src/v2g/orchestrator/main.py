@@ -29,9 +29,14 @@ from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
+from v2g.orchestrator.discharge_record import FILE as DISCHARGE_TESTS_FILE
+from v2g.orchestrator.discharge_record import DischargeTests
+from v2g.orchestrator.discharge_test_api import DischargeTestApi
 from v2g.orchestrator.endpoints import build_endpoints
 from v2g.orchestrator.guard_api import GuardApi
+from v2g.orchestrator.guard_link import GuardLink
 from v2g.orchestrator.local_time import SiteZone
+from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.recall_words import RECALLED, recall_words
 from v2g.orchestrator.site import Site
@@ -112,9 +117,11 @@ class Orchestrator:
         self.secc: SeccServer | None = None
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
         self._guard = StatusReader(paths.guard_status)
+        tick = partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S)
+        self._lockout_api = LockoutApi(GuardLink(tick, self._guard, clock))
         self._guard_api = GuardApi(
             self.site,
-            partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S),
+            tick,
             self._guard,
             loaded.config_dir,
             paths.state_dir,
@@ -133,9 +140,17 @@ class Orchestrator:
             thermal_clock.thermal_s,
             logs.audit_log().info,
         )
+        self.site.discharge_tests = DischargeTests(paths.state_dir / DISCHARGE_TESTS_FILE)
+        self._discharge_api = DischargeTestApi(self.site, self.site.discharge_tests, clock, logs.audit_log().info)
         self._control = ControlServer(
             paths.control_sock,
-            (*self._api.methods(), *self._guard_api.methods(), *self._thermal_api.methods()),
+            (
+                *self._api.methods(),
+                *self._guard_api.methods(),
+                *self._lockout_api.methods(),
+                *self._discharge_api.methods(),
+                *self._thermal_api.methods(),
+            ),
             self._config.control.roles,
             logs.audit_log().info,
             clock,
@@ -175,6 +190,7 @@ class Orchestrator:
             stack.push_async_callback(wires.close)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
+            stack.push_async_callback(self._discharge_api.close)
             cycle = ControlCycle(
                 self.site,
                 self.sessions,

@@ -12,6 +12,7 @@ from v2g.clock import Clock
 from v2g.config.schema import Relay
 from v2g.control import messages
 from v2g.control.server import Caller, Refused
+from v2g.orchestrator.acknowledgement import acknowledged
 from v2g.orchestrator.guard_link import GuardLink
 from v2g.orchestrator.idle import require_idle
 from v2g.orchestrator.relay_test import FILE, RelayTest, record
@@ -43,7 +44,7 @@ class RelayTestApi:
     async def step(self, params: messages.RelayTestParams, caller: Caller) -> messages.RelayTestResult:
         match params.step:
             case "start":
-                return await self._start(caller)
+                return await self._start(params.acknowledge, caller)
             case "state":
                 return self._result(self._current())
             case "finish":
@@ -52,9 +53,10 @@ class RelayTestApi:
                 return await self._end(caller)
         raise Refused(f"step {params.step!r} is unknown; use start, state, finish or abort", code="BAD_STEP")
 
-    async def _start(self, caller: Caller) -> messages.RelayTestResult:
+    async def _start(self, acknowledge: str, caller: Caller) -> messages.RelayTestResult:
         if self._starting or (self._test is not None and self._test.running):
             raise Refused("a relay test runs already; finish or abort it", code="BUSY")
+        person = acknowledged(acknowledge, "v2g-tool test-relay", caller, self._audit)
         require_idle(self._site, self._link.fresh(), self._clock.monotonic_s(), "tested")
         if self._link.fresh().relay_closed is None:
             raise Refused(
@@ -66,7 +68,7 @@ class RelayTestApi:
         try:
             await self._link.require("test_relay", caller, "TEST_NOT_STARTED", enabled=True)
             await self.close()
-            self._test = RelayTest(self._link.status, self._clock)
+            self._test = RelayTest(self._link.status, self._clock, person)
         finally:
             self._starting = False
         return self._result(self._test)
@@ -107,6 +109,7 @@ class RelayTestApi:
             setting_pu=relay.setting_pu,
             delay_s=relay.delay_s,
             operations=len(test.operations),
+            acknowledged_by=test.acknowledged_by,
             note=note,
         )
         return msgspec.structs.replace(result, recorded_in=str(path))

@@ -28,6 +28,7 @@ class RelayTestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     at: str
     by: str
+    acknowledged_by: str = ""
     setting_pu: float | None
     delay_s: float
     operations: tuple[tuple[float, bool], ...]
@@ -38,7 +39,8 @@ class RelayTestRecord(msgspec.Struct, frozen=True, kw_only=True):
 class RelayTest:
     """One running test. Make it in the event loop; :meth:`close` ends the watching."""
 
-    def __init__(self, read: Callable[[], GuardStatus], clock: Clock) -> None:
+    def __init__(self, read: Callable[[], GuardStatus], clock: Clock, acknowledged_by: str) -> None:
+        self.acknowledged_by = acknowledged_by
         self._read = read
         self._clock = clock
         self._began_s = clock.monotonic_s()
@@ -104,6 +106,7 @@ def record(
         RelayTestRecord(
             at=datetime.datetime.fromtimestamp(unix_s, datetime.UTC).isoformat(timespec="seconds"),
             by=by,
+            acknowledged_by=test.acknowledged_by,
             setting_pu=setting_pu,
             delay_s=delay_s,
             operations=test.operations,

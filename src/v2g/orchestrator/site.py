@@ -14,7 +14,8 @@ from v2g.dispatch.book import OrderBook
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.status import GuardStatus
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
-from v2g.orchestrator.decide import Decision, decide, permit_problem
+from v2g.orchestrator.decide import Decision, decide, ending_words, permit_problem
+from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.feeder_check import FeederCheck
 from v2g.orchestrator.image import BayImage, SiteImage
 from v2g.orchestrator.thermal_clock import ThermalClock
@@ -71,6 +72,9 @@ class Site:
         self.decision: Decision | None = None
         self.thermal_clock = thermal_clock
         self.model = TransformerModel(config, memory, thermal_clock.begin)
+        self.discharge_tests: DischargeTests | None = None
+        """The records of discharge tests; None: none are kept."""
+        self._accepted = {evse.id: evse.inverter.accept_low_efficiency for evse in config.dc_evses}
         self._feeder = FeederCheck(
             config.transformer.rated_kva * 1e3,
             {evse.id: max(evse.max_charge_w, evse.max_discharge_w) for evse in config.evses},
@@ -101,11 +105,12 @@ class Site:
             self._inverters.update((r.evse_id, r) for r in wires.inverters if r.evse_id in self.bays)
             # Each sensor has an age of its own, and wires has held it to that already.
             self._transducers = {reading.quantity: reading for reading in wires.transducers}
+        ending = ending_words(guard)
         permitted = permit_problem(wires, connected, guard, now_s) is None
         broken: dict[str, BayImage] = {}
         for evse_id, bay in self.bays.items():
             try:
-                bay.observe(self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s)
+                bay.observe(self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s, ending)
             except Exception as error:
                 broken[evse_id] = self._broken(evse_id, error)
         self.image = SiteImage(
@@ -142,7 +147,8 @@ class Site:
                 bounds=bay.bounds(now_s),
                 fault=bay.fault,
                 discharging=self.measured_w(evse_id, now_s) < -FLOWING_W,
-                islanding_watched=self._islanding_watched(evse_id),
+                islanding_watched=self.islanding_watched(evse_id),
+                discharge_refusal=self._discharge_refusal(evse_id),
             )
         except Exception as error:
             return self._broken(evse_id, error)
@@ -158,7 +164,15 @@ class Site:
             reading.power_w if reading is not None and is_fresh(reading, now_s) and isfinite(reading.power_w) else 0.0
         )
 
-    def _islanding_watched(self, evse_id: str) -> bool:
+    def _discharge_refusal(self, evse_id: str) -> str:
+        tests = self.discharge_tests
+        return "" if tests is None else tests.refusal(evse_id, self._accepted.get(evse_id, False))
+
+    def islanding_watched(self, evse_id: str) -> bool:
+        """A loss-of-mains input is configured, or its inverter says that it detects islands itself.
+
+        Of the last reading, whatever its age.
+        """
         reading = self._inverters.get(evse_id)
         return bool(self.config.protection.mains_input_path) or (reading is not None and reading.anti_islanding)
 

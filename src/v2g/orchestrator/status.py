@@ -9,13 +9,14 @@ from math import isfinite
 from v2g import __version__
 from v2g.config.schema import Evse
 from v2g.control import messages
-from v2g.control.guard_words import block_words, trip_remedy, trip_words
+from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, trip_remedy, trip_words
 from v2g.grid.protection import Block
 from v2g.grid.settings import Operation
+from v2g.guard.interlocks import Interlock
 from v2g.guard.link import DeviceHealth, Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.hardware.ports import DcEvseReading, InverterReading
-from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, permit_words
+from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, ending_words, reason_words
 from v2g.orchestrator.image import SiteImage
 from v2g.orchestrator.site import FLOWING_W, Site
 from v2g.sessions.bay import EvseBay
@@ -26,8 +27,8 @@ from v2g.units import finite
 
 _SAID_ELSEWHERE = frozenset({
     None, "rating", "no_permit", "lease_expired",
-    "breaker_failed", "momentary_cessation", "cease", "relay", "no_anti_islanding", "frequency_window",
-    "enter_service_ramp", "overcurrent",
+    "breaker_failed", "emergency_stop", "lockout", "momentary_cessation", "cease", "relay", "no_anti_islanding",
+    "frequency_window", "enter_service_ramp", "overcurrent",
 })  # fmt: skip
 """What bounds a set-point and is nobody's problem, or is told of the guard already."""
 
@@ -83,7 +84,8 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
         found.append(f"no V2G power: {decision.lo_source}")
     if image.guard.permit is not Permit.GUARD_STALE:
         found += _guard_problems(image.guard)
-    found += [f"{bay.evse_id}: {bay.fault}" for bay in image.bays if bay.fault is not None]
+    said = ending_words(image.guard)
+    found += [f"{bay.evse_id}: {bay.fault}" for bay in image.bays if bay.fault not in (None, said)]
     if decision.permitted:
         holds = ((evse_id, bay.view.hold) for evse_id, bay in site.bays.items() if bay.fault is None)
         found += [f"{evse_id}: no power: {hold}" for evse_id, hold in holds if hold is not None]
@@ -98,6 +100,7 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
             for bay in image.bays
             if bay.bounds is not None and not bay.islanding_watched
         ]
+    found += [f"{bay.evse_id}: no discharge: {bay.discharge_refusal}" for bay in image.bays if bay.discharge_refusal]
     if image.wires is not None:
         found += [
             f"{device.name} at {device.address} is offline: {device.error or 'no answer'}"
@@ -136,6 +139,17 @@ def _guard_problems(guard: GuardStatus) -> list[str]:
         found.append("the hardware relay is open; see v2g-tool grid for its setting")
     if guard.mains_present is False:
         found.append("the loss-of-mains input says that the upstream switch is open, or cannot be read")
+    for name in guard.interlocks_open.names:
+        if guard.permit is not Permit.INTERLOCK and guard.trip_element != name.upper():
+            words = interlock_words(name)
+            found.append(f"{words.what}: {words.remedy}")
+    if guard.interlocks_lost and guard.permit is not Permit.INTERLOCK:
+        found.append(f"{lost_words(guard.interlocks_lost.names)}; check its wiring and the driver of the input")
+    if guard.locked_by and guard.permit is not Permit.LOCKOUT:
+        found.append(f"the V2G breaker is locked out by {guard.locked_by}")
+    if guard.trip_element and guard.permit is Permit.LOCKOUT:
+        tripped = trip_words(guard.trip_element, guard.trip_value, guard.trip_unit, guard.trip_phase)
+        found.append(f"tripped by {tripped} as well; {trip_remedy(guard.trip_element)}: v2g-control trip reset")
     return found
 
 
@@ -143,6 +157,15 @@ def _permit_problem(guard: GuardStatus, reason: str) -> str:
     match guard.permit:
         case Permit.GUARD_STALE:
             return "no energy: v2g-guard tick is silent; see systemctl status v2g-guard-tick"
+        case Permit.TRIPPED if is_interlock(guard.trip_element):
+            return (
+                f"no energy: {reason}, breaker open and latched; {trip_remedy(guard.trip_element)}: v2g-control trip "
+                "reset"
+            )
+        case Permit.INTERLOCK:
+            return f"no energy: {reason}; check its wiring and the driver of the input"
+        case Permit.LOCKOUT:
+            return f"no energy: the V2G breaker is {reason}; who locked takes his lock away: v2g-tool lockout off"
         case Permit.TRIPPED:
             tripped = trip_words(guard.trip_element, guard.trip_value, guard.trip_unit, guard.trip_phase)
             return (
@@ -229,11 +252,19 @@ def _guard(image: SiteImage | None, now_s: float) -> messages.GuardLine:
         permit_service=guard.permit_service,
         relay_closed=guard.relay_closed,
         mains_present=guard.mains_present,
+        interlocks={name: _contact(guard, Interlock[name.upper()]) for name in guard.interlocks.names},
+        locked_by=guard.locked_by,
         rocof_hz_s=guard.rocof_hz_s if guard.measured else None,
         feeder_a=guard.feeder_a if guard.measured else None,
         transformer_a=guard.transformer_a if guard.measured else None,
         inverter_angle_deg=guard.inverter_angle_deg,
     )
+
+
+def _contact(guard: GuardStatus, interlock: Interlock) -> str:
+    if interlock in guard.interlocks_lost:
+        return "unknown"
+    return "open" if interlock in guard.interlocks_open else "healthy"
 
 
 def _operation(guard: GuardStatus) -> Operation:
@@ -362,7 +393,7 @@ def summary(site: Site, bound: str, vehicles: int) -> str:
     if site.image is None or site.decision is None:
         return f"starting; {bound}"
     permit = "permitted" if site.decision.permitted else f"no energy: {site.decision.permit_reason}"
-    tick = permit_words(site.image.guard.permit)
+    tick = reason_words(site.image.guard)
     return f"ISO 15118 ready on {bound}; {vehicles} vehicle{'s' if vehicles != 1 else ''}; guard: {tick}; {permit}"
 
 

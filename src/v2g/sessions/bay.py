@@ -37,6 +37,7 @@ class EvseBay:
         self.view = EvseView(fault="no reading yet")
         self.commanded = DcEvseCommand()
         self.commanded_w = 0.0
+        self._ending = ""
         self._policy = policy
         self._vehicle_max_age_s = vehicle_max_age_s
         self._watch = EvseWatch()
@@ -74,9 +75,16 @@ class EvseBay:
             self._leaving = procedure
 
     def observe(
-        self, evse: DcEvseReading | None, inverter: InverterReading | None, permitted: bool, now_s: float
+        self,
+        evse: DcEvseReading | None,
+        inverter: InverterReading | None,
+        permitted: bool,
+        now_s: float,
+        ending: str = "",
     ) -> None:
-        """This cycle's readings, and whether energy is permitted at all."""
+        """This cycle's readings, and whether energy is permitted at all. ``ending``: why no session may go on, in
+        words; empty: they may."""
+        self._ending = ending
         verdict = self._watch.observe(evse, inverter, self.commanded, self.commanded_w, permitted, now_s)
         self._readings = evse, inverter, verdict
         if self.procedure is None and self._leaving is None and not _at_rest(evse, now_s):
@@ -88,7 +96,11 @@ class EvseBay:
     def _look(self, now_s: float) -> None:
         evse, inverter, verdict = self._readings
         self.view = EvseView(
-            evse=evse, inverter=inverter, fault=verdict.fault, hold=verdict.hold, available=self._leaving is None
+            evse=evse,
+            inverter=inverter,
+            fault=self._ending or verdict.fault,
+            hold=verdict.hold,
+            available=self._leaving is None,
         )
         for procedure in (self.procedure, self._leaving):
             if procedure is not None:

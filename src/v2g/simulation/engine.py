@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,20 @@ class WaveformFault(enum.StrEnum):
     """Its converter is stuck: the last samples again and again, with a live heartbeat and a growing sequence."""
 
 
+@dataclass(slots=True)
+class InterlockContact:
+    """An emergency stop or a door: closed while all is well; not ``told``: its input has died."""
+
+    writer: ContactWriter
+    closed: bool = True
+    told: bool = True
+
+
 class Engine:
     """Owns the site's clockwork. ``start`` makes the thread, ``close`` ends it.
 
     ``open_writer`` makes a new waveform buffer (raises WaveformError). ``relay`` and ``mains`` tell the positions of
-    the hardware relay and of the upstream switch.
+    the hardware relay and of the upstream switch; ``interlocks`` by the names that faults use.
     """
 
     def __init__(
@@ -52,6 +62,7 @@ class Engine:
         breaker: MmapBreakerDevice,
         relay: ContactWriter,
         mains: ContactWriter,
+        interlocks: Mapping[str, InterlockContact],
         clock: Clock,
     ) -> None:
         self.site = site
@@ -70,6 +81,7 @@ class Engine:
         self._breaker = breaker
         self._relay = relay
         self._mains = mains
+        self.interlocks = interlocks
         self._clock = clock
         self._begin_s = clock.monotonic_s()
         self._produced = 0
@@ -124,9 +136,12 @@ class Engine:
             closed, relay_closed = site.breaker.closed, site.relay.closed
             relay_told = not site.relay.feedback_lost
             mains_closed = site.grid.mains_closed or not self.mains_told
+            told = [(each.writer, each.closed) for each in self.interlocks.values() if each.told]
         self._write(samples, end_s)
         self._breaker.report(closed, end_s)
         self._mains.report(mains_closed, end_s)
+        for writer, interlock_closed in told:
+            writer.report(interlock_closed, end_s)
         if relay_told:
             self._relay.report(relay_closed, end_s)
 

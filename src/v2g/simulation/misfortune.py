@@ -13,6 +13,7 @@ from v2g.simulation import faults
 from v2g.simulation.course import Course
 from v2g.simulation.engine import Engine, WaveformFault
 from v2g.simulation.faults import AnyFault, FaultError
+from v2g.simulation.inverter import EFFICIENCY
 from v2g.simulation.modbus_device import ModbusDevice
 from v2g.simulation.plant_config import TOP_OIL_RANGE_C
 from v2g.simulation.site import Charger
@@ -144,6 +145,14 @@ class Misfortune:
                     self._charger(evse_id).stage.contactors.stuck = state if on else Stuck.NO
                 case faults.PreCharge(evse_id=evse_id, gain=gain):
                     self._charger(evse_id).stage.output_gain = gain if on else 1.0
+                case faults.Interlock(name=name, told=told):
+                    contact = self._engine.interlocks[name]
+                    contact.closed = not (on and told)
+                    contact.told = told or not on
+                    grid.last_event_at_s = now_s
+                case faults.Efficiency(evse_id=evse_id, value=value):
+                    efficiency = _within("value", value, 0.5, 1.0)
+                    self._charger(evse_id).inverter.efficiency = efficiency if on else EFFICIENCY
                 case faults.Ambience():
                     self._set_conditions(fault)
                 case faults.Profile(base_load_w=base_load_w, ambient_c=ambient_c):

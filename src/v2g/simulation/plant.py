@@ -1,8 +1,9 @@
 """The plant as a process: ``python -m v2g.simulation.plant --config plant.json``.
 
 Grid, transformer, breaker and chargers move in a thread; this event loop serves them as hardware would appear: Modbus
-TCP devices, the waveform buffer, the memory of the breaker and of two contacts (``relay``: the over-voltage relay,
-``mains``: the upstream switch), and ``plant.sock`` for plugs, faults and measurements.
+TCP devices, the waveform buffer, the memory of the breaker and of contacts (``relay``: the over-voltage relay,
+``mains``: the upstream switch, ``estop`` and ``door``: the interlocks), and ``plant.sock`` for plugs, faults and
+measurements.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from v2g.host.notify import Notifier
 from v2g.simulation.battery import Battery, BatteryModel
 from v2g.simulation.dc_image import DcImage
 from v2g.simulation.dc_stage import DcStage
-from v2g.simulation.engine import Engine
+from v2g.simulation.engine import Engine, InterlockContact
 from v2g.simulation.faults import FaultError, ScenarioStep, load_scenario
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.misfortune import Misfortune
 from v2g.simulation.modbus_device import ModbusDevice
-from v2g.simulation.plant_config import PlantConfig, PlantConfigError, PlantEvse, read_config
+from v2g.simulation.plant_config import INTERLOCK_FILES, PlantConfig, PlantConfigError, PlantEvse, read_config
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
 from v2g.simulation.sunspec_image import SunSpecImage
@@ -110,6 +111,7 @@ class Plant:
             MmapBreakerDevice(run_dir / "breaker"),
             ContactWriter(run_dir / "relay"),
             ContactWriter(run_dir / "mains"),
+            {name: InterlockContact(ContactWriter(run_dir / file)) for name, file in INTERLOCK_FILES.items()},
             self._clock,
         )
         lock = self.engine.lock

@@ -10,6 +10,8 @@ import msgspec
 MAX_THERMAL_SPEED: Final = 600.0
 """At one wake-up of the plant's clockwork (5 ms) the transformer then moves by 3 s."""
 AMBIENT_RANGE_C: Final = (-50.0, 85.0)
+INTERLOCK_FILES = {"emergency_stop": "estop", "door": "door"}
+"""Contact file in the run directory of each interlock, closed while all is well."""
 TOP_OIL_RANGE_C: Final = (-50.0, 150.0)
 
 

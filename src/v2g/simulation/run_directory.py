@@ -14,7 +14,7 @@ _LOCK = "simulation.lock"
 _MAX_PATH_BYTES = 70
 """A Unix socket's path has 108 bytes; the longest name below this directory needs the rest."""
 _REMADE = ("etc", "pki", "notify", "vehicles", "state", "log")
-_LEFTOVERS = ("waveform", "breaker", "relay", "mains", "guard-status", "plant.json", "control.lock")
+_LEFTOVERS = ("waveform", "breaker", "relay", "mains", "estop", "door", "guard-status", "plant.json", "control.lock")
 
 
 class RunDirectoryError(Exception):

@@ -1,7 +1,7 @@
 """What each stable code of the logs means, what the daemon does then, and what a person is to do. Light to import.
 
-Codes are those of the guard, of power quality, of the history, and of orders that get less; :data:`ENTRIES` has each
-once.
+Codes are those of the guard, of power quality, of the history, of commissioning, and of orders that get less;
+:data:`ENTRIES` has each once.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from v2g.telemetry.catalogue_commissioning import COMMISSIONING
 from v2g.telemetry.catalogue_devices import DEVICES
 from v2g.telemetry.catalogue_entry import Entry
 from v2g.telemetry.catalogue_guard import GUARD
@@ -17,7 +18,7 @@ from v2g.telemetry.catalogue_orders import ORDERS
 from v2g.telemetry.catalogue_quality import QUALITY
 from v2g.telemetry.catalogue_trips import TRIPS
 
-ENTRIES: tuple[Entry, ...] = (*TRIPS, *GUARD, *QUALITY, *ORDERS, *DEVICES, *HISTORY)
+ENTRIES: tuple[Entry, ...] = (*TRIPS, *GUARD, *QUALITY, *ORDERS, *DEVICES, *HISTORY, *COMMISSIONING)
 
 _CLOSE_MATCHES = 3
 

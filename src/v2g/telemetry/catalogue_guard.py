@@ -195,6 +195,44 @@ GUARD: tuple[Entry, ...] = (
         "Make the path named writable for user v2g.",
     ),
     Entry(
+        "INTERLOCK_OPEN",
+        "The contact of an interlock (emergency stop, door, winding stress) is open.",
+        "Opens the breaker and latches; an interlock that is open at the start does the same.",
+        "The line names it; its own entry has what to do: v2g-tool explain EMERGENCY_STOP.",
+    ),
+    Entry(
+        "INTERLOCK_LOST",
+        "The contact of an interlock tells no position: no file, or not told for 0.5 s.",
+        _STARTS_OVER + " Nothing is latched.",
+        "Check the path in sensor_map.conf, the contact's wiring and the driver of the input; for one that is read "
+        "over Modbus, that v2g-guard wires runs.",
+    ),
+    Entry(
+        "INTERLOCK_BACK",
+        "The contact of an interlock is healthy again.",
+        "Stays open while a trip is latched; else enter service starts over.",
+        "After an emergency stop or an open door: v2g-control trip reset.",
+    ),
+    Entry(
+        "LOCKOUT_ON",
+        "A person has locked out the V2G breaker, or a lock of before stands at the start.",
+        "Opens the breaker and every contactor and keeps them open, also across restarts. No trip reset releases it.",
+        "Who locked takes his lock away: v2g-tool lockout off. It is no isolation: open the isolator and put a padlock "
+        "on it as well.",
+    ),
+    Entry(
+        "LOCKOUT_OFF",
+        "A lock was taken away by its owner, or by an engineer in his place.",
+        "While others stand the breaker stays open; after the last one enter service starts over.",
+        _NOTHING,
+    ),
+    Entry(
+        "LOCKOUT_NOT_KEPT",
+        "A lock could not be written to the state directory.",
+        "Obeys it, but a restart would forget it.",
+        "Make the path named writable for user v2g, then lock again.",
+    ),
+    Entry(
         "NO_SETTINGS",
         "There are no grid settings in force: none are verified for this frequency, or they are not confirmed.",
         "Keeps the breaker open.",

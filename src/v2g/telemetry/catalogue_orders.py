@@ -42,6 +42,14 @@ ORDERS: tuple[Entry, ...] = (
         _LESS,
         "The shortfall names the reason: the hardware relay, the frequency window, the ramp or over-current.",
     ),
+    Entry(
+        "LOW_EFFICIENCY",
+        "The EVSE's discharge test measured an efficiency below 97 %, or one that cannot be, or its record cannot be "
+        "read.",
+        "Does not discharge at this EVSE; charging goes on.",
+        "Repair the inverter or its measurement and pass v2g-tool test-discharge, or accept it by name: "
+        "inverter.accept_low_efficiency.",
+    ),
     Entry("NO_VEHICLE", "Nobody is there to serve the order.", "Keeps the order and waits.", "Plug a vehicle in."),
     Entry(
         "MIN_SOC",

@@ -89,6 +89,27 @@ TRIPS: tuple[Entry, ...] = (
         ("Phase Mismatch",),
     ),
     Entry(
+        "EMERGENCY_STOP",
+        "The emergency stop was pressed: its contact was open for two ticks (20 ms).",
+        _OPENS + " Inverters go to zero and every contactor opens; vehicles' sessions end.",
+        "Find out who pressed it and why, release it, then v2g-control trip reset; while it is pressed a reset is "
+        "refused.",
+        also=("emergency stop",),
+    ),
+    Entry(
+        "DOOR",
+        "The door's contact was open for two ticks (20 ms).",
+        _OPENS,
+        "See that nobody is inside, close it, then v2g-control trip reset.",
+    ),
+    Entry(
+        "WINDING_STRESS",
+        "The winding's mechanical stress was beyond interlocks.winding_stress_limit_mpa for "
+        "interlocks.winding_stress_s.",
+        _OPENS,
+        "Compare the sensor with a second one, have the transformer examined, then v2g-control trip reset.",
+    ),
+    Entry(
         "LATCH_FILE",
         "The file that keeps a trip across restarts could not be read; a trip may have been latched.",
         "Treats it as a trip: the breaker stays open.",

@@ -24,6 +24,8 @@ from v2g.control.messages import (
     StatusResult,
     TransformerLine,
 )
+from v2g.control.messages_discharge import DischargeTestParams
+from v2g.control.messages_lockout import LockoutParams
 from v2g.control.server import ControlServer, Method, Refused, Role
 
 
@@ -97,6 +99,9 @@ class Daemon:
             Method("thermal", Role.VIEWER, messages.NoParams, self._answer("thermal")),
             Method("thermal.regime", Role.ENGINEER, messages.RegimeParams, self._answer("thermal.regime")),
             Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
+            Method("lockout.set", Role.OPERATOR, LockoutParams, self._answer("lockout.set")),
+            Method("lockout.show", Role.VIEWER, messages.NoParams, self._answer("lockout.show")),
+            Method("discharge.test", Role.ENGINEER, DischargeTestParams, self._answer("discharge.test")),
         ]
         self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())
 

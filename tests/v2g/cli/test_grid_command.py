@@ -164,17 +164,17 @@ async def test_a_refusal_is_quoted_and_ends_with_one(site_daemon: Any) -> None:
     assert '"SETTINGS_REFUSED"' in told.output
 
 
-@pytest.mark.parametrize("command", ["--calibrate-pll --evse US*V2G*E1", "calibrate-pll --evse US*V2G*E1"])
-async def test_a_calibration_shows_measured_written_and_left(site_daemon: Any, command: str) -> None:
+@pytest.mark.parametrize("verb", ["--calibrate-pll", "calibrate-pll"])
+async def test_a_calibration_shows_measured_written_and_left(site_daemon: Any, verb: str) -> None:
     site_daemon.answers["pll.calibrate"] = PllCalibrateResult(
         measured_deg=(7.004, 6.99, 7.0),
         offset_deg=(7.0, 6.99, 7.0),
         residual_deg=(0.01, -0.02, 0.0),
         file="/etc/v2g/conf.d/80-calibration.yaml",
     )
-    result = await site_daemon.run(command, tool_too=True)
+    result = await site_daemon.run(f"{verb} --evse US*V2G*E1 --acknowledge Eva", tool_too=True)
     assert result.exit_code == 0
-    assert site_daemon.received == [PllCalibrateParams(evse_id="US*V2G*E1")]
+    assert site_daemon.received == [PllCalibrateParams(evse_id="US*V2G*E1", acknowledge="Eva")]
     lines = result.output.splitlines()
     assert lines[1].split() == ["a", "+7.00°", "+7.00°", "+0.01°"]
     assert "/etc/v2g/conf.d/80-calibration.yaml" in lines[-1]
@@ -182,7 +182,7 @@ async def test_a_calibration_shows_measured_written_and_left(site_daemon: Any, c
 
 async def test_a_calibration_that_is_refused_ends_with_one(site_daemon: Any) -> None:
     site_daemon.answers["pll.calibrate"] = Refused("power flows at US*V2G*E1", code="POWER_FLOWS")
-    result = await site_daemon.run("calibrate-pll", tool_too=True)
+    result = await site_daemon.run("calibrate-pll --acknowledge Eva", tool_too=True)
     assert result.exit_code == 1
     assert "power flows at US*V2G*E1" in result.output
 

@@ -34,7 +34,7 @@ def test_the_tool_lists_what_it_loads_only_when_it_runs() -> None:
     command = [sys.executable, "-m", "v2g.cli.tool", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     listed = {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line.strip()}
-    assert {"calibrate-pll", "explain", "grid", "replay", "status", "test-relay", "thermal"} <= listed
+    assert {"calibrate-pll", "explain", "grid", "lockout", "replay", "status", "test-relay", "thermal"} <= listed
 
 
 def test_the_daemon_runs_with_our_openssl_settings() -> None:

@@ -64,7 +64,7 @@ class Person:
 def test_a_relay_that_opens_and_closes_passes_and_the_note_is_recorded() -> None:
     clock, person = ManualClock(), Person()
     daemon = Daemon(clock, (20.0, False), (26.0, True))
-    result, passed = walk(daemon, clock, person.say, person.ask, None)  # type: ignore[arg-type]
+    result, passed = walk(daemon, clock, person.say, person.ask, None, "Eva Qualm")  # type: ignore[arg-type]
     assert passed
     assert daemon.names == ["start", "finish"]
     assert (daemon.steps[-1].passed, daemon.steps[-1].note) == (True, "Omicron, 1.15 pu, Anna")
@@ -81,7 +81,7 @@ def test_a_relay_that_opens_and_closes_passes_and_the_note_is_recorded() -> None
 def test_a_contact_that_does_not_move_for_two_minutes_is_recorded_as_failed(movements, words, waited_s) -> None:
     clock, person = ManualClock(), Person()
     daemon = Daemon(clock, *movements)
-    _, passed = walk(daemon, clock, person.say, None, "by script")  # type: ignore[arg-type]
+    _, passed = walk(daemon, clock, person.say, None, "by script", "Eva Qualm")  # type: ignore[arg-type]
     assert not passed
     assert (daemon.names, daemon.steps[-1].passed) == (["start", "finish"], False)
     assert any(words in text for text in person.heard)
@@ -92,7 +92,7 @@ def test_whoever_does_not_go_on_has_started_nothing() -> None:
     clock, person = ManualClock(), Person(agrees=False)
     daemon = Daemon(clock)
     with pytest.raises(click.Abort):
-        walk(daemon, clock, person.say, person.ask, None)  # type: ignore[arg-type]
+        walk(daemon, clock, person.say, person.ask, None, "Eva Qualm")  # type: ignore[arg-type]
     assert daemon.steps == []
 
 
@@ -101,7 +101,7 @@ def test_a_test_that_may_not_begin_is_refused_without_an_end() -> None:
     daemon = Daemon(clock)
     daemon.refuses = "start"
     with pytest.raises(CallRefused, match="power flows"):
-        walk(daemon, clock, person.say, None, "")  # type: ignore[arg-type]
+        walk(daemon, clock, person.say, None, "", "Eva Qualm")  # type: ignore[arg-type]
     assert daemon.names == ["start"]
 
 
@@ -114,12 +114,12 @@ def test_an_interrupted_test_is_aborted_so_that_the_breaker_may_close_again() ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        walk(daemon, clock, interrupted, None, "")  # type: ignore[arg-type]
+        walk(daemon, clock, interrupted, None, "", "Eva Qualm")  # type: ignore[arg-type]
     assert daemon.names == ["start", "abort"]
 
 
 def test_a_relay_without_a_stated_setting_is_said_to_have_none() -> None:
     clock, person = ManualClock(), Person(agrees=False)
     with pytest.raises(click.Abort):
-        walk(Daemon(clock, setting_pu=None), clock, person.say, person.ask, None)  # type: ignore[arg-type]
+        walk(Daemon(clock, setting_pu=None), clock, person.say, person.ask, None, "Eva Qualm")  # type: ignore[arg-type]
     assert "setting not stated" in person.heard[0]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
+from v2g.guard.interlocks import Interlock
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.guard.status_block import StatusBlockError, StatusReader, StatusWriter
 
@@ -183,6 +184,10 @@ def test_every_status_reads_back_as_it_was_published(
         inverter_angle_deg=angles,
         profile="vde-ar-n-4105",
         settings_digest="0a1b2c3d",
+        interlocks=Interlock(blocks & 7),
+        interlocks_open=Interlock(blocks & 3),
+        interlocks_lost=Interlock(blocks & 4),
+        locked_by="anna, ben" if flags[0] else "",
     )
     path = tmp_path_factory.mktemp("block") / "guard-status"
     writer = StatusWriter(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from v2g.config.loader import load
 from v2g.config.schema import Config
 from v2g.grid.settings import SettingsError
 from v2g.guard.phases import EvseChannels
-from v2g.guard.tick_settings import tick_settings
+from v2g.guard.tick_settings import interlock_contacts, tick_settings
 
 CONFIG = """
 site: {{id: test}}
@@ -78,3 +79,29 @@ def test_samples_that_may_be_too_old_are_refused_unless_allowed_by_name(configur
             protection=strict.protection,
             waveform_max_age_s=0.2,
         ).require_young_samples()
+
+
+@dataclass(frozen=True)
+class Mapped:
+    name: str
+    path: Path | None
+    closed_is_healthy: bool = True
+
+
+def test_each_interlock_of_the_sensor_map_has_its_contact_or_the_one_that_wires_mirrors(configured) -> None:
+    channels = (
+        Mapped("emergency_stop", Path("/run/io/estop")),
+        Mapped("door", Path("/run/io/door"), closed_is_healthy=False),
+        Mapped("winding_stress", None),
+    )
+    config = configured()
+    paths, healthy_open = interlock_contacts(config, channels)
+    assert paths == {
+        "emergency_stop": Path("/run/io/estop"),
+        "door": Path("/run/io/door"),
+        "winding_stress": Path("/run/v2g/contact-winding_stress"),
+    }
+    assert healthy_open == {"door"}
+    settings = tick_settings(config, channels)
+    assert (settings.interlocks, settings.healthy_open) == (paths, healthy_open)
+    assert tick_settings(config).interlocks == {}

@@ -28,6 +28,8 @@ RELAYS = [Block.RELAY_SETTING, Block.RELAY_FEEDBACK, Block.RELAY_FAILED]
         (10_000, {"stop": "cease"}, (0, "cease")),
         (-10_000, {"stop": "cease", "permit": False}, (0, "no_permit")),
         (-10_000, {"open_contactors": True, "permit": False}, (0, "breaker_failed")),
+        (-10_000, {"open_contactors": True, "permit": False, "emergency": "emergency_stop"}, (0, "emergency_stop")),
+        (10_000, {"open_contactors": True, "permit": False, "emergency": "lockout"}, (0, "lockout")),
         *[(-10_000, {"blocks": relay}, (0, "relay")) for relay in RELAYS],
         *[(10_000, {"blocks": relay}, (10_000, None)) for relay in RELAYS],
         (-10_000, {"blocks": Block.RELAY_FAILED, "stop": "cease"}, (0, "cease")),

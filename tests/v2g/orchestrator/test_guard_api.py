@@ -71,7 +71,9 @@ class Tick:
     def configured(self) -> str:
         return settings_digest(load(self.config_dir).config)
 
-    def __call__(self, command: str, by: str, /, *, enabled: bool = True, evse_id: str = "") -> CommandReply:
+    def __call__(
+        self, command: str, by: str, /, *, enabled: bool = True, evse_id: str = "", name: str = "", note: str = ""
+    ) -> CommandReply:
         self.commands.append((command, by, enabled, evse_id))
         if self.unreachable:
             raise CommandError("v2g-guard tick is not reachable on tick.sock")
@@ -123,12 +125,16 @@ class World:
         )
         return await self.api.adjust(params, ANNA)
 
-    async def calibrate(self, evse_id: str | None = None) -> messages.PllCalibrateResult:
-        return await self.api.calibrate(messages.PllCalibrateParams(evse_id=evse_id), ANNA)
+    async def calibrate(
+        self, evse_id: str | None = None, acknowledge: str = "Eva Qualm"
+    ) -> messages.PllCalibrateResult:
+        params = messages.PllCalibrateParams(evse_id=evse_id, acknowledge=acknowledge)
+        return await self.api.calibrate(params, ANNA)
 
     async def relay(self, step: str, **more: Any) -> messages.RelayTestResult:
         method = next(m for m in self.api.methods() if m.name == "relay.test")
-        return await method.handler(messages.RelayTestParams(step=step, **more), ANNA)
+        params = messages.RelayTestParams(**{"step": step, "acknowledge": "Eva Qualm", **more})
+        return await method.handler(params, ANNA)
 
 
 @pytest.fixture
@@ -432,7 +438,20 @@ async def test_a_relay_test_that_opens_and_closes_is_recorded_with_who_when_and_
     assert (told["by"], told["passed"], told["note"], told["setting_pu"]) == ("anna", True, "injected 1.15pu", 1.1)
     assert told["at"].startswith("2023-11-14T")
     assert [enabled for name, _, enabled, _ in world.tick.commands if name == "test_relay"] == [True, False]
-    assert world.audited[0][0] == "RELAY_TEST"
+    assert [code for code, _ in world.audited] == ["ACKNOWLEDGED", "RELAY_TEST"]
+    assert told["acknowledged_by"] == world.audited[1][1]["acknowledged_by"] == "Eva Qualm"
+
+
+async def test_nothing_is_tested_or_calibrated_without_a_qualified_person(world: World) -> None:
+    for call in (world.relay("start", acknowledge=" "), world.calibrate(acknowledge="")):
+        with pytest.raises(Refused, match="qualified person") as refused:
+            await call
+        assert refused.value.code == "NOT_ACKNOWLEDGED"
+    assert world.tick.commands == []
+    world.tick.angles = [(2.0, 2.0, 2.0), (2.0, 2.0, 2.0)]
+    assert (await world.calibrate()).acknowledged_by == "Eva Qualm"
+    kept = world.dropin("80-calibration.yaml")["calibration"]
+    assert kept["calibrated_by"] == "anna; Eva Qualm answers for it"
 
 
 async def test_a_relay_that_did_not_open_cannot_be_recorded_as_passed(world: World) -> None:

@@ -8,7 +8,7 @@ from v2g.hardware.ports import DcEvseCommand, Insulation
 from v2g.simulation.battery import Battery, BatteryModel
 from v2g.simulation.dc_stage import DcStage
 from v2g.simulation.grid_source import GridSource
-from v2g.simulation.inverter import SimInverter
+from v2g.simulation.inverter import EFFICIENCY, SimInverter
 from v2g.simulation.site import Charger, PluggedVehicle, Site
 from v2g.simulation.switchgear import Stuck
 from v2g.simulation.thermal_plant import TransformerPlant
@@ -187,9 +187,9 @@ def test_ten_kilowatts_out_of_the_inverter_cost_the_battery_its_losses() -> None
     clockwork.run(60.0)
     assert clockwork.site.feeder_w == pytest.approx(-10_000.0)
     assert one.inverter.exported_wh - exported_wh == pytest.approx(10_000.0 / 60.0, rel=1e-3)
-    assert battery.energy_out_wh - out_wh == pytest.approx(10_000.0 / 60.0 / 0.97, rel=1e-3)
+    assert battery.energy_out_wh - out_wh == pytest.approx(10_000.0 / 60.0 / EFFICIENCY, rel=1e-3)
     heat_wh = one.stage.current_a**2 * battery.model.resistance_ohm / 60.0
-    assert stored_wh - battery.stored_wh == pytest.approx(10_000.0 / 60.0 / 0.97 + heat_wh, rel=1e-3)
+    assert stored_wh - battery.stored_wh == pytest.approx(10_000.0 / 60.0 / EFFICIENCY + heat_wh, rel=1e-3)
     assert one.stage.discharged_wh == pytest.approx(battery.energy_out_wh)
 
 
@@ -200,7 +200,7 @@ def test_charging_loses_on_the_way_in() -> None:
     one.inverter.setpoint_w = 10_000.0
     one.inverter.enable(True, clockwork.now_s)
     clockwork.run(31.0)
-    assert one.vehicle.battery.energy_in_wh == pytest.approx(one.inverter.imported_wh * 0.97)
+    assert one.vehicle.battery.energy_in_wh == pytest.approx(one.inverter.imported_wh * EFFICIENCY)
     assert one.vehicle.battery.soc > 0.7
 
 
@@ -212,7 +212,7 @@ def test_the_stage_s_current_limit_holds_against_the_set_point() -> None:
     one.inverter.enable(True, clockwork.now_s)
     clockwork.run(2.0, DcEvseCommand(current_limit_a=5.0, close_contactors=True, lock_connector=True))
     assert one.stage.current_a == pytest.approx(-5.0)
-    assert one.inverter.power_w == pytest.approx(-5.0 * one.stage.voltage_v * 0.97)
+    assert one.inverter.power_w == pytest.approx(-5.0 * one.stage.voltage_v * EFFICIENCY)
 
 
 @pytest.mark.parametrize(("soc", "power_w"), [(0.0, -5_000.0), (1.0, 5_000.0)])

@@ -25,6 +25,7 @@ from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.waveform import WaveformError, WaveformReader, WaveformWindow, WriterGone
 from v2g.simulation.battery import BatteryModel
+from v2g.simulation.inverter import EFFICIENCY
 from v2g.simulation.plant import Plant
 from v2g.simulation.plant_client import Cable, PlantClient, PlantNotReachable, PlantRefused
 from v2g.simulation.plant_config import PlantConfig, PlantEvse
@@ -358,6 +359,32 @@ async def test_the_relay_opens_and_its_contact_says_so(running: Running) -> None
     await running.until(lambda m: not m.relay.closed)
     await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is False)
     contact.close()
+
+
+@pytest.mark.parametrize(("name", "file"), [("emergency_stop", "estop"), ("door", "door")])
+async def test_an_interlock_opens_its_contact(running: Running, name: str, file: str) -> None:
+    contact, clock = ContactReader(running.run_dir / file), SystemClock()
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    answer = await running.ask(do="fault", fault="interlock", name=name)
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is False)
+    await running.ask(do="clear", id=answer["id"])
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    contact.close()
+
+
+async def test_an_interlock_that_is_not_told_any_more_is_unknown_after_half_a_second(running: Running) -> None:
+    contact, clock = ContactReader(running.run_dir / "estop"), SystemClock()
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is True)
+    await running.ask(do="fault", fault="interlock", name="emergency_stop", told=False)
+    await running.until(lambda m: contact.is_closed(clock.monotonic_s()) is None)
+    contact.close()
+
+
+async def test_an_inverter_may_waste_more_than_it_should(running: Running) -> None:
+    await running.ask(do="fault", fault="efficiency", evse_id=EVSE, value=0.9)
+    assert running.plant.engine.site.chargers[EVSE].inverter.efficiency == 0.9
+    await running.ask(do="clear")
+    assert running.plant.engine.site.chargers[EVSE].inverter.efficiency == EFFICIENCY
 
 
 async def test_a_relay_without_feedback_is_unknown_after_half_a_second(running: Running) -> None:

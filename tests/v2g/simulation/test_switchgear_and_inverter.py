@@ -169,7 +169,7 @@ def test_service_does_not_return_outside_the_window() -> None:
 
 
 def test_efficiency_costs_in_both_directions() -> None:
-    made = inverter()
+    made = inverter(efficiency=0.97)
     assert made.dc_power_w(10_000.0) == pytest.approx(9_700.0)
     assert made.dc_power_w(-9_700.0) == pytest.approx(-10_000.0)
     for power_w in (7_000.0, -7_000.0):

@@ -1,0 +1,128 @@
+"""Interlocks of the V2G breaker: emergency stop, door, winding stress. Each is a contact, closed while all is well.
+
+A contact that is open for :data:`DEBOUNCE_TICKS` ticks (20 ms) trips, latched, in whatever state the breaker is, the
+start included. A position that is unknown (no file, or not told for 0.5 s) opens the breaker at once and latches
+nothing: when the word is back, enter service starts over. No input or output but the contacts that are handed in.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from v2g.control.guard_words import interlock_words, lost_words
+from v2g.grid.trip import Trip
+
+DEBOUNCE_TICKS = 2
+
+
+class ContactPort(Protocol):
+    """A contact's position; None when it is unknown. :class:`v2g.hardware.contact.ContactReader` is one."""
+
+    def is_closed(self, now_s: float) -> bool | None: ...
+
+    def close(self) -> None: ...
+
+
+class Interlock(enum.IntFlag):
+    """A set of interlocks; one bit each."""
+
+    NONE = 0
+    EMERGENCY_STOP = 1
+    DOOR = 2
+    WINDING_STRESS = 4
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``("emergency_stop", "door")``; a bit that this version does not know is left out."""
+        return tuple(str(each.name).lower() for each in Interlock if each and each in self)
+
+
+INTERLOCK_NAMES = tuple(str(each.name).lower() for each in Interlock if each)
+
+
+class Interlocks:
+    """What the contacts say. ``open_contact`` opens the file of one; :meth:`adopt` names them."""
+
+    def __init__(self, open_contact: Callable[[Path], ContactPort]) -> None:
+        self._open_contact = open_contact
+        self._contacts: dict[Interlock, ContactPort] = {}
+        self._healthy_open = Interlock.NONE
+        self._unhealthy: dict[Interlock, tuple[int, float]] = {}
+        self.watched = Interlock.NONE
+        self.open = Interlock.NONE
+        """Those that are open, debounced."""
+        self.lost = Interlock.NONE
+        """Those of unknown position."""
+
+    def adopt(self, paths: Mapping[str, Path], healthy_open: Collection[str] = ()) -> None:
+        """Watch these contacts by name from now on. ``healthy_open``: those where closed is the bad news.
+
+        Raises ``KeyError`` for a name that is none of :data:`INTERLOCK_NAMES`, and then nothing has changed.
+        """
+        wanted = {Interlock[name.upper()]: path for name, path in paths.items()}
+        inverted = Interlock.NONE
+        for name in healthy_open:
+            inverted |= Interlock[name.upper()]
+        self.close()
+        self._contacts = {each: self._open_contact(path) for each, path in wanted.items()}
+        self._healthy_open = inverted
+        self._unhealthy = {each: since for each, since in self._unhealthy.items() if each in wanted}
+        self.watched = Interlock.NONE
+        for each in wanted:
+            self.watched |= each
+        self.open &= self.watched
+        self.lost &= self.watched
+
+    @property
+    def faulty(self) -> bool:
+        """One is open or unknown: the breaker stays open."""
+        return bool(self.open or self.lost)
+
+    def refusal(self) -> str:
+        """Why a trip may not be reset, in words; empty while every contact is healthy."""
+        found = [f"{words.what}: {words.remedy}" for words in map(interlock_words, self.open.names)]
+        if self.lost:
+            found.append(f"{lost_words(self.lost.names)}: check its wiring and the driver of the input")
+        return "; ".join(found)
+
+    def step(self, now_s: float) -> Trip | None:
+        """Read the contacts. The trip of the first that has opened since the last step."""
+        opened = Interlock.NONE
+        lost = Interlock.NONE
+        for each, contact in self._contacts.items():
+            closed = contact.is_closed(now_s)
+            if closed is None:
+                lost |= each
+            if closed is None or closed is not bool(each & self._healthy_open):
+                self._unhealthy.pop(each, None)
+                self.open &= ~each
+                continue
+            ticks, since_s = self._unhealthy.get(each, (0, now_s))
+            self._unhealthy[each] = (ticks + 1, since_s)
+            if ticks + 1 >= DEBOUNCE_TICKS and not self.open & each:
+                self.open |= each
+                opened |= each
+        self.lost = lost
+        return next((self._trip(each, now_s) for each in Interlock if each and each in opened), None)
+
+    def close(self) -> None:
+        """Let go of the contacts' files."""
+        for contact in self._contacts.values():
+            contact.close()
+
+    def _trip(self, interlock: Interlock, now_s: float) -> Trip:
+        return Trip(
+            element=str(interlock.name),
+            quantity="position",
+            phase="",
+            value=0.0,
+            threshold=1.0,
+            clearing_time_s=0.0,
+            picked_up_at_s=self._unhealthy[interlock][1],
+            at_s=now_s,
+            unit="",
+            remedy=f"{interlock_words(str(interlock.name)).remedy}, then reset",
+        )

@@ -21,6 +21,10 @@ from v2g.cli.verbs import normalise
 _NAME = "v2g-tool"
 _LATER = {
     "replay": Later("v2g.cli.replay", "replay", "Recorded events through the guard, loads through the thermal model."),
+    "harmonics": Later("v2g.cli.harmonics", "harmonics", "Spectra of voltage and feeder current, and the filters."),
+    "set-harmonic-filter": Later(
+        "v2g.cli.harmonic_filter", "set_harmonic_filter", "The THD above which harmonic filters are moved."
+    ),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

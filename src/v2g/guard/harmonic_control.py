@@ -385,7 +385,7 @@ class HarmonicControl:
                     **_quantity("to", unit.reading.value, unit),
                     "thd_before_pct": _rounded(movement.thd_before),
                     "thd_after_pct": _rounded(thd),
-                    "threshold_pct": _rounded(unit.reading.threshold),
+                    "threshold_pct": "none" if unit.reading.threshold is None else _rounded(unit.reading.threshold),
                     "limited_by": unit.limited_by or "nothing",
                 },
             )

@@ -147,6 +147,7 @@ class FilterTask:
 
     async def _apply(self, each: _Filter, value: float) -> None:
         if await self._try(each, "filter setting", lambda: each.port.apply(value)):
+            each.value = value
             each.watch.succeeded("filter setting")
         else:
             self._control.refused(each.evse_id, self._clock.monotonic_s())

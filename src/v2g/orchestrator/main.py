@@ -31,6 +31,7 @@ from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.endpoints import build_endpoints
 from v2g.orchestrator.guard_api import GuardApi
+from v2g.orchestrator.harmonic_api import HarmonicApi
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.recall_words import RECALLED, recall_words
@@ -133,9 +134,15 @@ class Orchestrator:
             thermal_clock.thermal_s,
             logs.audit_log().info,
         )
+        self._harmonic_api = HarmonicApi(self.site, paths.run_dir / REPORT_FILE, loaded.config_dir, clock)
         self._control = ControlServer(
             paths.control_sock,
-            (*self._api.methods(), *self._guard_api.methods(), *self._thermal_api.methods()),
+            (
+                *self._api.methods(),
+                *self._guard_api.methods(),
+                *self._thermal_api.methods(),
+                *self._harmonic_api.methods(),
+            ),
             self._config.control.roles,
             logs.audit_log().info,
             clock,

@@ -24,6 +24,7 @@ from v2g.control.messages import (
     StatusResult,
     TransformerLine,
 )
+from v2g.control.messages_quality import HarmonicFilterParams
 from v2g.control.server import ControlServer, Method, Refused, Role
 
 
@@ -96,6 +97,10 @@ class Daemon:
             Method("grid.adjust", Role.ENGINEER, messages.GridAdjustParams, self._answer("grid.adjust")),
             Method("thermal", Role.VIEWER, messages.NoParams, self._answer("thermal")),
             Method("thermal.regime", Role.ENGINEER, messages.RegimeParams, self._answer("thermal.regime")),
+            Method("harmonics.show", Role.VIEWER, messages.NoParams, self._answer("harmonics.show")),
+            Method(
+                "harmonic_filter.set", Role.ENGINEER, HarmonicFilterParams, self._answer("harmonic_filter.set")
+            ),
             Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
         ]
         self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())

@@ -25,6 +25,11 @@ _LATER = {
     "test-discharge": Later(
         "v2g.cli.test_discharge", "test_discharge", "First discharge of an EVSE: measured, judged, recorded."
     ),
+    "harmonics": Later("v2g.cli.harmonics", "harmonics", "Spectra of voltage and feeder current, and the filters."),
+    "set-harmonic-filter": Later(
+        "v2g.cli.harmonic_filter", "set_harmonic_filter", "The THD above which harmonic filters are moved."
+    ),
+    "pilot": Later("v2g.cli.pilot", "pilot", "Control pilots against IEC 61851-1."),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from v2g.control.messages import Params
 
-class EfficiencyParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class EfficiencyParams(Params, frozen=True, kw_only=True):
     """``evse_id`` None: of every inverter."""
 
     evse_id: str | None = None
@@ -34,7 +36,7 @@ class EfficiencyResult(msgspec.Struct, frozen=True, kw_only=True):
     inverters: tuple[EfficiencyLine, ...]
 
 
-class PilotCheckParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PilotCheckParams(Params, frozen=True, kw_only=True):
     """``evse_id`` None: of every EVSE."""
 
     evse_id: str | None = None

@@ -51,6 +51,8 @@ class Setpoints(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     sent_at_s: float
     powers: tuple[PowerSetpoint, ...] = ()
     evses: tuple[EvseSetpoint, ...] = ()
+    filter_thresholds: dict[str, float] = {}
+    """EVSE id -> THD of the feeder's current above which its harmonic filter is moved, 0.03 is 3 %. Absent: not set."""
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -92,11 +94,11 @@ class FilterState(msgspec.Struct, frozen=True, kw_only=True):
     active: bool
     """It is moved away from its normal setting."""
     thd_before: float | None = None
-    """THD when it was last moved, and ..."""
+    """THD when its last movement began, and ..."""
     thd_now: float | None = None
-    """... as measured now; None: the guard measures none."""
+    """... as measured now; None: the guard measures none, or too little current flows."""
     limited_by: str = ""
-    """``temperature``, ``end of range``, ``device``: why it goes no further; empty: nothing."""
+    """``temperature``, ``temperature unknown``, ``end of range``, ``device``: why it goes no further; empty: nothing."""
 
 
 class EfficiencyState(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,13 @@ from v2g.clock import Clock
 from v2g.config.paths import RunPaths
 from v2g.config.schema import Config, DcEvse, ModbusAddress
 from v2g.guard.link import Applied, Image, Setpoints
+from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.view import GuardView, allowance, urgent, view
 from v2g.guard.wires_core import Target, WiresCore
 from v2g.guard.wires_dc import DcEvseDevices, dc_limits
 from v2g.guard.wires_devices import DeviceWatch, Transducers
+from v2g.guard.wires_filter import FilterTask
 from v2g.guard.wires_server import WiresServer
 from v2g.guard.wires_settings import Follower, WiresSettings
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
@@ -84,6 +86,7 @@ class Wires:
         self._watches: list[DeviceWatch] = []
         self._devices: dict[str, DcEvseDevices] = {}
         self._transducers: list[Transducers] = []
+        self._filters = FilterTask(paths.run_dir / REPORT_FILE, self._core.inverters, clock)
         self._maps: dict[str, RegisterMap] = {}
         self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
         self._temperatures: dict[Quantity, TransducerReading] = {}
@@ -111,6 +114,7 @@ class Wires:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(run) for devices in self._devices.values() for run in devices.runs()]
                 tasks += [group.create_task(transducers.run()) for transducers in self._transducers]
+                tasks.append(group.create_task(self._filters.run()))
                 self._notifier.ready(self._status_text())
                 await self._control(stop)
                 self._notifier.stopping()
@@ -183,6 +187,7 @@ class Wires:
 
     def _on_setpoints(self, setpoints: Setpoints) -> None:
         unknown = self._core.accept(setpoints, self._clock.monotonic_s())
+        self._filters.take(setpoints.filter_thresholds)
         if unknown != self._unknown:
             self._unknown = unknown
             if unknown:
@@ -230,6 +235,7 @@ class Wires:
             ),
             applied=tuple(self._applied.values()),
             devices=tuple(watch.health() for watch in self._watches),
+            filters=self._filters.states(),
         )
 
     def _status_text(self) -> str:
@@ -256,6 +262,7 @@ class Wires:
             evse, self._core, inverter, link, output, output_link, self._settings, self._clock, self._decide_one
         )
         self._devices[evse.id] = devices
+        self._filters.add(evse, link, config_dir)
         self._watches += devices.watches
 
     def _add_transducers(self, endpoint: ModbusEndpoint, sensors: Sequence[Sensor]) -> None:

@@ -248,8 +248,11 @@ class HarmonicFilterPort(Protocol):
     async def read(self) -> float:
         """What is set in the device."""
 
+    async def temperature_c(self) -> float | None:
+        """Of its switches; None: not told here."""
+
     async def apply(self, value: float) -> None:
-        """Write one of :attr:`steps`, read back."""
+        """Write one of :attr:`steps` where another is set, read back."""
 
 
 class TransducerPort(Protocol):

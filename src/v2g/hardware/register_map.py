@@ -33,7 +33,10 @@ class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Point(_Data, frozen=True, kw_only=True):
-    """One value: a scaled number, one bit of a register (``bit``) or an enumeration (``values``)."""
+    """One value: a scaled number, one bit of a register (``bit``) or an enumeration (``values``).
+
+    ``min``, ``max`` and ``step``: what may be written, in the role's unit.
+    """
 
     table: Table
     address: Address
@@ -43,6 +46,9 @@ class Point(_Data, frozen=True, kw_only=True):
     bit: Bit | None = None
     values: dict[Annotated[int, Meta(ge=0, le=65535)], str] = {}
     access: Literal["r", "rw"] = "r"
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
 
 
 class Identity(_Data, frozen=True, kw_only=True):

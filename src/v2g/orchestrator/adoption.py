@@ -66,7 +66,7 @@ class Adoption:
             await restore()
             await self._link.command("adopt_settings", caller)
 
-        loaded = await self._write(name, changes)
+        loaded = await write_settings(self.config_dir, name, changes)
         try:
             digest = _digest(loaded)
             reply = await self._link.command("adopt_settings", caller)
@@ -79,18 +79,6 @@ class Adoption:
             raise Refused(f"the guard did not adopt it: {problem}; nothing was changed", code="SETTINGS_REFUSED")
         return Adopted(loaded, undo)
 
-    async def _write(self, name: str, changes: Mapping[str, Any]) -> Loaded:
-        try:
-            return await asyncio.to_thread(write_dropin, self.config_dir, changes, name)
-        except ConfigError as error:
-            raise Refused(f"nothing was changed: {error}", code="SETTINGS_REFUSED") from None
-        except OSError as error:
-            raise Refused(
-                f"{dropin_path(self.config_dir, name)} cannot be written: {error.strerror}; the daemon's user has to "
-                "own the directory conf.d",
-                code="NOT_WRITABLE",
-            ) from None
-
     async def _read_back(self, answered: str, wanted: str) -> str:
         """Why the guard's settings are not the wanted ones; empty when its status shows them."""
         if answered != wanted:
@@ -101,6 +89,20 @@ class Adoption:
                 return f"its status shows settings {shown or 'of no digest'} instead of {wanted}"
             await asyncio.sleep(_READ_BACK_EVERY_S)
         return ""
+
+
+async def write_settings(config_dir: Path, name: str, changes: Mapping[str, Any]) -> Loaded:
+    """Into the drop-in ``name``, checked first. Raises :class:`Refused`, with nothing changed."""
+    try:
+        return await asyncio.to_thread(write_dropin, config_dir, changes, name)
+    except ConfigError as error:
+        raise Refused(f"nothing was changed: {error}", code="SETTINGS_REFUSED") from None
+    except OSError as error:
+        raise Refused(
+            f"{dropin_path(config_dir, name)} cannot be written: {error.strerror}; the daemon's user has to own the "
+            "directory conf.d",
+            code="NOT_WRITABLE",
+        ) from None
 
 
 def _digest(loaded: Loaded) -> str:

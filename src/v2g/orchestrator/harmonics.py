@@ -1,7 +1,11 @@
-"""From the harmonics that ``v2g-guard quality`` measures to the loss factor that the thermal engine takes. Pure."""
+"""What the harmonics that ``v2g-guard quality`` measures mean for the orchestrator. Pure.
+
+The loss factor that the thermal engine takes, and the thresholds by which ``v2g-guard wires`` moves harmonic filters.
+"""
 
 from __future__ import annotations
 
+from v2g.config.schema import Config
 from v2g.guard.quality_report import QualityReport
 from v2g.thermal.losses import harmonic_loss_factor
 
@@ -24,3 +28,15 @@ def load_f_hl(report: QualityReport | None, rated_a: float) -> float | None:
         if currents_a[0] >= LEAST_CURRENT_PU * rated_a:
             worst = max(worst, harmonic_loss_factor(currents_a))
     return worst
+
+
+def filter_thresholds(config: Config) -> dict[str, float]:
+    """EVSE id -> THD of the feeder's current above which its filter is moved; only those that are set."""
+    thresholds = {}
+    for evse in config.dc_evses:
+        filter_ = evse.inverter.harmonic_filter
+        if filter_ is not None:
+            threshold = filter_.threshold if filter_.threshold is not None else config.harmonic_filter.threshold
+            if threshold is not None:
+                thresholds[evse.id] = threshold
+    return thresholds

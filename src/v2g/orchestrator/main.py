@@ -35,6 +35,7 @@ from v2g.orchestrator.discharge_test_api import DischargeTestApi
 from v2g.orchestrator.endpoints import build_endpoints
 from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.guard_link import GuardLink
+from v2g.orchestrator.harmonic_api import HarmonicApi
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.order_store import OrderStore
@@ -142,6 +143,7 @@ class Orchestrator:
         )
         self.site.discharge_tests = DischargeTests(paths.state_dir / DISCHARGE_TESTS_FILE)
         self._discharge_api = DischargeTestApi(self.site, self.site.discharge_tests, clock, logs.audit_log().info)
+        self._harmonic_api = HarmonicApi(self.site, paths.run_dir / REPORT_FILE, loaded.config_dir, clock)
         self._control = ControlServer(
             paths.control_sock,
             (
@@ -150,6 +152,7 @@ class Orchestrator:
                 *self._lockout_api.methods(),
                 *self._discharge_api.methods(),
                 *self._thermal_api.methods(),
+                *self._harmonic_api.methods(),
             ),
             self._config.control.roles,
             logs.audit_log().info,

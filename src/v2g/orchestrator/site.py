@@ -17,6 +17,7 @@ from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Qu
 from v2g.orchestrator.decide import Decision, decide, ending_words, permit_problem
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.feeder_check import FeederCheck
+from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.image import BayImage, SiteImage
 from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.orchestrator.transformer import TransformerModel
@@ -71,6 +72,8 @@ class Site:
         self.image: SiteImage | None = None
         self.decision: Decision | None = None
         self.thermal_clock = thermal_clock
+        self.filter_thresholds = filter_thresholds(config)
+        """In force, by EVSE; whoever changes the configuration replaces it whole."""
         self.model = TransformerModel(config, memory, thermal_clock.begin)
         self.discharge_tests: DischargeTests | None = None
         """The records of discharge tests; None: none are kept."""
@@ -222,7 +225,13 @@ class Site:
                 EvseSetpoint(evse_id=evse_id, command=step.evse, source=bay.phase or "no session", expires_at_s=until_s)
             )
         self.steps = steps
-        setpoints = Setpoints(sequence=self._sequence, sent_at_s=now_s, powers=tuple(powers), evses=tuple(commands))
+        setpoints = Setpoints(
+            sequence=self._sequence,
+            sent_at_s=now_s,
+            powers=tuple(powers),
+            evses=tuple(commands),
+            filter_thresholds=self.filter_thresholds,
+        )
         return setpoints, steps
 
 

@@ -224,7 +224,7 @@ class Interlock(Fault, frozen=True, kw_only=True, tag="interlock"):
 
 
 class Distortion(Fault, frozen=True, kw_only=True, tag="distortion"):
-    """Harmonic distortion of an inverter's current at its normal carrier frequency, share of its rated current."""
+    """Harmonic distortion of an inverter's current at its normal carrier frequency, share of the fundamental."""
 
     thd: float
     evse_id: str | None = None

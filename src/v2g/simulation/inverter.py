@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field
 
 from v2g.simulation.inverter_functions import InverterFunctions
+from v2g.simulation.switching import Bridge
 
 _ACTIVE_ABOVE_PU = 0.005
 
@@ -53,6 +54,7 @@ class SimInverter:
     anti_islanding: bool = True
     """Its own active islanding detection is enabled (704 AntiIslEna)."""
     functions: InverterFunctions = field(init=False)
+    bridge: Bridge = field(default_factory=Bridge)
 
     # faults
     tripped: str | None = None
@@ -170,6 +172,7 @@ class SimInverter:
     def deliver(self, ac_power_w: float, dt_s: float) -> None:
         """What really flowed, after the DC side had its say."""
         self.power_w = ac_power_w
+        self.bridge.step(abs(ac_power_w) / self.rated_w, dt_s)
         active = self.connected and abs(ac_power_w) > _ACTIVE_ABOVE_PU * self.rated_w
         self.reactive_var = 0.0 - self.functions.injected_var(0.0 - ac_power_w) if active else 0.0
         if ac_power_w >= 0.0:

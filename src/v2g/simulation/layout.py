@@ -15,6 +15,7 @@ import yaml
 from pyiso15118.security import Pki, write_credential, write_trust_anchor
 from v2g.clock import Clock
 from v2g.config.schema import TlsProfileName
+from v2g.simulation.composed_image import FILTER_MAP
 from v2g.simulation.plant_config import Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.transducer_image import ORDER, SCALE
 from v2g.simulation.vehicle_config import VehicleConfig
@@ -313,6 +314,7 @@ def _write_controller_config(layout: Layout) -> None:
                     "driver": "sunspec",
                     "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1},
                     "voltage_channels": list(channels) if channels is not None else None,
+                    "harmonic_filter": {"map": FILTER_MAP},
                 },
                 "dc": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.dc_port, "unit": 1}},
             }

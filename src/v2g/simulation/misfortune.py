@@ -153,6 +153,14 @@ class Misfortune:
                 case faults.Efficiency(evse_id=evse_id, value=value):
                     efficiency = _within("value", value, 0.5, 1.0)
                     self._charger(evse_id).inverter.efficiency = efficiency if on else EFFICIENCY
+                case faults.Distortion(thd=thd, evse_id=evse_id):
+                    _within("thd", thd, 0.0, 1.0)
+                    chosen = site.chargers.values() if evse_id is None else [self._charger(evse_id)]
+                    for charger in chosen:
+                        charger.inverter.bridge.normal_thd = thd if on else 0.0
+                case faults.SwitchTemperature(evse_id=evse_id, temperature_c=temperature_c):
+                    held_c = _within("temperature_c", temperature_c, -60.0, 250.0) if on else None
+                    self._charger(evse_id).inverter.bridge.held_temperature_c = held_c
                 case faults.Ambience():
                     self._set_conditions(fault)
                 case faults.Profile(base_load_w=base_load_w, ambient_c=ambient_c):

@@ -22,6 +22,7 @@ from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.host.notify import Notifier
 from v2g.simulation.battery import Battery, BatteryModel
+from v2g.simulation.composed_image import ComposedImage, FilterImage
 from v2g.simulation.dc_image import DcImage
 from v2g.simulation.dc_stage import DcStage
 from v2g.simulation.engine import Engine, InterlockContact
@@ -29,7 +30,7 @@ from v2g.simulation.faults import FaultError, ScenarioStep, load_scenario
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.misfortune import Misfortune
-from v2g.simulation.modbus_device import ModbusDevice
+from v2g.simulation.modbus_device import DeviceImage, ModbusDevice
 from v2g.simulation.plant_config import INTERLOCK_FILES, PlantConfig, PlantConfigError, PlantEvse, read_config
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
@@ -120,7 +121,8 @@ class Plant:
         for evse in config.evses:
             charger = site.chargers[evse.evse_id]
             sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
-            self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, sunspec)
+            inverter = ComposedImage(sunspec, FilterImage(charger.inverter.bridge, lock))
+            self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, inverter)
             self._add(f"dc {evse.evse_id}", config.host, evse.dc_port, DcImage(charger.stage, lock))
         self._add("transducers", config.host, config.transducers_port, transducers)
         self.misfortune = Misfortune(self.engine, self.devices, transducers.lost, _say)
@@ -153,7 +155,7 @@ class Plant:
             except FaultError as error:
                 _say(f"scenario at {step.at_s:g} s: {error}")
 
-    def _add(self, name: str, host: str, port: int, image: SunSpecImage | DcImage | TransducerImage) -> None:
+    def _add(self, name: str, host: str, port: int, image: DeviceImage) -> None:
         self.devices[name] = ModbusDevice(name, host, port, image, self._clock)
 
 

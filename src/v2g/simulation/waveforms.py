@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from v2g.hardware.waveform import CHANNELS
 from v2g.simulation.site import Site
 from v2g.simulation.switchgear import OvervoltageRelay, Switch
+from v2g.simulation.switching import SHARES
 
 SAMPLE_RATE_HZ: Final = 3840
 """64 samples a cycle at 60 Hz."""
@@ -68,9 +69,12 @@ class Recorder:
         self._feeder_w, self._base_w = feeder_w, base_w
         rated_w = sum(charger.inverter.rated_w for charger in site.chargers.values())
         i_v2g = self._currents(feeder, site.feeder_var, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
+        if distorted_va := self._distorted_va():
+            i_v2g += self._harmonics(distorted_va, SHARES, v_rms, angles) * closed[:, None]
         i_base = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va)
         if site.base_harmonics:
-            i_base += self._harmonics(site, v_rms, angles)
+            base_va = math.hypot(site.base_load_w, site.base_load_var())
+            i_base += self._harmonics(base_va, site.base_harmonics, v_rms, angles)
         samples = np.empty((n, len(self.channels)))
         samples[:, 0:3] = v_bus
         # With the mains lost, what the vehicles feed is what the base load takes, and nothing passes the transformer.
@@ -101,14 +105,20 @@ class Recorder:
             result -= (_SQRT2 * reactive_var * share) * np.cos(angles)
         return result
 
-    def _harmonics(self, site: Site, v_rms: NDArray[np.float64], angles: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of the base load's current; each turns in the direction that its order gives it."""
-        nominal = site.grid.nominal_voltage_v
+    def _distorted_va(self) -> float:
+        """Power of each inverter times the distortion of its current. Equal orders are in phase: the worst case."""
+        inverters = [charger.inverter for charger in self._site.chargers.values()]
+        return sum(abs(inverter.power_w) * inverter.bridge.thd for inverter in inverters)
+
+    def _harmonics(
+        self, va: float, shares: Mapping[int, float], v_rms: NDArray[np.float64], angles: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """``shares``: order -> share of the current of ``va``; each turns in the direction that its order gives it."""
+        nominal = self._site.grid.nominal_voltage_v
         alive = v_rms > 0.05 * nominal
-        va = math.hypot(site.base_load_w, site.base_load_var())
         fundamental = np.where(alive, _SQRT2 * va / (3.0 * np.maximum(v_rms, 0.05 * nominal)), 0.0)
         result: NDArray[np.float64] = fundamental * sum(
-            share * np.sin(order * angles) for order, share in site.base_harmonics.items()
+            share * np.sin(order * angles) for order, share in shares.items()
         )
         return result
 

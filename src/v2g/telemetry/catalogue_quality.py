@@ -69,6 +69,23 @@ QUALITY: tuple[Entry, ...] = (
     ),
     Entry("DC_INJECTION_BACK", "The direct current is within its limit again.", "Tells duration.", _NOTHING),
     Entry(
+        "HARMONIC_FILTER",
+        "An inverter's harmonic filter (PWM carrier frequency or vendor's level) was moved and has come to rest; the "
+        "line has the THD of the V2G feeder's current, of the fundamental, before and after.",
+        "Moves it up a step at a time while the THD exceeds the threshold, back when less will do, when the threshold "
+        "is lifted, when the switches are too hot, or when nothing is measured for a minute.",
+        "Nothing needs to be done. v2g-tool harmonics shows the spectrum; v2g-tool --set-harmonic-filter sets the "
+        "threshold.",
+    ),
+    Entry(
+        "HARMONIC_FILTER_LIMITED",
+        "The THD exceeds the threshold and an inverter's filter goes no further, for the reason in the line: its "
+        "temperature limit, an unknown temperature, the end of its range, or a device that refuses.",
+        "Leaves it where it is and tries again when the reason is gone; the other inverters go on.",
+        "Temperature: less power, or better cooling. Unknown temperature: map switch_temperature_c. End of range: the "
+        "distortion may be the grid's; compare with v2g-tool harmonics --quantity v. Device: comms.log has its words.",
+    ),
+    Entry(
         "PQ_SUMMARY",
         "The interval of power_quality.summary_every_s: lowest/mean/highest of voltage, frequency, THD, TRD, unbalance "
         "and direct current; Pst and Plt of phases A/B/C; events by code; how much of it was measured; up to which "

@@ -26,6 +26,7 @@ from v2g.control.messages import (
 )
 from v2g.control.messages_discharge import DischargeTestParams
 from v2g.control.messages_lockout import LockoutParams
+from v2g.control.messages_quality import HarmonicFilterParams
 from v2g.control.server import ControlServer, Method, Refused, Role
 
 
@@ -98,6 +99,8 @@ class Daemon:
             Method("grid.adjust", Role.ENGINEER, messages.GridAdjustParams, self._answer("grid.adjust")),
             Method("thermal", Role.VIEWER, messages.NoParams, self._answer("thermal")),
             Method("thermal.regime", Role.ENGINEER, messages.RegimeParams, self._answer("thermal.regime")),
+            Method("harmonics.show", Role.VIEWER, messages.NoParams, self._answer("harmonics.show")),
+            Method("harmonic_filter.set", Role.ENGINEER, HarmonicFilterParams, self._answer("harmonic_filter.set")),
             Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
             Method("lockout.set", Role.OPERATOR, LockoutParams, self._answer("lockout.set")),
             Method("lockout.show", Role.VIEWER, messages.NoParams, self._answer("lockout.show")),

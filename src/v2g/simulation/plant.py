@@ -17,6 +17,7 @@ from pathlib import Path
 from v2g.clock import Clock, SystemClock
 from v2g.hardware.breaker import MmapBreakerDevice
 from v2g.hardware.contact import ContactWriter
+from v2g.hardware.map_inverter import load_inverter_map
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.host.notify import Notifier
@@ -27,8 +28,9 @@ from v2g.simulation.engine import Engine
 from v2g.simulation.faults import FaultError, ScenarioStep, load_scenario
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
+from v2g.simulation.map_image import MapImage
 from v2g.simulation.misfortune import Misfortune
-from v2g.simulation.modbus_device import ModbusDevice
+from v2g.simulation.modbus_device import DeviceImage, ModbusDevice
 from v2g.simulation.plant_config import PlantConfig, PlantConfigError, PlantEvse, read_config
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
@@ -117,8 +119,12 @@ class Plant:
         self.devices: dict[str, ModbusDevice] = {}
         for evse in config.evses:
             charger = site.chargers[evse.evse_id]
-            sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
-            self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, sunspec)
+            image: SunSpecImage | MapImage
+            if evse.inverter_map:
+                image = MapImage(charger.inverter, load_inverter_map(evse.inverter_map), lock)
+            else:
+                image = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
+            self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, image)
             self._add(f"dc {evse.evse_id}", config.host, evse.dc_port, DcImage(charger.stage, lock))
         self._add("transducers", config.host, config.transducers_port, transducers)
         self.misfortune = Misfortune(self.engine, self.devices, transducers.lost, _say)
@@ -151,7 +157,7 @@ class Plant:
             except FaultError as error:
                 _say(f"scenario at {step.at_s:g} s: {error}")
 
-    def _add(self, name: str, host: str, port: int, image: SunSpecImage | DcImage | TransducerImage) -> None:
+    def _add(self, name: str, host: str, port: int, image: DeviceImage) -> None:
         self.devices[name] = ModbusDevice(name, host, port, image, self._clock)
 
 

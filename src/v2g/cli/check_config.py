@@ -81,17 +81,21 @@ def _sensors(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _maps(loaded: Loaded) -> Iterator[Problem]:
-    from v2g.hardware.dc_evse import ROLES
+    from v2g.hardware.dc_evse import load_dc_map
+    from v2g.hardware.map_inverter import load_inverter_map
     from v2g.hardware.ports import DeviceError
-    from v2g.hardware.register_map import load_map
 
     for position, evse in enumerate(loaded.config.evses):
         if not isinstance(evse, DcEvse):
             continue
-        try:
-            load_map(evse.dc.map, loaded.config_dir, ROLES)
-        except DeviceError as error:
-            yield _problem(loaded, f"evses[{position}].dc.map", str(error), "correct the map or its name")
+        uses = [("dc.map", evse.dc.map, load_dc_map)]
+        if evse.inverter.driver == "register_map":
+            uses.append(("inverter.map", evse.inverter.map, load_inverter_map))
+        for key, name, loader in uses:
+            try:
+                loader(name, loaded.config_dir)
+            except DeviceError as error:
+                yield _problem(loaded, f"evses[{position}].{key}", str(error), "correct the map or its name")
 
 
 def _problem(loaded: Loaded, path: str, reason: str, remedy: str) -> Problem:

@@ -20,13 +20,15 @@ from v2g.guard.wires_devices import DeviceWatch, Transducers
 from v2g.guard.wires_filter import FilterTask
 from v2g.guard.wires_server import WiresServer
 from v2g.guard.wires_settings import Follower, WiresSettings
-from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
+from v2g.hardware.dc_evse import RegisterMapEvse, load_dc_map
+from v2g.hardware.inverter_driver import InverterDriver
+from v2g.hardware.map_inverter import RegisterMapInverter, load_inverter_map
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import (
     Quantity,
     TransducerReading,
 )
-from v2g.hardware.register_map import RegisterMap, load_map
+from v2g.hardware.register_map import RegisterMap
 from v2g.hardware.sensor_map import Sensor
 from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.hardware.transducers import ModbusTransducers, by_device
@@ -252,11 +254,9 @@ class Wires:
 
     def _add_evse(self, evse: DcEvse, config_dir: Path) -> None:
         link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
-        settings = self._settings.device if evse.inverter.configure_functions else None
-        inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
+        inverter = self._inverter(evse, link, config_dir)
         output_link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
-        map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
-        self._maps[evse.dc.map] = map_
+        map_ = self._map(evse.dc.map, load_dc_map, config_dir)
         output = RegisterMapEvse(evse.id, output_link, map_, self._clock)
         devices = DcEvseDevices(
             evse, self._core, inverter, link, output, output_link, self._settings, self._clock, self._decide_one
@@ -264,6 +264,19 @@ class Wires:
         self._devices[evse.id] = devices
         self._filters.add(evse, link, config_dir)
         self._watches += devices.watches
+
+    def _inverter(self, evse: DcEvse, link: ModbusLink, config_dir: Path) -> InverterDriver:
+        settings = self._settings.device if evse.inverter.configure_functions else None
+        if evse.inverter.driver == "sunspec":
+            return SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
+        map_ = self._map(evse.inverter.map, load_inverter_map, config_dir)
+        return RegisterMapInverter(evse.id, link, map_, self._clock, evse.inverter.reversion_s, settings)
+
+    def _map(self, name: str, load: Callable[[str, Path], RegisterMap], config_dir: Path) -> RegisterMap:
+        key = f"{load.__name__} {name}"
+        if key not in self._maps:
+            self._maps[key] = load(name, config_dir)
+        return self._maps[key]
 
     def _add_transducers(self, endpoint: ModbusEndpoint, sensors: Sequence[Sensor]) -> None:
         link = self._link("transducers", endpoint)

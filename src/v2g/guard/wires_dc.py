@@ -13,9 +13,9 @@ from v2g.guard.wires_core import EvseLimits, Target, WiresCore
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.dc_evse import RegisterMapEvse
+from v2g.hardware.inverter_driver import InverterDriver
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterCommand, InverterReading
-from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.telemetry import logs
 
 # W and var alike.
@@ -32,7 +32,7 @@ class DcEvseDevices:
         self,
         evse: DcEvse,
         core: WiresCore,
-        inverter: SunSpecInverter,
+        inverter: InverterDriver,
         inverter_link: ModbusLink,
         output: RegisterMapEvse,
         output_link: ModbusLink,

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 from v2g.clock import Clock
 from v2g.hardware.modbus import ModbusLink
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation
-from v2g.hardware.register_map import RegisterImage, RegisterMap
+from v2g.hardware.pilot_roles import PILOT_ROLES, pilot_reading
+from v2g.hardware.ports import DcEvseCommand, DcEvseReading, DeviceError, Insulation
+from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map
 
 ROLES = {
     "contactors_closed": "r",
-    "contactors_commanded": "r",
-    "connector_locked": "r",
     "plugged": "r",
     "insulation": "r",
     "insulation_ohm": "r",
     "present_voltage_v": "r",
     "present_current_a": "r",
+    "close_contactors": "rw",
+    "test_insulation": "rw",
+    "target_voltage_v": "rw",
+    "current_limit_a": "rw",
+}
+"""What a map must have for this driver: role -> access."""
+
+OPTIONAL = {
+    "contactors_commanded": "r",
+    "connector_locked": "r",
     "max_voltage_v": "r",
     "min_voltage_v": "r",
     "max_current_a": "r",
@@ -23,15 +35,36 @@ ROLES = {
     "charged_energy_wh": "r",
     "discharged_energy_wh": "r",
     "heartbeat": "rw",
-    "close_contactors": "rw",
-    "test_insulation": "rw",
     "lock_connector": "rw",
-    "target_voltage_v": "rw",
-    "current_limit_a": "rw",
+    **PILOT_ROLES,
 }
-"""What a map must have for this driver: role -> access."""
+"""What a map may have, and what it means without:
 
-_HEARTBEAT_MODULUS = 1 << 16
+- ``contactors_commanded``: the command that the device acknowledged last, on this connection;
+- ``connector_locked`` (and ``lock_connector`` with it): the cable holds by itself; it counts as locked while plugged;
+- ratings: those of the map's ``ratings``, of which each must be there then;
+- energy counters: 0, the device counts none;
+- ``heartbeat``: every write refreshes the device's watchdog.
+"""
+
+_RATINGS = ("max_voltage_v", "min_voltage_v", "max_current_a", "max_power_w")
+_COMMANDS = (
+    "heartbeat", "close_contactors", "test_insulation", "lock_connector", "target_voltage_v", "current_limit_a",
+)  # fmt: skip
+
+
+def load_dc_map(name: str, config_dir: Path | None = None) -> RegisterMap:
+    """As :func:`load_map`, with all that this driver needs."""
+    map_ = load_map(name, config_dir, ROLES, OPTIONAL)
+    missing = [role for role in _RATINGS if role not in map_.points and getattr(map_.ratings, role) is None]
+    if missing:
+        raise DeviceError(
+            f"register map {name}: points: {', '.join(missing)} missing; give them under ratings: when no register "
+            "has them"
+        )
+    if ("lock_connector" in map_.points) is not ("connector_locked" in map_.points):
+        raise DeviceError(f"register map {name}: points: lock_connector and connector_locked belong together")
+    return map_
 
 
 class RegisterMapEvse:
@@ -44,10 +77,13 @@ class RegisterMapEvse:
         self._clock = clock
         self._image = RegisterImage(map_)
         self._read_blocks = map_.read_blocks()
-        self._write_block = map_.write_block()
+        self._held_blocks = map_.command_blocks(_COMMANDS)
+        self._write_blocks = map_.write_blocks(_COMMANDS)
         self._generation = -1
+        self._commanded = DcEvseCommand()
 
     async def read(self) -> DcEvseReading:
+        """Raises :class:`DeviceError`, also for a device that is not the map's."""
         as_of_s = self._clock.monotonic_s()
         image = self._image
         for block in self._read_blocks:
@@ -56,43 +92,69 @@ class RegisterMapEvse:
         if wrong is not None:
             raise self._link.refuse(f"it is no {image.map.name}: {wrong}")
         insulation = image.text("insulation")
+        plugged = image.flag("plugged")
+        commanded, locked = image.optional_flag("contactors_commanded"), image.optional_flag("connector_locked")
+        # Without an answer of the device itself, what it was told on an earlier connection is not known to hold.
+        told = self._commanded.close_contactors and self._generation == self._link.generation
         return DcEvseReading(
             evse_id=self.evse_id,
             as_of_s=as_of_s,
-            present_voltage_v=image.number("present_voltage_v"),
-            present_current_a=image.number("present_current_a"),
+            present_voltage_v=self._measured("present_voltage_v"),
+            present_current_a=self._measured("present_current_a"),
             contactors_closed=image.flag("contactors_closed"),
-            contactors_commanded=image.flag("contactors_commanded"),
+            contactors_commanded=told if commanded is None else commanded,
             insulation=Insulation(insulation) if insulation in tuple(Insulation) else Insulation.UNKNOWN,
-            insulation_ohm=image.number("insulation_ohm"),
-            connector_locked=image.flag("connector_locked"),
-            plugged=image.flag("plugged"),
-            max_voltage_v=image.number("max_voltage_v"),
-            min_voltage_v=image.number("min_voltage_v"),
-            max_current_a=image.number("max_current_a"),
-            max_power_w=image.number("max_power_w"),
-            charged_energy_wh=image.number("charged_energy_wh"),
-            discharged_energy_wh=image.number("discharged_energy_wh"),
+            insulation_ohm=image.optional_number("insulation_ohm") or 0.0,
+            connector_locked=plugged if locked is None else locked,
+            plugged=plugged,
+            max_voltage_v=self._rating("max_voltage_v"),
+            min_voltage_v=self._rating("min_voltage_v"),
+            max_current_a=self._rating("max_current_a"),
+            max_power_w=self._rating("max_power_w"),
+            charged_energy_wh=image.optional_number("charged_energy_wh") or 0.0,
+            discharged_energy_wh=image.optional_number("discharged_energy_wh") or 0.0,
             fault=", ".join(image.faults()) or None,
+            pilot=pilot_reading(image),
         )
 
     async def apply(self, command: DcEvseCommand) -> None:
-        """Write the whole command and a new heartbeat in one request; repeat well within the map's watchdog."""
-        block = self._write_block
-        if self._generation != self._link.generation or not self._link.state.online:
+        """Write the whole command with a new heartbeat, if there is one; repeat well within the map's watchdog."""
+        fresh = self._generation != self._link.generation or not self._link.state.online
+        if fresh:
             # The heartbeat goes on from the device's: one that stays the same is no refresh.
-            registers = await self._link.read(block.table, block.address, block.count)
+            held = [(b, await self._link.read(b.table, b.address, b.count)) for b in self._held_blocks]
             await self.read()
-            self._image.load(block, registers)
+            for block, registers in held:
+                self._image.load(block, registers)
             self._generation = self._link.generation
-        image = self._image
-        image.set("heartbeat", (image.number("heartbeat") + 1) % _HEARTBEAT_MODULUS)
+        image, points = self._image, self._image.map.points
+        image.write_constants()
+        if "heartbeat" in points:
+            last = int(points["heartbeat"].max or 0xFFFF)
+            beat = int(image.number("heartbeat")) + 1
+            image.set("heartbeat", beat if beat <= last else int(points["heartbeat"].min or 0))
         image.set("close_contactors", command.close_contactors)
         image.set("test_insulation", command.test_insulation)
-        image.set("lock_connector", command.lock_connector)
+        if "lock_connector" in points:
+            image.set("lock_connector", command.lock_connector)
         image.set("target_voltage_v", command.target_voltage_v)
         image.set("current_limit_a", command.current_limit_a)
-        await self._link.write(block.address, image.registers(block))
+        blocks = image.map.write_blocks(_COMMANDS, constants=True) if fresh else self._write_blocks
+        for block in blocks:
+            await self._link.write(block.address, image.registers(block))
+        self._commanded = command
 
     async def close(self) -> None:
         await self._link.close()
+
+    def _measured(self, role: str) -> float:
+        value = self._image.number(role)
+        if not math.isfinite(value):
+            raise self._link.refuse(f"it has no {role}")
+        return value
+
+    def _rating(self, role: str) -> float:
+        """0 when the device tells none: then it carries nothing."""
+        if role not in self._image.map.points:
+            return getattr(self._image.map.ratings, role) or 0.0
+        return self._image.optional_number(role) or 0.0

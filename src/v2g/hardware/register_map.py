@@ -7,111 +7,40 @@ The driver and the simulated device read the same file, so that neither copies n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import msgspec
 import yaml
-from msgspec import Meta
 
+from v2g.hardware.map_check import check_map
+from v2g.hardware.map_schema import Block, Fault, Identity, Place, Point, RegisterMap
 from v2g.hardware.ports import DeviceError
-from v2g.hardware.registers import RegisterType, Table, WordOrder, pack, unpack
+from v2g.hardware.registers import Table, WordOrder, pack, pack_text, unpack, unpack_text
 
-Address = Annotated[int, Meta(ge=0, le=65535)]
-Bit = Annotated[int, Meta(ge=0, le=15)]
+__all__ = [
+    "Block",
+    "Fault",
+    "Point",
+    "RegisterImage",
+    "RegisterMap",
+    "Value",
+    "built_in_maps",
+    "known_maps",
+    "load_map",
+]
+
 Value = float | bool | str
-
-MAX_READ_REGISTERS = 125
-MAX_WRITE_REGISTERS = 123
-
-
-class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Point(_Data, frozen=True, kw_only=True):
-    """One value: a scaled number, one bit of a register (``bit``) or an enumeration (``values``).
-
-    ``min``, ``max`` and ``step``: what may be written, in the role's unit.
-    """
-
-    table: Table
-    address: Address
-    type: RegisterType = RegisterType.UINT16
-    scale: Annotated[float, Meta(gt=0)] = 1.0
-    offset: float = 0.0
-    bit: Bit | None = None
-    values: dict[Annotated[int, Meta(ge=0, le=65535)], str] = {}
-    access: Literal["r", "rw"] = "r"
-    min: float | None = None
-    max: float | None = None
-    step: float | None = None
-
-
-class Identity(_Data, frozen=True, kw_only=True):
-    """A register that must hold ``value``, so that a wrong device is noticed before it is commanded."""
-
-    table: Table
-    address: Address
-    type: RegisterType = RegisterType.UINT16
-    value: int
-
-
-class Fault(_Data, frozen=True, kw_only=True):
-    """A bit that means a fault, and its text for people."""
-
-    table: Table
-    address: Address
-    bit: Bit
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Consecutive registers that one request reads or writes."""
-
-    table: Table
-    address: int
-    count: int
-
-
-class RegisterMap(_Data, frozen=True, kw_only=True):
-    name: str
-    version: int = 1
-    word_order: WordOrder = WordOrder.BIG
-    watchdog_s: Annotated[float, Meta(gt=0)] = 3.0
-    """The device drops a command that is not refreshed for this long."""
-    identity: tuple[Identity, ...] = ()
-    points: dict[str, Point]
-    faults: tuple[Fault, ...] = ()
-
-    def read_blocks(self) -> tuple[Block, ...]:
-        """The requests that fetch every point that is not a command, gaps included, as few as fit."""
-        spans = [(p.table, p.address, p.type.words) for p in self.points.values() if p.access == "r"]
-        spans += [(i.table, i.address, i.type.words) for i in self.identity]
-        spans += [(f.table, f.address, 1) for f in self.faults]
-        return _blocks(spans, MAX_READ_REGISTERS)
-
-    def write_block(self) -> Block:
-        """The one request that writes every command."""
-        spans = [(p.table, p.address, p.type.words) for p in self.points.values() if p.access == "rw"]
-        (block,) = _blocks(spans, MAX_WRITE_REGISTERS)
-        return block
-
-    def size(self, table: Table) -> int:
-        """Registers from address 0 to the last one used."""
-        spans = [(b.address + b.count) for b in (*self.read_blocks(), self.write_block()) if b.table is table]
-        return max(spans, default=0)
 
 
 class RegisterImage:
     """The registers of one device in memory, read and written by role.
 
-    ``set`` and ``get`` use the units of the roles (V, A, bool, the text of an enumeration). :meth:`load` takes what a
-    request returned, :meth:`registers` gives what a request shall write or a simulated device shall answer.
+    ``set`` and the readers use the units of the roles (V, A, bool, the text of an enumeration). :meth:`load` takes
+    what a request returned, :meth:`registers` gives what a request shall write or a simulated device shall answer.
     """
 
     def __init__(self, map_: RegisterMap) -> None:
@@ -121,62 +50,111 @@ class RegisterImage:
     def set(self, role: str, value: Value) -> None:
         """Raises KeyError for an unknown role, ValueError for a value that does not fit."""
         point = self.map.points[role]
-        table = self._tables[point.table]
         if point.bit is not None:
             mask = 1 << point.bit
-            table[point.address] = table[point.address] & ~mask | (mask if value else 0)
-            return
-        if point.values:
-            number: float = next((n for n, text in point.values.items() if text == value), -1)
-            if number < 0:
+            self._put(point, self._bits(point) & ~mask | (mask if value else 0))
+        elif point.string is not None:
+            self._store(point, pack_text(str(value), point.string))
+        elif isinstance(value, float) and math.isnan(value) and point.nan:
+            self._put(point, point.nan[0])
+        elif point.values:
+            number = next((n for n, text in point.values.items() if text == value), None)
+            if number is None:
                 raise ValueError(f"{role} has no value {value!r}; known are {', '.join(point.values.values())}")
+            self._put(point, number)
         elif isinstance(value, str):
             raise ValueError(f"{role} is a number, not {value!r}")
         else:
-            number = (value - point.offset) / point.scale
-        table[point.address : point.address + point.type.words] = pack(point.type, number, self.map.word_order)
+            self._put(point, (value - point.offset) / point.scale)
 
     def number(self, role: str) -> float:
-        """A scaled number. KeyError for an unknown role."""
+        """A scaled number, NaN where the device says that it has none. KeyError for an unknown role."""
         point = self.map.points[role]
-        return self._raw(point.table, point.address, point.type) * point.scale + point.offset
+        return math.nan if self._absent(point) else self._raw(point) * point.scale + point.offset
 
     def flag(self, role: str) -> bool:
         """A bit; a whole register counts as True when it is not zero."""
         point = self.map.points[role]
-        raw = int(self._raw(point.table, point.address, point.type))
-        return bool(raw >> point.bit & 1 if point.bit is not None else raw)
+        if self._absent(point):
+            return False
+        return bool(self._bits(point) >> point.bit & 1 if point.bit is not None else self._raw(point))
 
     def text(self, role: str) -> str | None:
-        """An enumeration; None when the device says a number that the map does not know."""
+        """A text or an enumeration; None when the device says a number that the map does not know, or none."""
         point = self.map.points[role]
-        return point.values.get(int(self._raw(point.table, point.address, point.type)))
+        if point.string is not None:
+            return unpack_text(self._registers(point)) or None
+        raw = self._raw(point)
+        if self._absent(point) or not math.isfinite(raw):
+            return None
+        return point.values.get(int(raw), point.values.get(self._bits(point)))
 
-    def faults(self) -> tuple[str, ...]:
-        return tuple(f.text for f in self.map.faults if self._tables[f.table][f.address] >> f.bit & 1)
+    def optional_number(self, role: str) -> float | None:
+        """As :meth:`number`; None when the map has no such role or the value is no finite number."""
+        if role not in self.map.points:
+            return None
+        value = self.number(role)
+        return value if math.isfinite(value) else None
+
+    def optional_flag(self, role: str) -> bool | None:
+        """As :meth:`flag`; None when the map has no such role."""
+        return self.flag(role) if role in self.map.points else None
+
+    def optional_text(self, role: str) -> str | None:
+        """As :meth:`text`; None as well when the map has no such role."""
+        return self.text(role) if role in self.map.points else None
+
+    def value(self, role: str) -> Value | None:
+        """Whatever the point is: text, flag or number; None where the device has none. For people."""
+        point = self.map.points[role]
+        if point.string is not None or point.values:
+            return self.text(role)
+        return self.flag(role) if point.bit is not None else self.optional_number(role)
+
+    def raw(self, role: str) -> tuple[int, ...]:
+        """The registers of a point as they are on the wire."""
+        return tuple(self._registers(self.map.points[role]))
+
+    def faults(self, alarm: bool = False) -> tuple[str, ...]:
+        """Texts of the faults that are present; with ``alarm`` of what is only told."""
+        return tuple(f.text for f in self.map.faults if f.alarm is alarm and self._bits(f) >> f.bit & 1)
 
     def set_fault(self, text: str, present: bool) -> None:
         """For a simulated device. KeyError when the map has no such fault."""
         for fault in self.map.faults:
             if fault.text == text:
-                table = self._tables[fault.table]
-                table[fault.address] = table[fault.address] & ~(1 << fault.bit) | (present << fault.bit)
+                self._put(fault, self._bits(fault) & ~(1 << fault.bit) | (present << fault.bit))
                 return
         raise KeyError(text)
+
+    def write_constants(self) -> None:
+        """What the map's ``writes`` demand is put into the image."""
+        for constant in self.map.writes:
+            self._put(constant, constant.value)
+
+    def wrong_constant(self) -> str | None:
+        """Which register of ``writes`` that can be read back does not hold its value, in words."""
+        for constant in self.map.writes:
+            if constant.access == "rw" and self._bits(constant) != _unsigned(constant.value, constant.words):
+                return f"register {constant.address} is {self._raw(constant)}, wanted {constant.value}"
+        return None
 
     def stamp_identity(self) -> None:
         """For a simulated device: fill in what identifies it."""
         for item in self.map.identity:
-            self._tables[item.table][item.address : item.address + item.type.words] = pack(
-                item.type, item.value, self.map.word_order
-            )
+            value = item.value[0] if isinstance(item.value, tuple) else item.value
+            if isinstance(value, str):
+                self._store(item, pack_text(value, item.words))
+            else:
+                self._put(item, value)
 
     def wrong_identity(self) -> str | None:
         """What does not fit the map, in words; None when the device is what it should be."""
         for item in self.map.identity:
-            found = self._raw(item.table, item.address, item.type)
-            if found != item.value:
-                return f"{item.table} register {item.address} is {found}, wanted {item.value}"
+            found, fits = self._identify(item)
+            if not fits:
+                wanted = " or ".join(map(str, item.value)) if isinstance(item.value, tuple) else item.value
+                return f"{item.table} register {item.address} is {found}, wanted {wanted}"
         return None
 
     def load(self, block: Block, registers: Sequence[int]) -> None:
@@ -188,34 +166,75 @@ class RegisterImage:
     def registers(self, block: Block) -> list[int]:
         return self._tables[block.table][block.address : block.address + block.count]
 
-    def _raw(self, table: Table, address: int, type_: RegisterType) -> int | float:
-        return unpack(type_, self._tables[table][address : address + type_.words], self.map.word_order)
+    def table(self, table: Table) -> list[int]:
+        """For a simulated device: all registers from address 0."""
+        return list(self._tables[table])
+
+    def poke(self, address: int, registers: Sequence[int]) -> None:
+        """For a simulated device: somebody wrote these holding registers."""
+        self._tables[Table.HOLDING][address : address + len(registers)] = registers
+
+    def _identify(self, item: Identity) -> tuple[str | float, bool]:
+        if isinstance(item.value, str):
+            text = unpack_text(self._registers(item))
+            return repr(text), item.value in text
+        wanted = item.value if isinstance(item.value, tuple) else (item.value,)
+        found = self._raw(item)
+        return found, found in wanted
+
+    def _registers(self, place: Place) -> list[int]:
+        return self._tables[place.table][place.address : place.end]
+
+    def _store(self, place: Place, registers: Sequence[int]) -> None:
+        self._tables[place.table][place.address : place.end] = registers
+
+    def _order(self, place: Place) -> WordOrder:
+        return place.word_order or self.map.word_order
+
+    def _raw(self, place: Place) -> int | float:
+        return unpack(place.type, self._registers(place), self._order(place))
+
+    def _bits(self, place: Place) -> int:
+        """The raw value without a sign."""
+        words = self._registers(place)
+        value = 0
+        for word in words if self._order(place) is WordOrder.BIG else reversed(words):
+            value = value << 16 | word
+        return value
+
+    def _put(self, place: Place, raw: float) -> None:
+        if isinstance(raw, int) and not place.type.is_float and raw >= 1 << (16 * place.words - 1):
+            # A raw value without its sign, such as 0x80000000 of an int32.
+            words = [raw >> (16 * shift) & 0xFFFF for shift in reversed(range(place.words))]
+            if raw >> (16 * place.words):
+                raise ValueError(f"{raw} does not fit into {place.type}")
+            self._store(place, words if self._order(place) is WordOrder.BIG else words[::-1])
+            return
+        self._store(place, pack(place.type, raw, self._order(place)))
+
+    def _absent(self, point: Point) -> bool:
+        return bool(point.nan) and self._bits(point) in {_unsigned(raw, point.words) for raw in point.nan}
 
 
-def load_map(name: str, config_dir: Path | None = None, roles: Mapping[str, str] | None = None) -> RegisterMap:
-    """A built-in map by name (``v2g-dc-evse``), or a YAML file by path (relative to ``config_dir``).
+def _unsigned(raw: int, words: int) -> int:
+    return raw & ((1 << (16 * words)) - 1)
 
-    ``roles``: what the driver needs, role -> ``r`` or ``rw``. Raises :class:`DeviceError` naming file, place and
-    reason.
+
+def load_map(
+    name: str,
+    config_dir: Path | None = None,
+    roles: Mapping[str, str] | None = None,
+    optional: Mapping[str, str] | None = None,
+) -> RegisterMap:
+    """A map by name: ``devices/<name>.yaml`` of ``config_dir``, else built in; or a YAML file by its path.
+
+    A path is relative to ``config_dir``. ``roles``: what the driver needs, role -> ``r``, ``rw`` or ``w``;
+    ``optional``: what it can use. Raises :class:`DeviceError` naming file, place and reason.
     """
-    if name.endswith((".yaml", ".yml")) or "/" in name:
-        path = (config_dir or Path()) / name
-        where = str(path)
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DeviceError(f"register map {where}: {error}; check evses[].dc.map") from None
-    else:
-        where = f"{name} (built in)"
-        source = resources.files("v2g.hardware") / "maps" / f"{name}.yaml"
-        if not source.is_file():
-            raise DeviceError(
-                f"register map {name!r} is not built in; known are {', '.join(built_in_maps())}, or give a path"
-            )
-        text = source.read_text("utf-8")
+    where, text = _find(name, config_dir)
     try:
-        map_ = msgspec.convert(yaml.safe_load(text), RegisterMap)
-        _check(map_, roles or {})
+        map_ = msgspec.convert(yaml.load(text, _UniqueKeys), RegisterMap)  # noqa: S506
+        check_map(map_, roles or {}, optional or {})
     except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
         raise DeviceError(f"register map {where}: {error}") from None
     return map_
@@ -226,62 +245,45 @@ def built_in_maps() -> list[str]:
     return sorted(item.name.removesuffix(".yaml") for item in maps.iterdir() if item.name.endswith(".yaml"))
 
 
-def _check(map_: RegisterMap, roles: Mapping[str, str]) -> None:
-    missing = [role for role in roles if role not in map_.points]
-    if missing:
-        raise ValueError(f"points: {', '.join(missing)} missing")
-    for role, access in roles.items():
-        if map_.points[role].access != access:
-            raise ValueError(f"points.{role}.access must be {access}")
-    for role, point in map_.points.items():
-        if point.bit is not None and (point.type is not RegisterType.UINT16 or point.values):
-            raise ValueError(f"points.{role}: a bit is of type uint16 and has no values")
-        if point.values and point.type is not RegisterType.UINT16:
-            raise ValueError(f"points.{role}: an enumeration is of type uint16")
-        if point.access == "rw" and point.table is not Table.HOLDING:
-            raise ValueError(f"points.{role}: only holding registers can be written")
-        if point.address + point.type.words > 65536:
-            raise ValueError(f"points.{role}: beyond register 65535")
-    if "heartbeat" in roles:
-        _check_heartbeat(map_.points["heartbeat"])
-    _check_overlaps(map_)
-    if any(point.access == "rw" for point in map_.points.values()):
-        _check_writes(map_)
+def known_maps(config_dir: Path | None = None) -> list[str]:
+    """Names that :func:`load_map` finds: built in, and in ``devices/`` of ``config_dir``."""
+    own = (config_dir / "devices").glob("*.yaml") if config_dir is not None else ()
+    return sorted({*built_in_maps(), *(path.stem for path in own)})
 
 
-def _check_heartbeat(point: Point) -> None:
-    plain = point.scale == 1.0 and point.offset == 0.0 and point.bit is None and not point.values
-    if point.type is not RegisterType.UINT16 or not plain:
-        # It counts 0..65535; any other register would refuse it one day, and every command with it.
-        raise ValueError("points.heartbeat: a whole register of type uint16, with scale 1 and offset 0")
+def _find(name: str, config_dir: Path | None) -> tuple[str, str]:
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        return _text_of((config_dir or Path()) / name)
+    own = config_dir / "devices" / f"{name}.yaml" if config_dir is not None else None
+    if own is not None and own.exists():
+        return _text_of(own)
+    source = resources.files("v2g.hardware") / "maps" / f"{name}.yaml"
+    if not source.is_file():
+        absent = f", and {own} does not exist" if own is not None else ""
+        raise DeviceError(
+            f"register map {name!r} is not built in{absent}; known are {', '.join(known_maps(config_dir))}, "
+            "or give a path"
+        )
+    return f"{name} (built in)", source.read_text("utf-8")
 
 
-def _check_overlaps(map_: RegisterMap) -> None:
-    owner: dict[tuple[Table, int, int | None], str] = {}
-    for role, point in map_.points.items():
-        for address in range(point.address, point.address + point.type.words):
-            bits = range(16) if point.bit is None else (point.bit,)
-            for bit in bits:
-                other = owner.setdefault((point.table, address, bit), role)
-                if other != role:
-                    raise ValueError(f"points.{role} and points.{other} overlap at {point.table} register {address}")
+def _text_of(path: Path) -> tuple[str, str]:
+    try:
+        return str(path), path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeviceError(
+            f"register map {path}: {error}; check evses[].inverter.map and evses[].dc.map in v2g.yaml"
+        ) from None
 
 
-def _check_writes(map_: RegisterMap) -> None:
-    written = [p for p in map_.points.values() if p.access == "rw"]
-    covered = {a for p in written for a in range(p.address, p.address + p.type.words)}
-    if len(covered) != max(covered) - min(covered) + 1 or len(covered) > MAX_WRITE_REGISTERS:
-        # A gap would be written with zeros, and two writes could be torn apart.
-        raise ValueError(f"points with access rw must be consecutive, at most {MAX_WRITE_REGISTERS} registers")
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML takes the last of two equal keys in silence: two points for one role would be one."""
 
-
-def _blocks(spans: Iterable[tuple[Table, int, int]], limit: int) -> tuple[Block, ...]:
-    blocks: list[Block] = []
-    for table, address, words in sorted(spans):
-        last = blocks[-1] if blocks else None
-        if last is not None and last.table is table and address + words - last.address <= limit:
-            end = max(last.address + last.count, address + words)
-            blocks[-1] = Block(table, last.address, end - last.address)
-        else:
-            blocks.append(Block(table, address, words))
-    return tuple(blocks)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ValueError(f"line {key_node.start_mark.line + 1}: {key} is there twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)

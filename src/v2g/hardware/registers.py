@@ -73,3 +73,17 @@ def pack(type_: RegisterType, value: float, order: WordOrder = WordOrder.BIG) ->
         raise ValueError(f"{value} does not fit into {type_}") from None
     words = list(struct.unpack(f">{len(data) // 2}H", data))
     return words if order is WordOrder.BIG else words[::-1]
+
+
+def unpack_text(registers: Sequence[int]) -> str:
+    """Registers -> text, without padding; what is no printable ASCII becomes ``?``."""
+    data = struct.pack(f">{len(registers)}H", *registers).split(b"\0")[0].strip()
+    return "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in data)
+
+
+def pack_text(text: str, words: int) -> list[int]:
+    """Text -> registers, padded with zeros. ValueError when it does not fit or is no ASCII."""
+    data = text.encode("ascii", "strict")
+    if len(data) > 2 * words:
+        raise ValueError(f"{text!r} is longer than {2 * words} characters")
+    return list(struct.unpack(f">{words}H", data.ljust(2 * words, b"\0")))

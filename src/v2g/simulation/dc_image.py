@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 
@@ -11,6 +12,7 @@ from v2g.hardware.registers import Table
 from v2g.simulation.dc_stage import DcStage
 
 MAP_NAME = "v2g-dc-evse"
+_EARTH_OHM = 0.25
 
 
 class DcImage:
@@ -69,6 +71,8 @@ class DcImage:
 
     def _as_enumerated(self, role: str, value: float | bool | str) -> float | bool | str:
         names = self.map.points[role].values
+        if names and isinstance(value, float) and math.isnan(value):
+            return names[0]
         return names.get(int(value), value) if names and not isinstance(value, str) else value
 
     def _truth(self, now_s: float) -> dict[str, float | bool | str]:
@@ -90,4 +94,24 @@ class DcImage:
             "max_power_w": stage.max_power_w,
             "charged_energy_wh": stage.charged_wh,
             "discharged_energy_wh": stage.discharged_wh,
+            **_pilot(stage),
         }
+
+
+def _pilot(stage: DcStage) -> dict[str, float | bool | str]:
+    """The levels of IEC 61851-1 Annex A: steady without a vehicle, 5 % for digital communication with one."""
+    if not stage.plugged:
+        state, high_v, low_v, duty_pct = "A", 12.0, math.nan, 100.0
+    else:
+        ready = stage.contactors.closed or stage.command.close_contactors
+        state, high_v, low_v, duty_pct = ("C", 6.0, -12.0, 5.0) if ready else ("B", 9.0, -12.0, 5.0)
+    return {
+        "pilot_state": state,
+        "pilot_high_v": high_v,
+        "pilot_low_v": low_v,
+        "pilot_duty_pct": duty_pct,
+        "pilot_frequency_hz": 1000.0 if stage.plugged else math.nan,
+        "proximity_a": stage.max_current_a if stage.plugged else math.nan,
+        "earth_ohm": _EARTH_OHM,
+        "earth_ok": True,
+    }

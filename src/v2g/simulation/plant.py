@@ -18,6 +18,7 @@ from pathlib import Path
 from v2g.clock import Clock, SystemClock
 from v2g.hardware.breaker import MmapBreakerDevice
 from v2g.hardware.contact import ContactWriter
+from v2g.hardware.map_inverter import load_inverter_map
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.host.notify import Notifier
@@ -29,6 +30,7 @@ from v2g.simulation.engine import Engine, InterlockContact
 from v2g.simulation.faults import FaultError, ScenarioStep, load_scenario
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
+from v2g.simulation.map_image import MapImage
 from v2g.simulation.misfortune import Misfortune
 from v2g.simulation.modbus_device import DeviceImage, ModbusDevice
 from v2g.simulation.plant_config import INTERLOCK_FILES, PlantConfig, PlantConfigError, PlantEvse, read_config
@@ -120,9 +122,13 @@ class Plant:
         self.devices: dict[str, ModbusDevice] = {}
         for evse in config.evses:
             charger = site.chargers[evse.evse_id]
-            sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
-            inverter = ComposedImage(sunspec, FilterImage(charger.inverter.bridge, lock))
-            self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, inverter)
+            image: DeviceImage
+            if evse.inverter_map:
+                image = MapImage(charger.inverter, load_inverter_map(evse.inverter_map), lock)
+            else:
+                sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
+                image = ComposedImage(sunspec, FilterImage(charger.inverter.bridge, lock))
+            self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, image)
             self._add(f"dc {evse.evse_id}", config.host, evse.dc_port, DcImage(charger.stage, lock))
         self._add("transducers", config.host, config.transducers_port, transducers)
         self.misfortune = Misfortune(self.engine, self.devices, transducers.lost, _say)

@@ -21,6 +21,8 @@ class PlantEvse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     evse_id: str
     kind: Literal["DC", "AC"] = "DC"
     inverter_port: int = 0
+    inverter_map: str = ""
+    """Register map (name or path) that the inverter serves; empty: SunSpec."""
     dc_port: int = 0
     ac_port: int = 0
     """Of an AC EVSE's contactor, meter and pilot."""

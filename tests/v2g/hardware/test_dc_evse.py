@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from v2g.clock import ManualClock, SystemClock
-from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
+from v2g.hardware.dc_evse import ROLES, RegisterMapEvse, load_dc_map
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import DcEvseCommand, DeviceError, Insulation
 from v2g.hardware.register_map import load_map
@@ -90,8 +91,8 @@ async def test_faults_are_told_in_words(driver: RegisterMapEvse, device: Any) ->
 
 
 async def test_another_device_is_neither_believed_nor_commanded(driver: RegisterMapEvse, device: Any) -> None:
-    device.tables["input"][1] = 2
-    with pytest.raises(DeviceError, match="it is no v2g-dc-evse: input register 1 is 2, wanted 1"):
+    device.tables["input"][1] = 1
+    with pytest.raises(DeviceError, match="it is no v2g-dc-evse: input register 1 is 1, wanted 2"):
         await driver.read()
     with pytest.raises(DeviceError, match="it is no v2g-dc-evse"):
         await driver.apply(DcEvseCommand(close_contactors=True))
@@ -109,3 +110,96 @@ async def test_over_a_real_server(serve: Any, device: Any) -> None:
     await driver.apply(DcEvseCommand())
     assert served.requests - before == 2
     await driver.close()
+
+
+VENDOR = """
+name: vendor
+kind: dc_evse
+watchdog_s: 5
+ratings: { max_voltage_v: 500, min_voltage_v: 50, max_current_a: 40, max_power_w: 15000 }
+writes:
+  - { address: 900, value: 3 }
+points:
+  contactors_closed: { table: input, address: 10, bit: 4 }
+  plugged:           { table: input, address: 10, bit: 0 }
+  insulation:        { table: input, address: 11, values: { 0: fault, 1: valid } }
+  insulation_ohm:    { table: input, address: 12, scale: 1000 }
+  present_voltage_v: { table: input, address: 13, scale: 0.1 }
+  present_current_a: { table: input, address: 14, type: int16, scale: -0.1, nan: [0x7FFF] }
+  target_voltage_v:  { table: holding, address: 100, scale: 0.1, access: rw }
+  current_limit_a:   { table: holding, address: 101, scale: 0.1, access: rw }
+  test_insulation:   { table: holding, address: 200, bit: 1, access: rw, order: 1 }
+  close_contactors:  { table: holding, address: 200, bit: 0, access: rw, order: 1 }
+"""
+
+
+@pytest.fixture
+def vendor(tmp_path: Path, registers: Any, memory_link: Any, clock: ManualClock) -> RegisterMapEvse:
+    (tmp_path / "vendor.yaml").write_text(VENDOR)
+    registers.tables["input"][10:15] = [0b1, 1, 2000, 4000, 100]
+    return RegisterMapEvse("US*V2G*E1", memory_link(registers), load_dc_map("vendor.yaml", tmp_path), clock)
+
+
+async def test_a_module_without_lock_heartbeat_counters_and_rating_registers_is_read(vendor: RegisterMapEvse) -> None:
+    reading = await vendor.read()
+    assert (reading.present_voltage_v, reading.present_current_a) == (400.0, -10.0)
+    assert (reading.max_voltage_v, reading.min_voltage_v) == (500.0, 50.0)
+    assert (reading.max_current_a, reading.max_power_w) == (40.0, 15_000.0)
+    assert (reading.connector_locked, reading.plugged, reading.contactors_closed) == (True, True, False)
+    assert (reading.insulation_ohm, reading.insulation) == (2e6, "valid")
+    assert (reading.charged_energy_wh, reading.pilot, reading.contactors_commanded) == (0.0, None, False)
+
+
+async def test_commands_go_in_their_order_and_the_mode_once_a_connection(
+    vendor: RegisterMapEvse, registers: Any, memory_link: Any
+) -> None:
+    command = DcEvseCommand(target_voltage_v=400, current_limit_a=12.5, close_contactors=True)
+    await vendor.apply(command)
+    assert registers.writes == [(100, [4000, 125]), (900, [3]), (200, [1])]
+    registers.writes.clear()
+    await vendor.apply(command)
+    assert registers.writes == [(100, [4000, 125]), (200, [1])]
+    assert (await vendor.read()).contactors_commanded
+    vendor._link.lose = 1
+    with pytest.raises(DeviceError):
+        await vendor.read()
+    assert not (await vendor.read()).contactors_commanded
+
+
+async def test_a_current_that_is_not_available_is_no_reading(vendor: RegisterMapEvse, registers: Any) -> None:
+    registers.tables["input"][14] = 0x7FFF
+    with pytest.raises(DeviceError, match="it has no present_current_a"):
+        await vendor.read()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("max_current_a: 40, ", "", "max_current_a missing"),
+        ("insulation:  ", "isolation:  ", "insulation missing"),
+        (
+            "  test_insulation:",
+            "  lock_connector: { table: holding, address: 300, access: rw }\n  test_insulation:",
+            "belong",
+        ),
+        (
+            "  test_insulation:",
+            "  heartbeat: { table: holding, address: 90, access: rw }\n  test_insulation:",
+            "after all other",
+        ),
+    ],
+)
+def test_a_module_map_that_lacks_what_safety_needs_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in VENDOR
+    (tmp_path / "vendor.yaml").write_text(VENDOR.replace(old, new))
+    with pytest.raises(DeviceError, match=said):
+        load_dc_map("vendor.yaml", tmp_path)
+
+
+async def test_the_pilot_is_read_where_the_device_measures_it(driver: RegisterMapEvse, device: Any) -> None:
+    device.set("pilot_state", "C")
+    device.set("pilot_high_v", 6.02)
+    device.set("pilot_low_v", float("nan"))
+    pilot = (await driver.read()).pilot
+    assert pilot is not None
+    assert (pilot.state, pilot.high_v, pilot.low_v) == ("C", pytest.approx(6.02), None)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v2g.hardware.dc_evse import ROLES
+from v2g.hardware.dc_evse import OPTIONAL, ROLES
 from v2g.hardware.ports import DeviceError
-from v2g.hardware.register_map import RegisterImage, built_in_maps, load_map
+from v2g.hardware.register_map import RegisterImage, built_in_maps, known_maps, load_map
 from v2g.hardware.registers import RegisterType, Table, WordOrder, pack, unpack
 
 SMALL = """
@@ -32,8 +32,8 @@ def small(tmp_path: Path, text: str = SMALL) -> RegisterImage:
 def test_the_built_in_map_has_every_role_of_the_driver() -> None:
     assert "v2g-dc-evse" in built_in_maps()
     map_ = load_map("v2g-dc-evse", roles=ROLES)
-    assert set(map_.points) - set(ROLES) == {"command_alive"}
-    assert [(b.table, b.address, b.count) for b in map_.read_blocks()] == [(Table.INPUT, 0, 24)]
+    assert set(map_.points) - set(ROLES) - set(OPTIONAL) == {"command_alive"}
+    assert [(b.table, b.address, b.count) for b in map_.read_blocks()] == [(Table.INPUT, 0, 32)]
     block = map_.write_block()
     assert (block.table, block.address, block.count) == (Table.HOLDING, 0, 6)
     assert map_.watchdog_s == 3.0
@@ -105,7 +105,7 @@ def test_fault_bits_have_texts() -> None:
 def test_an_answer_of_another_length_is_refused() -> None:
     image = RegisterImage(load_map("v2g-dc-evse"))
     (block,) = image.map.read_blocks()
-    with pytest.raises(ValueError, match="23 registers instead of 24"):
+    with pytest.raises(ValueError, match="23 registers instead of 32"):
         image.load(block, [0] * 23)
 
 
@@ -118,12 +118,7 @@ def test_an_answer_of_another_length_is_refused() -> None:
         ("name: x\npoints: {a: {table: input, address: 1, access: rw}}", "only holding registers can be written"),
         ("name: x\npoints: {a: {table: input, address: 65535, type: int32}}", "beyond register 65535"),
         ("name: x\npoints: {a: {table: input, address: 1, type: int32}, b: {table: input, address: 2}}", "overlap"),
-        (
-            "name: x\npoints:\n  a: {table: holding, address: 1, access: rw}\n"
-            "  b: {table: holding, address: 3, access: rw}",
-            "must be consecutive",
-        ),
-        ("name: x\npoints: {a: {table: input, address: 1, type: int32, bit: 2}}", "a bit is of type uint16"),
+        ("name: x\npoints: {a: {table: input, address: 1, type: float32, bit: 2}}", "a bit is one of an integer"),
         ("name: [", "small.yaml"),
         ("42", "Expected `object`"),
     ],
@@ -145,7 +140,7 @@ def test_a_map_that_lacks_what_the_driver_needs_says_what(tmp_path: Path) -> Non
 def test_unknown_and_missing_maps_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r"not built in; known are .*v2g-dc-evse"):
         load_map("acme")
-    with pytest.raises(DeviceError, match=r"nothing\.yaml: .*check evses\[\]\.dc\.map"):
+    with pytest.raises(DeviceError, match=r"nothing\.yaml: .*evses\[\]\.dc\.map"):
         load_map("nothing.yaml", tmp_path)
 
 
@@ -174,3 +169,110 @@ def test_what_does_not_fit_into_its_type_is_refused(type_: RegisterType, value: 
 
 def test_word_order_little_puts_the_low_word_first() -> None:
     assert pack(RegisterType.UINT32, 0x12345678, WordOrder.LITTLE) == [0x5678, 0x1234]
+
+
+VENDOR = """
+name: vendor
+word_order: little
+read_gap: 0
+identity:
+  - { table: holding, address: 30, string: 4, value: Acme }
+  - { table: holding, address: 40, value: [7, 9] }
+points:
+  serial:  { table: holding, address: 50, string: 5 }
+  power_w: { table: input, address: 0, type: int32, scale: -10, nan: [0x80000000], unit: W }
+  energy_wh: { table: input, address: 2, type: uint64, word_order: big }
+  state:   { table: input, address: 6, type: uint32, values: { 35: failed, 307: ok } }
+  carrier_hz: { table: holding, address: 100, access: rw, min: 4000, max: 16000, step: 4000 }
+  late:    { table: holding, address: 5, access: rw, order: 2 }
+  low:     { table: holding, address: 7, access: rw }
+  high:    { table: holding, address: 8, access: w }
+states: { running: [ok], fault: [failed] }
+faults:
+  - { table: input, address: 10, type: uint32, bit: 20, text: hot }
+  - { table: input, address: 10, type: uint32, bit: 1, text: fan, alarm: true }
+"""
+
+
+def test_texts_negative_scales_and_values_that_are_none(tmp_path: Path) -> None:
+    image = small(tmp_path, VENDOR)
+    image.set("serial", "A-17")
+    image.set("power_w", -12_340)
+    image.set("energy_wh", 1 << 40)
+    image.set("state", "ok")
+    assert (image.text("serial"), image.number("power_w"), image.text("state")) == ("A-17", -12_340, "ok")
+    assert image.raw("power_w") == (1234, 0)
+    assert image.raw("energy_wh") == (0, 256, 0, 0)
+    image.set("power_w", float("nan"))
+    assert image.raw("power_w") == (0, 0x8000)
+    assert (image.optional_number("power_w"), image.value("power_w")) == (None, None)
+    image.set_fault("hot", True)
+    image.set_fault("fan", True)
+    assert (image.faults(), image.faults(alarm=True)) == (("hot",), ("fan",))
+    assert image.wrong_identity() == "holding register 30 is '', wanted Acme"
+    image.stamp_identity()
+    assert image.wrong_identity() is None
+
+
+def test_commands_are_written_in_order_without_gaps_and_only_those_asked_for(tmp_path: Path) -> None:
+    map_ = small(tmp_path, VENDOR).map
+    assert [(b.address, b.count) for b in map_.write_blocks()] == [(7, 2), (100, 1), (5, 1)]
+    assert [(b.address, b.count) for b in map_.write_blocks(("late", "low"))] == [(7, 1), (5, 1)]
+    assert [(b.address, b.count) for b in map_.command_blocks(("low", "high"))] == [(7, 1)]
+    assert map_.points["carrier_hz"].steps == (4000, 8000, 12000, 16000)
+
+
+def test_registers_that_the_map_does_not_know_are_read_only_where_it_allows(tmp_path: Path) -> None:
+    map_ = small(tmp_path, VENDOR).map
+    assert [(b.address, b.count) for b in map_.read_blocks()] == [(30, 4), (40, 1), (50, 5), (0, 8), (10, 2)]
+    wide = small(tmp_path, VENDOR.replace("read_gap: 0", "read_gap: 2")).map
+    assert [(b.address, b.count) for b in wide.read_blocks()] == [(30, 4), (40, 1), (50, 5), (0, 12)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("scale: -10", "scale: 0", "points.power_w: scale is a number other than 0"),
+        ("unit: W", "unit: kW", "points.power_w: unit kW where the role is in W"),
+        ("nan: [0x80000000]", "nan: [0x100000000]", "no raw value of type int32"),
+        ("address: 7,", "address: 5,", "points.late and points.low overlap|points.low and points.late overlap"),
+        ("step: 4000", "step: 0", "step is above 0"),
+        ("min: 4000, ", "", "step is above 0 and needs min and max"),
+        ("min: 4000", "min: 20000", "min 20000 is above max 16000"),
+        ("string: 5 }", "string: 5, access: rw }", "a text has no scale and is only read"),
+        ("running: [ok]", "running: [okay]", "'okay' is no value of points.state"),
+        ("running: [ok]", "running: [ok, failed]", "cannot be both"),
+        ("  late: ", "  low: ", "low is there twice"),
+        ("bit: 20", "bit: 40", "bit 40 is not in a register"),
+        ("value: Acme", "value: ''", "every device would fit"),
+        ("string: 4, value", "value", "a text needs string"),
+        ("states:", "reversion: { remaining: low }\nstates:", "reversion.remaining: low must be a point with access r"),
+        ("states:", "writes: [{ address: 8, value: 1 }]\nstates:", "overlap at holding register 8"),
+        ("states:", "writes: [{ address: 9, value: 70000 }]\nstates:", "70000 does not fit"),
+        ("{ table: input, address: 6, type: uint32,", "{ table: input, address: 2, bit: 1,", "has no values"),
+    ],
+)
+def test_contradictions_in_a_map_are_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in VENDOR
+    with pytest.raises(DeviceError, match=said):
+        small(tmp_path, VENDOR.replace(old, new, 1))
+
+
+def test_bits_of_one_register_are_all_read_or_all_written(tmp_path: Path) -> None:
+    text = (
+        "name: x\npoints: {a: {table: holding, address: 1, bit: 1},"
+        " b: {table: holding, address: 1, bit: 2, access: rw}}"
+    )
+    with pytest.raises(DeviceError, match="has bits to be read and bits to be written"):
+        small(tmp_path, text)
+
+
+def test_a_map_is_found_by_name_in_the_configuration_before_the_built_in_one(tmp_path: Path) -> None:
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "acme.yaml").write_text(VENDOR)
+    assert load_map("acme", tmp_path).name == "vendor"
+    assert "acme" in known_maps(tmp_path)
+    with pytest.raises(
+        DeviceError, match=r"is not built in, and .*devices/other\.yaml does not exist; known are acme, "
+    ):
+        load_map("other", tmp_path)

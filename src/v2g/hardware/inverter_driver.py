@@ -1,0 +1,35 @@
+"""What ``v2g-guard wires`` needs of an inverter's driver, beyond :class:`v2g.hardware.ports.InverterPort`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from v2g.hardware.ports import InverterPort
+from v2g.hardware.sunspec.wanted import DeviceSettings
+
+__all__ = ["DeviceSettings", "InverterDriver"]
+
+
+class InverterDriver(InverterPort, Protocol):
+    """One driver for one inverter, chosen by ``evse.inverter.driver``."""
+
+    @property
+    def reversion_problem(self) -> str | None:
+        """Why the reversion to zero is not armed, for people; None while it is, or while it is being looked for."""
+
+    @property
+    def lacks(self) -> Mapping[str, str] | None:
+        """Grid-support functions that the device does not do as asked, each with the reason; None: not known yet, or
+        not to be written there."""
+
+    @property
+    def takes_reactive_power(self) -> bool:
+        """It has a set-point in var."""
+
+    @property
+    def apparent_rating_va(self) -> float:
+        """0 until it was read."""
+
+    def configure(self, settings: DeviceSettings) -> None:
+        """Other settings from the next readings on; without effect on a device that is left as it is."""

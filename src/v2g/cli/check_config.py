@@ -82,6 +82,7 @@ def _sensors(loaded: Loaded) -> Iterator[Problem]:
 
 def _maps(loaded: Loaded) -> Iterator[Problem]:
     from v2g.hardware.dc_evse import ROLES
+    from v2g.hardware.filter_registers import check_filter
     from v2g.hardware.ports import DeviceError
     from v2g.hardware.register_map import load_map
 
@@ -92,6 +93,13 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
             load_map(evse.dc.map, loaded.config_dir, ROLES)
         except DeviceError as error:
             yield _problem(loaded, f"evses[{position}].dc.map", str(error), "correct the map or its name")
+        if (filter_ := evse.inverter.harmonic_filter) is None:
+            continue
+        try:
+            check_filter(load_map(filter_.map, loaded.config_dir))
+        except DeviceError as error:
+            path = f"evses[{position}].inverter.harmonic_filter.map"
+            yield _problem(loaded, path, str(error), "correct the map or its name")
 
 
 def _problem(loaded: Loaded, path: str, reason: str, remedy: str) -> Problem:

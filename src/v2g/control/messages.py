@@ -6,8 +6,9 @@ mode. Ages and remaining times in seconds, so that no reader needs our clock. No
 Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (operator),
 ``trip.reset`` (operator), ``permit.service`` (operator), ``grid.settings`` (viewer), ``grid.adjust`` (engineer),
 ``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``thermal`` (viewer), ``thermal.regime`` (engineer),
-``harmonics.show`` (viewer), ``harmonic_filter.set`` (engineer), ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers ``hello`` and
-``subscribe`` itself; ``hello`` comes first on every connection.
+``harmonics.show`` (viewer), ``harmonic_filter.set`` (engineer), ``subscribe`` (viewer: a ``status`` notification each
+second on this connection). The server answers ``hello`` and ``subscribe`` itself; ``hello`` comes first on every
+connection.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class _Filter:
 
 
 class FilterTask:
-    """``readings`` gives the last reading of each inverter; ``quality_file`` is what ``v2g-guard quality`` publishes."""
+    """``readings`` gives the last reading of each inverter; ``quality_file``: what ``v2g-guard quality`` publishes."""
 
     def __init__(self, quality_file: Path, readings: Callable[[], Iterable[InverterReading]], clock: Clock) -> None:
         self._quality_file = quality_file
@@ -72,9 +72,7 @@ class FilterTask:
         self, evse_id: str, port: HarmonicFilterPort, link: ModbusLink, temperature_limit_c: float, rated_w: float
     ) -> None:
         """Before :meth:`run`."""
-        limits = FilterRange(
-            steps=port.steps, unit=port.unit, temperature_limit_c=temperature_limit_c, rated_w=rated_w
-        )
+        limits = FilterRange(steps=port.steps, unit=port.unit, temperature_limit_c=temperature_limit_c, rated_w=rated_w)
         self._filters[evse_id] = _Filter(evse_id, port, link, DeviceWatch(link), limits)
         self._control = HarmonicControl({each.evse_id: each.range for each in self._filters.values()})
 

@@ -184,7 +184,14 @@ class SunSpecImage:
         capacity.set("AbnOpCatRtg", 2)
         capacity.set("CtrlModes", 0b11)
         measure = self._images[701]
-        for name, exponent in (("V_SF", -1), ("A_SF", -1), ("Hz_SF", -3), ("PF_SF", -3), ("TotWh_SF", 0), ("Tmp_SF", -1)):
+        for name, exponent in (
+            ("V_SF", -1),
+            ("A_SF", -1),
+            ("Hz_SF", -3),
+            ("PF_SF", -3),
+            ("TotWh_SF", 0),
+            ("Tmp_SF", -1),
+        ):
             measure.set(name, exponent)
         measure.set("ACType", _THREE_PHASE)
         control = self._images[704]

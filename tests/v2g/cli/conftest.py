@@ -98,9 +98,7 @@ class Daemon:
             Method("thermal", Role.VIEWER, messages.NoParams, self._answer("thermal")),
             Method("thermal.regime", Role.ENGINEER, messages.RegimeParams, self._answer("thermal.regime")),
             Method("harmonics.show", Role.VIEWER, messages.NoParams, self._answer("harmonics.show")),
-            Method(
-                "harmonic_filter.set", Role.ENGINEER, HarmonicFilterParams, self._answer("harmonic_filter.set")
-            ),
+            Method("harmonic_filter.set", Role.ENGINEER, HarmonicFilterParams, self._answer("harmonic_filter.set")),
             Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
         ]
         self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.support.examples import examples
+
 from v2g.guard.harmonic_control import (
     LEAST_CURRENT_PU,
     LOWER_AFTER_S,
@@ -53,7 +53,7 @@ class Bench:
         self.inverters = {f"E{number}": inverter for number, inverter in enumerate(inverters, start=1)}
         each = FilterRange(steps=tuple(steps), unit="Hz", temperature_limit_c=limit_c, rated_w=22_000.0)
         self.steps = tuple(steps)
-        self.control = HarmonicControl({evse_id: each for evse_id in self.inverters})
+        self.control = HarmonicControl(dict.fromkeys(self.inverters, each))
         self.now_s = 1000.0
         self.measured = True
         self.extra_thd = 0.0

@@ -82,8 +82,10 @@ def _sensors(loaded: Loaded) -> Iterator[Problem]:
 
 def _maps(loaded: Loaded) -> Iterator[Problem]:
     from v2g.hardware.dc_evse import load_dc_map
+    from v2g.hardware.filter_registers import check_filter
     from v2g.hardware.map_inverter import load_inverter_map
     from v2g.hardware.ports import DeviceError
+    from v2g.hardware.register_map import load_map
 
     for position, evse in enumerate(loaded.config.evses):
         if not isinstance(evse, DcEvse):
@@ -96,6 +98,13 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
                 loader(name, loaded.config_dir)
             except DeviceError as error:
                 yield _problem(loaded, f"evses[{position}].{key}", str(error), "correct the map or its name")
+        if (filter_ := evse.inverter.harmonic_filter) is None:
+            continue
+        try:
+            check_filter(load_map(filter_.map, loaded.config_dir))
+        except DeviceError as error:
+            path = f"evses[{position}].inverter.harmonic_filter.map"
+            yield _problem(loaded, path, str(error), "correct the map or its name")
 
 
 def _problem(loaded: Loaded, path: str, reason: str, remedy: str) -> Problem:

@@ -36,6 +36,8 @@ class RegisterMapAcEvse:
     def __init__(self, evse_id: str, link: ModbusLink, map_: RegisterMap, clock: Clock) -> None:
         self.evse_id = evse_id
         self.watchdog_s = map_.watchdog_s
+        self.sets_pilot = "pilot_duty_order_pct" in map_.points
+        """The duty cycle is ours to command."""
         self._link = link
         self._clock = clock
         self._image = RegisterImage(map_)

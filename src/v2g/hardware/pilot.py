@@ -34,11 +34,15 @@ DETECTION_V: Final = {
     PilotState.E: (-1.0, 1.0),
     PilotState.F: (-13.0, -11.0),
 }
-"""Positive level by which the EVSE knows the state, nominal ± 1 V (Table A.4); between two ranges it may take either."""
+"""Positive level by which the EVSE knows the state, nominal ± 1 V (Table A.4); between two ranges, either."""
 
 _STEADY_ABOVE_PCT = 99.5
 _DOWNWARDS = (PilotState.A, PilotState.B, PilotState.C, PilotState.D, PilotState.E)
 _ENERGY = frozenset({PilotState.C, PilotState.D})
+_FAULT_STATES: dict[PilotState | None, str] = {
+    PilotState.E: "state E (shorted, or no supply)",
+    PilotState.F: "state F (the EVSE says that it is not available)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,12 @@ class PilotVerdict:
     state: PilotState | None
     passed: bool
     findings: tuple[PilotFinding, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, for people; empty: nothing."""
+        said = [_FAULT_STATES[self.state]] if self.state in _FAULT_STATES else []
+        return "; ".join([*said, *map(str, self.findings)])
 
     @property
     def energy(self) -> bool:

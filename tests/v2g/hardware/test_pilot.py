@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from v2g.hardware.pilot import (
-    DUTY, EARTH, FREQUENCY, HIGH, LOW, MAX_EARTH_OHM, STATE, PilotWatch, ampacity_a, duty_for_pct, judge,
+    DUTY,
+    EARTH,
+    FREQUENCY,
+    HIGH,
+    LOW,
+    MAX_EARTH_OHM,
+    STATE,
+    PilotWatch,
+    ampacity_a,
+    duty_for_pct,
+    judge,
     state_of_level,
 )  # fmt: skip
 from v2g.hardware.ports import PilotReading, PilotState
@@ -135,5 +145,5 @@ def test_offer_and_duty_are_inverse(amperes: float) -> None:
 
 def test_no_duty_for_a_current_that_the_pilot_cannot_offer() -> None:
     for amperes in (5.9, 80.1):
-        with pytest.raises(ValueError, match="6..80"):
+        with pytest.raises(ValueError, match=r"6\.\.80"):
             duty_for_pct(amperes)

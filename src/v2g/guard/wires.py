@@ -247,7 +247,9 @@ class Wires:
     def _add_evse(self, evse: DcEvse, config_dir: Path) -> None:
         link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
         settings = self._settings.device if evse.inverter.configure_functions else None
-        inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
+        inverter = SunSpecInverter(
+            evse.id, link, self._clock, evse.inverter.reversion_s, settings, evse.inverter.ramp_w_s
+        )
         output_link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
         map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
         self._maps[evse.dc.map] = map_

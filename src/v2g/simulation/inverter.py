@@ -15,6 +15,9 @@ _ACTIVE_ABOVE_PU = 0.005
 EFFICIENCY = 0.97
 ISLAND_BIAS_HZ_S, ISLAND_GAIN_PER_S = 0.5, 3.0
 """Active islanding detection by frequency shift: leaves 60 +- 2 Hz within a second."""
+HEARTBEAT_LOST_S = 3.0
+SWITCH_IDLE_C, SWITCH_RISE_C, SWITCH_TIME_S = 30.0, 40.0, 60.0
+"""Temperature of the switches without load, its rise at rated power, and the time constant of it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class SimInverter:
     reversion_dead: bool = False
     """The reversion timer never counts."""
 
+    switch_c: float = SWITCH_IDLE_C
     power_w: float = 0.0
     reactive_var: float = 0.0
     """At the AC terminals, positive: taken as by a coil."""
@@ -73,6 +77,7 @@ class SimInverter:
     exported_wh: float = 0.0
     reversions: int = 0
     _reverts_at_s: float | None = None
+    _beat_at_s: float | None = None
     _healthy_since_s: float | None = None
     _connected_at_s: float = 0.0
     _ceases: bool = False
@@ -96,6 +101,10 @@ class SimInverter:
         runs = self.enabled and self.reversion_s > 0 and not self.reversion_dead
         self._reverts_at_s = now_s + self.reversion_s if runs else None
 
+    def beat(self, now_s: float) -> None:
+        """The controller's heartbeat (715) came; from the first one on, its set-point ends with it."""
+        self._beat_at_s = now_s
+
     def reversion_remaining_s(self, now_s: float) -> int:
         """WSetRvrtRem: whole seconds, rounded up; 0 when the timer does not run (the set-point is not enabled)."""
         if self.reversion_dead:
@@ -118,6 +127,10 @@ class SimInverter:
             self.setpoint_w = self.revert_setpoint_w
             self.enabled = self.revert_enabled
             self.reversions += 1
+        silent = self._beat_at_s is not None and now_s - self._beat_at_s > HEARTBEAT_LOST_S
+        if silent and not self.reversion_dead:
+            self._beat_at_s = None
+            self.setpoint_w, self.enabled = 0.0, False
 
     def wanted_w(self, now_s: float, dt_s: float, voltages_v: tuple[float, float, float], frequency_hz: float) -> float:
         """What the inverter drives at this step given the voltages at its terminals; 0 while it is not in service.
@@ -169,6 +182,8 @@ class SimInverter:
     def deliver(self, ac_power_w: float, dt_s: float) -> None:
         """What really flowed, after the DC side had its say."""
         self.power_w = ac_power_w
+        warm_c = SWITCH_IDLE_C + SWITCH_RISE_C * (ac_power_w / self.rated_w) ** 2
+        self.switch_c += (warm_c - self.switch_c) * min(1.0, dt_s / SWITCH_TIME_S)
         active = self.connected and abs(ac_power_w) > _ACTIVE_ABOVE_PU * self.rated_w
         self.reactive_var = 0.0 - self.functions.injected_var(0.0 - ac_power_w) if active else 0.0
         if ac_power_w >= 0.0:

@@ -28,11 +28,12 @@ from v2g.simulation.faults import FaultError, ScenarioStep, load_scenario
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.misfortune import Misfortune
-from v2g.simulation.modbus_device import ModbusDevice
+from v2g.simulation.modbus_device import DeviceImage, ModbusDevice
 from v2g.simulation.plant_config import PlantConfig, PlantConfigError, PlantEvse, read_config
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
 from v2g.simulation.sunspec_image import SunSpecImage
+from v2g.simulation.sunspec_legacy_image import LegacyImage
 from v2g.simulation.switchgear import OvervoltageRelay
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.simulation.transducer_image import TransducerImage
@@ -117,7 +118,8 @@ class Plant:
         self.devices: dict[str, ModbusDevice] = {}
         for evse in config.evses:
             charger = site.chargers[evse.evse_id]
-            sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
+            family = LegacyImage if evse.family == "legacy" else SunSpecImage
+            sunspec = family(charger.inverter, f"SIM-{evse.evse_id}", lock)
             self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, sunspec)
             self._add(f"dc {evse.evse_id}", config.host, evse.dc_port, DcImage(charger.stage, lock))
         self._add("transducers", config.host, config.transducers_port, transducers)
@@ -151,7 +153,7 @@ class Plant:
             except FaultError as error:
                 _say(f"scenario at {step.at_s:g} s: {error}")
 
-    def _add(self, name: str, host: str, port: int, image: SunSpecImage | DcImage | TransducerImage) -> None:
+    def _add(self, name: str, host: str, port: int, image: DeviceImage) -> None:
         self.devices[name] = ModbusDevice(name, host, port, image, self._clock)
 
 

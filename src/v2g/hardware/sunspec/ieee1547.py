@@ -188,8 +188,9 @@ class Ieee1547Family(Family):
         rearm = self._encoded(_CONTROLS, "WSetRvrtTms", self._reversion_s)
         # A timer that ran out must run again before power flows; one that runs is only prolonged by a device that took
         # the set-point, so that a refused set-point ends in zero.
-        expired = timed and self.setpoints.problem is None
-        if expired and self._clock.monotonic_s() - self._rearmed_at_s > self._reversion_s + _EXPIRY_MARGIN_S:
+        # Nor is one prolonged by a device that is not seen to take its set-points.
+        prolongs = timed and self.setpoints.problem is None
+        if prolongs and self._clock.monotonic_s() - self._rearmed_at_s > self._reversion_s + _EXPIRY_MARGIN_S:
             await self._write(_CONTROLS, "WSetRvrtTms", rearm)
         set_point = self._encoded(_CONTROLS, "WSet", -power_w)
         if image.integer("WSetMod") is None:
@@ -201,8 +202,7 @@ class Ieee1547Family(Family):
         self._written_w = power_w
         held = image.scaled("WSet", set_point)
         self.setpoints.wrote(0.0 - held if isinstance(held, int | float) else power_w, self._written_at_s)
-        # A set-point that is not seen to be taken must not be prolonged either.
-        if timed and self.setpoints.problem is None:
+        if prolongs:
             await self._write(_CONTROLS, "WSetRvrtTms", rearm)
             self._rearmed_at_s = self._clock.monotonic_s()
 

@@ -293,7 +293,9 @@ class Wires:
     def _inverter(self, evse: DcEvse, link: ModbusLink, config_dir: Path) -> InverterDriver:
         settings = self._settings.device if evse.inverter.configure_functions else None
         if evse.inverter.driver == "sunspec":
-            return SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
+            return SunSpecInverter(
+                evse.id, link, self._clock, evse.inverter.reversion_s, settings, evse.inverter.ramp_w_s
+            )
         map_ = self._map(evse.inverter.map, load_inverter_map, config_dir)
         return RegisterMapInverter(evse.id, link, map_, self._clock, evse.inverter.reversion_s, settings)
 

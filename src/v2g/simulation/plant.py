@@ -40,6 +40,7 @@ from v2g.simulation.plant_config import INTERLOCK_FILES, PlantConfig, PlantConfi
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
 from v2g.simulation.sunspec_image import SunSpecImage
+from v2g.simulation.sunspec_legacy_image import LegacyImage
 from v2g.simulation.switchgear import OvervoltageRelay
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.simulation.transducer_image import TransducerImage
@@ -148,7 +149,8 @@ class Plant:
             if evse.inverter_map:
                 image = MapImage(charger.inverter, load_inverter_map(evse.inverter_map), lock)
             else:
-                sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
+                family = LegacyImage if evse.family == "legacy" else SunSpecImage
+                sunspec = family(charger.inverter, f"SIM-{evse.evse_id}", lock)
                 image = ComposedImage(sunspec, FilterImage(charger.inverter.bridge, lock))
             self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, image)
             self._add(f"dc {evse.evse_id}", config.host, evse.dc_port, DcImage(charger.stage, lock))

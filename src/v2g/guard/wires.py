@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from v2g.hardware.ports import (
     TransducerReading,
 )
 from v2g.hardware.register_map import RegisterMap, load_map
-from v2g.hardware.sensor_map import Sensor
+from v2g.hardware.sensor_map import Channel, DeviceAddress
 from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.hardware.transducers import ModbusTransducers, by_device
 from v2g.host.notify import Notifier
@@ -57,7 +57,7 @@ class Wires:
         self,
         config: Config,
         paths: RunPaths,
-        sensors: Sequence[Sensor],
+        sensors: Iterable[Channel],
         permits: PermitSource,
         *,
         config_dir: Path,
@@ -85,7 +85,7 @@ class Wires:
         self._devices: dict[str, DcEvseDevices] = {}
         self._transducers: list[Transducers] = []
         self._maps: dict[str, RegisterMap] = {}
-        self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
+        self._max_age_s = {sensor.name: sensor.max_age_s for sensor in sensors}
         self._temperatures: dict[Quantity, TransducerReading] = {}
         self._applied: dict[str, Applied] = {}
         self._unknown: tuple[str, ...] = ()
@@ -258,8 +258,8 @@ class Wires:
         self._devices[evse.id] = devices
         self._watches += devices.watches
 
-    def _add_transducers(self, endpoint: ModbusEndpoint, sensors: Sequence[Sensor]) -> None:
-        link = self._link("transducers", endpoint)
+    def _add_transducers(self, device_at: DeviceAddress, sensors: Sequence[Channel]) -> None:
+        link = self._link("transducers", ModbusEndpoint(device_at.host, device_at.port, device_at.unit))
         device = ModbusTransducers(link, sensors, self._clock)
         transducers = Transducers(
             link,

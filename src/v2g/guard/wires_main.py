@@ -12,14 +12,14 @@ from typing import Any
 
 from v2g.clock import SystemClock
 from v2g.config.loader import ConfigError, load
-from v2g.config.paths import run_paths, sensor_map_path
+from v2g.config.paths import run_paths
 from v2g.config.schema import Config
 from v2g.guard.status_block import StatusReader
 from v2g.guard.wires import Wires
 from v2g.guard.wires_server import WiresSocketError
 from v2g.guard.wires_settings import WiresSettings, wires_settings
 from v2g.hardware.ports import DeviceError
-from v2g.hardware.sensor_map import Sensor, SensorMapError, load_sensor_map
+from v2g.hardware.sensor_map import SensorMap
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
 
@@ -30,11 +30,11 @@ EXIT_CONFIG = 2
 def main(config_dir: Path) -> int:
     """Run ``wires`` until SIGTERM or SIGINT. Returns the exit code: 0, 1 for a failure, 2 for the configuration."""
     try:
-        config = load(config_dir).config
-        sensors = load_sensor_map(sensor_map_path(config, config_dir))
-    except (ConfigError, SensorMapError) as error:
+        loaded = load(config_dir)
+    except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
+    config, sensors = loaded.config, loaded.sensors
     paths = run_paths(config)
     logs.configure(paths.log_dir)
     # Every lost device would be told twice; the errors that matter come out of our own link.
@@ -50,7 +50,7 @@ def main(config_dir: Path) -> int:
     return 0
 
 
-async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) -> None:
+async def _serve(config: Config, config_dir: Path, sensors: SensorMap) -> None:
     paths = run_paths(config)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_on_loop_error)

@@ -59,12 +59,7 @@ from v2g.hardware import waveform_layout as layout
 from v2g.hardware.shared_record import SharedRecord, fence, file_identity, map_descriptor
 from v2g.hardware.waveform_layout import Header
 
-CHANNELS = (
-    "v_bus_a", "v_bus_b", "v_bus_c",
-    "i_tr_a", "i_tr_b", "i_tr_c",
-    "i_v2g_a", "i_v2g_b", "i_v2g_c",
-    "v_inv_a", "v_inv_b", "v_inv_c",
-)  # fmt: skip
+CHANNELS = layout.CHANNELS
 
 HEARTBEAT_LATE_S = 0.02
 """A writer whose newest samples are older than this is late; the reader of ``as_of_s`` decides what follows."""

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from support.sensors import TOP_OIL
 from v2g.config.loader import load
 from v2g.config.protection import settings_digest
 from v2g.guard.status import GuardStatus, Permit
@@ -35,7 +36,7 @@ def configure(tmp_path: Path, hz: float = 60.0, opening: float = 0.05, delay: fl
     config_dir = tmp_path / "etc"
     config_dir.mkdir(exist_ok=True)
     (config_dir / "v2g.yaml").write_text(CONFIG.format(hz=hz, opening=opening, delay=delay, dir=tmp_path))
-    (config_dir / "sensor_map.conf").write_text("[top_oil_c]\n")
+    (config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
     return config_dir
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.sensors import TOP_OIL
 from v2g.config.loader import load
 from v2g.config.schema import Config
 from v2g.grid.settings import SettingsError
@@ -40,7 +41,7 @@ evses:
 def configured(tmp_path: Path):
     def write(hz: float = 60.0, offset: float = 0.0, age: float = 0.03, slow: str = "false") -> Config:
         (tmp_path / "v2g.yaml").write_text(CONFIG.format(hz=hz, offset=offset, age=age, slow=slow))
-        (tmp_path / "sensor_map.conf").write_text("[top_oil_c]\n")
+        (tmp_path / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
         return load(tmp_path).config
 
     return write

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from support.sensors import entry
 from v2g.clock import SystemClock
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
+from v2g.config.sensors import parse_sensor_map
 from v2g.grid.settings import Operation
 from v2g.grid.support import SupportSettings
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
@@ -24,7 +26,6 @@ from v2g.guard.wires import Wires
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.ports import DcEvseCommand, Quantity
 from v2g.hardware.registers import Table
-from v2g.hardware.sensor_map import parse_sensor_map
 from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 
@@ -68,10 +69,8 @@ class Site:
         self._sequence = 0
         config = self.config(run_dir)
         paths: RunPaths = run_paths(config)
-        text = (
-            f"[top_oil_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=0\nscale=0.1\nmin=-40\nmax=150\n"
-            f"[ambient_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=1\nscale=0.1\nmin=-40\nmax=60\n"
-        )
+        text = "sensors:\n" + entry("top_oil_c", "127.0.0.1", sensors.port, 0)
+        text += entry("ambient_c", "127.0.0.1", sensors.port, 1)
         settings = WiresSettings(device=DeviceSettings(support=SupportSettings()))
         self.wires = Wires(
             config,

@@ -63,7 +63,7 @@ def _protection(loaded: Loaded) -> Iterator[str]:
     then = f"random up to {service.random_delay_s:g} s" if service.random_delay_s else f"ramp {service.ramp_s:g} s"
     yield (
         f"  protection   {settings.profile}, {len(settings.trips.elements)} trip elements, enter service after "
-        f"{service.delay_s:g} s, {then}; settings {settings_digest(loaded.config)}"
+        f"{service.delay_s:g} s, {then}; settings {settings_digest(loaded.config, loaded.sensors)}"
     )
     yield from (f"    adjusted   {change}" for change in settings.adjusted)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from v2g.config.loader import Loaded
 from v2g.config.paths import run_paths
 from v2g.config.protection import protection_settings, settings_digest
-from v2g.config.schema import Config
+from v2g.config.sensors import sample_factors
 from v2g.grid.protection import ProtectionSettings
 from v2g.grid.settings import SettingsUnset
 from v2g.grid.trip import require_young_samples, tick_timing
 from v2g.guard.phases import EvseChannels
+from v2g.hardware.sensor_map import Factors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class TickSettings:
     digest: str = ""
     """Eight hex digits over all settings."""
     evse_channels: tuple[EvseChannels, ...] = ()
+    factors: Factors = field(default_factory=dict)
+    """What the samples of the waveform buffer are corrected by."""
     relay_feedback: Path | None = None
     mains_input: Path | None = None
 
@@ -39,8 +43,9 @@ class TickSettings:
             require_young_samples(timing, protection.grid.trips, self.waveform_max_age_s)
 
 
-def tick_settings(config: Config) -> TickSettings:
+def tick_settings(loaded: Loaded) -> TickSettings:
     """Raises :class:`~v2g.grid.settings.SettingsError` for settings that cannot protect this site."""
+    config = loaded.config
     paths = run_paths(config)
     protection, unset = None, ""
     try:
@@ -54,12 +59,13 @@ def tick_settings(config: Config) -> TickSettings:
         waveform_max_age_s=config.waveform.max_age_s,
         allow_slow=config.waveform.allow_slow,
         unset=unset,
-        digest=settings_digest(config),
+        digest=settings_digest(config, loaded.sensors),
         evse_channels=tuple(
             EvseChannels(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg)
             for evse in config.dc_evses
             if evse.inverter.voltage_channels is not None
         ),
+        factors=sample_factors(config, loaded.sensors),
         relay_feedback=paths.relay_feedback,
         mains_input=paths.mains_input,
     )

@@ -14,6 +14,7 @@ from v2g.config.protection import settings_digest
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.status_block import StatusReader, StatusWriter
 from v2g.guard.tick_commands import send_command
+from v2g.hardware.sensor_map import SensorMap
 
 CONFIG = """
 site: {{id: test}}
@@ -112,7 +113,7 @@ def test_a_50_hz_grid_without_a_profile_runs_with_an_open_breaker_and_takes_sett
         assert adopted.accepted, adopted.message
         status = tick.wait_for(Permit.WAVEFORM_STALE)
         assert status.profile == "ieee1547-III"
-        assert status.settings_digest == adopted.digest == settings_digest(load(tmp_path / "etc").config)
+        assert status.settings_digest == adopted.digest == settings_digest(load(tmp_path / "etc").config, SensorMap())
 
 
 HANGING = """

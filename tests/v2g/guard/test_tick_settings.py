@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.sensors import TOP_OIL
-from v2g.config.loader import load
-from v2g.config.schema import Config
+from v2g.config.loader import Loaded, load
 from v2g.grid.settings import SettingsError
 from v2g.guard.phases import EvseChannels
 from v2g.guard.tick_settings import tick_settings
@@ -39,10 +38,10 @@ evses:
 
 @pytest.fixture
 def configured(tmp_path: Path):
-    def write(hz: float = 60.0, offset: float = 0.0, age: float = 0.03, slow: str = "false") -> Config:
+    def write(hz: float = 60.0, offset: float = 0.0, age: float = 0.03, slow: str = "false") -> Loaded:
         (tmp_path / "v2g.yaml").write_text(CONFIG.format(hz=hz, offset=offset, age=age, slow=slow))
         (tmp_path / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
-        return load(tmp_path).config
+        return load(tmp_path)
 
     return write
 

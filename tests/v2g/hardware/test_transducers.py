@@ -1,7 +1,8 @@
-"""Transducers of one Modbus device."""
+"""Channels of one Modbus device, and numbers in small files."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,49 +10,55 @@ import pytest
 from support.sensors import entry
 from v2g.clock import ManualClock
 from v2g.config.sensors import parse_sensor_map
-from v2g.hardware.ports import DeviceError, Quantity
+from v2g.hardware.ports import DeviceError
 from v2g.hardware.registers import Table
-from v2g.hardware.transducers import ModbusTransducers
+from v2g.hardware.sensing import Sensing
+from v2g.hardware.transducers import read_number, read_registers
 
 
-def transducers(registers: Any, memory_link: Any, clock: ManualClock) -> tuple[ModbusTransducers, Any]:
+def device(registers: Any, memory_link: Any) -> tuple[Any, dict[str, Sensing]]:
     oil = entry("top_oil_c", register=16).replace("{host", "{table: holding, host")
-    text = "sensors:\n" + oil + entry("ambient_c", register=4, scale=1)
-    link = memory_link(registers)
+    door = "  door: {source: {modbus: {host: 192.0.2.10, register: 4, bit: 3}}}\n"
     registers.tables[Table.HOLDING][16] = 600
-    registers.tables[Table.INPUT][4] = 21
-    return ModbusTransducers(link, tuple(parse_sensor_map(text)), clock), link
+    registers.tables[Table.INPUT][4] = 0b1000
+    sensors = parse_sensor_map("sensors:\n" + oil + door)
+    return memory_link(registers), {channel.name: Sensing(channel) for channel in sensors}
 
 
-async def test_values_are_scaled_and_carry_their_time(registers: Any, memory_link: Any, clock: ManualClock) -> None:
-    device, _ = transducers(registers, memory_link, clock)
-    readings = await device.read()
-    assert [(r.quantity, r.value) for r in readings] == [(Quantity.TOP_OIL_C, 60.0), (Quantity.AMBIENT_C, 21.0)]
-    assert {r.as_of_s for r in readings} == {clock.monotonic_s()}
-    assert device.dropped == {}
-
-
-async def test_an_implausible_value_is_dropped_with_its_reason(
+async def test_values_and_contacts_are_read_with_their_time(
     registers: Any, memory_link: Any, clock: ManualClock
 ) -> None:
-    device, _ = transducers(registers, memory_link, clock)
-    registers.tables[Table.HOLDING][16] = 0x7FFF
-    assert [r.quantity for r in await device.read()] == [Quantity.AMBIENT_C]
-    assert "top_oil_c reads 3276.7, outside -40..150" in device.dropped[Quantity.TOP_OIL_C]
-    registers.tables[Table.HOLDING][16] = 600
-    assert len(await device.read()) == 2
-    assert device.dropped == {}
+    link, sensings = device(registers, memory_link)
+    await read_registers(link, sensings.values(), clock)
+    now_s = clock.monotonic_s()
+    assert sensings["top_oil_c"].look(now_s) == (60.0, now_s, "", 600)
+    assert sensings["door"].look(now_s).value == 1.0
+    registers.tables[Table.INPUT][4] = 0b0111
+    await read_registers(link, sensings.values(), clock)
+    assert sensings["door"].look(now_s).value == 0.0
 
 
-async def test_a_refused_register_costs_only_its_sensor(registers: Any, memory_link: Any, clock: ManualClock) -> None:
-    device, _ = transducers(registers, memory_link, clock)
+async def test_a_refused_register_costs_only_its_channel(registers: Any, memory_link: Any, clock: ManualClock) -> None:
+    link, sensings = device(registers, memory_link)
     registers.missing.add(16)
-    assert [r.quantity for r in await device.read()] == [Quantity.AMBIENT_C]
-    assert "exception 2" in device.dropped[Quantity.TOP_OIL_C]
+    await read_registers(link, sensings.values(), clock)
+    assert "exception 2" in sensings["top_oil_c"].problem
+    assert sensings["door"].problem == ""
 
 
-async def test_silence_is_an_error(registers: Any, memory_link: Any, clock: ManualClock) -> None:
-    device, link = transducers(registers, memory_link, clock)
+async def test_silence_is_an_error_of_all_channels(registers: Any, memory_link: Any, clock: ManualClock) -> None:
+    link, sensings = device(registers, memory_link)
     link.lose = 1
     with pytest.raises(DeviceError):
-        await device.read()
+        await read_registers(link, sensings.values(), clock)
+    assert all(sensing.problem for sensing in sensings.values())
+
+
+def test_a_number_is_read_from_a_small_file(tmp_path: Path) -> None:
+    (tmp_path / "in_temp_input").write_text("21375\n")
+    assert read_number(tmp_path / "in_temp_input") == 21375.0
+    (tmp_path / "broken").write_bytes(b"\xff" * 5000)
+    with pytest.raises(DeviceError, match="broken: holds no number"):
+        read_number(tmp_path / "broken")
+    with pytest.raises(DeviceError, match="gone: No such file"):
+        read_number(tmp_path / "gone")

@@ -70,7 +70,8 @@ class Tick:
         self.digest = self.configured()
 
     def configured(self) -> str:
-        return settings_digest(load(self.config_dir).config)
+        loaded = load(self.config_dir)
+        return settings_digest(loaded.config, loaded.sensors)
 
     def __call__(self, command: str, by: str, /, *, enabled: bool = True, evse_id: str = "") -> CommandReply:
         self.commands.append((command, by, enabled, evse_id))

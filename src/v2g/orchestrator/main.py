@@ -20,7 +20,8 @@ from v2g.config.loader import Loaded, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config, TlsProfileName
 from v2g.config.thermal import limits_in_force
-from v2g.control.server import ControlServer
+from v2g.control.messages import NoParams
+from v2g.control.server import Caller, ControlServer, Refused, Role
 from v2g.guard.link_client import WiresClient
 from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status_block import StatusReader
@@ -31,9 +32,11 @@ from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.endpoints import build_endpoints
 from v2g.orchestrator.guard_api import GuardApi
+from v2g.orchestrator.guard_link import GuardLink
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.recall_words import RECALLED, recall_words
+from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
 from v2g.orchestrator.thermal_api import ThermalApi
@@ -91,6 +94,7 @@ class Orchestrator:
         self._log = logs.daemon_log()
         self._stop = asyncio.Event()
         self._ready = False
+        self._reloading: asyncio.Task[None] | None = None
         self._started_at_s = clock.monotonic_s()
         self._fed_at_s = self._told_at_s = -1e9
         self._unusable: Mapping[str, str] = {}
@@ -121,6 +125,11 @@ class Orchestrator:
             clock,
             logs.audit_log().info,
         )
+        self._wires = WiresClient(paths.wires_sock, self._on_wires)
+        self._sensors_api = SensorsApi(
+            GuardLink(partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S), self._guard, clock),
+            self._wires.reload,
+        )
         self._thermal_api = ThermalApi(
             self._config.transformer,
             limits_in_force(self._config),
@@ -135,7 +144,12 @@ class Orchestrator:
         )
         self._control = ControlServer(
             paths.control_sock,
-            (*self._api.methods(), *self._guard_api.methods(), *self._thermal_api.methods()),
+            (
+                *self._api.methods(),
+                *self._guard_api.methods(),
+                *self._thermal_api.methods(),
+                *self._sensors_api.methods(),
+            ),
             self._config.control.roles,
             logs.audit_log().info,
             clock,
@@ -170,15 +184,14 @@ class Orchestrator:
             remark_on = self._log.info if self._simulation else self._log.warning
             for remark in self._control.remarks:
                 remark_on("CONTROL", remark)
-            wires = WiresClient(self._paths.wires_sock, self._on_wires)
-            await wires.start()
-            stack.push_async_callback(wires.close)
+            await self._wires.start()
+            stack.push_async_callback(self._wires.close)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
             cycle = ControlCycle(
                 self.site,
                 self.sessions,
-                wires,
+                self._wires,
                 self._guard,
                 self._clock,
                 daemon=self._log,
@@ -313,6 +326,17 @@ class Orchestrator:
     def _reopen_logs(self) -> None:
         logs.configure(self._paths.log_dir)
         self._log.info("LOGS_REOPENED", "SIGHUP")
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload_sensors(), name="sensors anew")
+
+    async def _reload_sensors(self) -> None:
+        caller = Caller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid(), user="SIGHUP", role=Role.ENGINEER)
+        try:
+            result = await self._sensors_api.reload(NoParams(), caller)
+        except Refused as error:
+            self._log.warning("SENSORS_REFUSED", str(error))
+        else:
+            self._log.info("SENSORS_RELOADED", result.message)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

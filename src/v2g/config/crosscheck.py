@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 from collections.abc import Iterator
 from pathlib import Path
 
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
-from v2g.config.paths import run_paths, sensor_map_path
-from v2g.config.problems import Locate, Problem, Report
+from v2g.config.paths import run_paths
+from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
 from v2g.config.schema import Config, DcEvse, Evse, ModbusAddress, TlsProfileName
 from v2g.config.thermal import thermal_limits, thermal_parameters
@@ -21,13 +20,10 @@ from v2g.thermal.parameters import ParameterError
 
 _SUN_PATH_MAX = 107
 _FIRST_DYNAMIC_PORT = 49152
-_TOP_OIL_SECTION = "top_oil_c"
-_SENSOR_MAP_MAX_BYTES = 1 << 20
 
 
-def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Problem]:
-    """Every contradiction between values that are each valid."""
-    report = Report(locate)
+def cross_check(config: Config, report: Report) -> None:
+    """Every contradiction between values that are each valid, into ``report``."""
     _evse_ids(config, report)
     _ports(config, report)
     _modbus(config, report)
@@ -37,8 +33,7 @@ def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Proble
     check_guard(config, report)
     _timezone(config, report)
     _history(config, report)
-    _paths(config, config_dir, report)
-    return report.problems
+    _paths(config, report)
 
 
 def suspicions(config: Config) -> Iterator[str]:
@@ -210,28 +205,7 @@ def _transformer(config: Config, report: Report) -> None:
         )
 
 
-def _top_oil(file: Path, report: Report) -> None:
-    """Only that the transducer is there; the values are judged by :mod:`v2g.hardware.sensor_map`, which needs the
-    Modbus library that the guard's tick must not load."""
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        with file.open(encoding="utf-8") as text:
-            parser.read_string(text.read(_SENSOR_MAP_MAX_BYTES))
-    except (OSError, ValueError, configparser.Error) as error:
-        reason = f"{file} cannot be read: {' '.join(str(error).split())}"
-    else:
-        if parser.has_section(_TOP_OIL_SECTION):
-            return
-        reason = f"{file} has no section [{_TOP_OIL_SECTION}]"
-    report.add(
-        "sensor_map",
-        "",
-        reason,
-        "without a top-oil transducer no power is permitted: the head of etc/v2g/sensor_map.conf tells the form",
-    )
-
-
-def _paths(config: Config, config_dir: Path, report: Report) -> None:
+def _paths(config: Config, report: Report) -> None:
     for name in ("run_dir", "state_dir", "log_dir"):
         value: str = getattr(config.paths, name)
         if not Path(value).is_absolute():
@@ -244,16 +218,6 @@ def _paths(config: Config, config_dir: Path, report: Report) -> None:
             f"makes socket names longer than the {_SUN_PATH_MAX} bytes the kernel takes ({socket})",
             "choose a shorter directory",
         )
-    sensors = sensor_map_path(config, config_dir)
-    if not sensors.is_file():
-        report.add(
-            "sensor_map",
-            repr(config.sensor_map),
-            f"{sensors} does not exist" if not sensors.exists() else f"{sensors} is no file",
-            "without sensors no power is permitted: create the file (see etc/v2g/sensor_map.conf) or correct the name",
-        )
-    else:
-        _top_oil(sensors, report)
 
 
 def _addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:

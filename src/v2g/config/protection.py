@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from v2g.config.schema import Config, Overcurrent
+from v2g.config.sensors import sample_factors
 from v2g.grid import profiles
 from v2g.grid.settings import GridSettings, SettingsError, SettingsUnset
+from v2g.hardware.sensor_map import SensorMap
 
 if TYPE_CHECKING:
     from v2g.grid.overcurrent import OvercurrentSettings
@@ -62,8 +64,10 @@ def protection_settings(config: Config) -> ProtectionSettings:
     )
 
 
-def settings_digest(config: Config) -> str:
-    """Eight hex digits that are equal exactly where the guard's settings are; ``00000000`` where they are unset.
+def settings_digest(config: Config, sensors: SensorMap) -> str:
+    """Eight hex digits that are equal exactly where the guard's settings are, the corrections of its samples included.
+
+    ``00000000`` where they are unset.
 
     Raises :class:`~v2g.grid.settings.SettingsError`.
     """
@@ -72,7 +76,8 @@ def settings_digest(config: Config) -> str:
     except SettingsUnset:
         return UNSET_DIGEST
     own = [(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg) for evse in config.dc_evses]
-    return hashlib.sha256(repr((settings, own)).encode()).hexdigest()[:8]
+    factors = sorted(sample_factors(config, sensors).items())
+    return hashlib.sha256(repr((settings, own, factors)).encode()).hexdigest()[:8]
 
 
 def nameplate_a(config: Config) -> float:

@@ -15,8 +15,10 @@ import yaml
 from pyiso15118.security import Pki, write_credential, write_trust_anchor
 from v2g.clock import Clock
 from v2g.config.schema import TlsProfileName
+from v2g.hardware.sensor_map import unit_of_channel
+from v2g.hardware.waveform_layout import CHANNELS
 from v2g.simulation.composed_image import FILTER_MAP
-from v2g.simulation.plant_config import Conditions, PlantConfig, PlantEvse, write_config
+from v2g.simulation.plant_config import INTERLOCK_FILES, Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.transducer_image import ORDER, SCALE
 from v2g.simulation.vehicle_config import VehicleConfig
 
@@ -324,12 +326,32 @@ def _write_controller_config(layout: Layout) -> None:
     }
     text = "# Written by v2g-orchestrator --simulate; the next run writes it anew.\n"
     (layout.config_dir / "v2g.yaml").write_text(text + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    sections = [
-        f"[{quantity.value}]\nsource = modbus\nhost = {HOST}\nport = {layout.transducers_port}\nunit = 1\n"
-        f"table = input\nregister = {register}\ntype = int16\nscale = {SCALE}\nmin = -60\nmax = 200\nmax_age_s = 5\n"
+    (layout.config_dir / "sensor_map.conf").write_text(
+        yaml.safe_dump({"sensors": _sensors(layout)}, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+
+
+def _sensors(layout: Layout) -> dict[str, object]:
+    """What the plant measures: its transducers' registers, and every channel of the waveform buffer."""
+    device = {"host": HOST, "port": layout.transducers_port, "unit": 1, "table": "input"}
+    sensors: dict[str, object] = {
+        quantity.value: {
+            "source": {"modbus": {**device, "register": register, "type": "int16"}},
+            "scale": SCALE,
+            "unit": unit_of_channel(quantity.value),
+            "range": [-60, 200],
+            "max_age_s": 5,
+        }
         for register, quantity in enumerate(ORDER)
-    ]
-    (layout.config_dir / "sensor_map.conf").write_text("\n".join(sections), encoding="utf-8")
+    }
+    own = [name for channels in _own_channels(layout) for name in channels or ()]
+    for name in (*CHANNELS, *own):
+        unit = unit_of_channel(name)
+        highest = 2.0 * NOMINAL_VOLTAGE_V if unit == "V" else 10.0 * RATED_KVA * 1000.0 / (3.0 * NOMINAL_VOLTAGE_V)
+        sensors[name] = {"source": {"buffer": name}, "unit": unit, "range": [0, round(highest)]}
+    for name, file in INTERLOCK_FILES.items():
+        sensors[name] = {"source": {"contact": str(layout.run_dir / file)}}
+    return sensors
 
 
 def _own_channels(layout: Layout) -> list[tuple[str, str, str] | None]:

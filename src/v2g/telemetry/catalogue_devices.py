@@ -27,6 +27,19 @@ DEVICES: tuple[Entry, ...] = (
         "Check the transducer, its wiring and its row in sensor_map.conf.",
     ),
     Entry("SENSOR_BACK", "The value is plausible again.", "Uses it again.", _NOTHING),
+    Entry("SENSORS_RELOADED", "The sensor map was read again.", "Measures by it.", _NOTHING),
+    Entry(
+        "SENSORS_REFUSED",
+        "The sensor map or the configuration that was read again has mistakes.",
+        "Changes nothing: all sensors are read as before.",
+        "Correct the place that the line names, then reload again.",
+    ),
+    Entry(
+        "QUALITY_FACTORS_KEPT",
+        "Power quality cannot take the corrections of the samples that the guard has adopted.",
+        "Measures power quality with those before.",
+        "The line says why; systemctl restart v2g-guard-quality takes what the configuration says.",
+    ),
     Entry(
         "NO_REVERSION",
         "An inverter does not revert to zero by itself when we fall silent.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pyiso15118.commands import Command
 from v2g.dispatch.constraints import Bound
@@ -53,6 +54,9 @@ class EvseBay(abc.ABC):
 
     # ---- what differs between DC and AC ----
 
+    reads: ClassVar[type[DcEvseReading] | type[AcEvseReading]]
+    """The kind of reading that its devices give."""
+
     @property
     @abc.abstractmethod
     def power(self) -> PowerReading | None:
@@ -62,6 +66,11 @@ class EvseBay(abc.ABC):
     @abc.abstractmethod
     def note(self) -> str | None:
         """Why the vehicle gets less than it was granted, where only the session knows it."""
+
+    @property
+    @abc.abstractmethod
+    def may_discharge(self) -> bool:
+        """By the configuration."""
 
     @abc.abstractmethod
     def idle(self, *, locked: bool = False) -> EvseCommand:
@@ -179,6 +188,8 @@ class EvseBay(abc.ABC):
 class DcBay(EvseBay):
     """An EVSE whose own inverter makes DC of the site's AC."""
 
+    reads = DcEvseReading
+
     _evse: DcEvseReading | None
     commanded: DcEvseCommand
 
@@ -196,6 +207,10 @@ class DcBay(EvseBay):
     @property
     def note(self) -> None:
         return None
+
+    @property
+    def may_discharge(self) -> bool:
+        return True
 
     def idle(self, *, locked: bool = False) -> DcEvseCommand:
         return DcEvseCommand(lock_connector=locked)
@@ -226,6 +241,8 @@ class MeteredPower:
 class AcBay(EvseBay):
     """An EVSE whose vehicle inverts: a contactor, a meter and a pilot."""
 
+    reads = AcEvseReading
+
     _evse: AcEvseReading | None
     commanded: AcEvseCommand
 
@@ -244,6 +261,10 @@ class AcBay(EvseBay):
     @property
     def note(self) -> str | None:
         return self.procedure.note if isinstance(self.procedure, AcProcedure) else None
+
+    @property
+    def may_discharge(self) -> bool:
+        return self.profile.allow_discharge
 
     def idle(self, *, locked: bool = False) -> AcEvseCommand:
         # A free connector shows the digital duty: a vehicle that is plugged in there begins to talk.

@@ -9,15 +9,19 @@ from typing import Protocol
 
 from v2g.clock import Clock
 from v2g.config.paths import RunPaths
-from v2g.config.schema import Config, DcEvse, ModbusAddress
+from v2g.config.schema import AcEvse, Config, DcEvse, ModbusAddress
+from v2g.guard.ac_core import AcTarget
 from v2g.guard.link import Applied, Image, Setpoints
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.view import GuardView, allowance, urgent, view
+from v2g.guard.wires_ac import AcEvseDevices, ac_limits
 from v2g.guard.wires_core import Target, WiresCore
 from v2g.guard.wires_dc import DcEvseDevices, dc_limits
 from v2g.guard.wires_devices import DeviceWatch, Transducers
 from v2g.guard.wires_server import WiresServer
 from v2g.guard.wires_settings import Follower, WiresSettings
+from v2g.hardware.ac_evse import ROLES as AC_ROLES
+from v2g.hardware.ac_evse import RegisterMapAcEvse
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import (
@@ -78,11 +82,13 @@ class Wires:
             clock.monotonic_s(),
             mains_input=bool(config.protection.mains_input_path),
             enter_service_delay_s=settings.enter_service_delay_s,
+            ac_limits=map(ac_limits, config.ac_evses),
         )
         self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
-        self._devices: dict[str, DcEvseDevices] = {}
+        self._dc_devices: dict[str, DcEvseDevices] = {}
+        self._ac_devices: dict[str, AcEvseDevices] = {}
         self._transducers: list[Transducers] = []
         self._maps: dict[str, RegisterMap] = {}
         self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
@@ -99,6 +105,8 @@ class Wires:
         self._sequence = 0
         for evse in config.dc_evses:
             self._add_evse(evse, config_dir)
+        for ac_evse in config.ac_evses:
+            self._add_ac_evse(ac_evse, config_dir)
         for endpoint, group in by_device(sensors).items():
             self._add_transducers(endpoint, group)
 
@@ -109,7 +117,7 @@ class Wires:
         self._decide_all()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(run) for devices in self._devices.values() for run in devices.runs()]
+                tasks = [group.create_task(run) for devices in self._devices for run in devices.runs()]
                 tasks += [group.create_task(transducers.run()) for transducers in self._transducers]
                 self._notifier.ready(self._status_text())
                 await self._control(stop)
@@ -149,7 +157,7 @@ class Wires:
         deadline_s = self._clock.monotonic_s() + STOP_WITHIN_S
         while True:
             self._decide_all()
-            at_rest = not self._core.opening() and all(devices.settled for devices in self._devices.values())
+            at_rest = not self._core.opening() and all(devices.settled for devices in self._devices)
             if at_rest or self._clock.monotonic_s() >= deadline_s:
                 break
             await asyncio.sleep(PERMIT_PERIOD_S)
@@ -157,6 +165,10 @@ class Wires:
             logs.daemon_log().warning(
                 "WIRES_NOT_AT_REST", "ended before every device confirmed zero; their own reversion remains"
             )
+
+    @property
+    def _devices(self) -> tuple[DcEvseDevices | AcEvseDevices, ...]:
+        return (*self._dc_devices.values(), *self._ac_devices.values())
 
     def _look_at_guard(self) -> bool:
         """Take the guard's word; True when it has to be obeyed at once."""
@@ -171,7 +183,7 @@ class Wires:
     def _adopt(self, settings: WiresSettings) -> None:
         self._settings = settings
         self._core.enter_service_delay_s = settings.enter_service_delay_s
-        for devices in self._devices.values():
+        for devices in self._devices:
             devices.adopt(settings)
 
     def _moves(self) -> bool:
@@ -200,14 +212,21 @@ class Wires:
         self._followed, self._follow_at_s = self._view, now_s + FOLLOW_PERIOD_S
         for evse_id, target in self._core.decide(self._view, now_s).items():
             self._command(evse_id, target)
+        for evse_id, ac_target in self._core.ac.decide(self._view, now_s).items():
+            self._command(evse_id, ac_target)
         self._next_change_s = self._core.next_change_s(now_s)
 
     def _decide_one(self, evse_id: str) -> None:
         now_s = self._clock.monotonic_s()
-        self._command(evse_id, self._core.decide_one(evse_id, self._view, now_s))
+        core = self._core
+        decide_one = core.ac.decide_one if evse_id in core.ac else core.decide_one
+        self._command(evse_id, decide_one(evse_id, self._view, now_s))
 
-    def _command(self, evse_id: str, target: Target) -> None:
-        self._devices[evse_id].command(target)
+    def _command(self, evse_id: str, target: Target | AcTarget) -> None:
+        if isinstance(target, AcTarget):
+            self._ac_devices[evse_id].command(target)
+        else:
+            self._dc_devices[evse_id].command(target)
         before = self._applied.get(evse_id)
         self._applied[evse_id] = target.applied
         if before is None or before.bound_by != target.applied.bound_by:
@@ -224,7 +243,7 @@ class Wires:
             permit=self._view.permit,
             permit_reason=self._permit.name,
             inverters=self._core.inverters(),
-            evses=self._core.outputs(),
+            evses=(*self._core.outputs(), *self._core.ac.readings()),
             transducers=tuple(
                 r for r in self._temperatures.values() if now_s - r.as_of_s <= self._max_age_s[r.quantity]
             ),
@@ -255,7 +274,14 @@ class Wires:
         devices = DcEvseDevices(
             evse, self._core, inverter, link, output, output_link, self._settings, self._clock, self._decide_one
         )
-        self._devices[evse.id] = devices
+        self._dc_devices[evse.id] = devices
+        self._watches += devices.watches
+
+    def _add_ac_evse(self, evse: AcEvse, config_dir: Path) -> None:
+        link = self._link(f"AC EVSE {evse.id}", _endpoint(evse.ac.modbus))
+        output = RegisterMapAcEvse(evse.id, link, load_map(evse.ac.map, config_dir, AC_ROLES), self._clock)
+        devices = AcEvseDevices(evse, self._core.ac, output, link, self._clock, self._decide_one)
+        self._ac_devices[evse.id] = devices
         self._watches += devices.watches
 
     def _add_transducers(self, endpoint: ModbusEndpoint, sensors: Sequence[Sensor]) -> None:

@@ -7,6 +7,7 @@ The driver and the simulated device read the same file, so that neither copies n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -97,8 +98,9 @@ class RegisterMap(_Data, frozen=True, kw_only=True):
 
     def size(self, table: Table) -> int:
         """Registers from address 0 to the last one used."""
-        spans = [(b.address + b.count) for b in (*self.read_blocks(), self.write_block()) if b.table is table]
-        return max(spans, default=0)
+        used = [p for p in (*self.points.values(), *self.identity) if p.table is table]
+        ends = [p.address + p.type.words for p in used] + [f.address + 1 for f in self.faults if f.table is table]
+        return max(ends, default=0)
 
 
 class RegisterImage:
@@ -145,6 +147,21 @@ class RegisterImage:
         """An enumeration; None when the device says a number that the map does not know."""
         point = self.map.points[role]
         return point.values.get(int(self._raw(point.table, point.address, point.type)))
+
+    def optional_number(self, role: str) -> float | None:
+        """As :meth:`number`; None when the map has no such role or the value is no finite number."""
+        if role not in self.map.points:
+            return None
+        value = self.number(role)
+        return value if math.isfinite(value) else None
+
+    def optional_flag(self, role: str) -> bool | None:
+        """As :meth:`flag`; None when the map has no such role."""
+        return self.flag(role) if role in self.map.points else None
+
+    def optional_text(self, role: str) -> str | None:
+        """As :meth:`text`; None as well when the map has no such role."""
+        return self.text(role) if role in self.map.points else None
 
     def faults(self) -> tuple[str, ...]:
         return tuple(f.text for f in self.map.faults if self._tables[f.table][f.address] >> f.bit & 1)

@@ -20,6 +20,9 @@ from v2g.hardware.contact import ContactWriter
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.host.notify import Notifier
+from v2g.simulation.ac_charger import AcCharger, AcVehicle
+from v2g.simulation.ac_image import AcImage
+from v2g.simulation.ac_stage import AcStage
 from v2g.simulation.battery import Battery, BatteryModel
 from v2g.simulation.dc_image import DcImage
 from v2g.simulation.dc_stage import DcStage
@@ -28,7 +31,7 @@ from v2g.simulation.faults import FaultError, ScenarioStep, load_scenario
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.misfortune import Misfortune
-from v2g.simulation.modbus_device import ModbusDevice
+from v2g.simulation.modbus_device import DeviceImage, ModbusDevice
 from v2g.simulation.plant_config import PlantConfig, PlantConfigError, PlantEvse, read_config
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
@@ -57,7 +60,8 @@ def build_site(config: PlantConfig) -> Site:
     return Site(
         grid=GridSource(nominal_voltage_v=config.nominal_voltage_v, nominal_frequency_hz=config.nominal_frequency_hz),
         transformer=transformer,
-        chargers={evse.evse_id: _build_charger(evse, config) for evse in config.evses},
+        chargers={evse.evse_id: _build_charger(evse, config) for evse in config.evses if evse.kind == "DC"},
+        ac_chargers={evse.evse_id: _build_ac_charger(evse, config) for evse in config.evses if evse.kind == "AC"},
         rated_va=config.rated_va,
         base_load_w=start.base_load_w,
         base_power_factor=start.power_factor,
@@ -82,6 +86,20 @@ def _build_charger(evse: PlantEvse, config: PlantConfig) -> Charger:
     charger = Charger(evse_id=evse.evse_id, inverter=inverter, stage=stage)
     if evse.plugged:
         charger.plug(PluggedVehicle(name="foreign vehicle", battery=Battery(_FOREIGN_BATTERY, soc=0.7), auto=True))
+    return charger
+
+
+def _build_ac_charger(evse: PlantEvse, config: PlantConfig) -> AcCharger:
+    charger = AcCharger(
+        evse_id=evse.evse_id,
+        nominal_voltage_v=config.nominal_voltage_v,
+        rated_w=evse.rated_w,
+        phases=evse.phases,
+        rotation=evse.rotation,
+        stage=AcStage(max_current_a=evse.max_current_a, proximity_a=evse.max_current_a),
+    )
+    if evse.plugged:
+        charger.plug(AcVehicle(name="foreign vehicle", battery=Battery(_FOREIGN_BATTERY, soc=0.7), auto=True))
     return charger
 
 
@@ -116,6 +134,10 @@ class Plant:
         transducers = TransducerImage(site.transformer, lock, seed=config.seed)
         self.devices: dict[str, ModbusDevice] = {}
         for evse in config.evses:
+            if evse.kind == "AC":
+                image = AcImage(site.ac_chargers[evse.evse_id].stage, lock)
+                self._add(f"ac {evse.evse_id}", config.host, evse.ac_port, image)
+                continue
             charger = site.chargers[evse.evse_id]
             sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
             self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, sunspec)
@@ -151,7 +173,7 @@ class Plant:
             except FaultError as error:
                 _say(f"scenario at {step.at_s:g} s: {error}")
 
-    def _add(self, name: str, host: str, port: int, image: SunSpecImage | DcImage | TransducerImage) -> None:
+    def _add(self, name: str, host: str, port: int, image: DeviceImage) -> None:
         self.devices[name] = ModbusDevice(name, host, port, image, self._clock)
 
 

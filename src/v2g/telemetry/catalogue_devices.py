@@ -43,6 +43,20 @@ DEVICES: tuple[Entry, ...] = (
     ),
     Entry("FUNCTION_CONFIGURED", "The inverter does the function itself again.", "Leaves it to it.", _NOTHING),
     Entry(
+        "PILOT_FAULT",
+        "The control pilot of an AC EVSE is in state E or F, lost, or outside the limit that the line names.",
+        "No energy in state E, F or none, without the negative half or the protective earth; else told only.",
+        "Check cable, connector, vehicle inlet and protective conductor, then the EVSE's pilot circuit.",
+        "IEC 61851-1:2017 Annex A",
+    ),
+    Entry("PILOT_BACK", "The control pilot is within its limits again.", "Energy may flow in state C and D.", _NOTHING),
+    Entry(
+        "OVERDRAW",
+        "A vehicle at an AC EVSE takes or gives more than it was told, its phase carries, or the site allows.",
+        "Its contactor is open until the plug was out.",
+        "Ask the driver to unplug; if it happens again, the vehicle does not follow its limits.",
+    ),
+    Entry(
         "SETPOINT_BOUND",
         "What was asked for is not what is commanded; bound_by says why.",
         "Commands the lesser power.",

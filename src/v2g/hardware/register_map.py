@@ -98,7 +98,8 @@ class RegisterMap(_Data, frozen=True, kw_only=True):
 
     def size(self, table: Table) -> int:
         """Registers from address 0 to the last one used."""
-        used = [p for p in (*self.points.values(), *self.identity) if p.table is table]
+        known: tuple[Point | Identity, ...] = (*self.points.values(), *self.identity)
+        used = [point for point in known if point.table is table]
         ends = [p.address + p.type.words for p in used] + [f.address + 1 for f in self.faults if f.table is table]
         return max(ends, default=0)
 

@@ -125,10 +125,13 @@ class Site:
             # Each sensor has an age of its own, and wires has held it to that already.
             self._transducers = {reading.quantity: reading for reading in wires.transducers}
         permitted = permit_problem(wires, connected, guard, now_s) is None
+        bound_by = {applied.evse_id: applied.bound_by for applied in wires.applied} if wires is not None else {}
         broken: dict[str, BayImage] = {}
         for evse_id, bay in self.bays.items():
             try:
-                bay.observe(self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s)
+                bay.observe(
+                    self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s, bound_by.get(evse_id)
+                )
             except Exception as error:
                 broken[evse_id] = self._broken(evse_id, error)
         self.image = SiteImage(
@@ -213,9 +216,11 @@ class Site:
         steps: dict[str, BayStep] = {}
         for evse_id, bay in self.bays.items():
             grant = decision.grants.get(evse_id)
+            grant_w = grant.power_w if grant is not None else 0.0
+            share = self._curtailment(bay, grant_w)
             try:
                 steps[evse_id] = bay.step(
-                    self._curtailed_w(bay, grant.power_w) if grant is not None else 0.0,
+                    grant_w * share,
                     decision.site_lo_w,
                     decision.site_hi_w,
                     self.stopping,
@@ -229,7 +234,9 @@ class Site:
                 self._on_error(evse_id, error)
             step = steps[evse_id]
             source = _source(grant.order_id if grant is not None else None, orders, decision)
-            powers.append(PowerSetpoint(evse_id=evse_id, power_w=step.power_w, source=source, expires_at_s=until_s))
+            # ``wires`` takes the curtailment off once more, and holds the vehicle to what is left.
+            power_w = step.power_w / share if share > 0.0 else 0.0
+            powers.append(PowerSetpoint(evse_id=evse_id, power_w=power_w, source=source, expires_at_s=until_s))
             commands.append(
                 EvseSetpoint(evse_id=evse_id, command=step.evse, source=bay.phase or "no session", expires_at_s=until_s)
             )
@@ -237,14 +244,14 @@ class Site:
         setpoints = Setpoints(sequence=self._sequence, sent_at_s=now_s, powers=tuple(powers), evses=tuple(commands))
         return setpoints, steps
 
-    def _curtailed_w(self, bay: EvseBay, power_w: float) -> float:
-        """``wires`` multiplies an inverter's set-point by the guard's curtailment; what a vehicle at an AC EVSE is told
-        has to be less already."""
+    def _curtailment(self, bay: EvseBay, power_w: float) -> float:
+        """The guard's share of what flows, 0..1, as far as it is taken here: ``wires`` multiplies an inverter's
+        set-point by it, and what a vehicle at an AC EVSE is told has to be less already."""
         if not isinstance(bay, AcBay) or self.image is None:
-            return power_w
+            return 1.0
         guard = self.image.guard
         share = guard.curtail_charge if power_w > 0 else guard.curtail_discharge
-        return power_w * min(1.0, share) if share >= 0.0 else 0.0
+        return min(1.0, share) if share >= 0.0 else 0.0
 
 
 def _source(order_id: int | None, orders: Mapping[int, str], decision: Decision) -> str:

@@ -20,6 +20,11 @@ from v2g.sessions.procedure import EvseView, Phase, Procedure, Share
 from v2g.sessions.watch import PowerReading, Verdict, is_fresh
 
 _UNKNOWN = Verdict(fault="no reading yet")
+_BARRED = {
+    "overdraw": "the vehicle took or gave more than it was told",
+    "ac_discharge_off": "the vehicle discharged, which is not allowed at this site",
+}
+"""What ``wires`` says of a vehicle that it will not let back: its session has nothing to wait for."""
 EvseReading = DcEvseReading | AcEvseReading
 EvseCommand = DcEvseCommand | AcEvseCommand
 
@@ -50,6 +55,7 @@ class EvseBay(abc.ABC):
         self._evse: EvseReading | None = None
         self._inverter: InverterReading | None = None
         self._permitted = False
+        self._bound_by: str | None = None
         self._leaving: Procedure | None = None
 
     # ---- what differs between DC and AC ----
@@ -126,10 +132,19 @@ class EvseBay(abc.ABC):
     # ---- one control cycle ----
 
     def observe(
-        self, evse: EvseReading | None, inverter: InverterReading | None, permitted: bool, now_s: float
+        self,
+        evse: EvseReading | None,
+        inverter: InverterReading | None,
+        permitted: bool,
+        now_s: float,
+        bound_by: str | None = None,
     ) -> None:
-        """This cycle's readings (``inverter``: of a DC EVSE), and whether energy is permitted at all."""
+        """This cycle's readings (``inverter``: of a DC EVSE), and whether energy is permitted at all.
+
+        ``bound_by``: what ``wires`` says of its set-point, as in :class:`v2g.guard.link.Applied`.
+        """
         self._evse, self._inverter, self._permitted = evse, inverter, permitted
+        self._bound_by = bound_by
         self._verdict = self._judge(now_s)
         if self.procedure is None and self._leaving is None:
             fresh = is_fresh(self._evse, now_s)
@@ -274,7 +289,12 @@ class AcBay(EvseBay):
         return AcProcedure(self.profile, self._policy, self._vehicle_max_age_s)
 
     def _judge(self, now_s: float) -> Verdict:
-        return self._watch.observe(self._evse, self.commanded, self.commanded_w, now_s)
+        verdict = self._watch.observe(self._evse, self.commanded, self.commanded_w, now_s)
+        if verdict.fault is None and self._bound_by in _BARRED:
+            return Verdict(
+                fault=f"{_BARRED[self._bound_by]}: the guard keeps the contactor open until the plug was out"
+            )
+        return verdict
 
     def _is_closed(self) -> bool:
         return self._evse is not None and self._evse.contactor_closed

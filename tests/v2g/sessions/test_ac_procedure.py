@@ -59,6 +59,7 @@ class AcRig:
         )
         self.obeys = True
         self.permitted = True
+        self.bound_by: str | None = None
         self.grant_w = 0.0
         self.soc_pct: int | None = 60
         self.limits = VEHICLE
@@ -80,7 +81,7 @@ class AcRig:
             if self.looping and self.bay.procedure is not None:
                 self.loop()
             self.change(as_of_s=self.now)
-            self.bay.observe(self.evse, None, self.permitted, self.now)
+            self.bay.observe(self.evse, None, self.permitted, self.now, self.bound_by)
             step = self.bay.step(self.grant_w, -1e6, 1e6, False, self.now)
             command = step.evse
             assert isinstance(command, AcEvseCommand)
@@ -270,6 +271,14 @@ def test_without_supply_for_long_the_session_ends(rig: AcRig) -> None:
     rig.permitted = False
     rig.cycle(round(SUPPLY_WAIT_S * 10) + 10)
     assert "no supply" in str(rig.bay.fault)
+
+
+def test_a_vehicle_that_the_guard_will_not_let_back_has_its_session_ended_at_once(rig: AcRig) -> None:
+    rig.charge()
+    rig.bound_by = "overdraw"
+    rig.cycle()
+    assert "until the plug was out" in str(rig.bay.fault)
+    assert rig.bay.phase is Phase.STOPPING
 
 
 def test_nobody_is_let_in_without_a_supply(rig: AcRig) -> None:

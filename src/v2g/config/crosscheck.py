@@ -9,7 +9,7 @@ from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.paths import run_paths
 from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
-from v2g.config.schema import Config, DcEvse, Evse, ModbusAddress, TlsProfileName
+from v2g.config.schema import AcEvse, Config, DcEvse, Evse, ModbusAddress, TlsProfileName
 from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.config.timezone import TimezoneError, zone_of
 from v2g.grid.settings import SettingsError
@@ -56,6 +56,8 @@ def suspicions(config: Config) -> Iterator[str]:
                 watts = getattr(owner, name)
                 if watts is not None and watts < 500:
                     yield f"evses[{position}].{where}{name} is {watts:g} W; for {watts:g} kW write {watts * 1000:g}"
+        if isinstance(evse, AcEvse):
+            yield from _ac_suspicions(evse, f"evses[{position}]", volts)
         if evse.tls is TlsProfileName.COMPAT and evse.tcp_port < _FIRST_DYNAMIC_PORT:
             yield (
                 f"evses[{position}].tcp_port is {evse.tcp_port} with tls compat; stacks such as Josev/EcoG refuse an "
@@ -73,6 +75,18 @@ def suspicions(config: Config) -> Iterator[str]:
         yield slow
     if config.pki.allow_plain:
         yield "pki.allow_plain is on: test mode, ISO 15118-20 does not allow conversations without TLS"
+
+
+def _ac_suspicions(evse: AcEvse, path: str, nominal_voltage_v: float) -> Iterator[str]:
+    most_w = evse.max_current_a * nominal_voltage_v * evse.phases
+    for name in ("max_charge_w", "max_discharge_w"):
+        watts: float = getattr(evse, name)
+        used = name == "max_charge_w" or evse.allow_discharge
+        if used and watts > 1.02 * most_w:
+            yield (
+                f"{path}.{name} is {watts:g} W, but {evse.max_current_a:g} A on {evse.phases} phase"
+                f"{'s' if evse.phases > 1 else ''} at {nominal_voltage_v:g} V carry {most_w:.0f} W: no more is offered"
+            )
 
 
 def slow_samples(config: Config) -> str:
@@ -176,6 +190,13 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
             f"{evse.min_voltage_v:g}",
             f"is not below max_voltage_v ({evse.max_voltage_v:g} V)",
             "write the lowest and highest DC voltage of the EVSE",
+        )
+    if isinstance(evse, AcEvse) and len(evse.rotation) != evse.phases:
+        report.add(
+            f"{path}.rotation",
+            repr(evse.rotation),
+            f"names {len(evse.rotation)} phases, and the EVSE has {evse.phases} (phases)",
+            "write the phase of the bus at each line of the EVSE: one letter (a, b or c) or three",
         )
     if evse.tls is TlsProfileName.PLAIN and not config.pki.allow_plain:
         report.add(

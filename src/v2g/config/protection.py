@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from v2g.config.ratings import discharge_rated_w, phase_rated_a
 from v2g.config.schema import Config, Overcurrent
 from v2g.config.sensors import sample_factors
 from v2g.grid import profiles
@@ -91,14 +92,14 @@ def transformer_rated_a(config: Config) -> float:
 
 
 def feeder_rated_a(config: Config) -> float:
-    """Of the V2G feeder, A: as configured, else what all EVSEs draw or deliver together."""
-    watts = sum(max(evse.max_charge_w, evse.max_discharge_w) for evse in config.evses)
-    return config.protection.feeder.rated_a or watts / (3.0 * config.grid.nominal_voltage_v)
+    """Of each phase of the V2G feeder, A: as configured, else what all EVSEs draw or deliver together in the phase with
+    the most."""
+    return config.protection.feeder.rated_a or max(phase_rated_a(config))
 
 
 def discharge_rated_kva(config: Config) -> float:
     """Aggregate rating of the DER: what all EVSEs deliver together."""
-    return sum(evse.max_discharge_w for evse in config.evses) / 1000.0
+    return sum(discharge_rated_w(evse, config.grid.nominal_voltage_v) for evse in config.evses) / 1000.0
 
 
 def _resolved(config: Config, confirmed: bool) -> GridSettings:

@@ -18,6 +18,7 @@ from v2g.guard.wires_dc import DcEvseDevices, dc_limits
 from v2g.guard.wires_devices import DeviceWatch, Transducers
 from v2g.guard.wires_server import WiresServer
 from v2g.guard.wires_settings import Follower, WiresSettings
+from v2g.guard.wires_tls import tls_files
 from v2g.hardware.dc_evse import ROLES, RegisterMapEvse
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import (
@@ -245,10 +246,10 @@ class Wires:
         return link
 
     def _add_evse(self, evse: DcEvse, config_dir: Path) -> None:
-        link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
+        link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus, config_dir))
         settings = self._settings.device if evse.inverter.configure_functions else None
         inverter = SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
-        output_link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
+        output_link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus, config_dir))
         map_ = self._maps.get(evse.dc.map) or load_map(evse.dc.map, config_dir, ROLES)
         self._maps[evse.dc.map] = map_
         output = RegisterMapEvse(evse.id, output_link, map_, self._clock)
@@ -272,8 +273,8 @@ class Wires:
         self._watches.append(transducers.watch)
 
 
-def _endpoint(address: ModbusAddress) -> ModbusEndpoint:
-    return ModbusEndpoint(address.host, address.port, address.unit)
+def _endpoint(address: ModbusAddress, config_dir: Path) -> ModbusEndpoint:
+    return ModbusEndpoint(address.host, address.port, address.unit, tls_files(address, config_dir))
 
 
 def _next(due_s: float, now_s: float, period_s: float) -> float:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from v2g.clock import ManualClock
-from v2g.guard.wires_dc import _near, _nearly_the_same
 from v2g.guard.wires_core import STALE_S
+from v2g.guard.wires_dc import _near, _nearly_the_same
 from v2g.guard.wires_devices import Actuator, Pace
 from v2g.hardware.modbus import LinkState
 from v2g.hardware.ports import InverterCommand

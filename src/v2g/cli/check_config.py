@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from v2g.cli.daemons import problems
+from v2g.config.addresses import tls_files
+from v2g.config.crosscheck import modbus_addresses
 from v2g.config.loader import ConfigError, Loaded, Problem, load
 from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.schema import DcEvse, Evse
 from v2g.grid.settings import SettingsUnset
+
+if TYPE_CHECKING:
+    from v2g.hardware.endpoint import TlsFiles
 
 
 def check(name: str, config_dir: Path) -> int:
     """Print a summary (0) or every problem (1)."""
     try:
         loaded = load(config_dir)
-        if found := list(_maps(loaded)):
+        if found := [*_maps(loaded), *_tls(loaded)]:
             raise ConfigError(found)
     except ConfigError as error:
         problems(name, error)
         return 1
     click.echo(summary(loaded))
+    for warning in _tls_roles(loaded):
+        click.echo(f"warning: {warning}")
     return 0
 
 
@@ -93,6 +101,34 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
         except DeviceError as error:
             path = f"evses[{position}].inverter.harmonic_filter.map"
             yield _problem(loaded, path, str(error), "correct the map or its name")
+
+
+def _tls_addresses(loaded: Loaded) -> Iterator[tuple[str, TlsFiles]]:
+    for position, evse in enumerate(loaded.config.evses):
+        for part, address in modbus_addresses(evse):
+            if (files := tls_files(address.tls, loaded.config_dir)) is not None:
+                yield f"evses[{position}].{part}.modbus.tls", files
+
+
+def _tls(loaded: Loaded) -> Iterator[Problem]:
+    from v2g.hardware.modbus_tls import TlsProblem, load_context
+
+    for path, files in _tls_addresses(loaded):
+        try:
+            load_context(files)
+        except TlsProblem as problem:
+            yield _problem(loaded, path, str(problem), "correct the file or its name")
+
+
+def _tls_roles(loaded: Loaded) -> Iterator[str]:
+    from v2g.hardware.modbus_tls import ROLE_OID, role
+
+    for path, files in _tls_addresses(loaded):
+        if role(files.certificate) is None:
+            yield (
+                f"{path}: {files.certificate} bears no role (extension {ROLE_OID}); "
+                "a device that demands one refuses it"
+            )
 
 
 def _problem(loaded: Loaded, path: str, reason: str, remedy: str) -> Problem:

@@ -20,6 +20,7 @@ from v2g.thermal.parameters import ParameterError
 
 _SUN_PATH_MAX = 107
 _FIRST_DYNAMIC_PORT = 49152
+_PLAIN_MODBUS_PORT = 502
 
 
 def cross_check(config: Config, report: Report) -> None:
@@ -64,6 +65,12 @@ def suspicions(config: Config) -> Iterator[str]:
                 f"SDP response with a TCP port outside {_FIRST_DYNAMIC_PORT}..65535: choose one of these for their "
                 "vehicles"
             )
+        for part, address in modbus_addresses(evse):
+            if address.tls is not None and address.port == _PLAIN_MODBUS_PORT:
+                yield (
+                    f"evses[{position}].{part}.modbus has tls with port {_PLAIN_MODBUS_PORT}, which is plain Modbus; "
+                    "Modbus/TCP Security has port 802"
+                )
     if config.secc.charge_loop_timeout_s > 0.5:
         yield (
             f"secc.charge_loop_timeout_s is {config.secc.charge_loop_timeout_s:g} s; the standard's is 0.5 s, "
@@ -171,7 +178,7 @@ def _ports(config: Config, report: Report) -> None:
 def _modbus(config: Config, report: Report) -> None:
     seen: dict[tuple[str, int, int], tuple[int, str]] = {}
     for position, evse in enumerate(config.evses):
-        for part, address in _addresses(evse):
+        for part, address in modbus_addresses(evse):
             first, first_part = seen.setdefault((address.host, address.port, address.unit), (position, part))
             # One cabinet may answer for the inverter and the DC side of its own EVSE.
             if first != position:
@@ -241,7 +248,8 @@ def _paths(config: Config, report: Report) -> None:
         )
 
 
-def _addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:
+def modbus_addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:
+    """The part of the EVSE's section, and its address."""
     if isinstance(evse, DcEvse):
         return ("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)
     return (("ac", evse.ac.modbus),)

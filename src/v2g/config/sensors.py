@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from v2g.config.addresses import tls_files
 from v2g.config.paths import run_paths, sensor_map_path
 from v2g.config.problems import ConfigError, Problem, Report
 from v2g.config.schema import Config
@@ -16,6 +17,7 @@ from v2g.config.schema_base import Section
 from v2g.config.schema_evse import ModbusAddress
 from v2g.config.tree import Tree, parse, without_nulls
 from v2g.config.validate import validate
+from v2g.hardware.endpoint import ModbusEndpoint
 from v2g.hardware.ports import Quantity
 from v2g.hardware.registers import RegisterType, Table, WordOrder
 from v2g.hardware.sensor_map import (
@@ -25,14 +27,12 @@ from v2g.hardware.sensor_map import (
     BufferSource,
     Channel,
     ContactSource,
-    DeviceAddress,
     Family,
     FileSource,
     Filter,
     ModbusSource,
     SensorMap,
     Source,
-    TlsFiles,
     buffer_factors,
     family_of,
     pilot_evse,
@@ -88,8 +88,11 @@ class _File(Section, frozen=True, kw_only=True):
     sensors: dict[str, _Sensor]
 
 
-def load_sensor_map(file: Path) -> SensorMap:
-    """Raises :class:`ConfigError` with every problem found, also when the file cannot be read."""
+def load_sensor_map(file: Path, config_dir: Path) -> SensorMap:
+    """Paths of TLS files are relative to ``config_dir``.
+
+    Raises :class:`ConfigError` with every problem found, also when the file cannot be read.
+    """
     try:
         with file.open("rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
@@ -99,17 +102,17 @@ def load_sensor_map(file: Path) -> SensorMap:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError([Problem(str(file), "", "", f"cannot be read: {reason}", _FORM)]) from None
-    return parse_sensor_map(text, str(file))
+    return parse_sensor_map(text, str(file), config_dir)
 
 
-def parse_sensor_map(text: str, file: str = "sensor_map.conf") -> SensorMap:
+def parse_sensor_map(text: str, file: str = "sensor_map.conf", config_dir: Path = Path()) -> SensorMap:
     """Raises :class:`ConfigError` with every problem found, each with file, line, place, reason and remedy."""
     tree = parse(text, file)
     problems = validate(tree, _File)
     if problems:
         raise ConfigError(problems)
     raw = msgspec.convert(without_nulls(tree.plain()), _File)
-    reader = _Reader(tree)
+    reader = _Reader(tree, config_dir)
     channels = tuple(reader.channel(name, sensor) for name, sensor in raw.sensors.items())
     reader.one_source_one_channel(channels)
     if len(channels) > MAX_CHANNELS:
@@ -131,7 +134,7 @@ def site_sensors(config: Config, config_dir: Path, report: Report) -> SensorMap:
         )
         return SensorMap()
     try:
-        sensors = load_sensor_map(file)
+        sensors = load_sensor_map(file, config_dir)
     except ConfigError as error:
         report.problems += error.problems
         return SensorMap()
@@ -152,8 +155,9 @@ def sample_factors(config: Config, sensors: SensorMap) -> dict[str, tuple[float,
 class _Reader:
     """From what the file says to channels; collects what is wrong."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, config_dir: Path) -> None:
         self.problems: list[Problem] = []
+        self._config_dir = config_dir
         self._tree = tree
 
     def say(self, path: str, reason: str, remedy: str, value: object = "") -> None:
@@ -246,8 +250,7 @@ class _Reader:
             self.say(f"{where}.bit", "is missing", "write the bit of the register, 0 (lowest) to 15")
         if family is Family.CONTACT and raw.type.words != 1:
             self.say(f"{where}.type", "has more than 16 bits", "write uint16", raw.type)
-        tls = None if raw.tls is None else TlsFiles(**msgspec.structs.asdict(raw.tls))
-        device = DeviceAddress(raw.host, raw.port, raw.unit, tls)
+        device = ModbusEndpoint(raw.host, raw.port, raw.unit, tls_files(raw.tls, self._config_dir))
         return ModbusSource(device, raw.table, raw.register, raw.type, raw.word_order, raw.bit)
 
     def _contact(self, name: str) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import Clock
+from v2g.config.addresses import endpoint
 from v2g.config.loader import Loaded
 from v2g.config.paths import RunPaths
 from v2g.config.problems import ConfigError
-from v2g.config.schema import AcEvse, Config, DcEvse, ModbusAddress
+from v2g.config.schema import AcEvse, Config, DcEvse
 from v2g.guard.ac_core import AcTarget
 from v2g.guard.link import Applied, Image, Reload, Reloaded, Setpoints
 from v2g.guard.quality_report import REPORT_FILE
@@ -292,9 +293,9 @@ class Wires:
         return link
 
     def _add_evse(self, evse: DcEvse, config_dir: Path) -> None:
-        link = self._link(f"inverter {evse.id}", _endpoint(evse.inverter.modbus))
+        link = self._link(f"inverter {evse.id}", endpoint(evse.inverter.modbus, config_dir))
         inverter = self._inverter(evse, link, config_dir)
-        output_link = self._link(f"DC output {evse.id}", _endpoint(evse.dc.modbus))
+        output_link = self._link(f"DC output {evse.id}", endpoint(evse.dc.modbus, config_dir))
         map_ = self._map(evse.dc.map, load_dc_map, config_dir)
         output = RegisterMapEvse(evse.id, output_link, map_, self._clock)
         devices = DcEvseDevices(
@@ -305,7 +306,7 @@ class Wires:
         self._watches += devices.watches
 
     def _add_ac_evse(self, evse: AcEvse, config_dir: Path) -> None:
-        link = self._link(f"AC EVSE {evse.id}", _endpoint(evse.ac.modbus))
+        link = self._link(f"AC EVSE {evse.id}", endpoint(evse.ac.modbus, config_dir))
         output = RegisterMapAcEvse(evse.id, link, self._map(evse.ac.map, load_ac_map, config_dir), self._clock)
         devices = AcEvseDevices(evse, self._core.ac, output, link, self._clock, self._decide_one)
         self._ac_devices[evse.id] = devices
@@ -325,10 +326,6 @@ class Wires:
         if key not in self._maps:
             self._maps[key] = load(name, config_dir)
         return self._maps[key]
-
-
-def _endpoint(address: ModbusAddress) -> ModbusEndpoint:
-    return ModbusEndpoint(address.host, address.port, address.unit)
 
 
 def _next(due_s: float, now_s: float, period_s: float) -> float:

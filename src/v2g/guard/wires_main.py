@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import signal
 import sys
@@ -34,8 +33,6 @@ def main(config_dir: Path) -> int:
         return EXIT_CONFIG
     paths = run_paths(loaded.config)
     logs.configure(paths.log_dir)
-    # Every lost device would be told twice; the errors that matter come out of our own link.
-    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
     try:
         asyncio.run(_serve(loaded, config_dir))
     except DeviceError as error:

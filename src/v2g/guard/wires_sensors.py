@@ -21,7 +21,6 @@ from v2g.hardware.sensing import Sensing
 from v2g.hardware.sensor_map import (
     WINDING_STRESS,
     Channel,
-    DeviceAddress,
     Family,
     FileSource,
     ModbusSource,
@@ -54,7 +53,7 @@ class WiresSensors:
         self._clock = clock
         self._jitter = jitter
         self._sensings: dict[str, Sensing] = {}
-        self._readers: dict[DeviceAddress | Path, _Reader] = {}
+        self._readers: dict[ModbusEndpoint | Path, _Reader] = {}
         self._mirrors: dict[str, ContactWriter | None] = {}
         self._running = False
         self._stress_since_s: float | None = None
@@ -92,7 +91,7 @@ class WiresSensors:
         self._stress_s = config.interlocks.winding_stress_s
         factors = calibrated(config)
         old, self._sensings = self._sensings, {}
-        groups: dict[DeviceAddress | Path, list[Sensing]] = {}
+        groups: dict[ModbusEndpoint | Path, list[Sensing]] = {}
         for channel in sensors:
             source = channel.source
             if not isinstance(source, ModbusSource | FileSource):
@@ -169,13 +168,13 @@ class WiresSensors:
         except DeviceError:
             return
 
-    def _reader(self, key: DeviceAddress | Path, group: list[Sensing]) -> _Reader:
+    def _reader(self, key: ModbusEndpoint | Path, group: list[Sensing]) -> _Reader:
         reader = self._readers.get(key)
         if reader is None:
             if isinstance(key, Path):
                 reader = _FileReader(key, self._pool, self._clock)
             else:
-                link = ModbusLink("transducers", _endpoint(key), self._clock, self._jitter)
+                link = ModbusLink("transducers", key, self._clock, self._jitter)
                 reader = _DeviceReader(link, self._clock)
         reader.take(tuple(group))
         if self._running:
@@ -306,7 +305,3 @@ def _period_s(channel: Channel) -> float:
         return _CONTACT_PERIOD_S
     usual_s = _STRESS_PERIOD_S if channel.name == Quantity.WINDING_STRESS_MPA else _READ_PERIOD_S
     return min(usual_s, channel.max_age_s / 2)
-
-
-def _endpoint(device: DeviceAddress) -> ModbusEndpoint:
-    return ModbusEndpoint(device.host, device.port, device.unit)

@@ -7,21 +7,18 @@ so that a late reply is never taken for the next one. Attempts to reconnect back
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException, ModbusException
-from pymodbus.pdu import ExceptionResponse, ModbusPDU
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersResponse,
-    ReadInputRegistersResponse,
-    WriteMultipleRegistersResponse,
-)
-
 from v2g.clock import Clock
+from v2g.hardware import mbap
+from v2g.hardware.endpoint import ModbusEndpoint
+from v2g.hardware.modbus_stream import ConnectionEnded, ModbusStream, open_stream
+from v2g.hardware.modbus_tls import TlsClient, TlsProblem, refusal
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.registers import Table
+
+__all__ = ["LinkState", "LinkTiming", "ModbusEndpoint", "ModbusLink"]
 
 _EXCEPTIONS = {
     1: "does not know the function",
@@ -36,24 +33,13 @@ _EXCEPTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ModbusEndpoint:
-    """Where a device is: host, TCP port and unit identifier."""
-
-    host: str
-    port: int
-    unit: int = 1
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port} unit {self.unit}"
-
-
-@dataclass(frozen=True, slots=True)
 class LinkTiming:
     """Seconds. The first failure is followed by an attempt at once, the n-th after ``backoff_first_s * 2**(n-2)``."""
 
     request_timeout_s: float = 0.5
     connect_timeout_s: float = 1.0
+    tls_connect_timeout_s: float = 3.0
+    """With the handshake: small devices sign slowly."""
     backoff_first_s: float = 0.1
     backoff_max_s: float = 2.0
 
@@ -70,7 +56,10 @@ class LinkState:
 
 
 class ModbusLink:
-    """A connection that opens itself when it is used.
+    """A connection that opens itself when it is used; one for each device.
+
+    Units behind one gateway get a connection each, so that the silence of one never closes another's: the gateway
+    must accept as many.
 
     ``name`` is for people (``inverter US*V2G*E1``). ``jitter`` gives numbers in [0, 1). ``generation`` grows with
     every new connection: whoever knows something about the device asks again when it changed. All calls raise
@@ -94,107 +83,110 @@ class ModbusLink:
         self._clock = clock
         self._jitter = jitter
         self._timing = timing
-        self._client: AsyncModbusTcpClient | None = None
+        self._tls = None if endpoint.tls is None else TlsClient(endpoint.tls)
+        self._stream: ModbusStream | None = None
         self._lock = asyncio.Lock()
         self._failures = 0
 
     async def read(self, table: Table, address: int, count: int) -> list[int]:
         """``count`` registers (1..125) in one request."""
+        request = mbap.read_request(table, address, count)
         what = f"reading {count} {table} registers at {address}"
         async with self._lock:
-            client = await self._connected()
-            holding = table is Table.HOLDING
-            read = client.read_holding_registers if holding else client.read_input_registers
-            expected = ReadHoldingRegistersResponse if holding else ReadInputRegistersResponse
-            answer = await self._ask(read(address, count=count, device_id=self.endpoint.unit), expected, what)
-            if len(answer.registers) != count:
-                raise self._broken(f"{what}: it answered with {len(answer.registers)} registers")
-            return list(answer.registers)
+            pdu = await self._ask(request, what)
+            try:
+                registers = mbap.read_answer(pdu, table, count)
+            except (mbap.Refused, mbap.WrongAnswer) as error:
+                raise self._unwanted(error, what) from None
+            self._answered()
+            return registers
 
-    async def write(self, address: int, registers: list[int]) -> None:
+    async def write(self, address: int, registers: Sequence[int]) -> None:
         """Up to 123 holding registers in one request (function 16)."""
+        request = mbap.write_request(address, registers)
         what = f"writing {len(registers)} registers at {address}"
         async with self._lock:
-            client = await self._connected()
-            request = client.write_registers(address, registers, device_id=self.endpoint.unit)
-            answer = await self._ask(request, WriteMultipleRegistersResponse, what)
-            if (answer.address, answer.count) != (address, len(registers)):
-                raise self._broken(f"{what}: it acknowledged {answer.count} at {answer.address}")
+            pdu = await self._ask(request, what)
+            try:
+                mbap.check_write_answer(pdu, address, len(registers))
+            except (mbap.Refused, mbap.WrongAnswer) as error:
+                raise self._unwanted(error, what) from None
+            self._answered()
 
     async def close(self) -> None:
         async with self._lock:
-            self._drop()
+            stream, self._stream = self._stream, None
+            self.state.online = False
+            if stream is not None:
+                stream.close()
 
     def refuse(self, reason: str) -> DeviceError:
         """What a driver raises when answers arrive but make no sense: the connection is dropped, back-off begins."""
         return self._broken(reason)
 
-    async def _connected(self) -> AsyncModbusTcpClient:
-        if self._client is not None and self._client.connected:
-            return self._client
-        self._drop()
+    async def _connected(self) -> ModbusStream:
+        if self._stream is not None:
+            if self._stream.open:
+                return self._stream
+            cause = self._stream.end_cause
+            if isinstance(cause, mbap.WrongAnswer) or not self._stream.answered:
+                raise self._ended(cause, "waiting")
+            self._drop()
         wait_s = self.retry_at_s - self._clock.monotonic_s()
         if wait_s > 0:
             raise self._error(f"{self.state.error or 'not connected'}; next attempt in {wait_s:.1f} s")
-        client = AsyncModbusTcpClient(
-            self.endpoint.host,
-            port=self.endpoint.port,
-            name=self.name,
-            timeout=self._timing.request_timeout_s,
-            retries=0,
-            reconnect_delay=0,
-            trace_connect=lambda connected: None if connected else self._lost(client),
-        )
+        endpoint, timing = self.endpoint, self._timing
+        limit_s = timing.connect_timeout_s if self._tls is None else timing.tls_connect_timeout_s
         try:
-            async with asyncio.timeout(self._timing.connect_timeout_s):
-                connected = await client.connect()
-        except TimeoutError:
-            connected = False
-        except BaseException:
-            client.close()
-            raise
-        if not connected:
-            client.close()
-            raise self._failed("no connection; check power, cabling and the modbus address in v2g.yaml")
-        self._client = client
+            async with asyncio.timeout(limit_s):
+                context = None if self._tls is None else await self._tls.context()
+                name = "" if endpoint.tls is None else endpoint.tls.server_name
+                stream = await open_stream(endpoint.host, endpoint.port, endpoint.unit, context, name)
+        except TlsProblem as problem:
+            raise self._failed(str(problem)) from None
+        except OSError as error:
+            raise self._ended(error, "") from None
+        self._stream = stream
         self.generation += 1
         self.state.reconnects = self.generation - 1
-        return client
+        return stream
 
-    async def _ask(self, request: Awaitable[ModbusPDU], expected: type[ModbusPDU], what: str) -> ModbusPDU:
+    async def _ask(self, request: bytes, what: str) -> bytes:
+        stream = await self._connected()
         try:
             async with asyncio.timeout(self._timing.request_timeout_s):
-                answer = await request
-            # pymodbus uses asyncio.wait_for, which before Python 3.12 swallows a cancellation that meets the answer.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError
-        except ConnectionException:
-            raise self._failed(f"{what}: the device closed the connection or sent what is no Modbus") from None
-        except (TimeoutError, ModbusException, OSError):
+                return await stream.ask(request)
+        except ConnectionEnded as error:
+            raise self._ended(error.cause, what) from None
+        except mbap.WrongAnswer as error:
+            raise self._broken(f"{what}: {error}") from None
+        except TimeoutError:
             self.state.timeouts += 1
             raise self._failed(f"{what}: no answer in {self._timing.request_timeout_s:g} s") from None
         except BaseException:
             # A request that was given up on the way leaves a reply under way.
             self._drop()
             raise
-        if isinstance(answer, ExceptionResponse):
-            self._answered()
-            code = answer.exception_code
-            self.state.error = f"{what}: it {_EXCEPTIONS.get(code, 'refuses')} (exception {code})"
-            raise self._error(self.state.error)
-        if type(answer) is not expected:
-            raise self._broken(f"{what}: it answered another request")
-        self._answered()
-        return answer
 
-    @staticmethod
-    def _lost(client: AsyncModbusTcpClient) -> None:
-        # pymodbus lets a pending request run into its timeout when the connection ends.
-        pending = client.ctx.response_future
-        if not pending.done():
-            pending.set_exception(ConnectionException("connection lost"))
-            pending.exception()
+    def _unwanted(self, error: mbap.Refused | mbap.WrongAnswer, what: str) -> DeviceError:
+        if isinstance(error, mbap.WrongAnswer):
+            return self._broken(f"{what}: {error}")
+        self._answered()
+        reason = f"{what}: it {_EXCEPTIONS.get(error.code, 'refuses')} (exception {error.code})"
+        self.state.error = reason
+        return self._error(reason)
+
+    def _ended(self, cause: Exception | None, what: str) -> DeviceError:
+        """A connection that could not be opened (no ``what``), or that ended before the answer."""
+        tls = self.endpoint.tls
+        if tls is not None and cause is not None and (reason := refusal(cause, tls, self.endpoint.host)):
+            return self._failed(reason)
+        if isinstance(cause, mbap.WrongAnswer):
+            return self._broken(f"{what}: {cause}")
+        if not what:
+            return self._failed("no connection; check power, cabling and the modbus address in v2g.yaml")
+        hint = "" if tls is None else "; a device that demands another role or certificate may do so without a word"
+        return self._failed(f"{what}: the device closed the connection{hint}")
 
     def _answered(self) -> None:
         self.state.online = True
@@ -219,6 +211,6 @@ class ModbusLink:
 
     def _drop(self) -> None:
         self.state.online = False
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._stream is not None:
+            self._stream.abort()
+            self._stream = None

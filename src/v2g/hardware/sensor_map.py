@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from v2g.hardware.endpoint import ModbusEndpoint
 from v2g.hardware.ports import Quantity
 from v2g.hardware.registers import RegisterType, Table, WordOrder
 
@@ -42,34 +43,10 @@ class Family(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files of Modbus/TCP Security; ``server_name`` empty: the host's name."""
-
-    ca: str
-    certificate: str
-    key: str
-    server_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceAddress:
-    """A Modbus device: host, TCP port, unit identifier, and TLS where it has it."""
-
-    host: str
-    port: int = 502
-    unit: int = 1
-    tls: TlsFiles | None = None
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port} unit {self.unit}"
-
-
-@dataclass(frozen=True, slots=True)
 class ModbusSource:
     """A value in registers, or one bit of a register (``bit`` 0 is the lowest)."""
 
-    device: DeviceAddress
+    device: ModbusEndpoint
     table: Table
     register: int
     type: RegisterType = RegisterType.INT16

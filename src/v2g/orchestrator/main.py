@@ -377,7 +377,7 @@ class _LibraryHandler(logging.Handler):
     """Records of the standard library's logging into our logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = logs.comms_log() if record.name.startswith(("pyiso15118", "pymodbus")) else logs.daemon_log()
+        log = logs.comms_log() if record.name.startswith("pyiso15118") else logs.daemon_log()
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"

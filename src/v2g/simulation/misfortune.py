@@ -93,6 +93,14 @@ class Misfortune:
                 self._device(name).delay_s = delay_s if on else 0.0
             case faults.Garbage(device=name):
                 self._device(name).garbage = on
+            case faults.Refuse(device=name, exception=code):
+                self._device(name).exception = int(_within("exception", code, 1, 255)) if on else None
+            case faults.WrongUnit(device=name, unit=unit):
+                self._device(name).other_unit = int(_within("unit", unit, 0, 255)) if on else None
+            case faults.WrongLength(device=name, by=by):
+                self._device(name).length_error = int(_within("by", by, -125, 125)) if on else 0
+            case faults.Tear(device=name, every=every):
+                self._device(name).tear_every = int(_within("every", every, 1, 1000)) if on else 0
             case faults.Disconnect(device=name):
                 device = self._device(name)
                 await (device.stop() if on else device.start())

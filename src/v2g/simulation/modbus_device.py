@@ -33,7 +33,7 @@ class DeviceImage(Protocol):
 
 
 class ModbusDevice:
-    """One server on one port, answering any unit id. Faults: ``stall``, ``delay_s``, ``garbage``, ``lies``, offline."""
+    """One server on one port, answering any unit id. What misbehaves is in the attributes, or it is stopped."""
 
     def __init__(self, name: str, host: str, port: int, image: DeviceImage, clock: Clock) -> None:
         self.name = name
@@ -43,11 +43,20 @@ class ModbusDevice:
         self.stalled = False
         self.garbage = False
         self.delay_s = 0.0
+        self.exception: int | None = None
+        """Modbus exception code that every request gets."""
+        self.other_unit: int | None = None
+        """Unit that it answers as."""
+        self.length_error = 0
+        """Registers more (or less, below zero) than a read asked for."""
+        self.tear_every = 0
+        """Every n-th read shows its even registers of now and its odd ones of the read before; 0: none."""
         self.lies: dict[str, float] = {}
         self.reads = 0
         self.writes = 0
         self._clock = clock
         self._server: ModbusTcpServer | None = None
+        self._shown: dict[Table, list[int]] = {}
 
     @property
     def online(self) -> bool:
@@ -79,9 +88,11 @@ class ModbusDevice:
             await server.shutdown()  # type: ignore[no-untyped-call]
 
     def heal(self) -> None:
-        """End stall, delay, garbage and lies."""
+        """End all that misbehaves, but for being stopped."""
         self.stalled = self.garbage = False
         self.delay_s = 0.0
+        self.exception = self.other_unit = None
+        self.length_error = self.tear_every = 0
         self.lies.clear()
 
     async def _access(
@@ -96,11 +107,14 @@ class ModbusDevice:
         del start_address, count
         if self.delay_s > 0:
             await asyncio.sleep(self.delay_s)
+        if self.exception is not None:
+            # The packet gets the code: pymodbus knows fewer of them.
+            return ExcCodes.DEVICE_FAILURE
         now_s = self._clock.monotonic_s()
         if values is None:
             self.reads += 1
             if table := _TABLES.get(function_code):
-                registers[:-1] = self.image.render(table, self.lies, now_s)
+                registers[:-1] = self._torn(table, self.image.render(table, self.lies, now_s))
             return None
         self.writes += 1
         if not self.image.write(address, [int(value) for value in values], now_s):
@@ -112,4 +126,27 @@ class ModbusDevice:
             return data
         if self.stalled:
             return b""
-        return b"\xde\xad\xbe\xef" * 4 if self.garbage else data
+        if self.garbage:
+            return b"\xde\xad\xbe\xef" * 4
+        return self._bent(data)
+
+    def _torn(self, table: Table, registers: list[int]) -> list[int]:
+        before = self._shown.get(table, registers)
+        self._shown[table] = registers
+        if not self.tear_every or self.reads % self.tear_every:
+            return registers
+        mixed = list(registers)
+        mixed[1::2] = before[1::2]
+        return mixed
+
+    def _bent(self, data: bytes) -> bytes:
+        """An answer as another unit, another exception or of another length gives it."""
+        head, unit, pdu = data[:4], data[6], data[7:]
+        if self.other_unit is not None:
+            unit = self.other_unit
+        if self.exception is not None and pdu[0] & 0x80:
+            pdu = pdu[:1] + bytes([self.exception])
+        elif self.length_error and pdu[0] in _TABLES:
+            octets = min(max(pdu[1] + 2 * self.length_error, 0), 250)
+            pdu = bytes([pdu[0], octets]) + pdu[2 : 2 + octets].ljust(octets, b"\0")
+        return head + (len(pdu) + 1).to_bytes(2, "big") + bytes([unit]) + pdu

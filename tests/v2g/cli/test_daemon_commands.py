@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from support.modbus_peer import Ca
 from support.sensors import TOP_OIL
 from v2g import __version__
 from v2g.cli import guard, orchestrator
@@ -201,3 +202,33 @@ def test_the_guard_starts_its_processes(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_every_command_tells_its_version() -> None:
     assert run("--version").output == f"cli {__version__}\n"
+
+
+def test_modbus_tls_is_checked_with_its_files(config_dir: Path) -> None:
+    pki = config_dir / "pki"
+    pki.mkdir()
+    ca = Ca(pki)
+    ca.issue("guard", role="operator")
+    ca.issue("bare")
+
+    def check(certificate: str, port: int = 802) -> Result:
+        files = f"{{ca: pki/CA.pem, certificate: pki/{certificate}.pem, key: pki/{certificate}.key}}"
+        (config_dir / "conf.d").mkdir(exist_ok=True)
+        (config_dir / "conf.d" / "50-tls.yaml").write_text(
+            f"evses: [{{id: US*V2G*E1, inverter: {{modbus: {{port: {port}, tls: {files}}}}}}}]\n"
+        )
+        return run("--check-config", "--config", str(config_dir))
+
+    result = check("guard")
+    assert result.exit_code == 0, result.output
+    assert "warning" not in result.stdout
+    assert "tls with port 502, which is plain Modbus; Modbus/TCP Security has port 802" in check("guard", 502).stdout
+    result = check("bare")
+    assert result.exit_code == 0
+    assert "bare.pem bears no role (extension 1.3.6.1.4.1.50316.802.1)" in result.stdout
+    result = check("missing")
+    assert result.exit_code == 1
+    assert "evses[0].inverter.modbus.tls" in result.output
+    assert f"{pki}/missing.key cannot be read" in result.output
+    (pki / "guard.key").chmod(0o644)
+    assert f"chmod 600 {pki}/guard.key" in check("guard").output

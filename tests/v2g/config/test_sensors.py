@@ -10,19 +10,20 @@ from support.sensors import TOP_OIL
 from v2g.config.loader import load
 from v2g.config.problems import ConfigError
 from v2g.config.sensors import load_sensor_map, parse_sensor_map, sample_factors
+from v2g.hardware.endpoint import ModbusEndpoint, TlsFiles
 from v2g.hardware.registers import RegisterType, Table, WordOrder
 from v2g.hardware.sensor_map import (
     BufferSource,
     ContactSource,
-    DeviceAddress,
     FileSource,
     Filter,
     InterlockChannel,
     ModbusSource,
-    TlsFiles,
     buffer_factors,
     interlock_channels,
 )
+
+SHIPPED = Path(__file__).resolve().parents[3] / "etc" / "v2g"
 
 GOOD = """\
 sensors:
@@ -59,13 +60,13 @@ def problems(text: str) -> list[str]:
 def test_every_key_is_understood() -> None:
     sensors = parse_sensor_map(GOOD)
     oil, ambient, stress, voltage, current, stop, door, pilot = sensors
-    device = DeviceAddress("10.0.0.7", 1502, 3, TlsFiles("ca.pem", "c.pem", "k.pem"))
+    device = ModbusEndpoint("10.0.0.7", 1502, 3, TlsFiles(Path("ca.pem"), Path("c.pem"), Path("k.pem")))
     assert oil.source == ModbusSource(device, Table.HOLDING, 16, RegisterType.FLOAT32, WordOrder.LITTLE)
     assert (oil.scale, oil.offset, oil.minimum, oil.maximum, oil.max_age_s) == (0.1, -5.0, -40.0, 150.0, 2.5)
     assert (oil.filter, oil.unit, oil.place) == (Filter(median=3), "°C", "sensor_map.conf:3")
     assert ambient.source == FileSource(Path("/sys/bus/iio/devices/iio:device0/in_temp_input"))
     assert (ambient.filter, ambient.max_age_s) == (Filter(time_constant_s=10.0), 5.0)
-    assert stress.source == ModbusSource(DeviceAddress("10.0.0.7"), Table.INPUT, 3)
+    assert stress.source == ModbusSource(ModbusEndpoint("10.0.0.7"), Table.INPUT, 3)
     assert (voltage.source, voltage.unit, current.unit) == (BufferSource("v_bus_a"), "V", "A")
     assert stop.source == ContactSource(Path("/run/v2g-io/estop"))
     assert (stop.closed_is_healthy, door.closed_is_healthy, door.max_age_s) == (True, False, 1.0)
@@ -96,7 +97,7 @@ def test_samples_are_corrected_by_scale_and_calibrated_factor() -> None:
 
 
 def test_the_shipped_example_is_valid() -> None:
-    sensors = load_sensor_map(Path(__file__).resolve().parents[3] / "etc" / "v2g" / "sensor_map.conf")
+    sensors = load_sensor_map(SHIPPED / "sensor_map.conf", SHIPPED)
     names = [channel.name for channel in sensors]
     assert names[:2] == ["top_oil_c", "ambient_c"]
     assert len(names) == 14
@@ -156,10 +157,10 @@ def test_what_is_no_sensor_map_is_told_with_its_name(text: str) -> None:
 
 def test_a_missing_or_binary_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.conf: cannot be read: No such file"):
-        load_sensor_map(tmp_path / "none.conf")
+        load_sensor_map(tmp_path / "none.conf", tmp_path)
     (tmp_path / "binary.conf").write_bytes(b"\xff\xfe\0")
     with pytest.raises(ConfigError, match=r"binary\.conf: cannot be read: "):
-        load_sensor_map(tmp_path / "binary.conf")
+        load_sensor_map(tmp_path / "binary.conf", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,9 @@ async def test_a_cancellation_that_meets_the_answer_is_not_swallowed(serve: Any,
         answered_s = link.state.last_answer_s
         while link.state.last_answer_s == answered_s:
             await asyncio.sleep(0)
-        assert link._client is not None
-        link._client.ctx.response_future.add_done_callback(lambda _, task=task: task.cancel())
+        assert link._stream is not None
+        assert link._stream._pending is not None
+        link._stream._pending.add_done_callback(lambda _, task=task: task.cancel())
         done, _ = await asyncio.wait([task], timeout=1.0)
         assert done
         assert task.cancelled()

@@ -17,7 +17,7 @@ from v2g.grid.support import FrequencyDroop, SupportSettings, VoltVar
 from v2g.hardware.breaker import MmapBreakerOutput
 from v2g.hardware.contact import ContactReader
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
-from v2g.hardware.ports import InverterCommand
+from v2g.hardware.ports import DeviceError, InverterCommand
 from v2g.hardware.register_map import RegisterImage, load_map
 from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model, load_repeated
@@ -515,3 +515,30 @@ async def test_distortion_and_hot_switches_are_faults_that_end(running: Running)
     await running.ask(do="clear")
     assert bridge.thd == 0.0
     assert bridge.temperature_c < 90.0
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"fault": "refuse", "exception": 6}, "is busy"),
+        ({"fault": "wrong_unit", "unit": 9}, "unit 9 answered instead of 1"),
+        ({"fault": "wrong_length", "by": 2}, "answered with 3 registers"),
+        ({"fault": "tear", "every": 1}, None),
+    ],
+)
+async def test_wrong_answers_come_and_go_as_faults(
+    running: Running, fault: dict[str, object], said: str | None
+) -> None:
+    device = running.plant.devices["transducers"]
+    endpoint = ModbusEndpoint("127.0.0.1", running.config.transducers_port)
+    link = ModbusLink("transducers", endpoint, SystemClock(), lambda: 0.0)
+    number = (await running.ask(do="fault", device="transducers", **fault))["id"]
+    if said is None:
+        assert device.tear_every == 1
+    else:
+        with pytest.raises(DeviceError, match=said):
+            await link.read(Table.INPUT, 0, 1)
+    await running.ask(do="clear", id=number)
+    assert device.tear_every == 0
+    assert len(await link.read(Table.INPUT, 0, 1)) == 1
+    await link.close()

@@ -145,7 +145,8 @@ async def test_a_timer_that_stands_still_is_no_reversion(bench: Bench) -> None:
         await bench.driver.apply(InverterCommand(power_w=0.0))
         bench.clock.advance(0.2)
         assert not reading.reversion_armed
-    assert bench.driver.reversion_problem == "WSetRvrtRem does not count down (3)"
+    said = "WSetRvrtRem does not count down (3); it has no SunSpec model 715"
+    assert bench.driver.reversion_problem == said
 
 
 async def test_settings_that_the_device_does_not_keep_are_no_reversion(bench: Bench) -> None:

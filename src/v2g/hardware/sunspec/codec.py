@@ -82,6 +82,8 @@ class Model:
     """Registers of ID, L and all that is defined here."""
     counts: tuple[str, ...] = ()
     """The points that say how often the groups repeat, in the order of the definition."""
+    open_ended: bool = False
+    """Its last group repeats as often as the device's length of the model has room for (129, 160 and others)."""
 
     def point(self, name: str) -> Point:
         try:
@@ -118,16 +120,20 @@ class ModelImage:
         """Replace a part by what a request returned."""
         self.registers[offset : offset + len(registers)] = registers
 
+    def words(self, name: str) -> list[int]:
+        """The registers of one point; fewer than its size where the model is shorter."""
+        point = self.model.point(name)
+        return self.registers[point.offset : point.offset + point.size]
+
     def raw(self, name: str) -> Value | None:
         """Without scaling; None when it is not implemented or not there."""
         point = self.model.point(name)
-        words = self.registers[point.offset : point.offset + point.size]
+        words = self.words(name)
         return _decode(point, words) if len(words) == point.size else None
 
     def get(self, name: str) -> Value | None:
         """Scaled. None when the point or its scale factor is not implemented."""
-        point = self.model.point(name)
-        return self.scaled(name, self.registers[point.offset : point.offset + point.size])
+        return self.scaled(name, self.words(name))
 
     def scaled(self, name: str, registers: Sequence[int]) -> Value | None:
         """What other registers would mean as this point, with this image's scale factors."""
@@ -210,19 +216,23 @@ def load_model(model_id: int) -> Model:
 
 
 @functools.lru_cache(maxsize=256)
-def load_repeated(model_id: int, counts: tuple[int, ...]) -> Model:
-    """All of a model, its groups as often as ``counts`` says: numbers for :attr:`Model.counts`, in that order."""
-    return _build(model_id, dict(zip(load_model(model_id).counts, counts, strict=True)))
+def load_repeated(model_id: int, counts: tuple[int, ...], fitting: int = 0) -> Model:
+    """All of a model, its groups as often as ``counts`` says: numbers for :attr:`Model.counts`, in that order.
+
+    ``fitting``: how often the group of an open-ended model repeats.
+    """
+    return _build(model_id, dict(zip(load_model(model_id).counts, counts, strict=True)), fitting)
 
 
-def _build(model_id: int, counts: Mapping[str, int]) -> Model:
+def _build(model_id: int, counts: Mapping[str, int], fitting: int = 0) -> Model:
     source = resources.files("sunspec2") / "models" / "json" / f"model_{model_id}.json"
     if not source.is_file():
         raise SunSpecError(f"SunSpec model {model_id} is unknown to the installed pysunspec2")
     group = json.loads(source.read_text("utf-8"))["group"]
     points: dict[str, Point] = {}
-    length, _ = _flatten(group, "", 0, points, counts)
-    return Model(model_id, group["name"], points, length, tuple(dict.fromkeys(_count_names(group))))
+    length, _ = _flatten(group, "", 0, points, counts, fitting)
+    open_ended = any(child.get("count") == 0 for child in group.get("groups", ()))
+    return Model(model_id, group["name"], points, length, tuple(dict.fromkeys(_count_names(group))), open_ended)
 
 
 def _count_names(group: Mapping[str, Any]) -> Iterator[str]:
@@ -233,7 +243,12 @@ def _count_names(group: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _flatten(
-    group: Mapping[str, Any], prefix: str, offset: int, points: dict[str, Point], counts: Mapping[str, int]
+    group: Mapping[str, Any],
+    prefix: str,
+    offset: int,
+    points: dict[str, Point],
+    counts: Mapping[str, int],
+    fitting: int,
 ) -> tuple[int, bool]:
     """Offset after the group, and whether all of it was fixed or counted."""
     for item in group["points"]:
@@ -250,13 +265,12 @@ def _flatten(
         offset += size
     for child in group.get("groups", ()):
         stated = child.get("count", 1)
-        count = counts.get(stated, 0) if isinstance(stated, str) else int(stated)
-        # 0 in old definitions: as many as fit, which nobody here needs.
+        count = counts.get(stated, 0) if isinstance(stated, str) else int(stated) or fitting
         if count == 0 and stated not in counts:
             return offset, False
         for number in range(1, count + 1):
             name = child["name"] if stated == 1 else f"{child['name']}[{number}]"
-            offset, known = _flatten(child, f"{prefix}{name}.", offset, points, counts)
+            offset, known = _flatten(child, f"{prefix}{name}.", offset, points, counts, fitting)
             if not known:
                 return offset, False
     return offset, True

@@ -52,6 +52,8 @@ class FunctionsWriter:
 
     def __init__(self, link: ModbusLink, clock: Clock, settings: DeviceSettings) -> None:
         self.lacks: Mapping[str, str] | None = None
+        self.in_service = True
+        """What 703 ES is to be."""
         self._link = link
         self._clock = clock
         self._settings = settings
@@ -130,7 +132,7 @@ class FunctionsWriter:
             return
         image = await self._read(_ENTER_SERVICE)
         yield False
-        wanted = enter_service(grid)
+        wanted = enter_service(grid) | {"ES": _ENABLED if self.in_service else _DISABLED}
         missing = [name for name in wanted if image.raw(name) is None]
         await self._settle(image, {name: value for name, value in wanted.items() if name not in missing})
         missing = [name for name in missing if name not in ENTER_SERVICE_OPTIONAL]
@@ -255,7 +257,7 @@ class FunctionsWriter:
     async def _settle(self, image: ModelImage, values: Mapping[str, float]) -> None:
         """Single points: written where they differ and read back."""
         wanted = {name: _require_fine(image, name, value) for name, value in values.items()}
-        different = [name for name, words in wanted.items() if _words(image, name) != words]
+        different = [name for name, words in wanted.items() if image.words(name) != words]
         if not different:
             return
         for name in different:
@@ -263,7 +265,7 @@ class FunctionsWriter:
         location = self._locations[image.model.id]
         await write_points(self._link, location, image, different)
         kept = await read_model(self._link, location)
-        refused = [name for name in different if _words(kept, name) != wanted[name]]
+        refused = [name for name in different if kept.words(name) != wanted[name]]
         if refused:
             raise _LackingError(f"it does not keep what was written to {image.model.id} {', '.join(refused)}")
 
@@ -287,7 +289,7 @@ class _Set:
     def holds(self, values: Mapping[str, float]) -> bool:
         """Equal in the device's own resolution."""
         return all(
-            _words(self._image, self.full(name)) == self._image.encode(self.full(name), value)
+            self._image.words(self.full(name)) == self._image.encode(self.full(name), value)
             for name, value in values.items()
         )
 
@@ -314,11 +316,6 @@ def _power_factor(factor: ConstantPowerFactor) -> dict[str, float]:
         for group in ("PFWInj", "PFWAbs")
         for name, value in (("PF", factor.power_factor), ("Ext", excitation))
     }
-
-
-def _words(image: ModelImage, name: str) -> list[int]:
-    point = image.model.point(name)
-    return image.registers[point.offset : point.offset + point.size]
 
 
 def _require_fine(image: ModelImage, name: str, value: float) -> list[int]:

@@ -174,6 +174,8 @@ def dump(
         print_json(told)
     else:
         click.echo(dump_text(told))
+    if told.mismatch is not None:
+        raise SystemExit(1)
 
 
 def _ask(
@@ -287,6 +289,8 @@ def _sunspec_lines(found: SunSpecFound) -> Iterator[str]:
 
 def dump_text(dump: Dump) -> str:
     parts = [table(("POINT", "ADDRESS", "VALUE", "UNIT", "RAW", "MEANS"), map(_row, dump.points))]
+    if dump.mismatch is not None:
+        parts = [f"{escape(dump.mismatch)}; what follows means nothing", *parts]
     return "\n".join([*parts, *(f"- {escape(remark)}" for remark in dump.remarks)])
 
 

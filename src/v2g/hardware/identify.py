@@ -102,10 +102,12 @@ class DumpedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """``remarks``: what could not be read or does not fit, for people."""
+    """``remarks``: what could not be read, and faults, for people. ``mismatch``: why the register map is not the
+    device's, so that its points mean nothing."""
 
     points: tuple[DumpedPoint, ...]
     remarks: tuple[str, ...]
+    mismatch: str | None = None
 
 
 def shelf(config_dir: Path | None) -> MapShelf:
@@ -170,6 +172,8 @@ async def dump_sunspec(link: ModbusLink, models: Collection[int] = ()) -> Dump:
     """
     probe = _Probe(link, PATIENCE)
     base = await _find_base(probe)
+    if base is None and not probe.answered:
+        raise SilentError(probe.said or "no answer")
     if base is None:
         said = f" ({probe.said})" if probe.said else ""
         raise NotSunSpecError(f"no SunSpec marker at {', '.join(map(str, BASE_ADDRESSES))}{said}")
@@ -206,10 +210,10 @@ async def dump_map(link: ModbusLink, map_: RegisterMap) -> Dump:
             read |= {(block.table, block.address + offset) for offset in range(block.count)}
     if not read:
         raise DeviceError(probe.said or f"register map {map_.name} has nothing to be read")
-    if map_.identity and all((item.table, item.address) in read for item in map_.identity):
+    mismatch = None
+    if all((item.table, item.address) in read for item in map_.identity):
         wrong = image.wrong_identity()
-        if wrong is not None:
-            remarks.append(f"it is no {map_.name}: {wrong}")
+        mismatch = None if wrong is None else f"it is no {map_.name}: {wrong}"
     remarks += [f"fault: {text}" for text in image.faults()]
     remarks += [f"alarm: {text}" for text in image.faults(alarm=True)]
     points = []
@@ -227,7 +231,7 @@ async def dump_map(link: ModbusLink, map_: RegisterMap) -> Dump:
                 text="write only" if point.access == "w" else "" if point.bit is None else f"bit {point.bit}",
             )
         )
-    return Dump(tuple(points), tuple(remarks))
+    return Dump(tuple(points), tuple(remarks), mismatch)
 
 
 class _Probe:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from v2g.cli.common import fail, json_option, print_json
-from v2g.cli.daemons import config_option
+from v2g.cli.common import fail, print_json
+from v2g.cli.daemons import DEFAULT_CONFIG_DIR
 from v2g.cli.lazy import Later, LazyGroup
 from v2g.cli.render import table
 from v2g.telemetry.lines import escape
@@ -82,8 +82,11 @@ def _device_options(command: F) -> F:
             "--timeout", "timeout_s", metavar="SECONDS", type=click.FloatRange(0.05, 60.0), default=1.0,
             show_default=True, help="How long to wait for the connection and for each answer.",
         ),
-        json_option,
-        config_option,
+        click.option("--json", "as_json", is_flag=True, help="As JSON."),
+        click.option(
+            "--config", "config_dir", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_CONFIG_DIR,
+            show_default=True, help="Directory with devices/, the register maps of the site.",
+        ),
         click.argument("address", metavar="HOST[:PORT]", callback=_address),
     ):  # fmt: skip
         command = option(command)

@@ -27,6 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.fleet.run import Run, write_pki
+from support.sensors import entry
 from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.status_block import StatusReader
@@ -98,10 +99,8 @@ class Guard:
                 number=number + 1, tcp=20_000 + number, inverter=ports[2 * number], dc=ports[2 * number + 1]
             )
         (self.config / "v2g.yaml").write_text(text)
-        (self.config / "sensor_map.conf").write_text(
-            f"[top_oil_c]\nsource = modbus\nhost = 127.0.0.1\nport = {ports[-1]}\nunit = 1\ntable = input\n"
-            "register = 0\ntype = int16\nscale = 0.1\nmin = -40\nmax = 200\nmax_age_s = 5\n"
-        )
+        text = "sensors:\n" + entry("top_oil_c", "127.0.0.1", ports[-1])
+        (self.config / "sensor_map.conf").write_text(text, encoding="utf-8")
 
     def start(self, stack: ExitStack) -> None:
         self.process = stack.enter_context(

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from support.sensors import TOP_OIL
 from support.tick_site import protection
 from v2g.grid.estimation import Estimator
 from v2g.guard import realtime
@@ -271,7 +272,7 @@ def main() -> None:
         directory = Path(name)
         (directory / "etc").mkdir()
         (directory / "etc" / "v2g.yaml").write_text(CONFIG.format(dir=directory))
-        (directory / "etc" / "sensor_map.conf").write_text("[top_oil_c]\n")
+        (directory / "etc" / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
         plant = Plant(directory)
         plant.start()
         reader = StatusReader(directory / "guard-status")

@@ -20,6 +20,7 @@ from v2g.guard.status import GuardStatus
 from v2g.guard.tick import PERIOD_S, Ports, Tick
 from v2g.guard.tick_commands import CommandReply, Handle, TickCommand
 from v2g.guard.tick_settings import TickSettings
+from v2g.hardware.sensor_map import Factors
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWindow, WriterGone
 
 NOMINAL_V = 277.0
@@ -72,6 +73,7 @@ class PlayedWaveform:
     generation: int = 1
     full_scale: np.ndarray = field(default_factory=lambda: np.full(len(CHANNELS), 1e6))
     extra: dict[str, np.ndarray] = field(default_factory=dict)
+    factors: Factors = field(default_factory=dict)
 
     def latest(self, n: int) -> WaveformWindow:
         if self.missing:
@@ -86,6 +88,9 @@ class PlayedWaveform:
         return WaveformWindow(
             self.samples[last - n : last], last + self.lost, START_S + written_s + self.ahead_s, self.generation
         )
+
+    def correct(self, factors: Factors) -> None:
+        self.factors = factors
 
     def latest_of(self, names: tuple[str, ...], n: int) -> WaveformWindow:
         window = self.latest(n)

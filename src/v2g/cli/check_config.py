@@ -9,7 +9,6 @@ import click
 
 from v2g.cli.daemons import problems
 from v2g.config.loader import ConfigError, Loaded, Problem, load
-from v2g.config.paths import sensor_map_path
 from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.schema import DcEvse, Evse
 from v2g.grid.settings import SettingsUnset
@@ -19,7 +18,7 @@ def check(name: str, config_dir: Path) -> int:
     """Print a summary (0) or every problem (1)."""
     try:
         loaded = load(config_dir)
-        if found := [*_sensors(loaded), *_maps(loaded)]:
+        if found := list(_maps(loaded)):
             raise ConfigError(found)
     except ConfigError as error:
         problems(name, error)
@@ -64,26 +63,17 @@ def _protection(loaded: Loaded) -> Iterator[str]:
     then = f"random up to {service.random_delay_s:g} s" if service.random_delay_s else f"ramp {service.ramp_s:g} s"
     yield (
         f"  protection   {settings.profile}, {len(settings.trips.elements)} trip elements, enter service after "
-        f"{service.delay_s:g} s, {then}; settings {settings_digest(loaded.config)}"
+        f"{service.delay_s:g} s, {then}; settings {settings_digest(loaded.config, loaded.sensors)}"
     )
     yield from (f"    adjusted   {change}" for change in settings.adjusted)
 
 
-def _sensors(loaded: Loaded) -> Iterator[Problem]:
-    from v2g.hardware.sensor_map import SensorMapError, load_sensor_map
-
-    try:
-        load_sensor_map(sensor_map_path(loaded.config, loaded.config_dir))
-    except SensorMapError as error:
-        for problem in error.problems:
-            place = f"[{problem.section}] {problem.key}".rstrip() if problem.section else problem.key
-            yield Problem(problem.file, place, "", problem.reason, "the head of etc/v2g/sensor_map.conf tells the form")
-
-
 def _maps(loaded: Loaded) -> Iterator[Problem]:
     from v2g.hardware.dc_evse import load_dc_map
+    from v2g.hardware.filter_registers import check_filter
     from v2g.hardware.map_inverter import load_inverter_map
     from v2g.hardware.ports import DeviceError
+    from v2g.hardware.register_map import load_map
 
     for position, evse in enumerate(loaded.config.evses):
         if not isinstance(evse, DcEvse):
@@ -96,6 +86,13 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
                 loader(name, loaded.config_dir)
             except DeviceError as error:
                 yield _problem(loaded, f"evses[{position}].{key}", str(error), "correct the map or its name")
+        if (filter_ := evse.inverter.harmonic_filter) is None:
+            continue
+        try:
+            check_filter(load_map(filter_.map, loaded.config_dir))
+        except DeviceError as error:
+            path = f"evses[{position}].inverter.harmonic_filter.map"
+            yield _problem(loaded, path, str(error), "correct the map or its name")
 
 
 def _problem(loaded: Loaded, path: str, reason: str, remedy: str) -> Problem:

@@ -26,6 +26,7 @@ class SimulateOptions:
     demo: bool
     scenario: Path | None
     run_dir: Path | None
+    ac_vehicles: int = 0
     foreign: tuple[str, ...] = ()
     overlays: tuple[Path, ...] = ()
     conditions: Mapping[str, float] = field(default_factory=dict)
@@ -60,6 +61,11 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--check-config", is_flag=True, help="Check the configuration and end: 0 when it holds, else 1.")
 @click.option("--simulate", is_flag=True, help="Run this daemon and its guard against an embedded plant.")
 @click.option("--vehicles", type=click.IntRange(0, 64), help="With --simulate: how many vehicles.  [default: 2]")
+@click.option(
+    "--ac-vehicles",
+    type=click.IntRange(0, 32),
+    help="With --simulate: how many more at AC EVSEs, where the vehicle inverts; every second one is single-phase.",
+)
 @click.option("--demo", is_flag=True, help="With --simulate: plug in, discharge 10 kW, print what was measured, end.")
 @click.option(
     "--scenario",
@@ -104,6 +110,7 @@ def cli(
     check_config: bool,
     simulate: bool,
     vehicles: int | None,
+    ac_vehicles: int | None,
     demo: bool,
     scenario: Path | None,
     run_dir: Path | None,
@@ -133,10 +140,13 @@ def cli(
         if check_config:
             raise click.UsageError("--check-config and --simulate exclude each other")
         count = 2 if vehicles is None else vehicles
-        if count == 0 and (demo or not foreign):
-            raise click.UsageError("--vehicles 0 needs --foreign, and no --demo")
+        if demo and ac_vehicles:
+            raise click.UsageError("--demo shows DC EVSEs only: leave --ac-vehicles out")
+        if count == 0 and (demo or not (foreign or ac_vehicles)):
+            raise click.UsageError("--vehicles 0 needs --ac-vehicles or --foreign, and no --demo")
         options = SimulateOptions(
             vehicles=count,
+            ac_vehicles=ac_vehicles or 0,
             demo=demo,
             scenario=scenario,
             run_dir=run_dir,
@@ -147,6 +157,7 @@ def cli(
         context.exit(_simulate(options))
     simulation_only = {
         "--vehicles": vehicles is not None,
+        "--ac-vehicles": ac_vehicles is not None,
         "--demo": demo,
         "--scenario": scenario,
         "--run-dir": run_dir,

@@ -136,6 +136,7 @@ def evses_text(evses: Sequence[EvseLine]) -> str:
     rows = (
         (
             evse.evse_id,
+            evse.kind,
             evse.session.vehicle if evse.session else "",
             evse.session.state if evse.session else "free",
             _UNKNOWN
@@ -149,7 +150,7 @@ def evses_text(evses: Sequence[EvseLine]) -> str:
         )
         for evse in evses
     )
-    return table(("EVSE", "VEHICLE", "STATE", "SOC", "MEASURED", "GRANTED", "BOUND BY / FAULT"), rows)
+    return table(("EVSE", "KIND", "VEHICLE", "STATE", "SOC", "MEASURED", "GRANTED", "BOUND BY / FAULT"), rows)
 
 
 def status_text(status: StatusResult) -> str:
@@ -198,7 +199,7 @@ def tool_status_text(status: StatusResult) -> str:
     ]
     parts = [_headline(status), "", "TRANSFORMER", _facts(facts)]
     parts += [f"  note: {note}" for note in transformer.notes]
-    parts += ["", "GUARD", _facts(state), "", "DC OUTPUTS", _outputs(status.evses), "", _devices(status.devices)]
+    parts += ["", "GUARD", _facts(state), "", *_output_parts(status.evses), "", _devices(status.devices)]
     return "\n".join([*parts, *_problems(status)])
 
 
@@ -266,6 +267,51 @@ def _limits(line: TransformerLine) -> str:
 
 def _problems(status: StatusResult) -> list[str]:
     return ["", "PROBLEMS", *(f"  {problem}" for problem in status.problems)] if status.problems else []
+
+
+def _output_parts(evses: Sequence[EvseLine]) -> list[str]:
+    """DC and AC EVSEs by themselves, as far as there are any."""
+    ac = [evse for evse in evses if evse.kind == "AC"]
+    dc = [evse for evse in evses if evse.kind != "AC"]
+    parts = ["DC OUTPUTS", _outputs(dc)] if dc or not ac else []
+    if ac:
+        parts += ["", "AC EVSES", _ac_evses(ac)] if parts else ["AC EVSES", _ac_evses(ac)]
+    return parts
+
+
+def _ac_evses(evses: Sequence[EvseLine]) -> str:
+    rows = (
+        (
+            evse.evse_id,
+            f"{evse.interface}:{evse.tcp_port}",
+            evse.tls,
+            _each(evse.ac.voltage_v[: evse.ac.phases], "V") if evse.ac else _UNKNOWN,
+            f"{_each(evse.ac.current_a[: evse.ac.phases], 'A')} on {evse.ac.rotation}" if evse.ac else _UNKNOWN,
+            {True: "closed", False: "open", None: _UNKNOWN}[evse.contactors_closed],
+            (evse.ac.pilot if evse.ac else "") or _UNKNOWN,
+            _energies(evse),
+            flow(evse.power_w),
+            flow(evse.setpoint_w),
+            evse.fault or "",
+        )
+        for evse in evses
+    )
+    head = (
+        "EVSE", "LISTENS ON", "TLS", "VOLTAGE", "CURRENT", "CONTACTOR", "PILOT", "CHARGED / DISCHARGED", "MEASURED",
+        "VEHICLE TOLD", "FAULT",
+    )  # fmt: skip
+    return table(head, rows)
+
+
+def _each(values: Iterable[float | None], unit: str) -> str:
+    return " / ".join(_UNKNOWN if value is None else f"{value:.1f}" for value in values) + f" {unit}"
+
+
+def _energies(evse: EvseLine) -> str:
+    if evse.ac is None:
+        return _UNKNOWN
+    energies = (evse.ac.charged_energy_wh, evse.ac.discharged_energy_wh)
+    return " / ".join(_UNKNOWN if value is None else f"{value / 1000:.2f}" for value in energies) + " kWh"
 
 
 def _outputs(evses: Sequence[EvseLine]) -> str:

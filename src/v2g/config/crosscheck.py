@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import configparser
 from collections.abc import Iterator
 from pathlib import Path
 
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
-from v2g.config.paths import run_paths, sensor_map_path
-from v2g.config.problems import Locate, Problem, Report
+from v2g.config.paths import run_paths
+from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
-from v2g.config.schema import Config, DcEvse, Evse, ModbusAddress, TlsProfileName
+from v2g.config.schema import AcEvse, Config, DcEvse, Evse, ModbusAddress, TlsProfileName
 from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.config.timezone import TimezoneError, zone_of
 from v2g.grid.settings import SettingsError
@@ -21,13 +20,10 @@ from v2g.thermal.parameters import ParameterError
 
 _SUN_PATH_MAX = 107
 _FIRST_DYNAMIC_PORT = 49152
-_TOP_OIL_SECTION = "top_oil_c"
-_SENSOR_MAP_MAX_BYTES = 1 << 20
 
 
-def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Problem]:
-    """Every contradiction between values that are each valid."""
-    report = Report(locate)
+def cross_check(config: Config, report: Report) -> None:
+    """Every contradiction between values that are each valid, into ``report``."""
     _evse_ids(config, report)
     _ports(config, report)
     _modbus(config, report)
@@ -37,8 +33,7 @@ def cross_check(config: Config, config_dir: Path, locate: Locate) -> list[Proble
     check_guard(config, report)
     _timezone(config, report)
     _history(config, report)
-    _paths(config, config_dir, report)
-    return report.problems
+    _paths(config, report)
 
 
 def suspicions(config: Config) -> Iterator[str]:
@@ -61,6 +56,8 @@ def suspicions(config: Config) -> Iterator[str]:
                 watts = getattr(owner, name)
                 if watts is not None and watts < 500:
                     yield f"evses[{position}].{where}{name} is {watts:g} W; for {watts:g} kW write {watts * 1000:g}"
+        if isinstance(evse, AcEvse):
+            yield from _ac_suspicions(evse, f"evses[{position}]", volts)
         if evse.tls is TlsProfileName.COMPAT and evse.tcp_port < _FIRST_DYNAMIC_PORT:
             yield (
                 f"evses[{position}].tcp_port is {evse.tcp_port} with tls compat; stacks such as Josev/EcoG refuse an "
@@ -78,6 +75,18 @@ def suspicions(config: Config) -> Iterator[str]:
         yield slow
     if config.pki.allow_plain:
         yield "pki.allow_plain is on: test mode, ISO 15118-20 does not allow conversations without TLS"
+
+
+def _ac_suspicions(evse: AcEvse, path: str, nominal_voltage_v: float) -> Iterator[str]:
+    most_w = evse.max_current_a * nominal_voltage_v * evse.phases
+    for name in ("max_charge_w", "max_discharge_w"):
+        watts: float = getattr(evse, name)
+        used = name == "max_charge_w" or evse.allow_discharge
+        if used and watts > 1.02 * most_w:
+            yield (
+                f"{path}.{name} is {watts:g} W, but {evse.max_current_a:g} A on {evse.phases} phase"
+                f"{'s' if evse.phases > 1 else ''} at {nominal_voltage_v:g} V carry {most_w:.0f} W: no more is offered"
+            )
 
 
 def slow_samples(config: Config) -> str:
@@ -182,6 +191,13 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
             f"is not below max_voltage_v ({evse.max_voltage_v:g} V)",
             "write the lowest and highest DC voltage of the EVSE",
         )
+    if isinstance(evse, AcEvse) and len(evse.rotation) != evse.phases:
+        report.add(
+            f"{path}.rotation",
+            repr(evse.rotation),
+            f"names {len(evse.rotation)} phases, and the EVSE has {evse.phases} (phases)",
+            "write the phase of the bus at each line of the EVSE: one letter (a, b or c) or three",
+        )
     if evse.tls is TlsProfileName.PLAIN and not config.pki.allow_plain:
         report.add(
             f"{path}.tls",
@@ -210,28 +226,7 @@ def _transformer(config: Config, report: Report) -> None:
         )
 
 
-def _top_oil(file: Path, report: Report) -> None:
-    """Only that the transducer is there; the values are judged by :mod:`v2g.hardware.sensor_map`, which needs the
-    Modbus library that the guard's tick must not load."""
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        with file.open(encoding="utf-8") as text:
-            parser.read_string(text.read(_SENSOR_MAP_MAX_BYTES))
-    except (OSError, ValueError, configparser.Error) as error:
-        reason = f"{file} cannot be read: {' '.join(str(error).split())}"
-    else:
-        if parser.has_section(_TOP_OIL_SECTION):
-            return
-        reason = f"{file} has no section [{_TOP_OIL_SECTION}]"
-    report.add(
-        "sensor_map",
-        "",
-        reason,
-        "without a top-oil transducer no power is permitted: the head of etc/v2g/sensor_map.conf tells the form",
-    )
-
-
-def _paths(config: Config, config_dir: Path, report: Report) -> None:
+def _paths(config: Config, report: Report) -> None:
     for name in ("run_dir", "state_dir", "log_dir"):
         value: str = getattr(config.paths, name)
         if not Path(value).is_absolute():
@@ -244,16 +239,6 @@ def _paths(config: Config, config_dir: Path, report: Report) -> None:
             f"makes socket names longer than the {_SUN_PATH_MAX} bytes the kernel takes ({socket})",
             "choose a shorter directory",
         )
-    sensors = sensor_map_path(config, config_dir)
-    if not sensors.is_file():
-        report.add(
-            "sensor_map",
-            repr(config.sensor_map),
-            f"{sensors} does not exist" if not sensors.exists() else f"{sensors} is no file",
-            "without sensors no power is permitted: create the file (see etc/v2g/sensor_map.conf) or correct the name",
-        )
-    else:
-        _top_oil(sensors, report)
 
 
 def _addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:

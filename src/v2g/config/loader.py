@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 
 from v2g.config.crosscheck import cross_check, suspicions
-from v2g.config.problems import ConfigError, Problem
+from v2g.config.problems import ConfigError, Problem, Report
 from v2g.config.schema import Config
-from v2g.config.tree import MAX_FILE_BYTES, Tree, overlay, parse
+from v2g.config.sensors import site_sensors
+from v2g.config.tree import MAX_FILE_BYTES, Tree, overlay, parse, without_nulls
 from v2g.config.validate import validate
+from v2g.hardware.sensor_map import SensorMap
 
 __all__ = ["DEFAULT_DIR", "MAIN_FILE", "ConfigError", "Loaded", "Problem", "load"]
 
@@ -35,6 +37,7 @@ class Loaded:
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     lines: dict[str, int] = field(default_factory=dict)
+    sensors: SensorMap = field(default_factory=SensorMap)
 
 
 def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded:
@@ -62,13 +65,15 @@ def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded
     if problems:
         raise ConfigError(problems)
     try:
-        config = msgspec.convert(_without_nulls(merged.plain()), Config)
+        config = msgspec.convert(without_nulls(merged.plain()), Config)
     except msgspec.ValidationError as error:
         raise ConfigError([Problem(str(files[0]), "", "", str(error), "correct the value named there")]) from None
     leaves = dict(merged.leaves())
-    problems = cross_check(config, config_dir, lambda path: _place(leaves, path, str(files[0])))
-    if problems:
-        raise ConfigError(problems)
+    report = Report(lambda path: _place(leaves, path, str(files[0])))
+    cross_check(config, report)
+    sensors = site_sensors(config, config_dir, report)
+    if report.problems:
+        raise ConfigError(report.problems)
     return Loaded(
         config=config,
         origin={path: leaf.file for path, leaf in leaves.items()},
@@ -76,6 +81,7 @@ def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded
         warnings=(*warnings, *suspicions(config)),
         files=tuple(files),
         lines={path: leaf.line for path, leaf in leaves.items()},
+        sensors=sensors,
     )
 
 
@@ -157,15 +163,6 @@ def _with_kinds(merged: Tree) -> Tree:
         for evse in evses.value
     ]
     return Tree({**merged.value, "evses": Tree(told, evses.file, evses.line)}, merged.file, merged.line)
-
-
-def _without_nulls(plain: object) -> object:
-    """``key:`` with nothing behind it leaves the default."""
-    if isinstance(plain, dict):
-        return {key: _without_nulls(value) for key, value in plain.items() if value is not None}
-    if isinstance(plain, list):
-        return [_without_nulls(value) for value in plain]
-    return plain
 
 
 def _place(leaves: Mapping[str, Tree], path: str, main: str) -> tuple[str, int | None]:

@@ -30,6 +30,10 @@ class RunPaths:
     daemon_log: Path
     history: Path
 
+    def contact(self, name: str) -> Path:
+        """Where ``wires`` mirrors a contact of the sensor map that it reads over Modbus: a memory-mapped contact."""
+        return self.run_dir / f"contact-{name}"
+
 
 @dataclass(frozen=True, slots=True)
 class PkiPaths:

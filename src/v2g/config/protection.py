@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from v2g.config.ratings import discharge_rated_w, phase_rated_a
 from v2g.config.schema import Config, Overcurrent
+from v2g.config.sensors import sample_factors
 from v2g.grid import profiles
 from v2g.grid.settings import GridSettings, SettingsError, SettingsUnset
+from v2g.hardware.sensor_map import SensorMap
 
 if TYPE_CHECKING:
     from v2g.grid.overcurrent import OvercurrentSettings
@@ -62,8 +65,10 @@ def protection_settings(config: Config) -> ProtectionSettings:
     )
 
 
-def settings_digest(config: Config) -> str:
-    """Eight hex digits that are equal exactly where the guard's settings are; ``00000000`` where they are unset.
+def settings_digest(config: Config, sensors: SensorMap) -> str:
+    """Eight hex digits that are equal exactly where the guard's settings are, the corrections of its samples included.
+
+    ``00000000`` where they are unset.
 
     Raises :class:`~v2g.grid.settings.SettingsError`.
     """
@@ -72,7 +77,8 @@ def settings_digest(config: Config) -> str:
     except SettingsUnset:
         return UNSET_DIGEST
     own = [(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg) for evse in config.dc_evses]
-    return hashlib.sha256(repr((settings, own)).encode()).hexdigest()[:8]
+    factors = sorted(sample_factors(config, sensors).items())
+    return hashlib.sha256(repr((settings, own, factors)).encode()).hexdigest()[:8]
 
 
 def nameplate_a(config: Config) -> float:
@@ -86,14 +92,14 @@ def transformer_rated_a(config: Config) -> float:
 
 
 def feeder_rated_a(config: Config) -> float:
-    """Of the V2G feeder, A: as configured, else what all EVSEs draw or deliver together."""
-    watts = sum(max(evse.max_charge_w, evse.max_discharge_w) for evse in config.evses)
-    return config.protection.feeder.rated_a or watts / (3.0 * config.grid.nominal_voltage_v)
+    """Of each phase of the V2G feeder, A: as configured, else what all EVSEs draw or deliver together in the phase with
+    the most."""
+    return config.protection.feeder.rated_a or max(phase_rated_a(config))
 
 
 def discharge_rated_kva(config: Config) -> float:
     """Aggregate rating of the DER: what all EVSEs deliver together."""
-    return sum(evse.max_discharge_w for evse in config.evses) / 1000.0
+    return sum(discharge_rated_w(evse, config.grid.nominal_voltage_v) for evse in config.evses) / 1000.0
 
 
 def _resolved(config: Config, confirmed: bool) -> GridSettings:

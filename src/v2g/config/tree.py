@@ -98,6 +98,15 @@ def overlay(base: Tree, top: Tree) -> Tree:
     return top
 
 
+def without_nulls(plain: object) -> object:
+    """``key:`` with nothing behind it leaves the default."""
+    if isinstance(plain, dict):
+        return {key: without_nulls(value) for key, value in plain.items() if value is not None}
+    if isinstance(plain, list):
+        return [without_nulls(value) for value in plain]
+    return plain
+
+
 def _by_id(items: list[Tree]) -> dict[str, Tree] | None:
     """The items by id; None where one has none, or two have the same (reported elsewhere)."""
     found: dict[str, Tree] = {}

@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from v2g.control.messages_ac import AcLine
+
 PROTOCOL_VERSION = 1
 
 
@@ -216,14 +218,18 @@ class EvseLine(msgspec.Struct, frozen=True, kw_only=True):
     tls: str
     session: SessionLine | None
     power_w: float | None
-    """Measured at the inverter's AC terminals."""
+    """Measured at the inverter's AC terminals, or at an AC EVSE's meter."""
     setpoint_w: float
     granted_w: float
     bound_by: str | None
     voltage_v: float | None
+    """Of a DC EVSE's output."""
     current_a: float | None
     contactors_closed: bool | None
     fault: str | None
+    kind: str = "DC"
+    ac: AcLine | None = None
+    """Of an AC EVSE with a fresh reading."""
 
 
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):

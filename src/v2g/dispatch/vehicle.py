@@ -1,4 +1,4 @@
-"""The bounds of one vehicle at one EVSE: its own limits, the output stage's, the inverter's, and its state of charge.
+"""The bounds of one vehicle at one DC EVSE: its own limits, its stage's, the inverter's, and its state of charge.
 
 All bounds are powers at the inverter's AC terminals, positive charges. What a DC limit permits of discharge is
 lowered by the inverter's losses, so that the vehicle's own side stays within it; charging needs no such margin. Every
@@ -41,13 +41,14 @@ class VehicleData:
     Limits are magnitudes; a discharge limit of either sign is read as one. ``min_energy_wh`` and ``max_energy_wh`` are
     EVMinimumEnergyRequest and EVMaximumEnergyRequest: positive is still to be charged, zero or negative says that the
     minimum (the maximum) is covered. ``min_soc_pct`` is the vehicle's own and counts where it is above the site's.
+    ``max_*_a``: of a vehicle at a DC EVSE.
     """
 
     expires_at_s: float
     max_charge_w: float
     max_discharge_w: float
-    max_charge_a: float
-    max_discharge_a: float
+    max_charge_a: float = 0.0
+    max_discharge_a: float = 0.0
     soc_pct: float | None = None
     soc_expires_at_s: float = inf
     min_soc_pct: float | None = None
@@ -111,31 +112,33 @@ def vehicle_bounds(
     inverter_until_s = inverter.as_of_s + readings_max_age_s
     volts = stage.present_voltage_v
     efficiency = ratings.inverter_efficiency if 0.0 < ratings.inverter_efficiency <= 1.0 else 0.0
-    stage_w = _lower(stage.max_current_a, ratings.max_current_a) * volts
+    stage_w = lower(stage.max_current_a, ratings.max_current_a) * volts
     return (
-        _bound(vehicle.max_discharge_w * efficiency, vehicle.max_charge_w, "vehicle power limit", vehicle.expires_at_s),
-        _bound(
+        power_bound(
+            vehicle.max_discharge_w * efficiency, vehicle.max_charge_w, "vehicle power limit", vehicle.expires_at_s
+        ),
+        power_bound(
             vehicle.max_discharge_a * volts * efficiency,
             vehicle.max_charge_a * volts,
             "vehicle current limit",
             min(vehicle.expires_at_s, stage_until_s),
         ),
-        _bound(
-            _lower(stage.max_power_w, ratings.max_discharge_w) * efficiency,
-            _lower(stage.max_power_w, ratings.max_charge_w),
+        power_bound(
+            lower(stage.max_power_w, ratings.max_discharge_w) * efficiency,
+            lower(stage.max_power_w, ratings.max_charge_w),
             "EVSE rating",
             stage_until_s,
         ),
-        _bound(stage_w * efficiency, stage_w, "EVSE current limit", stage_until_s),
-        _bound(
-            _lower(inverter.max_discharge_w, ratings.inverter_max_discharge_w),
-            _lower(inverter.max_charge_w, ratings.inverter_max_charge_w),
+        power_bound(stage_w * efficiency, stage_w, "EVSE current limit", stage_until_s),
+        power_bound(
+            lower(inverter.max_discharge_w, ratings.inverter_max_discharge_w),
+            lower(inverter.max_charge_w, ratings.inverter_max_charge_w),
             "inverter rating",
             inverter_until_s,
         ),
         *_state_bounds(inverter, inverter_until_s),
-        _soc_bound(ratings, vehicle, now_s),
-        *_full_bound(vehicle, now_s),
+        soc_bound(ratings.min_soc_pct, vehicle, now_s),
+        *full_bound(vehicle, now_s),
     )
 
 
@@ -147,13 +150,14 @@ def _state_bounds(inverter: InverterReading, until_s: float) -> tuple[Bound, ...
     return ()
 
 
-def _bound(discharge_w: float, charge_w: float, source: str, expires_at_s: float) -> Bound:
+def power_bound(discharge_w: float, charge_w: float, source: str, expires_at_s: float) -> Bound:
+    """Magnitudes as a bound; what is no number gives 0 W."""
     if not (isfinite(discharge_w) and isfinite(charge_w)):
         return Bound(0.0, 0.0, f"{source} unknown", expires_at_s)
     return Bound(-abs(discharge_w), max(0.0, charge_w), source, expires_at_s)
 
 
-def _lower(device: float, configured: float | None) -> float:
+def lower(device: float, configured: float | None) -> float:
     """What a device says, of either sign, kept below what is configured; no number stays no number."""
     magnitude = abs(device)
     return configured if configured is not None and configured < magnitude else magnitude
@@ -163,13 +167,14 @@ def _known_soc(vehicle: VehicleData, now_s: float) -> float | None:
     return vehicle.soc_pct if now_s < vehicle.soc_expires_at_s else None
 
 
-def _soc_bound(ratings: Ratings, vehicle: VehicleData, now_s: float) -> Bound:
+def soc_bound(site_min_soc_pct: float, vehicle: VehicleData, now_s: float) -> Bound:
+    """Discharge only above the higher of both minima; see :func:`vehicle_bounds`."""
     soc_pct = _known_soc(vehicle, now_s)
     if soc_pct is not None:
         until_s = vehicle.soc_expires_at_s
         if not 0.0 <= soc_pct <= 100.0:
             return Bound(0.0, inf, f"min-SoC: a state of charge of {soc_pct:g} % is impossible", until_s)
-        floor_pct = ratings.min_soc_pct
+        floor_pct = site_min_soc_pct
         if vehicle.min_soc_pct is not None and not vehicle.min_soc_pct <= floor_pct:
             floor_pct = vehicle.min_soc_pct
         return Bound(-inf if soc_pct > floor_pct else 0.0, inf, f"min-SoC {floor_pct:g} %", until_s)
@@ -179,7 +184,8 @@ def _soc_bound(ratings: Ratings, vehicle: VehicleData, now_s: float) -> Bound:
     return Bound(-inf if covered else 0.0, inf, "min-SoC: EVMinimumEnergyRequest", vehicle.expires_at_s)
 
 
-def _full_bound(vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]:
+def full_bound(vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]:
+    """No charge at 100 %, nor while EVMaximumEnergyRequest is 0 or negative."""
     soc_pct = _known_soc(vehicle, now_s)
     full = soc_pct is not None and soc_pct >= 100.0
     if vehicle.max_energy_wh is not None and not vehicle.max_energy_wh > 0.0:

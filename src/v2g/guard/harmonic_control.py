@@ -338,7 +338,8 @@ class HarmonicControl:
         return settled.thd * ratio <= _MARGIN * threshold
 
     def _try(self, unit: _Unit, direction: int, settled: FeederThd) -> dict[str, int]:
-        assert unit.index is not None and settled.thd is not None  # noqa: S101
+        if unit.index is None or settled.thd is None:
+            return {}
         upper = unit.index + 1 if direction > 0 else unit.index
         self._trial = _Trial(unit.evse_id, upper, direction, settled.thd, settled.current_pu)
         self._lowered_last = unit.evse_id if direction < 0 else None
@@ -353,7 +354,8 @@ class HarmonicControl:
         commands = {}
         for evse_id, direction in steps.items():
             unit = self._units[evse_id]
-            assert unit.index is not None and unit.reading.value is not None  # noqa: S101
+            if unit.index is None or unit.reading.value is None:
+                continue
             if unit.movement is not None and unit.movement.direction != direction:
                 self._close(unit, thd)
             if unit.movement is None:

@@ -98,7 +98,7 @@ class FilterState(msgspec.Struct, frozen=True, kw_only=True):
     thd_now: float | None = None
     """... as measured now; None: the guard measures none, or too little current flows."""
     limited_by: str = ""
-    """``temperature``, ``temperature unknown``, ``end of range``, ``device``: why it goes no further; empty: nothing."""
+    """``temperature``, ``temperature unknown``, ``end of range``, ``device``: why it goes no further; or empty."""
 
 
 class EfficiencyState(msgspec.Struct, frozen=True, kw_only=True):

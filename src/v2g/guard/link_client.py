@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 
 from v2g.guard.framing import FrameError, FrameReader, frame
-from v2g.guard.link import Image, Setpoints
+from v2g.guard.link import Image, Reload, Reloaded, Setpoints
 
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 0.25
 _TELL_AFTER_S = 1.0
 _MAX_UNSENT_BYTES = 1 << 18
 _READ_BYTES = 1 << 16
+RELOAD_WITHIN_S = 5.0
 
 
 class WiresClient:
@@ -30,9 +31,11 @@ class WiresClient:
         self._path = path
         self._on_change = on_change
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(Image)
+        self._decoder = msgspec.msgpack.Decoder(Image | Reloaded)
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
+        self._reloads: dict[int, asyncio.Future[Reloaded]] = {}
+        self._reload_id = 0
         self.image: Image | None = None
 
     @property
@@ -51,6 +54,25 @@ class WiresClient:
             return False
         writer.write(frame(self._encoder.encode(setpoints)))
         return True
+
+    async def reload(self, by: str, within_s: float = RELOAD_WITHIN_S) -> Reloaded:
+        """Let ``wires`` read the configuration and the sensor map again. No answer is a refusal, too."""
+        writer = self._writer
+        if writer is None:
+            return Reloaded(id=0, accepted=False, message="v2g-guard-wires is not connected; is it running?")
+        self._reload_id += 1
+        own_id = self._reload_id
+        answer: asyncio.Future[Reloaded] = asyncio.get_running_loop().create_future()
+        self._reloads[own_id] = answer
+        try:
+            writer.write(frame(self._encoder.encode(Reload(id=own_id, by=by))))
+            async with asyncio.timeout(within_s):
+                return await answer
+        except TimeoutError:
+            message = f"v2g-guard-wires did not answer within {within_s:g} s; see comms.log"
+            return Reloaded(id=own_id, accepted=False, message=message)
+        finally:
+            del self._reloads[own_id]
 
     async def close(self) -> None:
         task, self._task = self._task, None
@@ -82,7 +104,11 @@ class WiresClient:
         try:
             while data := await reader.read(_READ_BYTES):
                 for payload in frames.feed(data):
-                    self.image = self._decoder.decode(payload)
+                    message = self._decoder.decode(payload)
+                    if isinstance(message, Image):
+                        self.image = message
+                    elif (waiting := self._reloads.get(message.id)) is not None and not waiting.done():
+                        waiting.set_result(message)
             return "v2g-guard-wires closed the connection"
         except (OSError, FrameError, msgspec.DecodeError) as error:
             return f"v2g-guard-wires: {error}"

@@ -8,6 +8,7 @@ from typing import Protocol
 from v2g.grid.estimation import Estimate, EstimationError, Estimator, Samples, Validity
 from v2g.grid.synchronisation import PerPhaseAngle
 from v2g.hardware.sample_clock import SampleClock
+from v2g.hardware.sensor_map import Factors
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWindow, WriterGone
 
 _REOPEN_S = 0.1
@@ -42,13 +43,16 @@ class WaveformPort(Protocol):
 
     def latest_of(self, names: tuple[str, ...], n: int) -> WaveformWindow: ...
 
+    def correct(self, factors: Factors) -> None:
+        """Raises WaveformError, and then nothing has changed."""
+
 
 class Measurement:
     """Reads the buffer once a tick. ``open_waveform`` raises WaveformError until the buffer exists.
 
     Without valid samples younger than ``max_age_s`` there is no measurement, and none from the moment the buffer's
     writer is gone. Ages are counted from :attr:`~v2g.hardware.waveform.WaveformWindow.as_of_s`, the time of the samples
-    themselves.
+    themselves. ``factors`` correct the samples where they enter.
     """
 
     def __init__(
@@ -57,7 +61,9 @@ class Measurement:
         nominal_voltage_v: float,
         nominal_frequency_hz: float,
         max_age_s: float,
+        factors: Factors | None = None,
     ) -> None:
+        self._factors: Factors = factors or {}
         self._open_waveform = open_waveform
         self._max_age_s = max_age_s
         self._nominal_voltage_v = nominal_voltage_v
@@ -113,6 +119,18 @@ class Measurement:
             self.reason = ""
         return self._estimate
 
+    def correct(self, factors: Factors) -> None:
+        """Correct samples by these from the next :meth:`take` on.
+
+        Raises :class:`~v2g.hardware.waveform.WaveformError` for a channel that the open buffer does not have, and then
+        nothing has changed.
+        """
+        if self._reader is not None and factors != self._factors:
+            self._reader.correct(factors)
+            # It judges by the full scale, which the factors move too.
+            self._estimator = None
+        self._factors = factors
+
     def angles(self, channels: tuple[str, str, str]) -> PerPhaseAngle:
         """Fundamental of other voltage channels of the buffer minus that of the bus, degrees, from the newest samples.
 
@@ -129,7 +147,9 @@ class Measurement:
             if now_s - self._opened_at_s < _REOPEN_S:
                 return
             self._opened_at_s = now_s
-            self._reader = self._open_waveform()
+            reader = self._open_waveform()
+            reader.correct(self._factors)
+            self._reader = reader
         window, estimator = self._window(self._reader)
         doubt = self._clock.judge(window, self._reader.sample_rate_hz, now_s)
         # The writer's own time and its index must both move: a frozen index under a live clock is as dead.

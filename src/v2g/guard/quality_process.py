@@ -18,10 +18,13 @@ from v2g.config.protection import feeder_rated_a
 from v2g.config.schema import Config
 from v2g.grid.estimation import EstimationError
 from v2g.guard.quality import Quality, QualitySettings
+from v2g.guard.quality_factors import FactorsInForce
 from v2g.guard.quality_report import REPORT_FILE, QualityReport
 from v2g.guard.quality_watch import QualityEvent
 from v2g.guard.signals import stop_requested
+from v2g.guard.status_block import StatusReader
 from v2g.hardware.sample_clock import SampleClock
+from v2g.hardware.sensor_map import Factors
 from v2g.hardware.waveform import WaveformError, WaveformReader, WaveformWindow
 from v2g.host.files import replace_file
 from v2g.host.notify import Notifier
@@ -49,6 +52,8 @@ class Buffer(Protocol):
     capacity: int
 
     def latest(self, n: int) -> WaveformWindow: ...
+
+    def correct(self, factors: Factors) -> None: ...
 
 
 class QualityLoop:
@@ -108,6 +113,12 @@ class QualityLoop:
                 if self._quality is not None
                 else QualityReport(as_of_s=0.0, not_measured=trouble)
             )
+
+    def correct(self, factors: Factors) -> None:
+        """Correct the samples by these from the next step on. Raises WaveformError."""
+        if self._buffer is not None:
+            self._buffer.correct(factors)
+            self._last = None
 
     def close(self, now_s: float) -> None:
         """The last summary."""
@@ -194,24 +205,26 @@ def quality_settings(config: Config) -> QualitySettings:
 def run_process(config_dir: Path) -> int:
     """See :func:`v2g.guard.quality_main.main`."""
     try:
-        config = load(config_dir).config
+        loaded = load(config_dir)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
+    config = loaded.config
     paths = run_paths(config)
     logs.configure(paths.log_dir)
     stop = stop_requested()
     _step_back()
     notifier = Notifier()
+    factors = FactorsInForce(loaded, lambda: load(config_dir), StatusReader(paths.guard_status))
     loop = QualityLoop(
         quality_settings(config),
         config.power_quality.summary_every_s,
-        lambda: WaveformReader(paths.waveform),
+        lambda: WaveformReader(paths.waveform, factors.factors),
         _tell,
         _Publisher(paths.run_dir / REPORT_FILE),
     )
     try:
-        _loop(loop, SystemClock(), notifier, stop)
+        _loop(loop, factors, SystemClock(), notifier, stop)
     finally:
         notifier.stopping()
         notifier.close()
@@ -219,10 +232,13 @@ def run_process(config_dir: Path) -> int:
     return 0
 
 
-def _loop(loop: QualityLoop, clock: SleepingClock, notifier: Notifier, stopped: Callable[[], bool]) -> None:
+def _loop(
+    loop: QualityLoop, factors: FactorsInForce, clock: SleepingClock, notifier: Notifier, stopped: Callable[[], bool]
+) -> None:
     ready = False
     told = ""
     while not stopped():
+        factors.follow(clock.monotonic_s(), loop.correct)
         loop.step(clock.monotonic_s())
         notifier.watchdog()
         if not ready:

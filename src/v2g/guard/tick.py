@@ -15,7 +15,7 @@ from typing import Protocol
 from v2g.clock import SleepingClock
 from v2g.grid.estimation import Estimate, Validity
 from v2g.grid.protection import Inputs, Protection, Verdict
-from v2g.grid.settings import FREQUENCY_CYCLES
+from v2g.grid.settings import FREQUENCY_CYCLES, SettingsError
 from v2g.grid.synchronisation import PerPhaseAngle
 from v2g.grid.trip import PHASES, TICK_PERIOD_S, Trip
 from v2g.guard import realtime
@@ -34,6 +34,7 @@ from v2g.guard.tick_settings import TickSettings
 from v2g.guard.tick_telling import Telling, latched
 from v2g.hardware.breaker import HOLD_TIMEOUT_S
 from v2g.hardware.ports import BreakerOutputPort
+from v2g.hardware.waveform import WaveformError
 from v2g.host.notify import Notifier
 
 PERIOD_S = TICK_PERIOD_S
@@ -180,7 +181,15 @@ class Tick:
     def adopt(self, settings: TickSettings) -> None:
         """Work by other settings from the next step on. Raises SettingsError, and then nothing has changed."""
         nominal = (self._settings.nominal_voltage_v, self._settings.nominal_frequency_hz)
-        self._take(settings)
+        before = self._settings.factors
+        try:
+            self._measurement.correct(settings.factors)
+            self._take(settings)
+        except WaveformError as error:
+            raise SettingsError(str(error)) from None
+        finally:
+            if self._settings is not settings:
+                self._measurement.correct(before)
         if nominal != (settings.nominal_voltage_v, settings.nominal_frequency_hz):
             self._start_over_next = True
 
@@ -234,7 +243,7 @@ class Tick:
                 self._protection.adopt(settings.protection)
         old, self._settings = self._settings, settings
         if settings is old or _measured_by(settings) != _measured_by(old):
-            self._measurement = Measurement(self._ports.open_waveform, *_measured_by(settings))
+            self._measurement = Measurement(self._ports.open_waveform, *_measured_by(settings), settings.factors)
         for contact in (self._relay, self._mains):
             if contact is not None:
                 contact.close()

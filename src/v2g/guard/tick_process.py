@@ -13,9 +13,8 @@ from pathlib import Path
 
 from v2g.clock import Clock, SystemClock
 from v2g.config.crosscheck import slow_samples
-from v2g.config.loader import ConfigError, load
+from v2g.config.loader import ConfigError, Loaded, load
 from v2g.config.paths import RunPaths, run_paths
-from v2g.config.schema import Config
 from v2g.grid.settings import SettingsError
 from v2g.guard import realtime
 from v2g.guard.background import Background
@@ -26,7 +25,7 @@ from v2g.guard.signals import stop_requested
 from v2g.guard.status_block import StatusBlockError, StatusWriter
 from v2g.guard.tick import Ports, Tick, run
 from v2g.guard.tick_commands import CommandError, CommandSocket
-from v2g.guard.tick_settings import TickSettings, tick_settings
+from v2g.guard.tick_settings import tick_settings
 from v2g.hardware.breaker import MmapBreakerOutput
 from v2g.hardware.contact import ContactReader
 from v2g.hardware.ports import DeviceError
@@ -62,14 +61,14 @@ class PowerQualityEvents:
 def run_process(config_dir: Path) -> int:
     """See :func:`v2g.guard.tick_main.main`."""
     try:
-        config = load(config_dir).config
+        loaded = load(config_dir)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
-    paths = run_paths(config)
+    paths = run_paths(loaded.config)
     logs.configure(paths.log_dir)
     try:
-        _run(config_dir, config, paths)
+        _run(loaded, paths)
     except SettingsError as error:
         logs.daemon_log().error("GUARD_SETTINGS", str(error))
         return EXIT_CONFIG
@@ -79,8 +78,8 @@ def run_process(config_dir: Path) -> int:
     return 0
 
 
-def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
-    settings = tick_settings(config)
+def _run(loaded: Loaded, paths: RunPaths) -> None:
+    settings = tick_settings(loaded)
     clock = SystemClock()
     log = logs.daemon_log()
     stop = stop_requested()
@@ -105,7 +104,7 @@ def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
             commands=commands,
             events=events,
             open_contact=ContactReader,
-            load_settings=lambda: _load_settings(config_dir),
+            load_settings=lambda: tick_settings(load(loaded.config_dir)),
             unix_s=clock.unix_s,
             draw=random.SystemRandom().random,
             monotonic_s=clock.monotonic_s,
@@ -113,7 +112,7 @@ def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
         )
         latch = _latch(paths, clock, events)
         tick = Tick(settings, ports, latch, _permit_service(paths, events), _lockout(paths, clock, events))
-        slow = slow_samples(config)
+        slow = slow_samples(loaded.config)
         if slow:
             log.warning("CLEARING_TIMES_NOT_KEPT", slow)
         granted = realtime.enter()
@@ -138,10 +137,6 @@ def _run(config_dir: Path, config: Config, paths: RunPaths) -> None:
                 p999_ms=round(tick.lateness.percentile_s(99.9) * 1e3, 3),
                 worst_ms=round(tick.lateness.worst_s * 1e3, 3),
             )
-
-
-def _load_settings(config_dir: Path) -> TickSettings:
-    return tick_settings(load(config_dir).config)
 
 
 def _permit_service(paths: RunPaths, events: PowerQualityEvents) -> PermitService:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
+from v2g.config.loader import Loaded
 from v2g.config.paths import run_paths
 from v2g.config.protection import protection_settings, settings_digest
-from v2g.config.schema import Config
+from v2g.config.sensors import sample_factors
 from v2g.grid.protection import ProtectionSettings
 from v2g.grid.settings import SettingsUnset
 from v2g.grid.trip import require_young_samples, tick_timing
 from v2g.guard.phases import EvseChannels
+from v2g.hardware.sensor_map import Factors, interlock_channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class TickSettings:
     digest: str = ""
     """Eight hex digits over all settings."""
     evse_channels: tuple[EvseChannels, ...] = ()
+    factors: Factors = field(default_factory=dict)
+    """What the samples of the waveform buffer are corrected by."""
     relay_feedback: Path | None = None
     mains_input: Path | None = None
     interlocks: Mapping[str, Path] = field(default_factory=dict)
@@ -45,39 +48,21 @@ class TickSettings:
             require_young_samples(timing, protection.grid.trips, self.waveform_max_age_s)
 
 
-class InterlockChannel(Protocol):
-    """An interlock of the sensor map. ``path`` None: ``wires`` mirrors it to ``<run_dir>/contact-<name>``, closed while
-    it is healthy."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def path(self) -> Path | None: ...
-
-    @property
-    def closed_is_healthy(self) -> bool: ...
-
-
-def interlock_contacts(
-    config: Config, channels: Iterable[InterlockChannel]
-) -> tuple[Mapping[str, Path], frozenset[str]]:
+def interlock_contacts(loaded: Loaded) -> tuple[Mapping[str, Path], frozenset[str]]:
     """Where the contact of each interlock is, and the names of those that are open while all is well."""
-    run_dir = run_paths(config).run_dir
+    paths = run_paths(loaded.config)
     found, healthy_open = {}, set()
-    for channel in channels:
-        found[channel.name] = channel.path or run_dir / f"contact-{channel.name}"
+    for channel in interlock_channels(loaded.sensors):
+        found[channel.name] = channel.path or paths.contact(channel.name)
         if channel.path is not None and not channel.closed_is_healthy:
             healthy_open.add(channel.name)
     return found, frozenset(healthy_open)
 
 
-def tick_settings(config: Config, channels: Iterable[InterlockChannel] = ()) -> TickSettings:
-    """``channels``: the interlocks of the sensor map.
-
-    Raises :class:`~v2g.grid.settings.SettingsError` for settings that cannot protect this site.
-    """
-    interlocks, healthy_open = interlock_contacts(config, channels)
+def tick_settings(loaded: Loaded) -> TickSettings:
+    """Raises :class:`~v2g.grid.settings.SettingsError` for settings that cannot protect this site."""
+    config = loaded.config
+    interlocks, healthy_open = interlock_contacts(loaded)
     paths = run_paths(config)
     protection, unset = None, ""
     try:
@@ -91,12 +76,13 @@ def tick_settings(config: Config, channels: Iterable[InterlockChannel] = ()) -> 
         waveform_max_age_s=config.waveform.max_age_s,
         allow_slow=config.waveform.allow_slow,
         unset=unset,
-        digest=settings_digest(config),
+        digest=settings_digest(config, loaded.sensors),
         evse_channels=tuple(
             EvseChannels(evse.id, evse.inverter.voltage_channels, evse.inverter.phase_offset_deg)
             for evse in config.dc_evses
             if evse.inverter.voltage_channels is not None
         ),
+        factors=sample_factors(config, loaded.sensors),
         relay_feedback=paths.relay_feedback,
         mains_input=paths.mains_input,
         interlocks=interlocks,

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import Clock
+from v2g.config.loader import Loaded
 from v2g.config.paths import RunPaths
-from v2g.config.schema import Config, DcEvse, ModbusAddress
-from v2g.guard.link import Applied, Image, Setpoints
+from v2g.config.problems import ConfigError
+from v2g.config.schema import AcEvse, Config, DcEvse, ModbusAddress
+from v2g.guard.ac_core import AcTarget
+from v2g.guard.link import Applied, Image, Reload, Reloaded, Setpoints
 from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.view import GuardView, allowance, urgent, view
+from v2g.guard.wires_ac import AcEvseDevices, ac_limits
 from v2g.guard.wires_core import Target, WiresCore
 from v2g.guard.wires_dc import DcEvseDevices, dc_limits
-from v2g.guard.wires_devices import DeviceWatch, Transducers
+from v2g.guard.wires_devices import DeviceWatch
 from v2g.guard.wires_filter import FilterTask
+from v2g.guard.wires_sensors import MIRROR_PERIOD_S, WiresSensors, close_all
 from v2g.guard.wires_server import WiresServer
 from v2g.guard.wires_settings import Follower, WiresSettings
+from v2g.hardware.ac_evse import RegisterMapAcEvse, load_ac_map
 from v2g.hardware.dc_evse import RegisterMapEvse, load_dc_map
 from v2g.hardware.inverter_driver import InverterDriver
 from v2g.hardware.map_inverter import RegisterMapInverter, load_inverter_map
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
-from v2g.hardware.ports import (
-    Quantity,
-    TransducerReading,
-)
 from v2g.hardware.register_map import RegisterMap
-from v2g.hardware.sensor_map import Sensor
+from v2g.hardware.sensor_map import SensorMap
 from v2g.hardware.sunspec.inverter import SunSpecInverter
-from v2g.hardware.transducers import ModbusTransducers, by_device
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
 
@@ -55,13 +56,14 @@ class Wires:
     """All of it for one configuration. Raises :class:`v2g.hardware.ports.DeviceError` for a bad register map.
 
     ``settings`` are written into the inverters; when the guard adopts others, ``load_settings`` gets them, on a thread.
+    ``load_site`` gets the configuration with its sensor map, on a thread, when these shall be read again.
     """
 
     def __init__(
         self,
         config: Config,
         paths: RunPaths,
-        sensors: Sequence[Sensor],
+        sensors: SensorMap,
         permits: PermitSource,
         *,
         config_dir: Path,
@@ -70,6 +72,7 @@ class Wires:
         jitter: Callable[[], float],
         settings: WiresSettings,
         load_settings: Callable[[], WiresSettings],
+        load_site: Callable[[], Loaded],
     ) -> None:
         self._settings = settings
         self._follower = Follower(settings, load_settings, self._adopt, clock)
@@ -82,16 +85,18 @@ class Wires:
             clock.monotonic_s(),
             mains_input=bool(config.protection.mains_input_path),
             enter_service_delay_s=settings.enter_service_delay_s,
+            ac_limits=map(ac_limits, config.ac_evses),
         )
-        self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer)
+        self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer, self._on_reload)
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
-        self._devices: dict[str, DcEvseDevices] = {}
-        self._transducers: list[Transducers] = []
+        self._dc_devices: dict[str, DcEvseDevices] = {}
+        self._ac_devices: dict[str, AcEvseDevices] = {}
         self._filters = FilterTask(paths.run_dir / REPORT_FILE, self._core.inverters, clock)
+        self._load_site = load_site
+        self._reloading: asyncio.Task[None] | None = None
+        self._sensors = WiresSensors(config, sensors, paths, clock, jitter)
         self._maps: dict[str, RegisterMap] = {}
-        self._max_age_s = {sensor.quantity: sensor.max_age_s for sensor in sensors}
-        self._temperatures: dict[Quantity, TransducerReading] = {}
         self._applied: dict[str, Applied] = {}
         self._unknown: tuple[str, ...] = ()
         self._permit = Permit.GUARD_STALE
@@ -104,8 +109,8 @@ class Wires:
         self._sequence = 0
         for evse in config.dc_evses:
             self._add_evse(evse, config_dir)
-        for endpoint, group in by_device(sensors).items():
-            self._add_transducers(endpoint, group)
+        for ac_evse in config.ac_evses:
+            self._add_ac_evse(ac_evse, config_dir)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then zero power, open contactors, and the end."""
@@ -114,9 +119,9 @@ class Wires:
         self._decide_all()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(run) for devices in self._devices.values() for run in devices.runs()]
-                tasks += [group.create_task(transducers.run()) for transducers in self._transducers]
+                tasks = [group.create_task(run) for devices in self._devices for run in devices.runs()]
                 tasks.append(group.create_task(self._filters.run()))
+                self._sensors.start()
                 self._notifier.ready(self._status_text())
                 await self._control(stop)
                 self._notifier.stopping()
@@ -125,16 +130,22 @@ class Wires:
                     task.cancel()
         finally:
             await self._follower.close()
+            if self._reloading is not None:
+                await asyncio.wait((self._reloading,))
             await self._server.close()
+            await self._sensors.close()
             for link in self._links:
                 await link.close()
 
     async def _control(self, stop: asyncio.Event) -> None:
-        image_at_s = status_at_s = alive_at_s = 0.0
+        image_at_s = status_at_s = alive_at_s = mirror_at_s = 0.0
         while not stop.is_set():
             now_s = self._clock.monotonic_s()
             if self._look_at_guard() or now_s >= self._next_change_s:
                 self._decide_all()
+            if now_s >= mirror_at_s:
+                mirror_at_s = _next(mirror_at_s, now_s, MIRROR_PERIOD_S)
+                self._sensors.mirror(now_s)
             if now_s >= image_at_s:
                 image_at_s = _next(image_at_s, now_s, IMAGE_PERIOD_S)
                 self._server.publish(self._image(now_s))
@@ -155,7 +166,7 @@ class Wires:
         deadline_s = self._clock.monotonic_s() + STOP_WITHIN_S
         while True:
             self._decide_all()
-            at_rest = not self._core.opening() and all(devices.settled for devices in self._devices.values())
+            at_rest = not self._core.opening() and all(devices.settled for devices in self._devices)
             if at_rest or self._clock.monotonic_s() >= deadline_s:
                 break
             await asyncio.sleep(PERMIT_PERIOD_S)
@@ -163,6 +174,10 @@ class Wires:
             logs.daemon_log().warning(
                 "WIRES_NOT_AT_REST", "ended before every device confirmed zero; their own reversion remains"
             )
+
+    @property
+    def _devices(self) -> tuple[DcEvseDevices | AcEvseDevices, ...]:
+        return (*self._dc_devices.values(), *self._ac_devices.values())
 
     def _look_at_guard(self) -> bool:
         """Take the guard's word; True when it has to be obeyed at once."""
@@ -177,7 +192,7 @@ class Wires:
     def _adopt(self, settings: WiresSettings) -> None:
         self._settings = settings
         self._core.enter_service_delay_s = settings.enter_service_delay_s
-        for devices in self._devices.values():
+        for devices in self._devices:
             devices.adopt(settings)
 
     def _moves(self) -> bool:
@@ -202,26 +217,50 @@ class Wires:
         self._look_at_guard()
         self._decide_all()
 
+    def _on_reload(self, reload: Reload) -> None:
+        if self._reloading is not None and not self._reloading.done():
+            message = "the sensors are being read again already; ask again in a second"
+            self._server.answer(Reloaded(id=reload.id, accepted=False, message=message))
+            return
+        self._reloading = asyncio.get_running_loop().create_task(self._reload(reload), name="sensors anew")
+
+    async def _reload(self, reload: Reload) -> None:
+        try:
+            loaded = await asyncio.to_thread(self._load_site)
+        except (ConfigError, OSError) as error:
+            logs.daemon_log().warning("SENSORS_REFUSED", f"the sensors stay as they are: {error}", by=reload.by)
+            self._server.answer(Reloaded(id=reload.id, accepted=False, message=str(error)))
+            return
+        gone = self._sensors.adopt(loaded.config, loaded.sensors)
+        message = f"{len(loaded.sensors.channels)} channels of {loaded.sensors.file} are in force"
+        logs.daemon_log().info("SENSORS_RELOADED", message, by=reload.by)
+        self._server.answer(Reloaded(id=reload.id, accepted=True, message=message))
+        await close_all(gone)
+
     def _decide_all(self) -> None:
         now_s = self._clock.monotonic_s()
         self._followed, self._follow_at_s = self._view, now_s + FOLLOW_PERIOD_S
         for evse_id, target in self._core.decide(self._view, now_s).items():
             self._command(evse_id, target)
+        for evse_id, ac_target in self._core.ac.decide(self._view, now_s).items():
+            self._command(evse_id, ac_target)
         self._next_change_s = self._core.next_change_s(now_s)
 
     def _decide_one(self, evse_id: str) -> None:
         now_s = self._clock.monotonic_s()
-        self._command(evse_id, self._core.decide_one(evse_id, self._view, now_s))
+        core = self._core
+        decide_one = core.ac.decide_one if evse_id in core.ac else core.decide_one
+        self._command(evse_id, decide_one(evse_id, self._view, now_s))
 
-    def _command(self, evse_id: str, target: Target) -> None:
-        self._devices[evse_id].command(target)
+    def _command(self, evse_id: str, target: Target | AcTarget) -> None:
+        if isinstance(target, AcTarget):
+            self._ac_devices[evse_id].command(target)
+        else:
+            self._dc_devices[evse_id].command(target)
         before = self._applied.get(evse_id)
         self._applied[evse_id] = target.applied
         if before is None or before.bound_by != target.applied.bound_by:
             _tell(target.applied, before)
-
-    def _on_temperatures(self, readings: tuple[TransducerReading, ...]) -> None:
-        self._temperatures |= {reading.quantity: reading for reading in readings}
 
     def _image(self, now_s: float) -> Image:
         self._sequence += 1
@@ -231,19 +270,19 @@ class Wires:
             permit=self._view.permit,
             permit_reason=self._permit.name,
             inverters=self._core.inverters(),
-            evses=self._core.outputs(),
-            transducers=tuple(
-                r for r in self._temperatures.values() if now_s - r.as_of_s <= self._max_age_s[r.quantity]
-            ),
+            evses=(*self._core.outputs(), *self._core.ac.readings()),
+            transducers=self._sensors.readings(now_s),
+            sensors=self._sensors.states(now_s),
             applied=tuple(self._applied.values()),
-            devices=tuple(watch.health() for watch in self._watches),
+            devices=tuple(watch.health() for watch in (*self._watches, *self._sensors.watches)),
             filters=self._filters.states(),
         )
 
     def _status_text(self) -> str:
-        online = sum(link.state.online for link in self._links)
+        links = (*self._links, *self._sensors.links)
+        online = sum(link.state.online for link in links)
         return (
-            f"{online} of {len(self._links)} Modbus devices answer; permit {self._permit.name}; "
+            f"{online} of {len(links)} Modbus devices answer; permit {self._permit.name}; "
             f"orchestrator {'connected' if self._server.connected else 'not connected'}"
         )
 
@@ -261,14 +300,23 @@ class Wires:
         devices = DcEvseDevices(
             evse, self._core, inverter, link, output, output_link, self._settings, self._clock, self._decide_one
         )
-        self._devices[evse.id] = devices
+        self._dc_devices[evse.id] = devices
         self._filters.add(evse, link, config_dir)
+        self._watches += devices.watches
+
+    def _add_ac_evse(self, evse: AcEvse, config_dir: Path) -> None:
+        link = self._link(f"AC EVSE {evse.id}", _endpoint(evse.ac.modbus))
+        output = RegisterMapAcEvse(evse.id, link, self._map(evse.ac.map, load_ac_map, config_dir), self._clock)
+        devices = AcEvseDevices(evse, self._core.ac, output, link, self._clock, self._decide_one)
+        self._ac_devices[evse.id] = devices
         self._watches += devices.watches
 
     def _inverter(self, evse: DcEvse, link: ModbusLink, config_dir: Path) -> InverterDriver:
         settings = self._settings.device if evse.inverter.configure_functions else None
         if evse.inverter.driver == "sunspec":
-            return SunSpecInverter(evse.id, link, self._clock, evse.inverter.reversion_s, settings)
+            return SunSpecInverter(
+                evse.id, link, self._clock, evse.inverter.reversion_s, settings, evse.inverter.ramp_w_s
+            )
         map_ = self._map(evse.inverter.map, load_inverter_map, config_dir)
         return RegisterMapInverter(evse.id, link, map_, self._clock, evse.inverter.reversion_s, settings)
 
@@ -277,19 +325,6 @@ class Wires:
         if key not in self._maps:
             self._maps[key] = load(name, config_dir)
         return self._maps[key]
-
-    def _add_transducers(self, endpoint: ModbusEndpoint, sensors: Sequence[Sensor]) -> None:
-        link = self._link("transducers", endpoint)
-        device = ModbusTransducers(link, sensors, self._clock)
-        transducers = Transducers(
-            link,
-            device.read,
-            lambda: {str(quantity): reason for quantity, reason in device.dropped.items()},
-            self._on_temperatures,
-            self._clock,
-        )
-        self._transducers.append(transducers)
-        self._watches.append(transducers.watch)
 
 
 def _endpoint(address: ModbusAddress) -> ModbusEndpoint:

@@ -14,25 +14,28 @@ import msgspec
 
 from v2g.grid.protection import Block
 from v2g.grid.support import SupportFunctions
+from v2g.guard.ac_core import AcCore, AcEvseLimits
+from v2g.guard.bounds import (
+    MAX_LEASE_S,
+    OPEN_BELOW_A,
+    RELAY_BLOCKS,
+    STALE_S,
+    START_GRACE_S,
+    Bounds,
+    fraction,
+    is_stale,
+    least_magnitude,
+)
 from v2g.guard.link import Applied, PowerSetpoint, Setpoints
 from v2g.guard.own_return import OwnReturn
 from v2g.guard.view import GuardView
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
+from v2g.hardware.ports import AcEvseCommand, DcEvseCommand, DcEvseReading, Insulation, InverterReading
 
-STALE_S = 1.0
-"""A reading older than this is no reading."""
-MAX_LEASE_S = 5.0
-"""A lease never lasts longer from its arrival, whatever it says."""
-OPEN_BELOW_A = 1.0
-"""Contactors open once the current is below this ..."""
 OPEN_AFTER_S = 1.0
-"""... or this long after they should."""
+"""Contactors open once the current is below :data:`OPEN_BELOW_A`, or this long after they should."""
 UNLOCK_BELOW_V = 60.0
 """A connector is unlocked only below this, with open contactors, by a fresh reading (IEC 61851-23)."""
-START_GRACE_S = 1.0
-"""After the start, DC outputs are left as they are for this long, so that a restart does not end a session."""
 
-_TELL_ABOVE_W = 0.5
 # What also takes the current of the DC output to zero: the inverter may not hear us.
 _BARRING = frozenset(
     {
@@ -45,7 +48,6 @@ _BARRING = frozenset(
         "insulation",
     }
 )
-_RELAY = Block.RELAY_SETTING | Block.RELAY_FEEDBACK | Block.RELAY_FAILED
 
 
 class SetpointsRefused(ValueError):
@@ -115,7 +117,9 @@ class WiresCore:
         *,
         mains_input: bool = False,
         enter_service_delay_s: float = 0.0,
+        ac_limits: Iterable[AcEvseLimits] = (),
     ) -> None:
+        self.ac = AcCore(ac_limits, now_s)
         self.enter_service_delay_s = enter_service_delay_s
         self._mains_input = mains_input
         self._evses = {item.evse_id: _Evse(item) for item in limits}
@@ -125,7 +129,7 @@ class WiresCore:
 
     @property
     def evse_ids(self) -> tuple[str, ...]:
-        return tuple(self._evses)
+        return (*self._evses, *self.ac.evse_ids)
 
     def new_peer(self) -> None:
         """Another orchestrator: its sequence starts anew; leases that run go on."""
@@ -134,6 +138,7 @@ class WiresCore:
     def stop(self) -> None:
         """From now on every lease is over."""
         self._stopping = True
+        self.ac.stop()
 
     def accept(self, setpoints: Setpoints, now_s: float) -> tuple[str, ...]:
         """Take a frame: all of it or, with :class:`SetpointsRefused`, none.
@@ -152,19 +157,31 @@ class WiresCore:
         for evse in setpoints.evses:
             command = evse.command
             _require_finite(evse.evse_id, evse.expires_at_s)
-            if isinstance(command, DcEvseCommand):
+            if evse.evse_id in (self._evses if isinstance(command, AcEvseCommand) else self.ac):
+                raise SetpointsRefused(f"{evse.evse_id}: a command for the other kind of EVSE")
+            if isinstance(command, AcEvseCommand):
+                _require_finite(evse.evse_id, command.pilot_duty_pct)
+                if not 0 <= command.pilot_duty_pct <= 100:
+                    raise SetpointsRefused(f"{evse.evse_id}: a duty cycle is 0..100 %")
+            else:
                 _require_finite(evse.evse_id, command.target_voltage_v, command.current_limit_a)
                 if command.target_voltage_v < 0 or command.current_limit_a < 0:
                     raise SetpointsRefused(f"{evse.evse_id}: voltage and current limit are magnitudes")
         latest_s = now_s + MAX_LEASE_S
         unknown: dict[str, None] = {}
         for power in setpoints.powers:
+            if power.evse_id in self.ac:
+                self.ac.lease_power(power, now_s)
+                continue
             if (known := self._evses.get(power.evse_id)) is None:
                 unknown[power.evse_id] = None
                 continue
             lease_s = min(power.expires_at_s, latest_s)
             known.power = msgspec.structs.replace(power, expires_at_s=lease_s)
         for evse in setpoints.evses:
+            if evse.evse_id in self.ac:
+                self.ac.lease_evse(evse, now_s)
+                continue
             if (known := self._evses.get(evse.evse_id)) is None:
                 unknown[evse.evse_id] = None
                 continue
@@ -197,7 +214,7 @@ class WiresCore:
         return tuple(e.output for e in self._evses.values() if e.output is not None)
 
     def decide(self, view: GuardView, now_s: float) -> Mapping[str, Target]:
-        """Commands for every EVSE, by id."""
+        """Commands for every DC EVSE, by id; those for AC ones are :attr:`ac`'s."""
         return {evse_id: self._decide(evse, view, now_s) for evse_id, evse in self._evses.items()}
 
     def decide_one(self, evse_id: str, view: GuardView, now_s: float) -> Target:
@@ -205,7 +222,7 @@ class WiresCore:
 
     def next_change_s(self, now_s: float) -> float:
         """When a lease ends, a reading grows stale or contactors are to open; infinity when nothing is due."""
-        moments = [self._started_s + START_GRACE_S]
+        moments = [self._started_s + START_GRACE_S, self.ac.next_change_s(now_s)]
         for evse in self._evses.values():
             moments += [lease.expires_at_s for lease in (evse.power, evse.setpoint) if lease is not None]
             moments += [reading.as_of_s + STALE_S for reading in (evse.inverter, evse.output) if reading is not None]
@@ -216,7 +233,8 @@ class WiresCore:
 
     def opening(self) -> bool:
         """Contactors are on their way to open."""
-        return any(evse.opening_since_s is not None and evse.last.close_contactors for evse in self._evses.values())
+        dc_opening = any(e.opening_since_s is not None and e.last.close_contactors for e in self._evses.values())
+        return dc_opening or self.ac.opening()
 
     def busy(self, evse_id: str) -> bool:
         """A vehicle is plugged in, or somebody holds a lease: its devices are worth frequent readings."""
@@ -280,7 +298,7 @@ class WiresCore:
         return self._discharge_refusal(inverter, view) if wanted_w < 0 else None
 
     def _discharge_refusal(self, inverter: InverterReading, view: GuardView) -> str | None:
-        if view.blocks & _RELAY:
+        if view.blocks & RELAY_BLOCKS:
             return "relay"
         if not inverter.reversion_armed:
             return "no_reversion"
@@ -295,14 +313,14 @@ class WiresCore:
             return _Power(0.0, "stale_measurement")
         sign = math.copysign(1.0, wanted_w)
         if wanted_w > 0:
-            rated_w = _magnitude(inverter.max_charge_w, evse.limits.max_charge_w, output.max_power_w)
-            curtailed = _fraction(view.curtail_charge)
+            rated_w = least_magnitude(inverter.max_charge_w, evse.limits.max_charge_w, output.max_power_w)
+            curtailed = fraction(view.curtail_charge)
         else:
-            rated_w = _magnitude(inverter.max_discharge_w, evse.limits.max_discharge_w, output.max_power_w)
-            curtailed = _fraction(view.curtail_discharge)
-        bounds = _Bounds(abs(wanted_w))
+            rated_w = least_magnitude(inverter.max_discharge_w, evse.limits.max_discharge_w, output.max_power_w)
+            curtailed = fraction(view.curtail_discharge)
+        bounds = Bounds(abs(wanted_w))
         bounds.at_most(rated_w, "rating")
-        ramped_w = rated_w * _fraction(view.service_fraction)
+        ramped_w = rated_w * fraction(view.service_fraction)
         bounds.at_most(ramped_w, "enter_service_ramp")
         if wanted_w < 0:
             if view.blocks & Block.NEW_DISCHARGE:
@@ -351,8 +369,8 @@ class WiresCore:
         closed = output is None or output.contactors_closed or output.contactors_commanded
         opening = not wants_closed and self._still_opening(evse, closed, now_s)
         if wanted is not None:
-            max_voltage_v = _magnitude(evse.limits.max_voltage_v, output.max_voltage_v if output else 0.0)
-            max_current_a = _magnitude(evse.limits.max_current_a, output.max_current_a if output else 0.0)
+            max_voltage_v = least_magnitude(evse.limits.max_voltage_v, output.max_voltage_v if output else 0.0)
+            max_current_a = least_magnitude(evse.limits.max_current_a, output.max_current_a if output else 0.0)
             # A contactor opens without load: whatever the command says, the current goes first.
             current = current and not opening and _insulated(output)
             current_a = min(wanted.current_limit_a, max_current_a) if current else 0.0
@@ -403,33 +421,8 @@ class WiresCore:
         return loaded and now_s - evse.opening_since_s < OPEN_AFTER_S
 
 
-class _Bounds:
-    """A magnitude under one bound after another."""
-
-    __slots__ = ("bound_by", "magnitude_w")
-
-    def __init__(self, magnitude_w: float) -> None:
-        self.magnitude_w = magnitude_w
-        self.bound_by: str | None = None
-
-    def at_most(self, limit_w: float, name: str) -> None:
-        if limit_w < self.magnitude_w:
-            self.become(limit_w, name)
-
-    def become(self, magnitude_w: float, name: str) -> None:
-        stopped = magnitude_w == 0 < self.magnitude_w
-        if stopped or abs(magnitude_w - self.magnitude_w) > _TELL_ABOVE_W:
-            self.bound_by = name
-        self.magnitude_w = magnitude_w
-
-
-def _fraction(value: float) -> float:
-    """0..1; what is no number allows nothing."""
-    return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
-
-
 def _stale(reading: InverterReading | DcEvseReading, now_s: float) -> bool:
-    return not -STALE_S <= now_s - reading.as_of_s <= STALE_S
+    return is_stale(reading.as_of_s, now_s)
 
 
 def _insulated(output: DcEvseReading | None) -> bool:
@@ -439,11 +432,6 @@ def _insulated(output: DcEvseReading | None) -> bool:
 def _is_dead(command: DcEvseCommand) -> bool:
     """Neither voltage nor current: what the contactors need to close for, to test the cable once more."""
     return command.target_voltage_v == 0 and command.current_limit_a == 0
-
-
-def _magnitude(*values: float) -> float:
-    """The lowest of several limits; one that is no number, or negative, allows nothing."""
-    return min((value if math.isfinite(value) and value > 0 else 0.0) for value in values)
 
 
 def _require_finite(evse_id: str, *values: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from v2g.clock import Clock
 from v2g.config.schema import DcEvse
 from v2g.grid.support import REACTIVE, SupportFunctions, enabled
@@ -14,6 +16,7 @@ from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.dc_evse import RegisterMapEvse
 from v2g.hardware.inverter_driver import InverterDriver
+from v2g.hardware.inverter_events import AlarmGone, AlarmRaised, StateChanged, events
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterCommand, InverterReading
 from v2g.telemetry import logs
@@ -46,6 +49,8 @@ class DcEvseDevices:
         self._settings = settings
         self._decide = decide
         self._reversion_problem: str | None = None
+        self._setpoint_problem: str | None = None
+        self._last: InverterReading | None = None
         self._lacks: Mapping[str, str] = {}
         self._lacks_taken = False
         self._support_changed = False
@@ -89,6 +94,10 @@ class DcEvseDevices:
 
     def _on_inverter(self, reading: InverterReading) -> None:
         self._tell_reversion()
+        self._tell_setpoint()
+        _tell_events(self._last, reading)
+        # A state that is not told leaves the last one that was, so that it is no event when it is told again.
+        self._last = reading if reading.state or self._last is None else replace(reading, state=self._last.state)
         self._take_functions(reading)
         self._core.observe_inverter(reading)
         self._decide(self.evse_id)
@@ -106,6 +115,16 @@ class DcEvseDevices:
             logs.comms_log().info("REVERSION_ARMED", "reversion to zero is armed again", evse=self.evse_id)
         else:
             logs.comms_log().warning("NO_REVERSION", f"inverter {self.evse_id} may not discharge: {problem}")
+
+    def _tell_setpoint(self) -> None:
+        problem = self._driver.setpoint_problem
+        if (problem is None) is (self._setpoint_problem is None):
+            return
+        self._setpoint_problem = problem
+        if problem is None:
+            logs.comms_log().info("SETPOINT_TAKEN", "set-points are taken again", evse=self.evse_id)
+        else:
+            logs.comms_log().error("SETPOINT_NOT_TAKEN", f"inverter {self.evse_id} is ordered to zero: {problem}")
 
     def _take_functions(self, reading: InverterReading) -> None:
         """What the device lacks is computed here and commanded, as far as it can be."""
@@ -128,6 +147,18 @@ class DcEvseDevices:
             else None,
         )
         _tell_functions(self.evse_id, before, lacks, computed)
+
+
+def _tell_events(before: InverterReading | None, after: InverterReading) -> None:
+    log, evse_id = logs.comms_log(), after.evse_id
+    for event in events(before, after):
+        match event:
+            case StateChanged(before=was, after=now):
+                log.info("INVERTER_STATE", f"inverter {evse_id}: {now}", evse=evse_id, before=was or "not told")
+            case AlarmRaised(name=name):
+                log.warning("INVERTER_ALARM", f"inverter {evse_id}: {name}", evse=evse_id)
+            case AlarmGone(name=name):
+                log.info("INVERTER_ALARM_GONE", f"inverter {evse_id}: {name} is gone", evse=evse_id)
 
 
 def dc_limits(evse: DcEvse) -> EvseLimits:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from v2g.clock import Clock
 from v2g.guard.link import DeviceHealth
 from v2g.hardware.modbus import ModbusLink
-from v2g.hardware.ports import DeviceError, TransducerReading
+from v2g.hardware.ports import DeviceError
 from v2g.telemetry import logs
 
 _Wanted = TypeVar("_Wanted")
@@ -172,42 +172,3 @@ class Actuator(Generic[_Wanted, _Reading]):
                 await self._changed.wait()
         except TimeoutError:
             pass
-
-
-class Transducers:
-    """The transducers of one device, once a second."""
-
-    def __init__(
-        self,
-        link: ModbusLink,
-        read: Callable[[], Awaitable[tuple[TransducerReading, ...]]],
-        dropped: Callable[[], dict[str, str]],
-        on_readings: Callable[[tuple[TransducerReading, ...]], None],
-        clock: Clock,
-        period_s: float = 1.0,
-    ) -> None:
-        self.watch = DeviceWatch(link)
-        self._link = link
-        self._read = read
-        self._dropped = dropped
-        self._on_readings = on_readings
-        self._clock = clock
-        self._period_s = period_s
-        self._told: set[str] = set()
-
-    async def run(self) -> None:
-        while True:
-            try:
-                self._on_readings(await self._read())
-                self.watch.succeeded("read")
-                self._tell(self._dropped())
-            except Exception as error:
-                self.watch.failed("read", error)
-            await asyncio.sleep(max(self._period_s, self._link.retry_at_s - self._clock.monotonic_s()))
-
-    def _tell(self, dropped: dict[str, str]) -> None:
-        for quantity in dropped.keys() - self._told:
-            logs.comms_log().warning("SENSOR_DROPPED", dropped[quantity], quantity=quantity)
-        for quantity in self._told - dropped.keys():
-            logs.comms_log().info("SENSOR_BACK", f"{quantity} is plausible again", quantity=quantity)
-        self._told = set(dropped)

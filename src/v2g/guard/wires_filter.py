@@ -45,7 +45,7 @@ class _Filter:
 
 
 class FilterTask:
-    """``readings`` gives the last reading of each inverter; ``quality_file`` is what ``v2g-guard quality`` publishes."""
+    """``readings`` gives the last reading of each inverter; ``quality_file``: what ``v2g-guard quality`` publishes."""
 
     def __init__(self, quality_file: Path, readings: Callable[[], Iterable[InverterReading]], clock: Clock) -> None:
         self._quality_file = quality_file

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from v2g.clock import SystemClock
-from v2g.config.loader import ConfigError, load
-from v2g.config.paths import run_paths, sensor_map_path
-from v2g.config.schema import Config
+from v2g.config.loader import ConfigError, Loaded, load
+from v2g.config.paths import run_paths
 from v2g.guard.status_block import StatusReader
 from v2g.guard.wires import Wires
 from v2g.guard.wires_server import WiresSocketError
 from v2g.guard.wires_settings import WiresSettings, wires_settings
 from v2g.hardware.ports import DeviceError
-from v2g.hardware.sensor_map import Sensor, SensorMapError, load_sensor_map
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
 
@@ -30,17 +28,16 @@ EXIT_CONFIG = 2
 def main(config_dir: Path) -> int:
     """Run ``wires`` until SIGTERM or SIGINT. Returns the exit code: 0, 1 for a failure, 2 for the configuration."""
     try:
-        config = load(config_dir).config
-        sensors = load_sensor_map(sensor_map_path(config, config_dir))
-    except (ConfigError, SensorMapError) as error:
+        loaded = load(config_dir)
+    except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
-    paths = run_paths(config)
+    paths = run_paths(loaded.config)
     logs.configure(paths.log_dir)
     # Every lost device would be told twice; the errors that matter come out of our own link.
     logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
     try:
-        asyncio.run(_serve(config, config_dir, sensors))
+        asyncio.run(_serve(loaded, config_dir))
     except DeviceError as error:
         logs.daemon_log().error("GUARD_WIRES_CONFIG", str(error))
         return EXIT_CONFIG
@@ -50,7 +47,8 @@ def main(config_dir: Path) -> int:
     return 0
 
 
-async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) -> None:
+async def _serve(loaded: Loaded, config_dir: Path) -> None:
+    config = loaded.config
     paths = run_paths(config)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_on_loop_error)
@@ -65,14 +63,15 @@ async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) 
         wires = Wires(
             config,
             paths,
-            sensors,
+            loaded.sensors,
             permits,
             config_dir=config_dir,
             clock=SystemClock(),
             notifier=notifier,
             jitter=random.random,
-            settings=_settings(config),
-            load_settings=lambda: wires_settings(load(config_dir).config),
+            settings=_settings(loaded),
+            load_settings=lambda: wires_settings(load(config_dir)),
+            load_site=lambda: load(config_dir),
         )
         await wires.run(stop)
     finally:
@@ -81,8 +80,8 @@ async def _serve(config: Config, config_dir: Path, sensors: tuple[Sensor, ...]) 
     logs.daemon_log().info("GUARD_WIRES_ENDED", "inverters are commanded to zero")
 
 
-def _settings(config: Config) -> WiresSettings:
-    settings = wires_settings(config)
+def _settings(loaded: Loaded) -> WiresSettings:
+    settings = wires_settings(loaded)
     if settings.unset:
         logs.daemon_log().warning("WIRES_NO_SETTINGS", f"the inverters keep their own trip settings: {settings.unset}")
     return settings

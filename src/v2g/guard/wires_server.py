@@ -1,4 +1,4 @@
-"""``wires.sock``: set-points in, images out, one orchestrator at a time."""
+"""``wires.sock``: set-points and reloads in, images and answers out, one orchestrator at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from v2g.guard.framing import FrameError, FrameReader, frame
-from v2g.guard.link import Image, Setpoints
+from v2g.guard.link import Image, Reload, Reloaded, Setpoints
 from v2g.guard.wires_core import SetpointsRefused
 from v2g.telemetry import logs
 
@@ -30,8 +30,9 @@ class WiresSocketError(Exception):
 class WiresServer:
     """Serves ``path``. ``on_setpoints`` gets each frame and may raise :class:`SetpointsRefused`.
 
-    ``on_peer`` is called when an orchestrator connects; it replaces the one before. Only processes of ``uids`` may
-    connect, by default those of this process's own user and root: to be in the socket's group is not enough.
+    ``on_reload`` gets each wish to read the configuration again. ``on_peer`` is called when an orchestrator connects;
+    it replaces the one before. Only processes of ``uids`` may connect, by default those of this process's own user and
+    root: to be in the socket's group is not enough.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class WiresServer:
         path: Path,
         on_setpoints: Callable[[Setpoints], None],
         on_peer: Callable[[], None],
+        on_reload: Callable[[Reload], None],
         uids: Collection[int] | None = None,
     ) -> None:
         self._path = path
         self._uids = frozenset((0, os.geteuid()) if uids is None else uids)
         self._on_setpoints = on_setpoints
         self._on_peer = on_peer
+        self._on_reload = on_reload
         self._server: asyncio.Server | None = None
         self._lock_fd = -1
         self._peer: _Peer | None = None
@@ -109,15 +112,23 @@ class WiresServer:
         if self._peer is peer:
             self._peer = None
 
-    def received(self, setpoints: Setpoints) -> None:
-        self._on_setpoints(setpoints)
+    def received(self, message: Setpoints | Reload) -> None:
+        if isinstance(message, Reload):
+            self._on_reload(message)
+        else:
+            self._on_setpoints(message)
+
+    def answer(self, reloaded: Reloaded) -> None:
+        """To whoever is connected; an orchestrator that has gone needs no answer."""
+        if self._peer is not None:
+            self._peer.send(frame(self._encoder.encode(reloaded)))
 
 
 class _Peer(asyncio.Protocol):
     def __init__(self, server: WiresServer) -> None:
         self._server = server
         self._frames = FrameReader()
-        self._decoder = msgspec.msgpack.Decoder(Setpoints)
+        self._decoder = msgspec.msgpack.Decoder(Setpoints | Reload)
         self._transport: asyncio.Transport | None = None
         self._unread = 0
 
@@ -134,14 +145,18 @@ class _Peer(asyncio.Protocol):
             for payload in self._frames.feed(data):
                 if self._transport is None:
                     return
-                setpoints = self._decoder.decode(payload)
+                message = self._decoder.decode(payload)
                 try:
-                    self._server.received(setpoints)
+                    self._server.received(message)
                 except SetpointsRefused as error:
                     logs.daemon_log().warning("SETPOINTS_REFUSED", f"a frame of set-points is not used: {error}")
         except (FrameError, msgspec.DecodeError) as error:
             logs.daemon_log().error("WIRES_PEER_GARBAGE", f"the orchestrator's connection is closed: {error}")
             self.end()
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
 
     def publish(self, data: bytes) -> None:
         if self._transport is None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from v2g.clock import Clock
 from v2g.config.functions import support_settings
+from v2g.config.loader import Loaded
 from v2g.config.problems import ConfigError
 from v2g.config.protection import UNSET_DIGEST, grid_settings, settings_digest
-from v2g.config.schema import Config
 from v2g.grid.settings import SettingsError
 from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.telemetry import logs
@@ -33,11 +33,12 @@ class WiresSettings:
         return 0.0 if self.device.grid is None else self.device.grid.enter_service.delay_s
 
 
-def wires_settings(config: Config) -> WiresSettings:
+def wires_settings(loaded: Loaded) -> WiresSettings:
     """Of a configuration that was checked. Never raises for settings that are unset or refused."""
+    config = loaded.config
     support, nominal_hz = support_settings(config.functions), config.grid.nominal_frequency_hz
     try:
-        grid, digest = grid_settings(config), settings_digest(config)
+        grid, digest = grid_settings(config), settings_digest(config, loaded.sensors)
     except SettingsError as error:
         return WiresSettings(device=DeviceSettings(support=support), nominal_frequency_hz=nominal_hz, unset=str(error))
     return WiresSettings(

@@ -1,7 +1,7 @@
 """The harmonic filter of an inverter by a register map, read over the inverter's own connection.
 
-A map has one of the roles ``carrier_hz`` (PWM carrier frequency) and ``filter_level`` (a vendor's level), access rw, with
-``min``, ``max`` and ``step``: ``min`` is the device's normal setting, each step above it filters more. Optional:
+A map has one of the roles ``carrier_hz`` (PWM carrier frequency) and ``filter_level`` (a vendor's level), access rw,
+with ``min``, ``max`` and ``step``: ``min`` is the device's normal setting, each step above it filters more. Optional:
 ``switch_temperature_c`` (r).
 """
 
@@ -27,9 +27,8 @@ class RegisterFilter:
         """Raises :class:`DeviceError` for a map without a usable role."""
         self._link = link
         self._map = map_
-        self._role, self._point = _setting(map_)
-        self._temperature = _temperature(map_)
-        self._steps = _steps(map_, self._role, self._point)
+        self._role, self._point, self._steps = check_filter(map_)
+        self._temperature = map_.points.get(TEMPERATURE)
         self._image = RegisterImage(map_)
         # Registers round: what a step is written as is read as that step.
         self._written = {tuple(self._registers_of(step)): step for step in self._steps}
@@ -110,6 +109,15 @@ def _block(point: Point) -> Block:
     return Block(point.table, point.address, point.type.words)
 
 
+def check_filter(map_: RegisterMap) -> tuple[str, Point, tuple[float, ...]]:
+    """Role, point and steps of a map. Raises :class:`DeviceError` where it cannot be a filter."""
+    role, point = _setting(map_)
+    temperature = map_.points.get(TEMPERATURE)
+    if temperature is not None and (temperature.bit is not None or temperature.values):
+        raise DeviceError(f"register map {map_.name}: points.{TEMPERATURE} must be a number in °C")
+    return role, point, _steps(map_, role, point)
+
+
 def _setting(map_: RegisterMap) -> tuple[str, Point]:
     found = [(role, map_.points[role]) for role in SETTINGS if role in map_.points]
     if len(found) != 1:
@@ -123,19 +131,11 @@ def _setting(map_: RegisterMap) -> tuple[str, Point]:
     return role, point
 
 
-def _temperature(map_: RegisterMap) -> Point | None:
-    point = map_.points.get(TEMPERATURE)
-    if point is not None and (point.bit is not None or point.values):
-        raise DeviceError(f"register map {map_.name}: points.{TEMPERATURE} must be a number in °C")
-    return point
-
-
 def _steps(map_: RegisterMap, role: str, point: Point) -> tuple[float, ...]:
     where = f"register map {map_.name}: points.{role}"
     if point.min is None or point.max is None or point.step is None:
         raise DeviceError(f"{where} needs min (its normal setting), max and step")
-    numbers = (point.min, point.max, point.step)
-    if not all(map(math.isfinite, numbers)) or point.step <= 0 or point.max < point.min + point.step:
+    if point.max < point.min + point.step:
         raise DeviceError(f"{where}: min {point.min:g}, max {point.max:g}, step {point.step:g} give no two steps")
     count = math.floor((point.max - point.min) / point.step + 1e-9) + 1
     if count > MAX_STEPS:

@@ -19,6 +19,10 @@ class InverterDriver(InverterPort, Protocol):
         """Why the reversion to zero is not armed, for people; None while it is, or while it is being looked for."""
 
     @property
+    def setpoint_problem(self) -> str | None:
+        """Why no power may be ordered: what was written is not read back; None while it is."""
+
+    @property
     def lacks(self) -> Mapping[str, str] | None:
         """Grid-support functions that the device does not do as asked, each with the reason; None: not known yet, or
         not to be written there."""

@@ -138,6 +138,10 @@ class RegisterMapInverter:
         return dict.fromkeys((*enabled(self._settings.support), *trips), f"the register map {self._map.name} has none")
 
     @property
+    def setpoint_problem(self) -> str | None:
+        return self._refused if self._clock.monotonic_s() < self._refused_until_s else None
+
+    @property
     def takes_reactive_power(self) -> bool:
         return "setpoint_var" in self._map.points
 

@@ -255,12 +255,6 @@ class HarmonicFilterPort(Protocol):
         """Write one of :attr:`steps` where another is set, read back."""
 
 
-class TransducerPort(Protocol):
-    async def read(self) -> tuple[TransducerReading, ...]: ...
-
-    async def close(self) -> None: ...
-
-
 class BreakerOutputPort(Protocol):
     """Hold-to-close output: ``hold(True)`` at least every 100 ms, the device opens after 500 ms without."""
 

@@ -1,171 +1,236 @@
-"""``sensor_map.conf``: which transducer measures what, and where it is read.
+"""Which transducer measures what, and how its reading becomes a value: what ``sensor_map.conf`` says, as types.
 
-One section a quantity (the names of :class:`v2g.hardware.ports.Quantity`); values come out in the unit of that name.
+The file is read by :mod:`v2g.config.sensors`. A channel's name carries its unit, or says that it is a contact. Nothing
+here needs a Modbus library: the guard's ``tick`` loads it too.
 """
 
 from __future__ import annotations
 
-import configparser
-import math
-from collections.abc import Callable
+import enum
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from v2g.hardware.modbus import ModbusEndpoint
 from v2g.hardware.ports import Quantity
 from v2g.hardware.registers import RegisterType, Table, WordOrder
 
-_T = TypeVar("_T", int, float)
+CONTACTS = ("emergency_stop", "door", "relay", "mains", "breaker")
+INTERLOCKS = ("emergency_stop", "door")
+WINDING_STRESS = "winding_stress"
+"""The contact file that stands for the channel ``winding_stress_mpa``: closed while it is within its limit."""
+PILOT_UNITS = {"high_v": "V", "low_v": "V", "duty_pct": "%", "frequency_hz": "Hz", "earth_ohm": "Ω"}
 
-_MAX_BYTES = 1 << 20
-_REQUIRED = ("source", "host", "register", "min", "max")
-_KNOWN = (*_REQUIRED, "port", "unit", "table", "type", "word_order", "scale", "offset", "max_age_s")
+_QUANTITY_UNITS = {
+    Quantity.TOP_OIL_C: "°C",
+    Quantity.AMBIENT_C: "°C",
+    Quantity.WINDING_C: "°C",
+    Quantity.WINDING_STRESS_MPA: "MPa",
+}
+# As the waveform buffer's table takes them: 24 bytes, one of them zero.
+_BUFFER = re.compile(r"([vi])_[a-z0-9_]{1,21}")
+_PILOT = re.compile(rf"pilot_({'|'.join(PILOT_UNITS)})@(.+)")
+
+
+class Family(enum.StrEnum):
+    """What kind of channel a name stands for; each kind has sources of its own."""
+
+    QUANTITY = "quantity"
+    BUFFER = "buffer"
+    CONTACT = "contact"
+    PILOT = "pilot"
 
 
 @dataclass(frozen=True, slots=True)
-class Sensor:
-    """One transducer: ``value = register * scale + offset``, believed within ``minimum``..``maximum``."""
+class TlsFiles:
+    """PEM files of Modbus/TCP Security; ``server_name`` empty: the host's name."""
 
-    quantity: Quantity
-    endpoint: ModbusEndpoint
-    table: Table
-    register: int
-    type: RegisterType
-    word_order: WordOrder
-    scale: float
-    offset: float
-    minimum: float
-    maximum: float
-    max_age_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SensorMapProblem:
-    file: str
-    section: str
+    ca: str
+    certificate: str
     key: str
-    reason: str
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAddress:
+    """A Modbus device: host, TCP port, unit identifier, and TLS where it has it."""
+
+    host: str
+    port: int = 502
+    unit: int = 1
+    tls: TlsFiles | None = None
 
     def __str__(self) -> str:
-        place = f"[{self.section}] {self.key}".rstrip() if self.section else self.key
-        return f"{self.file}: {place}: {self.reason}" if place else f"{self.file}: {self.reason}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port} unit {self.unit}"
 
 
-class SensorMapError(Exception):
-    """All problems of a file, each with file, section, key and reason."""
+@dataclass(frozen=True, slots=True)
+class ModbusSource:
+    """A value in registers, or one bit of a register (``bit`` 0 is the lowest)."""
 
-    def __init__(self, problems: list[SensorMapProblem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
+    device: DeviceAddress
+    table: Table
+    register: int
+    type: RegisterType = RegisterType.INT16
+    word_order: WordOrder = WordOrder.BIG
+    bit: int | None = None
 
-
-def load_sensor_map(path: Path) -> tuple[Sensor, ...]:
-    """Raises :class:`SensorMapError`, also when the file cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise ValueError("it is larger than 1 MiB")
-        text = data.decode("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise SensorMapError([SensorMapProblem(str(path), "", "", reason)]) from None
-    return parse_sensor_map(text, str(path))
+    def __str__(self) -> str:
+        bit = "" if self.bit is None else f" bit {self.bit}"
+        return f"{self.device} {self.table} register {self.register}{bit}"
 
 
-def parse_sensor_map(text: str, file: str = "sensor_map.conf") -> tuple[Sensor, ...]:
-    """Raises :class:`SensorMapError` with every problem found, not only the first."""
-    parser = configparser.ConfigParser(interpolation=None, default_section="", inline_comment_prefixes=("#", ";"))
-    try:
-        parser.read_string(text, file)
-    except configparser.Error as error:
-        raise SensorMapError([SensorMapProblem(file, "", "", " ".join(str(error).split()))]) from None
-    problems: list[SensorMapProblem] = []
-    sensors = []
-    for name in parser.sections():
-        section = _Section(file, name, dict(parser[name]), problems)
-        if name not in tuple(Quantity):
-            section.say("", f"unknown quantity; known are {', '.join(Quantity)}")
-            continue
-        sensor = _sensor(section, Quantity(name))
-        if sensor is not None:
-            sensors.append(sensor)
-    if problems:
-        raise SensorMapError(problems)
-    return tuple(sensors)
+@dataclass(frozen=True, slots=True)
+class BufferSource:
+    """A channel of the waveform buffer."""
+
+    channel: str
+
+    def __str__(self) -> str:
+        return f"waveform buffer {self.channel}"
 
 
-class _Section:
-    def __init__(self, file: str, name: str, values: dict[str, str], problems: list[SensorMapProblem]) -> None:
-        self.file = file
-        self.name = name
-        self.values = values
-        self.problems = problems
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A number in a small file, as the kernel's IIO and hwmon drivers give it."""
 
-    def say(self, key: str, reason: str) -> None:
-        self.problems.append(SensorMapProblem(self.file, self.name, key, reason))
+    path: Path
 
-    def number(self, key: str, default: float, low: float = -math.inf, high: float = math.inf) -> float:
-        return self._value(key, default, float, "a number", low, high)
-
-    def integer(self, key: str, default: int, low: int, high: int) -> int:
-        return self._value(key, default, lambda text: int(text, 0), "a whole number", low, high)
-
-    def choice(self, key: str, default: str, choices: list[str]) -> str:
-        value = self.values.get(key, default)
-        if value not in choices:
-            self.say(key, f"{value!r}; wanted is one of {', '.join(choices)}")
-            return default
-        return value
-
-    def _value(self, key: str, default: _T, parse: Callable[[str], _T], what: str, low: float, high: float) -> _T:
-        text = self.values.get(key)
-        if text is None:
-            return default
-        try:
-            value = parse(text)
-        except ValueError:
-            self.say(key, f"{text!r} is not {what}; the unit belongs to the section's name, not to the value")
-            return default
-        if not (math.isfinite(value) and low <= value <= high):
-            self.say(key, f"{text} is not within {low:g}..{high:g}")
-            return default
-        return value
+    def __str__(self) -> str:
+        return str(self.path)
 
 
-def _sensor(section: _Section, quantity: Quantity) -> Sensor | None:
-    before = len(section.problems)
-    for key in section.values:
-        if key not in _KNOWN:
-            section.say(key, f"unknown key; known are {', '.join(_KNOWN)}")
-    for key in _REQUIRED:
-        if not section.values.get(key, "").strip():
-            section.say(key, "missing")
-    section.choice("source", "modbus", ["modbus"])
-    type_ = RegisterType(section.choice("type", "int16", list(RegisterType)))
-    scale = section.number("scale", 1.0)
-    minimum = section.number("min", 0.0)
-    maximum = section.number("max", 0.0)
-    if scale == 0:
-        section.say("scale", "0 would turn every value into the offset")
-    if "min" in section.values and "max" in section.values and minimum >= maximum:
-        section.say("min", f"{minimum:g} is not below max ({maximum:g})")
-    sensor = Sensor(
-        quantity=quantity,
-        endpoint=ModbusEndpoint(
-            host=section.values.get("host", ""),
-            port=section.integer("port", 502, 1, 65535),
-            unit=section.integer("unit", 1, 0, 255),
-        ),
-        table=Table(section.choice("table", "input", list(Table))),
-        register=section.integer("register", 0, 0, 65536 - type_.words),
-        type=type_,
-        word_order=WordOrder(section.choice("word_order", "big", list(WordOrder))),
-        scale=scale,
-        offset=section.number("offset", 0.0),
-        minimum=minimum,
-        maximum=maximum,
-        max_age_s=section.number("max_age_s", 5.0, 0.1, 3600.0),
-    )
-    return sensor if len(section.problems) == before else None
+@dataclass(frozen=True, slots=True)
+class ContactSource:
+    """A memory-mapped contact (:mod:`v2g.hardware.contact`)."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"contact {self.path}"
+
+
+Source = ModbusSource | BufferSource | FileSource | ContactSource
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Of readings, in the order they come: the median of ``median``, or first order with ``time_constant_s``."""
+
+    median: int | None = None
+    time_constant_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One channel: ``value = (raw * scale + offset) * calibrated factor``, believed within ``minimum``..``maximum``.
+
+    A contact has neither scale nor range. ``place`` is ``file:line`` of its entry.
+    """
+
+    name: str
+    source: Source
+    scale: float = 1.0
+    offset: float = 0.0
+    minimum: float = 0.0
+    maximum: float = 0.0
+    filter: Filter = Filter()
+    max_age_s: float = 5.0
+    closed_is_healthy: bool = True
+    """Of an interlock: its contact is closed (for a Modbus bit: 1) while nothing is wrong."""
+    place: str = ""
+
+    @property
+    def family(self) -> Family:
+        family = family_of(self.name)
+        assert family is not None  # noqa: S101 - the loader took only known names
+        return family
+
+    @property
+    def unit(self) -> str:
+        return unit_of_channel(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorMap:
+    """The channels in the order of the file. ``file`` is where they come from."""
+
+    channels: tuple[Channel, ...] = ()
+    file: str = ""
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(self.channels)
+
+    def get(self, name: str) -> Channel | None:
+        return next((channel for channel in self.channels if channel.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class InterlockChannel:
+    """What ``tick`` watches for one interlock.
+
+    ``path`` None: ``wires`` mirrors it into the contact file ``<run_dir>/contact-<name>``, closed while healthy.
+    """
+
+    name: str
+    path: Path | None
+    closed_is_healthy: bool
+
+
+Factors = Mapping[str, tuple[float, float]]
+"""By channel of the waveform buffer: ``(scale, offset)``, what its samples are multiplied by and what is added."""
+
+
+def family_of(name: str) -> Family | None:
+    """None: no channel has this name."""
+    if name in tuple(Quantity):
+        return Family.QUANTITY
+    if name in CONTACTS:
+        return Family.CONTACT
+    if _PILOT.fullmatch(name):
+        return Family.PILOT
+    return Family.BUFFER if _BUFFER.fullmatch(name) else None
+
+
+def unit_of_channel(name: str) -> str:
+    """``°C`` of ``top_oil_c``; empty for a contact and an unknown name."""
+    if name in tuple(Quantity):
+        return _QUANTITY_UNITS[Quantity(name)]
+    if pilot := _PILOT.fullmatch(name):
+        return PILOT_UNITS[pilot[1]]
+    if name not in CONTACTS and (buffer := _BUFFER.fullmatch(name)):
+        return "V" if buffer[1] == "v" else "A"
+    return ""
+
+
+def pilot_evse(name: str) -> str | None:
+    """The EVSE of a pilot channel: ``US*V2G*E1`` of ``pilot_high_v@US*V2G*E1``."""
+    pilot = _PILOT.fullmatch(name)
+    return pilot[2] if pilot else None
+
+
+def interlock_channels(sensors: SensorMap) -> tuple[InterlockChannel, ...]:
+    """Each interlock that is mapped: emergency stop, door, and the winding stress against its limit."""
+    found = []
+    for channel in sensors:
+        if channel.name == Quantity.WINDING_STRESS_MPA:
+            found.append(InterlockChannel(WINDING_STRESS, None, True))
+        elif channel.name in INTERLOCKS:
+            if isinstance(channel.source, ContactSource):
+                found.append(InterlockChannel(channel.name, channel.source.path, channel.closed_is_healthy))
+            else:
+                found.append(InterlockChannel(channel.name, None, True))
+    return tuple(found)
+
+
+def buffer_factors(sensors: SensorMap, calibration: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Of each mapped or calibrated channel of the waveform buffer, by name. ``calibration``: the calibrated factors."""
+    found = {}
+    for name in sorted({channel.name for channel in sensors} | set(calibration)):
+        if family_of(name) is Family.BUFFER:
+            channel = sensors.get(name)
+            scale, offset = (1.0, 0.0) if channel is None else (channel.scale, channel.offset)
+            factor = calibration.get(name, 1.0)
+            found[name] = (scale * factor, offset * factor)
+    return found

@@ -1,62 +1,60 @@
-"""Transducers of one Modbus device, as ``sensor_map.conf`` describes them."""
+"""Transducers and contacts of ``sensor_map.conf``: registers of one Modbus device, numbers in small files."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable
+from pathlib import Path
 
 from v2g.clock import Clock
-from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
-from v2g.hardware.ports import DeviceError, Quantity, TransducerReading
+from v2g.hardware.modbus import ModbusLink
+from v2g.hardware.ports import DeviceError
 from v2g.hardware.registers import unpack
-from v2g.hardware.sensor_map import Sensor
+from v2g.hardware.sensing import Sensing
+from v2g.hardware.sensor_map import ModbusSource
+
+_MAX_FILE_BYTES = 64
 
 
-def by_device(sensors: Sequence[Sensor]) -> dict[ModbusEndpoint, tuple[Sensor, ...]]:
-    """The sensors of each device, in the order of the file."""
-    groups: dict[ModbusEndpoint, tuple[Sensor, ...]] = {}
-    for sensor in sensors:
-        groups[sensor.endpoint] = (*groups.get(sensor.endpoint, ()), sensor)
-    return groups
+async def read_registers(link: ModbusLink, sensings: Iterable[Sensing], clock: Clock) -> None:
+    """Read each of the channels once, all of one device.
 
-
-class ModbusTransducers:
-    """:class:`v2g.hardware.ports.TransducerPort` for the sensors of one device."""
-
-    def __init__(self, link: ModbusLink, sensors: Sequence[Sensor], clock: Clock) -> None:
-        self.dropped: dict[Quantity, str] = {}
-        """Why a quantity is not among the last readings."""
-        self._link = link
-        self._sensors = tuple(sensors)
-        self._clock = clock
-
-    async def read(self) -> tuple[TransducerReading, ...]:
-        """What is plausible; the rest is in :attr:`dropped`.
-
-        A sensor whose registers the device refuses is dropped alone. Raises :class:`DeviceError` when the device does
-        not answer.
-        """
-        readings = []
-        dropped: dict[Quantity, str] = {}
-        for sensor in self._sensors:
-            as_of_s = self._clock.monotonic_s()
-            try:
-                registers = await self._link.read(sensor.table, sensor.register, sensor.type.words)
-            except DeviceError as error:
-                if not self._link.state.online:
-                    raise
-                dropped[sensor.quantity] = str(error)
-                continue
-            value = unpack(sensor.type, registers, sensor.word_order) * sensor.scale + sensor.offset
-            if math.isfinite(value) and sensor.minimum <= value <= sensor.maximum:
-                readings.append(TransducerReading(quantity=sensor.quantity, as_of_s=as_of_s, value=value))
+    A channel whose registers the device refuses fails alone. Raises :class:`DeviceError` when the device does not
+    answer; all of them have failed then.
+    """
+    waiting = list(sensings)
+    while waiting:
+        sensing = waiting[0]
+        source = sensing.channel.source
+        assert isinstance(source, ModbusSource)  # noqa: S101 - they are chosen by their source
+        as_of_s = clock.monotonic_s()
+        try:
+            registers = await link.read(source.table, source.register, source.type.words)
+        except DeviceError as error:
+            if not link.state.online:
+                for lost in waiting:
+                    lost.fail(str(error))
+                raise
+            sensing.fail(str(error))
+        else:
+            if source.bit is None:
+                sensing.take(unpack(source.type, registers, source.word_order), as_of_s)
             else:
-                dropped[sensor.quantity] = (
-                    f"{sensor.quantity} reads {value:g}, outside {sensor.minimum:g}..{sensor.maximum:g}; "
-                    "is the transducer connected and its scale in sensor_map.conf right?"
-                )
-        self.dropped = dropped
-        return tuple(readings)
+                sensing.switch(bool(registers[0] >> source.bit & 1), as_of_s)
+        waiting.pop(0)
 
-    async def close(self) -> None:
-        await self._link.close()
+
+def read_number(path: Path) -> float:
+    """The number in a small file of IIO or hwmon; may block. Raises :class:`DeviceError` naming the file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            content = os.read(fd, _MAX_FILE_BYTES)
+        finally:
+            os.close(fd)
+        return float(content.decode("ascii"))
+    except OSError as error:
+        reason = f"{path}: {error.strerror}; is the driver loaded and the path in sensor_map.conf right?"
+        raise DeviceError(reason) from None
+    except ValueError:
+        raise DeviceError(f"{path}: holds no number; sensor_map.conf has to name a file with one") from None

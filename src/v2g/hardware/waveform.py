@@ -56,15 +56,11 @@ import numpy.typing as npt
 
 from v2g.hardware import file_lock
 from v2g.hardware import waveform_layout as layout
+from v2g.hardware.sensor_map import Factors
 from v2g.hardware.shared_record import SharedRecord, fence, file_identity, map_descriptor
 from v2g.hardware.waveform_layout import Header
 
-CHANNELS = (
-    "v_bus_a", "v_bus_b", "v_bus_c",
-    "i_tr_a", "i_tr_b", "i_tr_c",
-    "i_v2g_a", "i_v2g_b", "i_v2g_c",
-    "v_inv_a", "v_inv_b", "v_inv_c",
-)  # fmt: skip
+CHANNELS = layout.CHANNELS
 
 HEARTBEAT_LATE_S = 0.02
 """A writer whose newest samples are older than this is late; the reader of ``as_of_s`` decides what follows."""
@@ -184,7 +180,8 @@ class WaveformWriter:
 class WaveformReader:
     """Reads the newest samples; follows the writer when it makes a new buffer. Raises :class:`WaveformError`.
 
-    ``full_scale``: V or A at which each of :data:`CHANNELS` saturates; a sample that reaches it is clipped.
+    ``full_scale``: V or A at which each of :data:`CHANNELS` saturates; a sample that reaches it is clipped. ``factors``
+    correct the channels that they name: what the buffer says, times the scale, plus the offset (V or A).
     """
 
     sample_rate_hz: int
@@ -192,12 +189,21 @@ class WaveformReader:
     channels: tuple[str, ...]
     full_scale: Samples
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, factors: Factors | None = None) -> None:
         self.path = path
         self.generation = 0
         self._fd = -1
         self._identity: tuple[int, int] | None = None
+        self._factors: Factors = factors or {}
         self._open()
+
+    def correct(self, factors: Factors) -> None:
+        """Other ``factors`` from the next window on. Raises :class:`WaveformError`, and then nothing has changed."""
+        if self._identity is not None:
+            self._require_channels(self._header, factors)
+        self._factors = factors
+        if self._identity is not None:
+            self._take_factors()
 
     def latest(self, n: int) -> WaveformWindow:
         """The newest ``n`` samples (at most half the capacity) of :data:`CHANNELS`.
@@ -214,7 +220,7 @@ class WaveformReader:
         columns = self._chosen.get(names)
         if columns is None:
             try:
-                columns = self._chosen[names] = _Columns(self._header, names)
+                columns = self._chosen[names] = _Columns(self._header, names, self._factors)
             except ValueError as error:
                 raise WaveformError(
                     f"waveform buffer {self.path}: {error}; check voltage_channels and the sampling process"
@@ -264,6 +270,7 @@ class WaveformReader:
             try:
                 header = layout.unpack(os.pread(fd, layout.RING_AT, 0).ljust(layout.RING_AT, b"\0"))
                 layout.check(header, CHANNELS)
+                self._require_channels(header, self._factors)
                 memory, identity = map_descriptor(fd, header.file_bytes, writable=False)
             except BaseException:
                 os.close(fd)
@@ -272,31 +279,47 @@ class WaveformReader:
             raise WaveformError(f"waveform buffer {self.path}: {error}; {_CHECK}") from None
         self._fd, self._memory, self._identity, self._header = fd, memory, identity, header
         self.sample_rate_hz, self.capacity, self.channels = header.sample_rate_hz, header.capacity, header.names
-        self._standard = _Columns(header, CHANNELS)
-        self._chosen: dict[tuple[str, ...], _Columns] = {}
-        self.full_scale = self._standard.full_scale
+        self._take_factors()
         self._begun: npt.NDArray[np.uint64] = np.frombuffer(memory, "<u8", 1, layout.BEGIN_AT)
         self._newest = SharedRecord(memory, layout.NEWEST_AT)
         self._ring = _ring(memory, header)
         self.generation += 1
 
+    def _take_factors(self) -> None:
+        self._standard = _Columns(self._header, CHANNELS, self._factors)
+        self._chosen: dict[tuple[str, ...], _Columns] = {}
+        self.full_scale = self._standard.full_scale
+
+    def _require_channels(self, header: Header, factors: Factors) -> None:
+        missing = [name for name in factors if name not in header.names]
+        if missing:
+            raise WaveformError(
+                f"waveform buffer {self.path}: it has no channel {', '.join(missing)}; there are "
+                f"{', '.join(header.names)}; correct sensor_map.conf or the sampling process"
+            )
+
 
 class _Columns:
     """Where the channels asked for are in a frame, and what a count of each is."""
 
-    def __init__(self, header: Header, names: tuple[str, ...]) -> None:
+    def __init__(self, header: Header, names: tuple[str, ...], factors: Factors) -> None:
         missing = [name for name in names if name not in header.names]
         if missing:
             raise ValueError(f"it has no channel {', '.join(missing)}; there are {', '.join(header.names)}")
         places = [header.names.index(name) for name in names]
         self._places = None if header.names == names else np.array(places)
-        self._scales = np.array([header.scales[place] for place in places])
-        self.full_scale: Samples = self._scales * np.array([header.full_scale[place] for place in places])
+        corrections = np.array([factors.get(name, (1.0, 0.0)) for name in names])
+        self._scales = np.array([header.scales[place] for place in places]) * corrections[:, 0]
+        self._offsets: Samples | None = corrections[:, 1] if corrections[:, 1].any() else None
+        counts = np.array([header.full_scale[place] for place in places])
+        self.full_scale: Samples = self._scales * counts - np.abs(corrections[:, 1])
 
     def scaled(self, counts: _Ring) -> Samples:
         if self._places is not None:
             counts = counts.take(self._places, axis=1)
         samples: Samples = counts * self._scales
+        if self._offsets is not None:
+            samples += self._offsets
         samples[counts == layout.NOT_TAKEN] = np.nan
         return samples
 

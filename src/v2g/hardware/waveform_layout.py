@@ -8,6 +8,13 @@ from dataclasses import dataclass
 
 from v2g.hardware.shared_record import RECORD_BYTES
 
+CHANNELS = (
+    "v_bus_a", "v_bus_b", "v_bus_c",
+    "i_tr_a", "i_tr_b", "i_tr_c",
+    "i_v2g_a", "i_v2g_b", "i_v2g_c",
+    "v_inv_a", "v_inv_b", "v_inv_c",
+)  # fmt: skip
+
 MAGIC = b"V2GWAVE\0"
 VERSION = 2
 # magic, version, bytes before the ring, samples per second, capacity, channels, the writer's process

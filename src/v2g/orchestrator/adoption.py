@@ -108,7 +108,7 @@ async def write_settings(config_dir: Path, name: str, changes: Mapping[str, Any]
 def _digest(loaded: Loaded) -> str:
     try:
         grid_settings(loaded.config)
-        return settings_digest(loaded.config)
+        return settings_digest(loaded.config, loaded.sensors)
     except SettingsUnset as error:
         raise Refused(f"nothing was changed: {error} (--confirm-unverified)", code="UNCONFIRMED") from None
     except SettingsError as error:

@@ -84,8 +84,7 @@ class Chronicle:
             return
         clock = site.thermal_clock
         thermal_s, unix_s = clock.thermal_s(now_s), clock.unix_s(now_s)
-        inverters = image.wires.inverters if image.wires is not None else ()
-        self._recorder.add(image.transformer, image.guard, inverters, decision.grants, site.bays, unix_s, now_s)
+        self._recorder.add(image.transformer, image.guard, site.powers(), decision.grants, site.bays, unix_s, now_s)
         if now_s - self._harmonics_at_s >= HARMONICS_EVERY_S:
             self._harmonics_at_s = now_s
             site.model.set_harmonics(load_f_hl(read_report(self._quality_report, now_s), self._rated_a))

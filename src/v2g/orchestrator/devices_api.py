@@ -12,7 +12,7 @@ from v2g.guard.link import Image
 from v2g.hardware.pilot import DIGITAL_DUTY_PCT, judge
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseReading, PilotState
 from v2g.orchestrator.site import Site
-from v2g.sessions.watch import is_fresh
+from v2g.sessions.watch import STALE_AFTER_S
 
 _PLUGGED = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _NO_READING = "v2g-guard wires has no reading of it: see v2g-tool status"
@@ -78,7 +78,7 @@ class DevicesApi:
 
     def _pilot(self, evse_id: str, reading: DcEvseReading | AcEvseReading | None) -> devices.PilotLine:
         now_s = self._clock.monotonic_s()
-        if reading is None or not is_fresh(reading, now_s):
+        if reading is None or not abs(now_s - reading.as_of_s) <= STALE_AFTER_S:
             return devices.PilotLine(evse_id=evse_id, verdict="unknown", findings=(_NO_READING,))
         pilot, age_s = reading.pilot, round(now_s - reading.as_of_s, 2)
         if pilot is None:

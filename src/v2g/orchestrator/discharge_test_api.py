@@ -16,6 +16,7 @@ from v2g.control.server import Caller, Method, Refused, Role
 from v2g.dispatch.book import OrderError
 from v2g.dispatch.constraints import intersect
 from v2g.dispatch.orders import Mode, Order
+from v2g.hardware.ports import DcEvseReading
 from v2g.orchestrator.acknowledgement import acknowledged
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.discharge_test import FOLLOW_TOLERANCE, SETTLE_S, DischargeMeter, judge
@@ -160,7 +161,7 @@ class DischargeTestApi:
         meter.add(
             now_s,
             inverter if is_fresh(inverter, now_s) else None,
-            output if is_fresh(output, now_s) else None,
+            output if isinstance(output, DcEvseReading) and is_fresh(output, now_s) else None,
             site.islanding_watched(evse_id),
         )
         return ""

@@ -5,15 +5,26 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyiso15118.aio import Endpoint
+from pyiso15118.events import EnergyService
 from pyiso15118.secc import SeccConfig
+from pyiso15118.secc.config import ParameterSet, ServiceOffer
 from pyiso15118.security import TlsError, TlsProfile, server_context
 from pyiso15118.timers import SeccTimers
 from v2g.config.paths import PkiPaths, pki_paths
-from v2g.config.schema import Config, DcEvse, TlsProfileName
-from v2g.orchestrator.site import profile_of
+from v2g.config.schema import AcEvse, Config, Evse, TlsProfileName
+from v2g.orchestrator.site import ac_profile, dc_profile
+
+AC_POWER_DELIVERY_HOLD_S = 1.4
+"""A contactor closes some control cycles and a poll after it was asked for; the response may take 1.5 s, and the
+vehicle waits 2 s."""
+_SINGLE_PHASE, _THREE_PHASE = 1, 3
+"""Service parameter Connector."""
+_ACTIVE = 1
+"""Service parameter DetectionMethodGridCodeIslanding: what we ask of a vehicle that feeds the grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ def build_endpoints(config: Config) -> Endpoints:
     contexts: dict[TlsProfileName, ssl.SSLContext | TlsError | None] = {TlsProfileName.PLAIN: None}
     usable: list[Endpoint] = []
     problems: dict[str, str] = {}
-    for evse in config.dc_evses:
+    for evse in config.evses:
         if evse.tls not in contexts:
             try:
                 contexts[evse.tls] = _context(evse.tls, paths)
@@ -49,20 +60,11 @@ def build_endpoints(config: Config) -> Endpoints:
     return Endpoints(tuple(usable), problems)
 
 
-def _endpoint(evse: DcEvse, config: Config, context: ssl.SSLContext | None) -> Endpoint:
+def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> Endpoint:
     if context is None and not config.pki.allow_plain:
         raise TlsError(f"{evse.id}: tls is plain, a test mode, and pki.allow_plain is not true")
-    secc = SeccConfig(
-        evse_id=evse.id,
-        limits=profile_of(evse, config.dispatch.min_soc_pct).rated,
-        timers=SeccTimers(sequence_charge_loop_s=config.secc.charge_loop_timeout_s),
-        negative_discharge_limits=evse.negative_discharge_limits,
-        meter_discharge_reading=evse.meter_discharge_reading,
-        # The EVSE's procedure runs once from lock to unlock.
-        service_renegotiation=False,
-    )
     return Endpoint(
-        config=secc,
+        config=_secc(evse, config),
         interface=evse.interface,
         sdp_port=evse.sdp_port,
         tcp_port=evse.tcp_port,
@@ -72,6 +74,40 @@ def _endpoint(evse: DcEvse, config: Config, context: ssl.SSLContext | None) -> E
         # A vehicle that comes back begins afresh until the journal keeps what a resumed session needs.
         keep_paused_s=0.0,
     )
+
+
+def _secc(evse: Evse, config: Config) -> SeccConfig:
+    common = partial(
+        SeccConfig,
+        evse_id=evse.id,
+        timers=SeccTimers(sequence_charge_loop_s=config.secc.charge_loop_timeout_s),
+        negative_discharge_limits=evse.negative_discharge_limits,
+        meter_discharge_reading=evse.meter_discharge_reading,
+        # The EVSE's procedure runs once from lock to unlock.
+        service_renegotiation=False,
+    )
+    if not isinstance(evse, AcEvse):
+        return common(limits=dc_profile(evse, config.dispatch.min_soc_pct).rated)
+    return common(
+        ac_limits=ac_profile(evse, config).rated,
+        ac_nominal_frequency_hz=config.grid.nominal_frequency_hz,
+        services=_ac_services(evse, config),
+        power_delivery_hold_s=AC_POWER_DELIVERY_HOLD_S,
+    )
+
+
+def _ac_services(evse: AcEvse, config: Config) -> tuple[ServiceOffer, ...]:
+    """Bidirectional service only where the site allows discharge: its vehicle then is what feeds the grid."""
+    sets = (
+        ParameterSet(
+            id=1,
+            connector=_THREE_PHASE if evse.phases == 3 else _SINGLE_PHASE,
+            nominal_voltage_v=round(config.grid.nominal_voltage_v),
+            islanding_detection=_ACTIVE,
+        ),
+    )
+    kinds = (EnergyService.AC_BPT, EnergyService.AC) if evse.allow_discharge else (EnergyService.AC,)
+    return tuple(ServiceOffer(service=kind, parameter_sets=sets) for kind in kinds)
 
 
 def _context(profile: TlsProfileName, paths: PkiPaths) -> ssl.SSLContext:

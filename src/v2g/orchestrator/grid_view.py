@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from v2g.config.crosscheck_guard import guard_suspicions
+from v2g.config.loader import Loaded
 from v2g.config.protection import grid_settings, settings_digest
-from v2g.config.schema import Config
 from v2g.control.messages import ElementLine, GridSettingsResult
 from v2g.grid import profiles
 from v2g.grid.settings import GridSettings, SettingsError, TripSetting
@@ -14,8 +14,9 @@ UNVERIFIED = "*"
 _ENTER_SERVICE = ("v_lo_pu", "v_hi_pu", "f_lo_hz", "f_hi_hz", "delay_s", "ramp_s", "random_delay_s")
 
 
-def describe(config: Config, guard: GuardStatus) -> GridSettingsResult:
-    """``config`` without mistakes, as the loader gives it; ``guard`` of whatever age."""
+def describe(loaded: Loaded, guard: GuardStatus) -> GridSettingsResult:
+    """``guard`` of whatever age."""
+    config = loaded.config
     known = guard.permit is not Permit.GUARD_STALE
     in_force = guard.settings_digest if known else ""
     relay: dict[str, float | str | bool | None] = {
@@ -57,7 +58,7 @@ def describe(config: Config, guard: GuardStatus) -> GridSettingsResult:
         relay=relay,
         adjusted=settings.adjusted,
         remarks=tuple(dict.fromkeys(guard_suspicions(config))),
-        digest=settings_digest(config),
+        digest=settings_digest(config, loaded.sensors),
         in_force=in_force,
         profiles=_profiles(),
     )

@@ -157,7 +157,7 @@ class GuardApi:
         return await asyncio.shield(task)
 
     def _describe(self, loaded: Loaded) -> messages.GridSettingsResult:
-        return describe(loaded.config, self._link.status())
+        return describe(loaded, self._link.status())
 
     def _now_iso(self) -> str:
         return datetime.datetime.fromtimestamp(self._clock.unix_s(), datetime.UTC).isoformat(timespec="seconds")

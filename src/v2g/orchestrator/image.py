@@ -12,9 +12,9 @@ from v2g.thermal.view import ThermalView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BayImage:
-    """One EVSE. ``bounds`` None: no vehicle in its charge loop. ``discharging``: measured so at its inverter.
+    """One EVSE. ``bounds`` None: no vehicle in its charge loop. ``discharging``: measured so at its inverter or meter.
 
-    ``islanding_watched``: a loss-of-mains input is configured, or the inverter detects islands itself.
+    ``islanding_watched``: a loss-of-mains input is configured, or the EVSE's inverter detects islands itself.
     ``discharge_refusal``: why its discharge test keeps it from discharging, in words; empty: it does not.
     """
 

@@ -20,7 +20,8 @@ from v2g.config.loader import Loaded, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config, TlsProfileName
 from v2g.config.thermal import limits_in_force
-from v2g.control.server import ControlServer
+from v2g.control.messages import NoParams
+from v2g.control.server import Caller, ControlServer, Refused, Role
 from v2g.guard.link_client import WiresClient
 from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status_block import StatusReader
@@ -29,6 +30,7 @@ from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
+from v2g.orchestrator.devices_api import DevicesApi
 from v2g.orchestrator.discharge_record import FILE as DISCHARGE_TESTS_FILE
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.discharge_test_api import DischargeTestApi
@@ -40,6 +42,7 @@ from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.recall_words import RECALLED, recall_words
+from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
 from v2g.orchestrator.thermal_api import ThermalApi
@@ -97,6 +100,7 @@ class Orchestrator:
         self._log = logs.daemon_log()
         self._stop = asyncio.Event()
         self._ready = False
+        self._reloading: asyncio.Task[None] | None = None
         self._started_at_s = clock.monotonic_s()
         self._fed_at_s = self._told_at_s = -1e9
         self._unusable: Mapping[str, str] = {}
@@ -129,6 +133,11 @@ class Orchestrator:
             clock,
             logs.audit_log().info,
         )
+        self._wires = WiresClient(paths.wires_sock, self._on_wires)
+        self._sensors_api = SensorsApi(
+            GuardLink(partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S), self._guard, clock),
+            self._wires.reload,
+        )
         self._thermal_api = ThermalApi(
             self._config.transformer,
             limits_in_force(self._config),
@@ -144,6 +153,7 @@ class Orchestrator:
         self.site.discharge_tests = DischargeTests(paths.state_dir / DISCHARGE_TESTS_FILE)
         self._discharge_api = DischargeTestApi(self.site, self.site.discharge_tests, clock, logs.audit_log().info)
         self._harmonic_api = HarmonicApi(self.site, paths.run_dir / REPORT_FILE, loaded.config_dir, clock)
+        self._devices_api = DevicesApi(self.site, clock)
         self._control = ControlServer(
             paths.control_sock,
             (
@@ -153,6 +163,8 @@ class Orchestrator:
                 *self._discharge_api.methods(),
                 *self._thermal_api.methods(),
                 *self._harmonic_api.methods(),
+                *self._sensors_api.methods(),
+                *self._devices_api.methods(),
             ),
             self._config.control.roles,
             logs.audit_log().info,
@@ -188,16 +200,15 @@ class Orchestrator:
             remark_on = self._log.info if self._simulation else self._log.warning
             for remark in self._control.remarks:
                 remark_on("CONTROL", remark)
-            wires = WiresClient(self._paths.wires_sock, self._on_wires)
-            await wires.start()
-            stack.push_async_callback(wires.close)
+            await self._wires.start()
+            stack.push_async_callback(self._wires.close)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
             stack.push_async_callback(self._discharge_api.close)
             cycle = ControlCycle(
                 self.site,
                 self.sessions,
-                wires,
+                self._wires,
                 self._guard,
                 self._clock,
                 daemon=self._log,
@@ -332,6 +343,17 @@ class Orchestrator:
     def _reopen_logs(self) -> None:
         logs.configure(self._paths.log_dir)
         self._log.info("LOGS_REOPENED", "SIGHUP")
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload_sensors(), name="sensors anew")
+
+    async def _reload_sensors(self) -> None:
+        caller = Caller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid(), user="SIGHUP", role=Role.ENGINEER)
+        try:
+            result = await self._sensors_api.reload(NoParams(), caller)
+        except Refused as error:
+            self._log.warning("SENSORS_REFUSED", str(error))
+        else:
+            self._log.info("SENSORS_RELOADED", result.message)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

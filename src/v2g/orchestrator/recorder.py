@@ -8,8 +8,7 @@ from typing import Final, Protocol
 
 from v2g.dispatch.orders import Grant
 from v2g.guard.status import MAX_AGE_S, GuardStatus
-from v2g.hardware.ports import InverterReading
-from v2g.sessions.watch import is_fresh
+from v2g.sessions.watch import PowerReading, is_fresh
 from v2g.telemetry.history_rows import EvseMinute, MinuteRow, TripRow
 from v2g.thermal.sensed import AMBIENT, TOP_OIL, WINDING
 from v2g.thermal.view import ThermalView
@@ -91,14 +90,14 @@ class Recorder:
         self,
         view: ThermalView,
         guard: GuardStatus,
-        inverters: Iterable[InverterReading],
+        powers: Iterable[PowerReading],
         grants: Mapping[str, Grant],
         bays: Mapping[str, Bay],
         unix_s: float,
         now_s: float,
     ) -> None:
-        """One cycle's state, at ``unix_s`` and monotonic ``now_s``: of the transformer, of the inverters (stale ones
-        are left out), of the grants, and of the vehicles."""
+        """One cycle's state, at ``unix_s`` and monotonic ``now_s``: of the transformer, of the EVSEs' powers (stale
+        ones are left out), of the grants, and of the vehicles."""
         ends_min = int(unix_s // MINUTE_S) + 1
         if ends_min != self._ends_min:
             self._finish()
@@ -107,7 +106,7 @@ class Recorder:
         self._last_s = now_s
         self._sums.measured_s += elapsed_s
         self._add_site(view, guard, now_s, elapsed_s)
-        self._add_evses(inverters, grants, bays, now_s, elapsed_s)
+        self._add_evses(powers, grants, bays, now_s, elapsed_s)
         if guard.trip_element and (guard.trip_element, guard.trip_at_s) != self._trip:
             self._trip_seen(guard, unix_s, now_s)
 
@@ -151,14 +150,14 @@ class Recorder:
 
     def _add_evses(
         self,
-        inverters: Iterable[InverterReading],
+        powers: Iterable[PowerReading],
         grants: Mapping[str, Grant],
         bays: Mapping[str, Bay],
         now_s: float,
         elapsed_s: float,
     ) -> None:
         evses = self._sums.evses
-        for reading in inverters:
+        for reading in powers:
             sums = evses.get(reading.evse_id)
             if sums is not None and is_fresh(reading, now_s) and isfinite(reading.power_w):
                 sums.power_ws += reading.power_w * elapsed_s

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isfinite
 
-from v2g.config.schema import Config, DcEvse
+from v2g.config.ratings import charge_rated_w, discharge_rated_w
+from v2g.config.schema import AcEvse, Config, DcEvse, Evse
 from v2g.dispatch.book import OrderBook
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.status import GuardStatus
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading, Quantity, TransducerReading
+from v2g.hardware.ports import InverterReading, Quantity, TransducerReading
 from v2g.orchestrator.decide import Decision, decide, ending_words, permit_problem
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.feeder_check import FeederCheck
@@ -21,10 +22,11 @@ from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.image import BayImage, SiteImage
 from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.orchestrator.transformer import TransformerModel
+from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
-from v2g.sessions.bay import BayStep, EvseBay
+from v2g.sessions.bay import AcBay, BayStep, DcBay, EvseBay, EvseReading
 from v2g.sessions.limits import EvseProfile
-from v2g.sessions.watch import is_fresh
+from v2g.sessions.watch import PowerReading, is_fresh
 from v2g.thermal.engine import EngineMemory
 
 FLOWING_W = 100.0
@@ -36,8 +38,8 @@ OnError = Callable[[str, Exception], None]
 """``(evse_id, error)``: a fault of ours in the handling of one EVSE."""
 
 
-def profile_of(evse: DcEvse, min_soc_pct: float) -> EvseProfile:
-    """The ratings of a configured EVSE."""
+def dc_profile(evse: DcEvse, min_soc_pct: float) -> EvseProfile:
+    """The ratings of a configured DC EVSE."""
     return EvseProfile(
         evse_id=evse.id,
         max_voltage_v=evse.max_voltage_v,
@@ -50,6 +52,28 @@ def profile_of(evse: DcEvse, min_soc_pct: float) -> EvseProfile:
         inverter_efficiency=evse.inverter.efficiency,
         min_soc_pct=min_soc_pct,
     )
+
+
+def ac_profile(evse: AcEvse, config: Config) -> AcEvseProfile:
+    """The ratings of a configured AC EVSE."""
+    return AcEvseProfile(
+        evse_id=evse.id,
+        max_charge_w=evse.max_charge_w,
+        max_discharge_w=evse.max_discharge_w,
+        max_current_a=evse.max_current_a,
+        phases=evse.phases,
+        nominal_voltage_v=config.grid.nominal_voltage_v,
+        allow_discharge=evse.allow_discharge,
+        min_soc_pct=config.dispatch.min_soc_pct,
+    )
+
+
+def bay_of(evse: Evse, config: Config, policy: AuthorizationPolicy) -> EvseBay:
+    """An EVSE's bay, by its kind."""
+    max_age_s = config.secc.charge_loop_timeout_s + VEHICLE_MARGIN_S
+    if isinstance(evse, AcEvse):
+        return AcBay(ac_profile(evse, config), policy, max_age_s)
+    return DcBay(dc_profile(evse, config.dispatch.min_soc_pct), policy, max_age_s)
 
 
 class Site:
@@ -78,21 +102,20 @@ class Site:
         self.discharge_tests: DischargeTests | None = None
         """The records of discharge tests; None: none are kept."""
         self._accepted = {evse.id: evse.inverter.accept_low_efficiency for evse in config.dc_evses}
+        volts = config.grid.nominal_voltage_v
         self._feeder = FeederCheck(
             config.transformer.rated_kva * 1e3,
-            {evse.id: max(evse.max_charge_w, evse.max_discharge_w) for evse in config.evses},
+            {evse.id: max(charge_rated_w(evse, volts), discharge_rated_w(evse, volts)) for evse in config.evses},
         )
-        vehicle_max_age_s = config.secc.charge_loop_timeout_s + VEHICLE_MARGIN_S
-        self.bays = {
-            evse.id: EvseBay(
-                profile_of(evse, config.dispatch.min_soc_pct), policy or GrantUnlessFaulted(), vehicle_max_age_s
-            )
-            for evse in config.dc_evses
-        }
+        self._rated_w = (
+            sum(charge_rated_w(evse, volts) for evse in config.evses),
+            sum(discharge_rated_w(evse, volts) for evse in config.evses),
+        )
+        self.bays = {evse.id: bay_of(evse, config, policy or GrantUnlessFaulted()) for evse in config.evses}
         self.steps: dict[str, BayStep] = {}
         self._on_error = on_error
         self._sequence = 0
-        self._evses: dict[str, DcEvseReading] = {}
+        self._evses: dict[str, EvseReading] = {}
         self._inverters: dict[str, InverterReading] = {}
         self._transducers: dict[Quantity, TransducerReading] = {}
 
@@ -103,17 +126,25 @@ class Site:
             self._evses.update(
                 (reading.evse_id, reading)
                 for reading in wires.evses
-                if isinstance(reading, DcEvseReading) and reading.evse_id in self.bays
+                if (bay := self.bays.get(reading.evse_id)) is not None and isinstance(reading, bay.reads)
             )
             self._inverters.update((r.evse_id, r) for r in wires.inverters if r.evse_id in self.bays)
             # Each sensor has an age of its own, and wires has held it to that already.
             self._transducers = {reading.quantity: reading for reading in wires.transducers}
         ending = ending_words(guard)
         permitted = permit_problem(wires, connected, guard, now_s) is None
+        bound_by = {applied.evse_id: applied.bound_by for applied in wires.applied} if wires is not None else {}
         broken: dict[str, BayImage] = {}
         for evse_id, bay in self.bays.items():
             try:
-                bay.observe(self._evses.get(evse_id), self._inverters.get(evse_id), permitted, now_s, ending)
+                bay.observe(
+                    self._evses.get(evse_id),
+                    self._inverters.get(evse_id),
+                    permitted,
+                    now_s,
+                    bound_by=bound_by.get(evse_id),
+                    ending=ending,
+                )
             except Exception as error:
                 broken[evse_id] = self._broken(evse_id, error)
         self.image = SiteImage(
@@ -126,11 +157,11 @@ class Site:
                 self._transducers.values(),
                 now_s,
                 self.thermal_clock.moment(now_s),
-                self._feeder.update(guard, self._believed_inverters(), now_s),
+                self._feeder.update(guard, self._believed_powers(), now_s),
             ),
             bays=self._bay_images(now_s, broken),
-            rated_charge_w=sum(evse.max_charge_w for evse in self.config.evses),
-            rated_discharge_w=sum(evse.max_discharge_w for evse in self.config.evses),
+            rated_charge_w=self._rated_w[0],
+            rated_discharge_w=self._rated_w[1],
         )
         return self.image
 
@@ -161,8 +192,8 @@ class Site:
         return BayImage(evse_id=evse_id, bounds=None, fault=f"internal error: {error}")
 
     def measured_w(self, evse_id: str, now_s: float) -> float:
-        """At the AC terminals of its inverter, positive charges; 0 where it is not known."""
-        reading = self._inverters.get(evse_id)
+        """At the AC terminals of its inverter, or at an AC EVSE's meter, positive charges; 0 where it is not known."""
+        reading = self.bays[evse_id].power
         return (
             reading.power_w if reading is not None and is_fresh(reading, now_s) and isfinite(reading.power_w) else 0.0
         )
@@ -179,8 +210,12 @@ class Site:
         reading = self._inverters.get(evse_id)
         return bool(self.config.protection.mains_input_path) or (reading is not None and reading.anti_islanding)
 
-    def _believed_inverters(self) -> list[InverterReading]:
-        return [reading for evse_id, reading in self._inverters.items() if self.bays[evse_id].fault is None]
+    def powers(self) -> list[PowerReading]:
+        """The last measured power of each EVSE that has one, of whatever age."""
+        return [bay.power for bay in self.bays.values() if bay.power is not None]
+
+    def _believed_powers(self) -> list[PowerReading]:
+        return [power for power in self.powers() if self.bays[power.evse_id].fault is None]
 
     def decide(self, now_s: float) -> Decision:
         """Decide on the last image. Raises RuntimeError before the first."""
@@ -203,9 +238,11 @@ class Site:
         steps: dict[str, BayStep] = {}
         for evse_id, bay in self.bays.items():
             grant = decision.grants.get(evse_id)
+            grant_w = grant.power_w if grant is not None else 0.0
+            share = self._curtailment(bay, grant_w)
             try:
                 steps[evse_id] = bay.step(
-                    grant.power_w if grant is not None else 0.0,
+                    grant_w * share,
                     decision.site_lo_w,
                     decision.site_hi_w,
                     self.stopping,
@@ -215,12 +252,13 @@ class Site:
                 # Contactors may be closing and the cable under voltage: a connector that may be locked stays locked.
                 reading = self._evses.get(evse_id)
                 locked = reading is None or reading.connector_locked or bay.commanded.lock_connector
-                command = DcEvseCommand(lock_connector=locked)
-                steps[evse_id] = BayStep(evse_id=evse_id, evse=command, power_w=0.0, commands=())
+                steps[evse_id] = BayStep(evse_id=evse_id, evse=bay.idle(locked=locked), power_w=0.0, commands=())
                 self._on_error(evse_id, error)
             step = steps[evse_id]
             source = _source(grant.order_id if grant is not None else None, orders, decision)
-            powers.append(PowerSetpoint(evse_id=evse_id, power_w=step.power_w, source=source, expires_at_s=until_s))
+            # ``wires`` takes the curtailment off once more, and holds the vehicle to what is left.
+            power_w = step.power_w / share if share > 0.0 else 0.0
+            powers.append(PowerSetpoint(evse_id=evse_id, power_w=power_w, source=source, expires_at_s=until_s))
             commands.append(
                 EvseSetpoint(evse_id=evse_id, command=step.evse, source=bay.phase or "no session", expires_at_s=until_s)
             )
@@ -233,6 +271,15 @@ class Site:
             filter_thresholds=self.filter_thresholds,
         )
         return setpoints, steps
+
+    def _curtailment(self, bay: EvseBay, power_w: float) -> float:
+        """The guard's share of what flows, 0..1, as far as it is taken here: ``wires`` multiplies an inverter's
+        set-point by it, and what a vehicle at an AC EVSE is told has to be less already."""
+        if not isinstance(bay, AcBay) or self.image is None:
+            return 1.0
+        guard = self.image.guard
+        share = guard.curtail_charge if power_w > 0 else guard.curtail_discharge
+        return min(1.0, share) if share >= 0.0 else 0.0
 
 
 def _source(order_id: int | None, orders: Mapping[int, str], decision: Decision) -> str:

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from v2g import __version__
-from v2g.config.schema import Evse
+from v2g.config.schema import AcEvse, Evse
 from v2g.control import messages
 from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, trip_remedy, trip_words
+from v2g.control.messages_ac import AcLine
 from v2g.grid.protection import Block
 from v2g.grid.settings import Operation
 from v2g.guard.interlocks import Interlock
 from v2g.guard.link import DeviceHealth, Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
-from v2g.hardware.ports import DcEvseReading, InverterReading
+from v2g.hardware.ports import AcEvseReading, DcEvseReading, PilotReading
 from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, ending_words, reason_words
 from v2g.orchestrator.image import SiteImage
 from v2g.orchestrator.site import FLOWING_W, Site
-from v2g.sessions.bay import EvseBay
+from v2g.sessions.bay import AcBay, EvseBay
 from v2g.sessions.procedure import Phase
 from v2g.sessions.supervisor import SessionInfo
 from v2g.sessions.watch import is_fresh
@@ -89,16 +90,17 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
     if decision.permitted:
         holds = ((evse_id, bay.view.hold) for evse_id, bay in site.bays.items() if bay.fault is None)
         found += [f"{evse_id}: no power: {hold}" for evse_id, hold in holds if hold is not None]
+        found += [f"{evse_id}: {bay.note}" for evse_id, bay in site.bays.items() if bay.note is not None]
         found += [
             f"{evse_id}: no discharge: the inverter's own reversion to zero is not armed; see comms.log"
             for evse_id, bay in site.bays.items()
             if bay.charging and bay.view.inverter is not None and not bay.view.inverter.reversion_armed
         ]
         found += [
-            f"{bay.evse_id}: no discharge: {NO_ISLANDING_DETECTION}; set AntiIslEna (SunSpec 704) at the inverter, or "
-            "state protection.mains_input_path"
+            f"{bay.evse_id}: no discharge: {NO_ISLANDING_DETECTION}; {_islanding_remedy(site, bay.evse_id)}"
             for bay in image.bays
             if bay.bounds is not None and not bay.islanding_watched
+            if site.bays[bay.evse_id].may_discharge
         ]
     found += [f"{bay.evse_id}: no discharge: {bay.discharge_refusal}" for bay in image.bays if bay.discharge_refusal]
     if image.wires is not None:
@@ -120,6 +122,14 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
     if decision.permitted and not image.guard.realtime:
         found.append("v2g-guard tick runs without real-time priority: see its journal")
     return tuple(dict.fromkeys(found))
+
+
+def _islanding_remedy(site: Site, evse_id: str) -> str:
+    """What a vehicle's own inverter detects cannot be read."""
+    path = "state protection.mains_input_path"
+    if isinstance(site.bays[evse_id], AcBay):
+        return path
+    return f"set AntiIslEna (SunSpec 704) at the inverter, or {path}"
 
 
 def _guard_problems(guard: GuardStatus) -> list[str]:
@@ -304,10 +314,12 @@ def _evse(
     evse: Evse, site: Site, session: SessionInfo | None, unreachable: str | None, now_s: float
 ) -> messages.EvseLine:
     bay = site.bays[evse.id]
-    reading, inverter = bay.view.evse, bay.view.inverter
-    stage: DcEvseReading | None = reading if is_fresh(reading, now_s) else None
-    power: InverterReading | None = inverter if is_fresh(inverter, now_s) else None
-    power_w = power.power_w if power is not None and isfinite(power.power_w) else None
+    reading = bay.view.evse if is_fresh(bay.view.evse, now_s) else None
+    stage = reading if isinstance(reading, DcEvseReading) else None
+    contactor = reading if isinstance(reading, AcEvseReading) else None
+    power = bay.power
+    power_w = power.power_w if power is not None and is_fresh(power, now_s) and isfinite(power.power_w) else None
+    closed = stage.contactors_closed if stage is not None else contactor.contactor_closed if contactor else None
     step = site.steps.get(evse.id)
     grant = site.decision.grants.get(evse.id) if site.decision is not None else None
     faults = [f"no vehicle can connect: {unreachable}"] if unreachable is not None else []
@@ -325,8 +337,27 @@ def _evse(
         or (grant.bound_by if grant is not None else None),
         voltage_v=finite(stage.present_voltage_v) if stage is not None else None,
         current_a=finite(stage.present_current_a) if stage is not None else None,
-        contactors_closed=stage.contactors_closed if stage is not None else None,
+        contactors_closed=closed,
         fault="; ".join(faults) or None,
+        kind="AC" if isinstance(evse, AcEvse) else "DC",
+        ac=_ac(evse, contactor) if isinstance(evse, AcEvse) and contactor is not None else None,
+    )
+
+
+def _ac(evse: AcEvse, reading: AcEvseReading) -> AcLine:
+    pilot = reading.pilot or PilotReading()
+    (v1, v2, v3), (i1, i2, i3) = reading.voltage_v, reading.current_a
+    return AcLine(
+        voltage_v=(finite(v1), finite(v2), finite(v3)),
+        current_a=(finite(i1), finite(i2), finite(i3)),
+        phases=evse.phases,
+        rotation=evse.rotation,
+        pilot=pilot.state.value if pilot.state is not None else "",
+        pilot_duty_pct=pilot.duty_pct,
+        cable_a=pilot.proximity_a,
+        earth_ok=pilot.earth_ok,
+        charged_energy_wh=finite(reading.charged_energy_wh),
+        discharged_energy_wh=finite(reading.discharged_energy_wh),
     )
 
 
@@ -342,15 +373,15 @@ def _session(
     procedure = bay.procedure
     if procedure is None or info is None:
         return None
-    limits = procedure.vehicle_limits
+    charge_w, discharge_w = procedure.limits_w
     return messages.SessionLine(
         state=_state(procedure.phase, power_w),
         vehicle=info.evccid,
         identity=info.identity,
         service=procedure.service.name if procedure.service is not None else None,
         soc_pct=procedure.soc_pct,
-        max_charge_w=_finite(limits.max_charge_power_w) if limits is not None else 0.0,
-        max_discharge_w=_finite(limits.max_discharge_power_w) if limits is not None else 0.0,
+        max_charge_w=_finite(charge_w),
+        max_discharge_w=_finite(discharge_w),
         since_s=now_s - info.started_at_s,
     )
 

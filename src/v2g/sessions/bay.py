@@ -2,46 +2,102 @@
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pyiso15118.commands import Command
 from v2g.dispatch.constraints import Bound
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading
+from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseCommand, DcEvseReading, InverterReading
+from v2g.sessions.ac_limits import AcEvseProfile
+from v2g.sessions.ac_procedure import HLC_DUTY_PCT, AcProcedure
+from v2g.sessions.ac_watch import AcWatch
 from v2g.sessions.authorization import AuthorizationPolicy
+from v2g.sessions.dc_procedure import SAFE_VOLTAGE_V, DcProcedure
+from v2g.sessions.dc_watch import DcWatch
 from v2g.sessions.limits import EvseProfile
-from v2g.sessions.procedure import SAFE_VOLTAGE_V, EvseView, Phase, Procedure, Share
-from v2g.sessions.watch import EvseWatch, Verdict, is_fresh
+from v2g.sessions.procedure import EvseView, Phase, Procedure, Share
+from v2g.sessions.watch import PowerReading, Verdict, is_fresh
+
+_UNKNOWN = Verdict(fault="no reading yet")
+_BARRED = {
+    "overdraw": "the vehicle took or gave more than it was told",
+    "ac_discharge_off": "the vehicle discharged, which is not allowed at this site",
+}
+"""What ``wires`` says of a vehicle that it will not let back: its session has nothing to wait for."""
+EvseReading = DcEvseReading | AcEvseReading
+EvseCommand = DcEvseCommand | AcEvseCommand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BayStep:
-    """What one EVSE gets this cycle: a command for its devices, a power, and commands for its vehicle's session."""
+    """What one EVSE gets this cycle: a command for its devices, a power, and commands for its vehicle's session.
+
+    ``power_w``: DC: for its inverter. AC: what the vehicle is told by these ``commands``.
+    """
 
     evse_id: str
-    evse: DcEvseCommand
+    evse: EvseCommand
     power_w: float
     commands: tuple[Command, ...]
 
 
-class EvseBay:
+class EvseBay(abc.ABC):
     """Owns an EVSE across sessions. At most one session holds it; the next waits until it is open and unlocked."""
 
-    def __init__(self, profile: EvseProfile, policy: AuthorizationPolicy, vehicle_max_age_s: float = 1.0) -> None:
-        self.profile = profile
+    def __init__(self, evse_id: str) -> None:
+        self.evse_id = evse_id
         self.procedure: Procedure | None = None
-        self._readings: tuple[DcEvseReading | None, InverterReading | None, Verdict] = (
-            None,
-            None,
-            Verdict(fault="no reading yet"),
-        )
-        self.view = EvseView(fault="no reading yet")
-        self.commanded = DcEvseCommand()
+        self.view = EvseView(fault=_UNKNOWN.fault)
+        self.commanded = self.idle()
         self.commanded_w = 0.0
+        self._verdict = _UNKNOWN
+        self._evse: EvseReading | None = None
+        self._inverter: InverterReading | None = None
+        self._permitted = False
+        self._bound_by: str | None = None
         self._ending = ""
-        self._policy = policy
-        self._vehicle_max_age_s = vehicle_max_age_s
-        self._watch = EvseWatch()
         self._leaving: Procedure | None = None
+
+    # ---- what differs between DC and AC ----
+
+    reads: ClassVar[type[DcEvseReading] | type[AcEvseReading]]
+    """The kind of reading that its devices give."""
+
+    @property
+    @abc.abstractmethod
+    def power(self) -> PowerReading | None:
+        """The last measured power: of a DC EVSE at its inverter's AC terminals, of an AC EVSE at its meter."""
+
+    @property
+    @abc.abstractmethod
+    def note(self) -> str | None:
+        """Why the vehicle gets less than it was granted, where only the session knows it."""
+
+    @property
+    @abc.abstractmethod
+    def may_discharge(self) -> bool:
+        """By the configuration."""
+
+    @abc.abstractmethod
+    def idle(self, *, locked: bool = False) -> EvseCommand:
+        """Open and at zero; the connector as asked for."""
+
+    @abc.abstractmethod
+    def _new_procedure(self) -> Procedure: ...
+
+    @abc.abstractmethod
+    def _judge(self, now_s: float) -> Verdict: ...
+
+    @abc.abstractmethod
+    def _is_closed(self) -> bool:
+        """By feedback."""
+
+    @abc.abstractmethod
+    def _is_dead(self) -> bool:
+        """Nothing is left of a session here, as far as an open EVSE can have anything left."""
+
+    # ---- sessions ----
 
     @property
     def fault(self) -> str | None:
@@ -57,7 +113,7 @@ class EvseBay:
     def begin(self, now_s: float) -> Procedure:
         """A new session takes the EVSE; an unfinished one is brought to its end first."""
         self._retire(now_s)
-        self.procedure = Procedure(self.profile, self._policy, self._vehicle_max_age_s)
+        self.procedure = self._new_procedure()
         self._look(now_s)
         return self.procedure
 
@@ -74,33 +130,44 @@ class EvseBay:
         if procedure is not None and self._leaving is None:
             self._leaving = procedure
 
+    # ---- one control cycle ----
+
     def observe(
         self,
-        evse: DcEvseReading | None,
+        evse: EvseReading | None,
         inverter: InverterReading | None,
         permitted: bool,
         now_s: float,
+        *,
+        bound_by: str | None = None,
         ending: str = "",
     ) -> None:
-        """This cycle's readings, and whether energy is permitted at all. ``ending``: why no session may go on, in
-        words; empty: they may."""
-        self._ending = ending
-        verdict = self._watch.observe(evse, inverter, self.commanded, self.commanded_w, permitted, now_s)
-        self._readings = evse, inverter, verdict
-        if self.procedure is None and self._leaving is None and not _at_rest(evse, now_s):
-            # Contactors are closed only onto what is known to be closed.
-            closed = evse is not None and is_fresh(evse, now_s) and evse.contactors_closed
-            self._leaving = Procedure.of_lost_session(self.profile, self._policy, now_s, closed=closed)
+        """This cycle's readings (``inverter``: of a DC EVSE), and whether energy is permitted at all.
+
+        ``bound_by``: what ``wires`` says of its set-point, as in :class:`v2g.guard.link.Applied`. ``ending``: why no
+        session may go on, in words; empty: they may.
+        """
+        self._evse, self._inverter, self._permitted = evse, inverter, permitted
+        self._bound_by, self._ending = bound_by, ending
+        self._verdict = self._judge(now_s)
+        if self.procedure is None and self._leaving is None:
+            fresh = is_fresh(self._evse, now_s)
+            closed = fresh and self._is_closed()
+            if not fresh or closed or not self._is_dead():
+                # Contactors are closed only onto what is known to be closed.
+                self._leaving = self._new_procedure()
+                self._leaving.come_to_rest_after_lost_session(now_s, closed=closed)
         self._look(now_s)
 
     def _look(self, now_s: float) -> None:
-        evse, inverter, verdict = self._readings
+        verdict = self._verdict
         self.view = EvseView(
-            evse=evse,
-            inverter=inverter,
+            evse=self._evse,
+            inverter=self._inverter,
             fault=self._ending or verdict.fault,
             hold=verdict.hold,
             available=self._leaving is None,
+            supplied=self._permitted,
         )
         for procedure in (self.procedure, self._leaving):
             if procedure is not None:
@@ -114,7 +181,7 @@ class EvseBay:
 
     def step(self, grant_w: float, site_lo_w: float, site_hi_w: float, stopping: bool, now_s: float) -> BayStep:
         """This cycle's commands. Without a session: open, unlocked, zero."""
-        command, power_w = DcEvseCommand(), 0.0
+        command, power_w = self.idle(), 0.0
         commands: tuple[Command, ...] = ()
         if self.procedure is not None:
             share = Share(site_lo_w=site_lo_w, site_hi_w=site_hi_w, grant_w=grant_w, stopping=stopping)
@@ -125,7 +192,7 @@ class EvseBay:
             if self._leaving.released:
                 self._leaving = None
         self.commanded, self.commanded_w = command, power_w
-        return BayStep(evse_id=self.profile.evse_id, evse=command, power_w=power_w, commands=commands)
+        return BayStep(evse_id=self.evse_id, evse=command, power_w=power_w, commands=commands)
 
     @property
     def charging(self) -> bool:
@@ -137,8 +204,104 @@ class EvseBay:
         return self.procedure.phase if self.procedure is not None else None
 
 
-def _at_rest(evse: DcEvseReading | None, now_s: float) -> bool:
-    """Nothing is left of a session here: known, open, and unlocked or without voltage."""
-    if evse is None or not is_fresh(evse, now_s) or evse.contactors_closed:
-        return False
-    return not evse.connector_locked or abs(evse.present_voltage_v) < SAFE_VOLTAGE_V
+class DcBay(EvseBay):
+    """An EVSE whose own inverter makes DC of the site's AC."""
+
+    reads = DcEvseReading
+
+    _evse: DcEvseReading | None
+    commanded: DcEvseCommand
+
+    def __init__(self, profile: EvseProfile, policy: AuthorizationPolicy, vehicle_max_age_s: float = 1.0) -> None:
+        self.profile = profile
+        self._policy = policy
+        self._vehicle_max_age_s = vehicle_max_age_s
+        self._watch = DcWatch()
+        super().__init__(profile.evse_id)
+
+    @property
+    def power(self) -> InverterReading | None:
+        return self._inverter
+
+    @property
+    def note(self) -> None:
+        return None
+
+    @property
+    def may_discharge(self) -> bool:
+        return True
+
+    def idle(self, *, locked: bool = False) -> DcEvseCommand:
+        return DcEvseCommand(lock_connector=locked)
+
+    def _new_procedure(self) -> DcProcedure:
+        return DcProcedure(self.profile, self._policy, self._vehicle_max_age_s)
+
+    def _judge(self, now_s: float) -> Verdict:
+        return self._watch.observe(self._evse, self._inverter, self.commanded, self.commanded_w, self._permitted, now_s)
+
+    def _is_closed(self) -> bool:
+        return self._evse is not None and self._evse.contactors_closed
+
+    def _is_dead(self) -> bool:
+        evse = self._evse
+        return evse is not None and (not evse.connector_locked or abs(evse.present_voltage_v) < SAFE_VOLTAGE_V)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeteredPower:
+    """All phases of an AC EVSE's meter together."""
+
+    evse_id: str
+    as_of_s: float
+    power_w: float
+
+
+class AcBay(EvseBay):
+    """An EVSE whose vehicle inverts: a contactor, a meter and a pilot."""
+
+    reads = AcEvseReading
+
+    _evse: AcEvseReading | None
+    commanded: AcEvseCommand
+
+    def __init__(self, profile: AcEvseProfile, policy: AuthorizationPolicy, vehicle_max_age_s: float = 1.0) -> None:
+        self.profile = profile
+        self._policy = policy
+        self._vehicle_max_age_s = vehicle_max_age_s
+        self._watch = AcWatch(profile)
+        super().__init__(profile.evse_id)
+
+    @property
+    def power(self) -> MeteredPower | None:
+        evse = self._evse
+        return MeteredPower(evse_id=self.evse_id, as_of_s=evse.as_of_s, power_w=evse.total_w) if evse else None
+
+    @property
+    def note(self) -> str | None:
+        return self.procedure.note if isinstance(self.procedure, AcProcedure) else None
+
+    @property
+    def may_discharge(self) -> bool:
+        return self.profile.allow_discharge
+
+    def idle(self, *, locked: bool = False) -> AcEvseCommand:
+        # A free connector shows the digital duty: a vehicle that is plugged in there begins to talk.
+        return AcEvseCommand(lock_connector=locked, pilot_duty_pct=HLC_DUTY_PCT)
+
+    def _new_procedure(self) -> AcProcedure:
+        return AcProcedure(self.profile, self._policy, self._vehicle_max_age_s)
+
+    def _judge(self, now_s: float) -> Verdict:
+        verdict = self._watch.observe(self._evse, self.commanded, self.commanded_w, now_s)
+        if verdict.fault is None and self._bound_by in _BARRED:
+            return Verdict(
+                fault=f"{_BARRED[self._bound_by]}: the guard keeps the contactor open until the plug was out"
+            )
+        return verdict
+
+    def _is_closed(self) -> bool:
+        return self._evse is not None and self._evse.contactor_closed
+
+    def _is_dead(self) -> bool:
+        return True

@@ -68,7 +68,7 @@ class SessionSupervisor:
     def __init__(self, bay: EvseBay, connection: VehicleConnection, log: Log, on_error: OnError, clock: Clock) -> None:
         identity = connection.peer_identity
         self.info = SessionInfo(
-            evse_id=bay.profile.evse_id,
+            evse_id=bay.evse_id,
             evccid="",
             identity=identity.subject if identity is not None else None,
             peer=str(connection.peer_address),

@@ -1,22 +1,14 @@
-"""One EVSE's devices under watch: what they say becomes a fault, a reason for zero power, or nothing. Pure.
-
-A fault ends a session. An inverter that reports an alarm only gets no power at first: each opening of the V2G breaker
-takes its grid away and makes it say so, and its vehicle need not be sent off for that.
-"""
+"""What the watches of DC and AC EVSEs share: age of readings, tolerances, how long something has lasted. Pure."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading
+from typing import Protocol
 
 STALE_AFTER_S = 1.0
 """A reading older than this is no reading."""
 CONTACTOR_MISMATCH_S = 1.0
 """So long the contactors' feedback may differ from the command."""
-INVERTER_FAULT_S = 5.0
-"""An inverter's alarm that lasts this long although energy is permitted is a fault of the EVSE."""
 PLAUSIBLE_FACTOR = 1.5
 """A voltage, current or power this far above the rating is not believed."""
 CONTRADICTION_S = 5.0
@@ -33,109 +25,50 @@ class Verdict:
     hold: str | None = None
 
 
-class EvseWatch:
-    """Judges each round of readings. Holds only since when something has been wrong; outlives sessions."""
+class Reading(Protocol):
+    """Anything that was measured at a moment."""
 
-    def __init__(self) -> None:
-        self._mismatch_since_s: float | None = None
-        self._alarm_since_s: float | None = None
-        self._contradiction_since_s: float | None = None
-
-    def observe(
-        self,
-        evse: DcEvseReading | None,
-        inverter: InverterReading | None,
-        commanded: DcEvseCommand,
-        commanded_w: float,
-        permitted: bool,
-        now_s: float,
-    ) -> Verdict:
-        """The most serious matter at ``now_s``.
-
-        ``commanded`` and ``commanded_w``: what was last sent; ``permitted``: the guard's word.
-        """
-        stage = _stage_fault(evse, now_s)
-        if stage is not None or evse is None:
-            self._mismatch_since_s = self._contradiction_since_s = None
-            return Verdict(fault=stage)
-        contactors = self._contactor_fault(evse.contactors_closed, commanded.close_contactors, now_s)
-        alarm = f"inverter: {inverter.fault}" if inverter is not None and inverter.fault else None
-        if alarm is None or not permitted:
-            self._alarm_since_s = None
-        elif self._alarm_since_s is None:
-            self._alarm_since_s = now_s
-        lasting = self._alarm_since_s is not None and now_s - self._alarm_since_s > INVERTER_FAULT_S
-        fault = contactors or _inverter_fault(inverter, now_s) or (alarm if lasting else None)
-        if fault is None and inverter is not None:
-            fault = self._power_fault(evse, inverter, commanded_w, now_s)
-        # Without a permit the site's own limit is zero, and the alarm is most likely its consequence.
-        return Verdict(fault=fault, hold=alarm if permitted else None)
-
-    def _contactor_fault(self, closed: bool, commanded: bool, now_s: float) -> str | None:
-        if closed == commanded:
-            self._mismatch_since_s = None
-            return None
-        if self._mismatch_since_s is None:
-            self._mismatch_since_s = now_s
-        since_s = now_s - self._mismatch_since_s
-        if since_s <= CONTACTOR_MISMATCH_S:
-            return None
-        if closed:
-            return f"DC contactors stuck: commanded open for {since_s:.1f} s, feedback says closed (welded?)"
-        return f"DC contactors stuck: commanded closed for {since_s:.1f} s, feedback says open"
-
-    def _power_fault(
-        self, evse: DcEvseReading, inverter: InverterReading, commanded_w: float, now_s: float
-    ) -> str | None:
-        contradiction = _contradiction(evse, inverter, commanded_w)
-        if contradiction is None:
-            self._contradiction_since_s = None
-            return None
-        if self._contradiction_since_s is None:
-            self._contradiction_since_s = now_s
-        return contradiction if now_s - self._contradiction_since_s > CONTRADICTION_S else None
+    @property
+    def as_of_s(self) -> float: ...
 
 
-def is_fresh(reading: DcEvseReading | InverterReading | None, now_s: float) -> bool:
+class PowerReading(Reading, Protocol):
+    """Active power of one EVSE where it meets the site's AC: positive charges."""
+
+    @property
+    def evse_id(self) -> str: ...
+
+    @property
+    def power_w(self) -> float: ...
+
+
+def is_fresh(reading: Reading | None, now_s: float) -> bool:
     return reading is not None and -STALE_AFTER_S <= now_s - reading.as_of_s <= STALE_AFTER_S
 
 
-def _stage_fault(evse: DcEvseReading | None, now_s: float) -> str | None:
-    if evse is None:
-        return "no reading from the DC output stage"
-    if not is_fresh(evse, now_s):
-        return f"the DC output stage's last reading is {now_s - evse.as_of_s:.1f} s old"
-    if evse.fault:
-        return f"DC output stage: {evse.fault}"
-    for value, rating, what in (
-        (evse.present_voltage_v, evse.max_voltage_v, "voltage"),
-        (evse.present_current_a, evse.max_current_a, "current"),
-    ):
-        if not math.isfinite(value) or (math.isfinite(rating) and abs(value) > PLAUSIBLE_FACTOR * rating + 10.0):
-            return f"DC output stage: {what} of {value:g} is not plausible at a rating of {rating:g}"
-    return None
+class Lasting:
+    """For how long something has been so without a break."""
+
+    __slots__ = ("_since_s",)
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+
+    def update(self, present: bool, now_s: float) -> float:
+        """Seconds that it has been so; 0 where it is not."""
+        if not present:
+            self._since_s = None
+            return 0.0
+        if self._since_s is None:
+            self._since_s = now_s
+        return now_s - self._since_s
 
 
-def _inverter_fault(inverter: InverterReading | None, now_s: float) -> str | None:
-    if inverter is None:
-        return "no reading from the inverter"
-    if not is_fresh(inverter, now_s):
-        return f"the inverter's last reading is {now_s - inverter.as_of_s:.1f} s old"
-    if not math.isfinite(inverter.power_w):
-        return "inverter: its power is not a number"
-    rating_w = max(abs(inverter.max_charge_w), abs(inverter.max_discharge_w))
-    if abs(inverter.power_w) > PLAUSIBLE_FACTOR * rating_w + POWER_TOLERANCE_W:
-        return f"inverter: a power of {inverter.power_w:g} W is not plausible at a rating of {rating_w:g} W"
-    return None
+def excess_w(measured_w: float, commanded_w: float) -> float:
+    """Power that nobody commanded, as a magnitude. Less than commanded is none: the vehicle may take or give less."""
+    return max(measured_w - max(0.0, commanded_w), min(0.0, commanded_w) - measured_w)
 
 
-def _contradiction(evse: DcEvseReading, inverter: InverterReading, commanded_w: float) -> str | None:
-    """Power that nobody commanded, or that only one of both sides of the inverter measures. Less than commanded is
-    none: the vehicle may take or give less."""
-    ac_w, dc_w = inverter.power_w, evse.present_voltage_v * evse.present_current_a
-    if not abs(ac_w - dc_w) <= max(POWER_TOLERANCE_W, POWER_TOLERANCE * max(abs(ac_w), abs(dc_w))):
-        return f"contradiction: the inverter measures {ac_w:.0f} W and the DC output stage {dc_w:.0f} W"
-    excess_w = max(ac_w - max(0.0, commanded_w), min(0.0, commanded_w) - ac_w)
-    if excess_w > max(POWER_TOLERANCE_W, POWER_TOLERANCE * abs(commanded_w)):
-        return f"the inverter does not follow: {commanded_w:.0f} W commanded, {ac_w:.0f} W measured"
-    return None
+def follows(measured_w: float, commanded_w: float) -> bool:
+    """Whether a power stays within what was commanded, by the tolerance of readings of different moments."""
+    return excess_w(measured_w, commanded_w) <= max(POWER_TOLERANCE_W, POWER_TOLERANCE * abs(commanded_w))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from itertools import pairwise
 
 from v2g.hardware.register_map import Block, Point, RegisterImage, load_map
 from v2g.hardware.registers import Table
@@ -24,7 +25,7 @@ class ComposedImage:
         self._images = images
         self._first = images[0]
         ends = sorted(image.span(Table.HOLDING) for image in images)
-        for (first, count), (following, _) in zip(ends[:-1], ends[1:], strict=True):
+        for (first, count), (following, _) in pairwise(ends):
             if first + count > following:
                 raise ValueError(f"holding registers {following}..{first + count - 1} are shown twice")
         self._begin = ends[0][0]

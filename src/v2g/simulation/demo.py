@@ -15,7 +15,7 @@ from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model
 from v2g.simulation.layout import HOST, Layout, SimulatedVehicle
 from v2g.simulation.plant_client import PlantClient, PlantNotReachable
 from v2g.simulation.plant_protocol import Measurement
-from v2g.simulation.sunspec_image import BASE_ADDRESS
+from v2g.simulation.sunspec_registers import BASE_ADDRESS
 from v2g.simulation.vehicle_config import read_state
 from v2g.units import format_power
 

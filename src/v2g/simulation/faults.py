@@ -107,7 +107,7 @@ class InverterTrip(Fault, frozen=True, kw_only=True, tag="inverter_trip"):
 
 
 class EvseTrip(Fault, frozen=True, kw_only=True, tag="evse_trip"):
-    """The DC EVSE stops with a fault of its own, in the words of its register map."""
+    """The EVSE stops with a fault of its own, in the words of its register map."""
 
     evse_id: str
     text: str = "emergency stop pressed"
@@ -191,7 +191,7 @@ class InsulationLoss(Fault, frozen=True, kw_only=True, tag="insulation"):
 
 
 class ContactorStuck(Fault, frozen=True, kw_only=True, tag="contactor"):
-    """The EVSE's DC contactors: ``open`` do not close, ``closed`` are welded."""
+    """The EVSE's contactors: ``open`` do not close, ``closed`` are welded."""
 
     evse_id: str
     state: Stuck

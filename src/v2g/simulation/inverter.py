@@ -17,6 +17,7 @@ EFFICIENCY = 0.98
 """Above the 97 % that a discharge test asks for, so that noise does not decide it."""
 ISLAND_BIAS_HZ_S, ISLAND_GAIN_PER_S = 0.5, 3.0
 """Active islanding detection by frequency shift: leaves 60 +- 2 Hz within a second."""
+HEARTBEAT_LOST_S = 3.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class SimInverter:
     exported_wh: float = 0.0
     reversions: int = 0
     _reverts_at_s: float | None = None
+    _beat_at_s: float | None = None
     _healthy_since_s: float | None = None
     _connected_at_s: float = 0.0
     _ceases: bool = False
@@ -99,6 +101,10 @@ class SimInverter:
         runs = self.enabled and self.reversion_s > 0 and not self.reversion_dead
         self._reverts_at_s = now_s + self.reversion_s if runs else None
 
+    def beat(self, now_s: float) -> None:
+        """The controller's heartbeat (715) came; from the first one on, its set-point ends with it."""
+        self._beat_at_s = now_s
+
     def reversion_remaining_s(self, now_s: float) -> int:
         """WSetRvrtRem: whole seconds, rounded up; 0 when the timer does not run (the set-point is not enabled)."""
         if self.reversion_dead:
@@ -121,6 +127,10 @@ class SimInverter:
             self.setpoint_w = self.revert_setpoint_w
             self.enabled = self.revert_enabled
             self.reversions += 1
+        silent = self._beat_at_s is not None and now_s - self._beat_at_s > HEARTBEAT_LOST_S
+        if silent and not self.reversion_dead:
+            self._beat_at_s = None
+            self.setpoint_w, self.enabled = 0.0, False
 
     def wanted_w(self, now_s: float, dt_s: float, voltages_v: tuple[float, float, float], frequency_hz: float) -> float:
         """What the inverter drives at this step given the voltages at its terminals; 0 while it is not in service.

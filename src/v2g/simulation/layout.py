@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -15,8 +16,10 @@ import yaml
 from pyiso15118.security import Pki, write_credential, write_trust_anchor
 from v2g.clock import Clock
 from v2g.config.schema import TlsProfileName
+from v2g.hardware.sensor_map import unit_of_channel
+from v2g.hardware.waveform_layout import CHANNELS
 from v2g.simulation.composed_image import FILTER_MAP
-from v2g.simulation.plant_config import Conditions, PlantConfig, PlantEvse, write_config
+from v2g.simulation.plant_config import INTERLOCK_FILES, Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.transducer_image import ORDER, SCALE
 from v2g.simulation.vehicle_config import VehicleConfig
 
@@ -38,6 +41,11 @@ RELAY_DELAY_S = 14.0
 """One stage at the edge of continuous operation has to be slower than what must be ridden through above it (12 s) and
 than OV1 (13 s), so that the relay is what acts when the guard does not. At a real site a faster second stage above
 1.20 goes with it."""
+AC_MAX_CURRENT_A = 32.0
+AC_ROTATIONS = ("abc", "b", "bca", "c", "cab", "a")
+"""Of the AC EVSEs in turn: every second one is single-phase, and no phase is loaded by all of them."""
+AC_VEHICLE_W = (11_000.0, 7_000.0)
+"""What a vehicle exchanges at most, on three phases and on one."""
 _SOC_SPREAD = (0.72, 0.64, 0.78, 0.68)
 
 
@@ -74,6 +82,14 @@ class SimulatedEvse:
     inverter_port: int
     dc_port: int
     vehicle: SimulatedVehicle | None
+    kind: Literal["DC", "AC"] = "DC"
+    ac_port: int = 0
+    rotation: str = "abc"
+    """Of an AC EVSE; one letter: single-phase."""
+
+    @property
+    def phases(self) -> Literal[1, 3]:
+        return 3 if len(self.rotation) == 3 else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,19 +148,22 @@ def build(
     scenario: Path | None,
     clock: Clock,
     *,
+    ac_vehicles: int = 0,
     foreign: Sequence[ForeignEvse] = (),
     overlays: Sequence[Path] = (),
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
 ) -> Layout:
-    """Write it all: an EVSE for each of our vehicles, then the foreign ones. ``overlays`` become drop-ins.
+    """Write it all: a DC EVSE for each of ``vehicles``, an AC EVSE for each of ``ac_vehicles``, then the foreign ones.
+
+    ``overlays`` become drop-ins.
 
     Raises :class:`LayoutError`.
     """
     require_ipv6_loopback()
     for name in ("etc", "etc/conf.d", "log", "state", "notify", "vehicles", "pki"):
         (run_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    base, reservation = reserve_secc_ports(vehicles)
-    ports = iter(free_tcp_ports(2 * (vehicles + len(foreign)) + 1))
+    base, reservation = reserve_secc_ports(vehicles + ac_vehicles)
+    ports = iter(free_tcp_ports(2 * (vehicles + len(foreign)) + ac_vehicles + 1))
     evses = [
         SimulatedEvse(
             evse_id=f"US*V2G*E{number}",
@@ -152,15 +171,18 @@ def build(
             tls=TlsProfileName.STRICT.value,
             sdp_port=base + number - 1,
             tcp_port=base + number - 1,
-            inverter_port=next(ports),
-            dc_port=next(ports),
+            inverter_port=next(ports) if number <= vehicles else 0,
+            dc_port=next(ports) if number <= vehicles else 0,
+            ac_port=next(ports) if number > vehicles else 0,
+            kind="DC" if number <= vehicles else "AC",
+            rotation="abc" if number <= vehicles else AC_ROTATIONS[(number - vehicles - 1) % len(AC_ROTATIONS)],
             vehicle=SimulatedVehicle(
                 evccid=f"SIMEV{number:07d}",
                 config=run_dir / "vehicles" / f"SIMEV{number:07d}.config.json",
                 state=run_dir / "vehicles" / f"SIMEV{number:07d}.json",
             ),
         )
-        for number in range(1, vehicles + 1)
+        for number in range(1, vehicles + ac_vehicles + 1)
     ]
     evses += [
         SimulatedEvse(
@@ -257,6 +279,7 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
         config = VehicleConfig(
             evccid=vehicle.evccid,
             evse_id=evse.evse_id,
+            kind=evse.kind,
             interface=evse.interface,
             sdp_port=evse.sdp_port,
             plant_socket=str(layout.plant_socket),
@@ -265,6 +288,8 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
             trust=str(v2g_root),
             state_file=str(vehicle.state),
             soc=_SOC_SPREAD[number % len(_SOC_SPREAD)],
+            max_charge_w=AC_VEHICLE_W[evse.phases == 1],
+            max_discharge_w=AC_VEHICLE_W[evse.phases == 1],
         )
         vehicle.config.write_bytes(msgspec.json.encode(config))
 
@@ -300,43 +325,86 @@ def _write_controller_config(layout: Layout) -> None:
             "allow_plain": any(evse.tls == TlsProfileName.PLAIN.value for evse in layout.evses),
         },
         "evses": [
-            {
-                "id": evse.evse_id,
-                "kind": "DC",
-                "interface": evse.interface,
-                "sdp_port": evse.sdp_port,
-                "tcp_port": evse.tcp_port,
-                "tls": evse.tls,
-                "max_current_a": MAX_CURRENT_A,
-                "max_charge_w": EVSE_RATED_W,
-                "max_discharge_w": EVSE_RATED_W,
-                "inverter": {
-                    "driver": "sunspec",
-                    "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1},
-                    "voltage_channels": list(channels) if channels is not None else None,
-                    "harmonic_filter": {"map": FILTER_MAP},
-                },
-                "dc": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.dc_port, "unit": 1}},
-            }
-            for evse, channels in zip(layout.evses, _own_channels(layout), strict=True)
+            _evse_section(evse, channels) for evse, channels in zip(layout.evses, _own_channels(layout), strict=True)
         ],
         "sensor_map": "sensor_map.conf",
     }
     text = "# Written by v2g-orchestrator --simulate; the next run writes it anew.\n"
     (layout.config_dir / "v2g.yaml").write_text(text + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    sections = [
-        f"[{quantity.value}]\nsource = modbus\nhost = {HOST}\nport = {layout.transducers_port}\nunit = 1\n"
-        f"table = input\nregister = {register}\ntype = int16\nscale = {SCALE}\nmin = -60\nmax = 200\nmax_age_s = 5\n"
+    (layout.config_dir / "sensor_map.conf").write_text(
+        yaml.safe_dump({"sensors": _sensors(layout)}, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+
+
+def _sensors(layout: Layout) -> dict[str, object]:
+    """What the plant measures: its transducers' registers, and every channel of the waveform buffer."""
+    device = {"host": HOST, "port": layout.transducers_port, "unit": 1, "table": "input"}
+    sensors: dict[str, object] = {
+        quantity.value: {
+            "source": {"modbus": {**device, "register": register, "type": "int16"}},
+            "scale": SCALE,
+            "unit": unit_of_channel(quantity.value),
+            "range": [-60, 200],
+            "max_age_s": 5,
+        }
         for register, quantity in enumerate(ORDER)
-    ]
-    (layout.config_dir / "sensor_map.conf").write_text("\n".join(sections), encoding="utf-8")
+    }
+    own = [name for channels in _own_channels(layout) for name in channels or ()]
+    for name in (*CHANNELS, *own):
+        unit = unit_of_channel(name)
+        highest = 2.0 * NOMINAL_VOLTAGE_V if unit == "V" else 10.0 * RATED_KVA * 1000.0 / (3.0 * NOMINAL_VOLTAGE_V)
+        sensors[name] = {"source": {"buffer": name}, "unit": unit, "range": [0, round(highest)]}
+    for name, file in INTERLOCK_FILES.items():
+        sensors[name] = {"source": {"contact": str(layout.run_dir / file)}}
+    return sensors
+
+
+def _evse_section(evse: SimulatedEvse, channels: tuple[str, str, str] | None) -> dict[str, Any]:
+    common = {
+        "id": evse.evse_id,
+        "kind": evse.kind,
+        "interface": evse.interface,
+        "sdp_port": evse.sdp_port,
+        "tcp_port": evse.tcp_port,
+        "tls": evse.tls,
+        "max_charge_w": EVSE_RATED_W,
+        "max_discharge_w": EVSE_RATED_W,
+    }
+    if evse.kind == "AC":
+        rated_w = ac_rated_w(evse)
+        return common | {
+            "max_charge_w": rated_w,
+            "max_discharge_w": rated_w,
+            "max_current_a": AC_MAX_CURRENT_A,
+            "phases": evse.phases,
+            "rotation": evse.rotation,
+            "allow_discharge": True,
+            "ac": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.ac_port, "unit": 1}},
+        }
+    return common | {
+        "max_current_a": MAX_CURRENT_A,
+        "inverter": {
+            "driver": "sunspec",
+            "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1},
+            "voltage_channels": list(channels) if channels is not None else None,
+            "harmonic_filter": {"map": FILTER_MAP},
+        },
+        "dc": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.dc_port, "unit": 1}},
+    }
+
+
+def ac_rated_w(evse: SimulatedEvse) -> float:
+    """Within the current of its phases."""
+    return min(EVSE_RATED_W, AC_MAX_CURRENT_A * NOMINAL_VOLTAGE_V * evse.phases)
 
 
 def _own_channels(layout: Layout) -> list[tuple[str, str, str] | None]:
     """Of each EVSE: the channels at its inverter's own terminals, as far as the simulation gives it some."""
     return [
-        (f"v_evse{number}_a", f"v_evse{number}_b", f"v_evse{number}_c") if number <= MEASURED_EVSES else None
-        for number in range(1, len(layout.evses) + 1)
+        (f"v_evse{number}_a", f"v_evse{number}_b", f"v_evse{number}_c")
+        if number <= MEASURED_EVSES and evse.kind == "DC"
+        else None
+        for number, evse in enumerate(layout.evses, start=1)
     ]
 
 
@@ -346,10 +414,14 @@ def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
         evses=tuple(
             PlantEvse(
                 evse_id=evse.evse_id,
+                kind=evse.kind,
                 inverter_port=evse.inverter_port,
                 dc_port=evse.dc_port,
-                rated_w=EVSE_RATED_W,
-                max_current_a=MAX_CURRENT_A,
+                ac_port=evse.ac_port,
+                phases=evse.phases,
+                rotation=evse.rotation,
+                rated_w=ac_rated_w(evse) if evse.kind == "AC" else EVSE_RATED_W,
+                max_current_a=AC_MAX_CURRENT_A if evse.kind == "AC" else MAX_CURRENT_A,
                 voltage_channels=channels,
                 plugged=evse.vehicle is None,
             )

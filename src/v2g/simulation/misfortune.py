@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from v2g.hardware.ports import Quantity
+from v2g.hardware.ports import PilotReading, Quantity
 from v2g.simulation import faults
+from v2g.simulation.ac_charger import AcCharger
+from v2g.simulation.ac_stage import AcStage
 from v2g.simulation.course import Course
 from v2g.simulation.engine import Engine, WaveformFault
 from v2g.simulation.faults import AnyFault, FaultError
@@ -138,11 +140,18 @@ class Misfortune:
                 case faults.InverterTrip(evse_id=evse_id, text=text):
                     self._charger(evse_id).inverter.tripped = text if on else None
                 case faults.EvseTrip(evse_id=evse_id, text=text):
-                    self._charger(evse_id).stage.tripped = text if on else None
+                    stage = self._ac_stage(evse_id) or self._charger(evse_id).stage
+                    stage.tripped = text if on else None
                 case faults.InsulationLoss(evse_id=evse_id, ohm=ohm):
                     self._charger(evse_id).stage.lose_insulation(ohm if on else None)
                 case faults.ContactorStuck(evse_id=evse_id, state=state):
-                    self._charger(evse_id).stage.contactors.stuck = state if on else Stuck.NO
+                    ac_stage = self._ac_stage(evse_id)
+                    contactors = ac_stage.contactor if ac_stage else self._charger(evse_id).stage.contactors
+                    contactors.stuck = state if on else Stuck.NO
+                case faults.PilotFault(evse_id=evse_id):
+                    self._spoil_pilot(self._ac_charger(evse_id).stage, fault, on)
+                case faults.Overdraw(evse_id=evse_id, power_w=power_w):
+                    self._ac_charger(evse_id).overdraw_w = power_w if on else None
                 case faults.PreCharge(evse_id=evse_id, gain=gain):
                     self._charger(evse_id).stage.output_gain = gain if on else 1.0
                 case faults.Interlock(name=name, told=told):
@@ -234,10 +243,41 @@ class Misfortune:
         return side
 
     def _charger(self, evse_id: str) -> Charger:
-        charger = self._engine.site.chargers.get(evse_id)
-        if charger is None:
-            raise FaultError(f"unknown EVSE {evse_id!r}; known are {', '.join(self._engine.site.chargers)}")
-        return charger
+        site = self._engine.site
+        if (charger := site.chargers.get(evse_id)) is not None:
+            return charger
+        if evse_id in site.ac_chargers:
+            raise FaultError(f"{evse_id!r} is an AC EVSE: its vehicle inverts, it has no inverter or DC output")
+        raise FaultError(f"unknown EVSE {evse_id!r}; known are {self._known()}")
+
+    def _ac_charger(self, evse_id: str) -> AcCharger:
+        site = self._engine.site
+        if (charger := site.ac_chargers.get(evse_id)) is not None:
+            return charger
+        if evse_id in site.chargers:
+            raise FaultError(f"{evse_id!r} is a DC EVSE: this fault is one of AC EVSEs")
+        raise FaultError(f"unknown EVSE {evse_id!r}; known are {self._known()}")
+
+    def _ac_stage(self, evse_id: str) -> AcStage | None:
+        charger = self._engine.site.ac_chargers.get(evse_id)
+        return charger.stage if charger is not None else None
+
+    def _known(self) -> str:
+        return ", ".join([*self._engine.site.chargers, *self._engine.site.ac_chargers])
+
+    def _spoil_pilot(self, stage: AcStage, fault: faults.PilotFault, on: bool) -> None:
+        stage.pilot_lost = on and fault.lost
+        stage.pilot_shown = (
+            PilotReading(
+                high_v=fault.high_v,
+                low_v=fault.low_v,
+                duty_pct=fault.duty_pct,
+                frequency_hz=fault.frequency_hz,
+                earth_ohm=fault.earth_ohm,
+            )
+            if on
+            else None
+        )
 
 
 def _within(name: str, value: float, low: float, high: float) -> float:

@@ -22,6 +22,9 @@ from v2g.hardware.map_inverter import load_inverter_map
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import CHANNELS, WaveformError, WaveformWriter
 from v2g.host.notify import Notifier
+from v2g.simulation.ac_charger import AcCharger, AcVehicle
+from v2g.simulation.ac_image import AcImage
+from v2g.simulation.ac_stage import AcStage
 from v2g.simulation.battery import Battery, BatteryModel
 from v2g.simulation.composed_image import ComposedImage, FilterImage
 from v2g.simulation.dc_image import DcImage
@@ -37,6 +40,7 @@ from v2g.simulation.plant_config import INTERLOCK_FILES, PlantConfig, PlantConfi
 from v2g.simulation.plant_socket import PlantSocket
 from v2g.simulation.site import Charger, PluggedVehicle, Site
 from v2g.simulation.sunspec_image import SunSpecImage
+from v2g.simulation.sunspec_legacy_image import LegacyImage
 from v2g.simulation.switchgear import OvervoltageRelay
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.simulation.transducer_image import TransducerImage
@@ -61,7 +65,8 @@ def build_site(config: PlantConfig) -> Site:
     return Site(
         grid=GridSource(nominal_voltage_v=config.nominal_voltage_v, nominal_frequency_hz=config.nominal_frequency_hz),
         transformer=transformer,
-        chargers={evse.evse_id: _build_charger(evse, config) for evse in config.evses},
+        chargers={evse.evse_id: _build_charger(evse, config) for evse in config.evses if evse.kind == "DC"},
+        ac_chargers={evse.evse_id: _build_ac_charger(evse, config) for evse in config.evses if evse.kind == "AC"},
         rated_va=config.rated_va,
         base_load_w=start.base_load_w,
         base_power_factor=start.power_factor,
@@ -86,6 +91,20 @@ def _build_charger(evse: PlantEvse, config: PlantConfig) -> Charger:
     charger = Charger(evse_id=evse.evse_id, inverter=inverter, stage=stage)
     if evse.plugged:
         charger.plug(PluggedVehicle(name="foreign vehicle", battery=Battery(_FOREIGN_BATTERY, soc=0.7), auto=True))
+    return charger
+
+
+def _build_ac_charger(evse: PlantEvse, config: PlantConfig) -> AcCharger:
+    charger = AcCharger(
+        evse_id=evse.evse_id,
+        nominal_voltage_v=config.nominal_voltage_v,
+        rated_w=evse.rated_w,
+        phases=evse.phases,
+        rotation=evse.rotation,
+        stage=AcStage(max_current_a=evse.max_current_a, proximity_a=evse.max_current_a),
+    )
+    if evse.plugged:
+        charger.plug(AcVehicle(name="foreign vehicle", battery=Battery(_FOREIGN_BATTERY, soc=0.7), auto=True))
     return charger
 
 
@@ -121,12 +140,17 @@ class Plant:
         transducers = TransducerImage(site.transformer, lock, seed=config.seed)
         self.devices: dict[str, ModbusDevice] = {}
         for evse in config.evses:
+            if evse.kind == "AC":
+                ac_image = AcImage(site.ac_chargers[evse.evse_id].stage, lock)
+                self._add(f"ac {evse.evse_id}", config.host, evse.ac_port, ac_image)
+                continue
             charger = site.chargers[evse.evse_id]
             image: DeviceImage
             if evse.inverter_map:
                 image = MapImage(charger.inverter, load_inverter_map(evse.inverter_map), lock)
             else:
-                sunspec = SunSpecImage(charger.inverter, f"SIM-{evse.evse_id}", lock)
+                family = LegacyImage if evse.family == "legacy" else SunSpecImage
+                sunspec = family(charger.inverter, f"SIM-{evse.evse_id}", lock)
                 image = ComposedImage(sunspec, FilterImage(charger.inverter.bridge, lock))
             self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, image)
             self._add(f"dc {evse.evse_id}", config.host, evse.dc_port, DcImage(charger.stage, lock))

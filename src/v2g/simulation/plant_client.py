@@ -83,6 +83,7 @@ class Cable:
         """Set with every reading; the reader clears it."""
         self._reader = reader
         self._writer = writer
+        self._driven: tuple[float, bool] | None = None
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue(8)
         self._listening = asyncio.get_running_loop().create_task(self._listen())
 
@@ -108,6 +109,13 @@ class Cable:
     async def contactor(self, closed: bool) -> None:
         """Move the vehicle's contactor. Raises :class:`PlantNotReachable`."""
         await self._ask(do="contactor", closed=closed)
+
+    async def drive(self, power_w: float, *, ready: bool) -> None:
+        """At an AC EVSE: what the vehicle's inverter shall exchange, positive charges, and pilot state C (ready) or B.
+        Sent where it is news. Raises :class:`PlantNotReachable`, :class:`PlantRefused`."""
+        if (power_w, ready) != self._driven:
+            await self._ask(do="drive", power_w=power_w, ready=ready)
+            self._driven = power_w, ready
 
     async def close(self) -> None:
         """Pull the plug."""

@@ -23,6 +23,8 @@ class PlantEvse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     inverter_port: int = 0
     inverter_map: str = ""
     """Register map (name or path) that the inverter serves; empty: SunSpec."""
+    family: Literal["ieee1547", "legacy"] = "ieee1547"
+    """Its inverter's SunSpec models: 701 to 715, or the older 103 and 120 to 124."""
     dc_port: int = 0
     ac_port: int = 0
     """Of an AC EVSE's contactor, meter and pilot."""

@@ -92,7 +92,11 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChargerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
-    """``ac_w`` at the inverter's AC terminals, positive: charges."""
+    """``ac_w`` at the inverter's AC terminals, positive: charges.
+
+    Of an AC EVSE ``ac_w`` is at its meter, ``setpoint_w`` what the vehicle's inverter was driven to (enabled: it is
+    ready), and ``dc_v`` and ``dc_a`` are the battery's; what it does not have is 0 or false.
+    """
 
     ac_w: float
     setpoint_w: float
@@ -117,6 +121,8 @@ class ChargerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """How often a contactor of either side broke more than 5 A."""
     vehicle: str | None
     soc: float | None
+    pilot: str = ""
+    """Of an AC EVSE: the state on its pilot wire."""
 
 
 class BreakerMeasurement(msgspec.Struct, frozen=True, kw_only=True):

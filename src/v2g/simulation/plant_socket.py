@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from v2g.simulation import plant_protocol as protocol
+from v2g.simulation.ac_charger import AcCharger, AcVehicle
 from v2g.simulation.battery import Battery
 from v2g.simulation.engine import Engine
 from v2g.simulation.faults import FaultError, parse_fault
@@ -51,7 +52,8 @@ class PlantSocket:
             return protocol.Measurement(
                 at_s=now_s,
                 ac_w=site.feeder_w,
-                chargers={name: _measure_charger(charger, now_s) for name, charger in site.chargers.items()},
+                chargers={name: _measure_charger(charger, now_s) for name, charger in site.chargers.items()}
+                | {name: _measure_ac_charger(charger) for name, charger in site.ac_chargers.items()},
                 breaker=protocol.BreakerMeasurement(
                     closed=site.breaker.closed,
                     commanded=site.breaker_commanded,
@@ -127,6 +129,8 @@ class PlantSocket:
                 cable.unplug(evse_id)
             case protocol.Contactor(closed=closed):
                 cable.contactor(closed)
+            case protocol.Drive():
+                cable.drive(request)
         return {}
 
 
@@ -137,15 +141,22 @@ class _Cable:
         self.evse_id: str | None = None
         self._engine = engine
         self._writer = writer
-        self._vehicle: PluggedVehicle | None = None
+        self._vehicle: PluggedVehicle | AcVehicle | None = None
         self._streaming: asyncio.Task[None] | None = None
 
     def plug(self, request: protocol.Plug) -> None:
         if self.evse_id is not None:
             raise ValueError(f"this connection is plugged into {self.evse_id} already")
-        vehicle = PluggedVehicle(name=request.name, battery=Battery(request.battery, request.soc), auto=request.auto)
+        battery = Battery(request.battery, request.soc)
+        vehicle: PluggedVehicle | AcVehicle
         with self._engine.lock:
-            self._charger(request.evse_id).plug(vehicle)
+            charger = self._charger(request.evse_id)
+            if isinstance(charger, AcCharger):
+                vehicle = AcVehicle(name=request.name, battery=battery, auto=request.auto)
+                charger.plug(vehicle)
+            else:
+                vehicle = PluggedVehicle(name=request.name, battery=battery, auto=request.auto)
+                charger.plug(vehicle)
         if not request.keep:
             self.evse_id, self._vehicle = request.evse_id, vehicle
 
@@ -164,9 +175,18 @@ class _Cable:
     def contactor(self, closed: bool) -> None:
         with self._engine.lock:
             charger, vehicle = self._mine()
+            if isinstance(charger, AcCharger) or isinstance(vehicle, AcVehicle):
+                raise ValueError("contactor: a vehicle at an AC EVSE is driven instead")
             if vehicle is None or charger is None:
                 raise ValueError("contactor: this connection is not plugged in")
             vehicle.close_contactor(charger.stage, closed)
+
+    def drive(self, request: protocol.Drive) -> None:
+        with self._engine.lock:
+            _, vehicle = self._mine()
+            if not isinstance(vehicle, AcVehicle):
+                raise ValueError("drive: this connection is not plugged into an AC EVSE")
+            vehicle.drive(request.power_w, request.reactive_var, request.ready)
 
     def pull(self) -> bool:
         """The connection ended: the plug comes out, unless it was to be kept."""
@@ -203,6 +223,8 @@ class _Cable:
         charger, vehicle = self._mine()
         if charger is None or vehicle is None:
             return None
+        if isinstance(charger, AcCharger) or isinstance(vehicle, AcVehicle):
+            return self._read_ac()
         battery, stage = vehicle.battery, charger.stage
         current_a = stage.current_a if vehicle.contactor_closed else 0.0
         return protocol.Tick(
@@ -217,16 +239,42 @@ class _Cable:
             contactor_closed=vehicle.contactor_closed,
         )
 
-    def _mine(self) -> tuple[Charger | None, PluggedVehicle | None]:
-        charger = self._engine.site.chargers.get(self.evse_id) if self.evse_id is not None else None
+    def _read_ac(self) -> protocol.Tick | None:
+        charger, vehicle = self._mine()
+        if not isinstance(charger, AcCharger) or not isinstance(vehicle, AcVehicle):
+            return None
+        battery, stage = vehicle.battery, charger.stage
+        return protocol.Tick(
+            at_s=self._engine.sample_time_s,
+            inlet_v=stage.inlet_v[0],
+            battery_v=battery.terminal_voltage_v(vehicle.battery_a),
+            current_a=vehicle.battery_a,
+            charge_ah=battery.charge_ah,
+            energy_in_wh=battery.energy_in_wh,
+            energy_out_wh=battery.energy_out_wh,
+            soc=battery.soc,
+            contactor_closed=stage.contactor.closed and vehicle.ready,
+            ac_w=stage.power_w,
+            supply_v=stage.inlet_v,
+            pilot=stage.true_state.value,
+            pilot_duty_pct=stage.duty_pct,
+        )
+
+    def _mine(self) -> tuple[Charger | AcCharger | None, PluggedVehicle | AcVehicle | None]:
+        site = self._engine.site
+        charger: Charger | AcCharger | None = None
+        if self.evse_id is not None:
+            charger = site.chargers.get(self.evse_id) or site.ac_chargers.get(self.evse_id)
         if charger is None or charger.vehicle is not self._vehicle:
             return None, None
         return charger, self._vehicle
 
-    def _charger(self, evse_id: str) -> Charger:
-        charger = self._engine.site.chargers.get(evse_id)
+    def _charger(self, evse_id: str) -> Charger | AcCharger:
+        site = self._engine.site
+        charger = site.chargers.get(evse_id) or site.ac_chargers.get(evse_id)
         if charger is None:
-            raise ValueError(f"unknown EVSE {evse_id!r}; known are {', '.join(self._engine.site.chargers)}")
+            known = ", ".join([*site.chargers, *site.ac_chargers])
+            raise ValueError(f"unknown EVSE {evse_id!r}; known are {known}")
         return charger
 
     def _forget(self) -> None:
@@ -257,4 +305,33 @@ def _measure_charger(charger: Charger, now_s: float) -> protocol.ChargerMeasurem
         opened_under_load=stage.contactors.opened_under_load + stage.vehicle_opened_under_load,
         vehicle=vehicle.name if vehicle is not None else None,
         soc=vehicle.battery.soc if vehicle is not None else None,
+    )
+
+
+def _measure_ac_charger(charger: AcCharger) -> protocol.ChargerMeasurement:
+    stage, vehicle = charger.stage, charger.vehicle
+    joined = stage.contactor.closed and vehicle is not None and vehicle.ready
+    return protocol.ChargerMeasurement(
+        ac_w=stage.total_w,
+        setpoint_w=vehicle.wanted_w if vehicle is not None else 0.0,
+        setpoint_enabled=vehicle is not None and vehicle.ready,
+        reversion_remaining_s=0,
+        reversions=0,
+        connected=joined and min(stage.inlet_v[: charger.phases]) > 0.0,
+        exported_wh=stage.discharged_wh,
+        imported_wh=stage.charged_wh,
+        last_power_at_s=charger.last_power_at_s,
+        dc_v=vehicle.battery.terminal_voltage_v(vehicle.battery_a) if vehicle is not None else 0.0,
+        dc_a=vehicle.battery_a if vehicle is not None else 0.0,
+        contactors_closed=stage.contactor.closed,
+        vehicle_contactor_closed=joined,
+        plugged=stage.plugged,
+        locked=stage.locked,
+        insulation="",
+        watchdog_expired=stage.watchdog_expired,
+        inrush_events=0,
+        opened_under_load=stage.contactor.opened_under_load,
+        vehicle=vehicle.name if vehicle is not None else None,
+        soc=vehicle.battery.soc if vehicle is not None else None,
+        pilot=stage.true_state.value,
     )

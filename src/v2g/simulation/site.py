@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from v2g.simulation.ac_charger import AcCharger
 from v2g.simulation.battery import Battery
 from v2g.simulation.course import Course
 from v2g.simulation.dc_stage import DcStage
@@ -133,6 +134,7 @@ class Site:
     thermal_time_s: float = 0.0
     """Since the start."""
     ambient_swing_k: float = 1.0
+    ac_chargers: dict[str, AcCharger] = field(default_factory=dict)
     breaker: Switch = field(default_factory=breaker)
     breaker_commanded: bool = False
     relay: OvervoltageRelay = field(default_factory=OvervoltageRelay)
@@ -150,6 +152,8 @@ class Site:
         voltages = self.grid.voltages_v if self.joined else (0.0, 0.0, 0.0)
         for charger in self.chargers.values():
             charger.step(now_s, dt_s, voltages, self.grid.frequency_hz)
+        for ac_charger in self.ac_chargers.values():
+            ac_charger.step(now_s, dt_s, voltages)
         feeder_w = -self.feeder_w if self.joined else 0.0
         self.grid.drift(feeder_w, self.base_load_now_w(), dt_s, self._island_push_hz_s())
         thermal_dt_s = dt_s * self.thermal_speed
@@ -165,7 +169,23 @@ class Site:
     @property
     def feeder_w(self) -> float:
         """Active power of the V2G feeder."""
-        return sum(charger.inverter.power_w for charger in self.chargers.values())
+        return sum(charger.inverter.power_w for charger in self.chargers.values()) + sum(
+            charger.power_w for charger in self.ac_chargers.values()
+        )
+
+    @property
+    def feeder_phase_w(self) -> tuple[float, float, float]:
+        """Active power of the V2G feeder in the phases a, b, c."""
+        balanced_w = sum(charger.inverter.power_w for charger in self.chargers.values()) / 3.0
+        return _by_phase(balanced_w, [charger.bus_w for charger in self.ac_chargers.values()])
+
+    @property
+    def feeder_phase_var(self) -> tuple[float, float, float]:
+        """As :attr:`feeder_phase_w`, positive: taken as by a coil."""
+        if not self.joined:
+            return 0.0, 0.0, 0.0
+        balanced_var = sum(charger.inverter.reactive_var for charger in self.chargers.values()) / 3.0
+        return _by_phase(balanced_var, [charger.bus_var for charger in self.ac_chargers.values()])
 
     def set_base_load(self, base_load_w: float) -> None:
         """From now on; negative: customers feed in. Ends a course. -1..4 of the rating."""
@@ -198,7 +218,7 @@ class Site:
     @property
     def feeder_var(self) -> float:
         """Reactive power of the V2G feeder, positive: the inverters take it as a coil does."""
-        return sum(charger.inverter.reactive_var for charger in self.chargers.values()) if self.joined else 0.0
+        return sum(self.feeder_phase_var)
 
     def transformer_flow(self) -> tuple[float, float]:
         """Active and reactive power through it, positive downstream: nothing while the mains are lost."""
@@ -244,6 +264,11 @@ class Site:
             self._ambient_mean_c = self.transformer.ambient_c
         swing_k = self.ambient_swing_k * math.sin(2.0 * math.pi * self.thermal_time_s / 3600.0)
         self.transformer.ambient_c = self._ambient_mean_c + swing_k
+
+
+def _by_phase(balanced: float, unbalanced: list[tuple[float, float, float]]) -> tuple[float, float, float]:
+    a, b, c = (balanced + sum(values[phase] for values in unbalanced) for phase in range(3))
+    return a, b, c
 
 
 def _require_ambient(ambient_c: float) -> None:

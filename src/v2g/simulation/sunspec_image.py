@@ -1,4 +1,4 @@
-"""The simulated inverter on the wire: SunSpec models 1 and 701 to 712 from address 40000.
+"""The simulated inverter on the wire: SunSpec models 1, 701 to 712, 714 and 715 from address 40000.
 
 SunSpec counts injected power positive; the sign turns here and nowhere else in the simulation.
 """
@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from v2g.hardware.registers import Table
-from v2g.hardware.sunspec.codec import END_MODEL_ID, SUNS, ModelImage, load_model
+from v2g.hardware.sunspec.codec import ModelImage, load_model, load_repeated
 from v2g.simulation import sunspec_curves
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.inverter_functions import PowerFactor
 from v2g.simulation.sunspec_curves import StoredCurves
+from v2g.simulation.sunspec_registers import SunSpecRegisters, power_exponent
 
-BASE_ADDRESS = 40000
-MODELS = (1, 701, 702, 703, 704, *sunspec_curves.MODELS)
+MODELS = (1, 701, 702, 703, 704, *sunspec_curves.MODELS, 714, 715)
 _RUNNING, _STANDBY, _STARTING, _FAULT, _OFF = 3, 7, 2, 6, 0
 _THREE_PHASE = 2
 _WATTS, _W_MAX_PCT, _VARS = 1, 0, 4
 _SWITCHES = ("WSetEna", "WSetRvrtTms", "WMaxLimPctEna", "VarSetEna", "VarSetRvrtTms", "PFWInjEna", "PFWAbsEna")
 _ALARM_BITS = {"GROUND_FAULT": 0, "AC_DISCONNECT": 2, "GRID_DISCONNECT": 4, "OVER_TEMP": 7, "AC_UNDER_VOLT": 11}
 _MANUFACTURER_ALARM = 16
+_VEHICLE_PORT, _PORT_ON = 2, 1
+_REMOTE = 0
+_HEARTBEAT_WRAP = 0x7FFFFFFF
 
 
-class SunSpecImage:
-    """Implements ``DeviceImage`` for one :class:`SimInverter`. ``without_models``: what this device does not have."""
+class SunSpecImage(SunSpecRegisters):
+    """For one :class:`SimInverter`. ``without_models``: what this device does not have."""
 
     def __init__(
         self,
@@ -37,21 +39,13 @@ class SunSpecImage:
         without_models: frozenset[int] = frozenset(),
     ) -> None:
         self._inverter = inverter
-        self._lock = lock
-        self._images: dict[int, ModelImage] = {}
-        self._starts: dict[int, int] = {}
         self.curves = StoredCurves(inverter.functions)
-        self._models = tuple(number for number in MODELS if number not in without_models)
-        at = len(SUNS)
-        for number in MODELS:
-            self._images[number] = self.curves.images.get(number) or ModelImage.blank(load_model(number))
-        for number in self._models:
-            self._starts[number] = at
-            at += self._images[number].model.length
-        self._length = at + 2
-        self._identify(serial)
+        images = {number: self.curves.images.get(number) or ModelImage.blank(load_model(number)) for number in MODELS}
+        images[714] = ModelImage.blank(load_repeated(714, (1,)))
+        super().__init__(images, [number for number in MODELS if number not in without_models], lock)
+        self._identify("V2G-BiDi-22", serial)
         self._write_ratings()
-        self._take: dict[str, Callable[[float, float], None]] = {
+        self._takers: dict[str, Callable[[float, float], None]] = {
             "704.WSet": self._take_wset,
             "704.WSetPct": self._take_wset_pct,
             "704.WSetEna": self._take_enable,
@@ -76,99 +70,52 @@ class SunSpecImage:
             "704.VarSetRvrt": self._take_var_revert,
             "704.VarSetEnaRvrt": self._take_var_revert_enable,
             "704.VarSetRvrtTms": self._take_var_reversion_time,
+            "715.ControllerHb": self._take_heartbeat,
             "702.WChaRteMax": self._take_max_charge,
             "702.WDisChaRteMax": self._take_max_discharge,
         }
 
-    def point_names(self) -> tuple[str, ...]:
-        return tuple(f"{number}.{name}" for number in self._models for name in self._images[number].model.points)
+    def _show(self, now_s: float) -> None:
+        self.curves.settle(now_s)
+        self._write_measurements(now_s)
+        self._write_ports()
+        self._write_controls(now_s)
+        self._write_heartbeat(now_s)
 
-    def span(self, table: Table) -> tuple[int, int]:
-        return (BASE_ADDRESS, self._length) if table is Table.HOLDING else (0, 1)
-
-    def render(self, table: Table, lies: Mapping[str, float], now_s: float) -> list[int]:
-        if table is not Table.HOLDING:
-            return [0]
-        with self._lock:
-            self.curves.settle(now_s)
-            self._write_measurements(now_s)
-            self._write_controls(now_s)
-        registers = list(SUNS)
-        for number in self._models:
-            registers.extend(self._images[number].registers)
-        registers.extend((END_MODEL_ID, 0))
-        for name, value in lies.items():
-            number_text, _, point_name = name.partition(".")
-            number = int(number_text)
-            point = self._images[number].model.point(point_name)
-            start = self._starts[number] + point.offset
-            registers[start : start + point.size] = self._images[number].encode(point_name, value)
-        return registers
-
-    def write(self, address: int, values: list[int], now_s: float) -> bool:
-        at = address - BASE_ADDRESS
-        touched = self._touched(at, len(values))
-        if touched is None:
-            return False
-        number, names = touched
-        image = self._images[number]
-        start = at - self._starts[number]
-        before = list(image.registers)
-        image.registers[start : start + len(values)] = values
-        with self._lock:
-            if number in self.curves.images:
-                for name in names:
-                    self.curves.written(number, name, now_s)
-                return True
-            # A switch comes after the values that it brings into force.
-            for name in sorted(names, key=lambda name: name in _SWITCHES):
-                if name.startswith("PFW"):
-                    self._take_power_factor(name)
-                taker = self._take.get(f"{number}.{name}")
-                value = image.number(name)
-                if taker is None:
-                    continue
-                if value is None:
-                    image.registers[:] = before
-                    return False
-                taker(value, now_s)
+    def _take(self, number: int, names: list[str], now_s: float) -> bool:
+        if number in self.curves.images:
+            for name in names:
+                self.curves.written(number, name, now_s)
+            return True
+        # A switch comes after the values that it brings into force.
+        for name in sorted(names, key=lambda name: name in _SWITCHES):
+            if name.startswith("PFW"):
+                self._take_power_factor(name)
+            taker = self._takers.get(f"{number}.{name}")
+            if taker is None:
+                continue
+            value = self._images[number].number(name)
+            if value is None:
+                return False
+            taker(value, now_s)
         return True
 
-    def _touched(self, at: int, count: int) -> tuple[int, list[str]] | None:
-        """Model and points that a write covers; None when it leaves one model or meets a read-only register."""
-        for number in self._models:
-            start, image = self._starts[number], self._images[number]
-            if not start <= at < start + image.model.length:
-                continue
-            first, end = at - start, at - start + count
-            if end > image.model.length:
-                return None
-            points = [p for p in image.model.points.values() if p.offset < end and p.offset + p.size > first]
-            taken = all(p.writable for p in points) and (
-                number not in self.curves.images or all(self.curves.writable(number, p.name) for p in points)
-            )
-            return (number, [p.name for p in points]) if taken else None
-        return None
+    def _writable(self, number: int, name: str) -> bool:
+        own = super()._writable(number, name)
+        return own and (number not in self.curves.images or self.curves.writable(number, name))
 
     # ---- what is shown ------------------------------------------------------------------------------------------
 
-    def _identify(self, serial: str) -> None:
-        common = self._images[1]
-        for name, text in (("Mn", "Simulated"), ("Md", "V2G-BiDi-22"), ("Vr", "1.0"), ("SN", serial[:32])):
-            common.set(name, text)
-        common.set("DA", 1)
-
     def _write_ratings(self) -> None:
         inverter, capacity = self._inverter, self._images[702]
-        power_exponent = 0
-        while inverter.rated_w * 1.2 > 32_767 * 10**power_exponent:
-            power_exponent += 1
+        exponent = power_exponent(inverter.rated_w)
         for image, names in (
             (capacity, ("W_SF", "VA_SF", "Var_SF")),
             (self._images[701], ("W_SF", "VA_SF", "Var_SF")),
+            (self._images[714], ("DCW_SF",)),
         ):
             for name in names:
-                image.set(name, power_exponent)
+                image.set(name, exponent)
         for name in ("WMaxRtg", "VAMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "VAChaRteMaxRtg", "VADisChaRteMaxRtg"):
             capacity.set(name, inverter.rated_w)
         capacity.set("WMax", inverter.rated_w)
@@ -205,6 +152,15 @@ class SunSpecImage:
         service = self._images[703]
         service.set("V_SF", -1)
         service.set("Hz_SF", -2)
+        ports = self._images[714]
+        for name, value in (("Tmp_SF", -1), ("PrtAlrms", 0), ("NPrt", 1), ("Prt[1].ID", 1)):
+            ports.set(name, value)
+        for name, value in (("PrtTyp", _VEHICLE_PORT), ("DCSta", _PORT_ON), ("DCAlrm", 0)):
+            ports.set(f"Prt[1].{name}", value)
+        ports.set("Prt[1].IDStr", "vehicle")
+        for name in ("ControllerHb", "AlarmReset"):
+            self._images[715].set(name, 0)
+        self._images[715].set("LocRemCtl", _REMOTE)
 
     def _write_measurements(self, now_s: float) -> None:
         inverter, measure = self._inverter, self._images[701]
@@ -241,6 +197,18 @@ class SunSpecImage:
             measure.set(f"W{phase}", -phase_w)
             measure.set(f"A{phase}", min(3000.0, abs(phase_w) / live_v))
             measure.set(f"V{phase}", inverter.voltage_v)
+
+    def _write_ports(self) -> None:
+        ports, dc_w = self._images[714], self._inverter.dc_power_w(self._inverter.power_w)
+        ports.set("DCW", 0.0 - dc_w)
+        ports.set("Prt[1].DCW", 0.0 - dc_w)
+        ports.set("Prt[1].Tmp", self._inverter.bridge.temperature_c)
+
+    def _write_heartbeat(self, now_s: float) -> None:
+        # A device whose own supervision is dead has no heart to show either.
+        if not self._inverter.reversion_dead:
+            self._images[715].set("DERHb", int(now_s) % _HEARTBEAT_WRAP)
+        self._images[715].set("AlarmReset", 0)
 
     def _write_controls(self, now_s: float) -> None:
         inverter, control, service = self._inverter, self._images[704], self._images[703]
@@ -354,6 +322,9 @@ class SunSpecImage:
 
     def _take_service_ramp(self, value: float, now_s: float) -> None:
         self._inverter.enter_service_ramp_s = value
+
+    def _take_heartbeat(self, value: float, now_s: float) -> None:
+        self._inverter.beat(now_s)
 
     def _take_permit(self, value: float, now_s: float) -> None:
         self._inverter.permit_service = value == 1

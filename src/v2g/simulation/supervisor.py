@@ -34,6 +34,9 @@ class SimulateOptions(Protocol):
     def vehicles(self) -> int: ...
 
     @property
+    def ac_vehicles(self) -> int: ...
+
+    @property
     def demo(self) -> bool: ...
 
     @property
@@ -73,6 +76,7 @@ def main(options: SimulateOptions) -> int:
             options.vehicles,
             options.scenario,
             clock,
+            ac_vehicles=options.ac_vehicles,
             foreign=foreign,
             overlays=options.overlays,
             conditions=conditions,

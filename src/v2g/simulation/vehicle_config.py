@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +15,8 @@ class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     evccid: str
     evse_id: str
+    kind: Literal["DC", "AC"] = "DC"
+    """Of the EVSE."""
     interface: str
     sdp_port: int
     plant_socket: str

@@ -20,6 +20,8 @@ SAMPLE_RATE_HZ: Final = 3840
 _VOLTAGE_NOISE_PU = 0.0005
 _CURRENT_NOISE_A = 0.15
 _INVERTER_CURRENT_LIMIT = 1.2
+_VEHICLE_CURRENT_LIMIT = 2.0
+"""A vehicle at an AC EVSE may take more than the EVSE is rated for."""
 _SQRT2 = math.sqrt(2.0)
 
 
@@ -48,7 +50,7 @@ class Recorder:
         self._voltages = np.array([name.startswith("v_") for name in CHANNELS] + [True] * len(extra))
         self._noise = np.random.default_rng(seed).standard_normal((4099, len(self.channels)))
         self._noise_at = 0
-        self._feeder_w = 0.0
+        self._feeder_w = np.zeros(3)
         self._base_w = site.base_load_w
         self.lost_channels: set[int] = set()
         """Columns whose transducer is gone: not taken (NaN)."""
@@ -62,16 +64,18 @@ class Recorder:
         v_rms = np.array(site.grid.voltages_v)
         v_bus = _SQRT2 * v_rms * np.sin(angles)
         closed = _mask(site.breaker, n, start_s, now_s) * _mask(site.relay, n, start_s, now_s)
-        feeder_w, base_w = site.feeder_w, site.base_load_now_w()
-        ramp = np.arange(1, n + 1) / n
-        feeder = (self._feeder_w + (feeder_w - self._feeder_w) * ramp) * closed
-        base = self._base_w + (base_w - self._base_w) * ramp
+        feeder_w, base_w = np.array(site.feeder_phase_w), site.base_load_now_w()
+        ramp = (np.arange(1, n + 1) / n)[:, None]
+        feeder = (self._feeder_w + (feeder_w - self._feeder_w) * ramp) * closed[:, None]
+        base = (self._base_w + (base_w - self._base_w) * ramp) / 3.0
         self._feeder_w, self._base_w = feeder_w, base_w
-        rated_w = sum(charger.inverter.rated_w for charger in site.chargers.values())
-        i_v2g = self._currents(feeder, site.feeder_var, v_rms, angles, rated_w * _INVERTER_CURRENT_LIMIT)
+        most_va = _INVERTER_CURRENT_LIMIT * sum(c.inverter.rated_w for c in site.chargers.values()) / 3.0
+        most_va += _VEHICLE_CURRENT_LIMIT * sum(c.rated_w / c.phases for c in site.ac_chargers.values())
+        i_v2g = self._currents(feeder, np.array(site.feeder_phase_var), v_rms, angles, most_va)
         if distorted_va := self._distorted_va():
             i_v2g += self._harmonics(distorted_va, SHARES, v_rms, angles) * closed[:, None]
-        i_base = self._currents(base, site.base_load_var(), v_rms, angles, 2.0 * site.rated_va)
+        base_var = np.full(3, site.base_load_var() / 3.0)
+        i_base = self._currents(base, base_var, v_rms, angles, 2.0 * site.rated_va / 3.0)
         if site.base_harmonics:
             base_va = math.hypot(site.base_load_w, site.base_load_var())
             i_base += self._harmonics(base_va, site.base_harmonics, v_rms, angles)
@@ -91,17 +95,18 @@ class Recorder:
     def _currents(
         self,
         power_w: NDArray[np.float64],
-        reactive_var: float,
+        reactive_var: NDArray[np.float64],
         v_rms: NDArray[np.float64],
         angles: NDArray[np.float64],
         ceiling_va: float,
     ) -> NDArray[np.float64]:
+        """All by phase: ``power_w`` a row a sample, of three columns or of one for all phases."""
         nominal = self._site.grid.nominal_voltage_v
-        share = np.where(v_rms > 0.05 * nominal, 1.0 / (3.0 * np.maximum(v_rms, 0.05 * nominal)), 0.0)
-        most_a = ceiling_va / (3.0 * nominal)
-        active = np.clip(power_w[:, None] * share, -most_a, most_a)
+        share = np.where(v_rms > 0.05 * nominal, 1.0 / np.maximum(v_rms, 0.05 * nominal), 0.0)
+        most_a = ceiling_va / nominal
+        active = np.clip(power_w * share, -most_a, most_a)
         result: NDArray[np.float64] = _SQRT2 * active * np.sin(angles)
-        if reactive_var:
+        if reactive_var.any():
             result -= (_SQRT2 * reactive_var * share) * np.cos(angles)
         return result
 

@@ -152,7 +152,7 @@ async def test_status_shows_the_site_at_a_glance(site_daemon: Any) -> None:
     assert "maple-street-12 · v2g-orchestrator 0.1.0 · up 2 h 3 min · SIMULATION" in text
     assert "grid         energy may flow" in text
     assert "vehicles may discharge 120.00 kW, charge 90.00 kW (thermal hot-spot)" in text
-    assert "US*V2G*E1  WMIV2G0001  charge loop  64 %  discharge 9.98 kW  discharge 10.00 kW" in text
+    assert "US*V2G*E1  DC    WMIV2G0001  charge loop  64 %  discharge 9.98 kW  discharge 10.00 kW" in text
     assert "PROBLEMS\n  inverter US*V2G*E2 does not answer" in text
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from support.sensors import TOP_OIL
 from v2g import __version__
 from v2g.cli import guard, orchestrator
 from v2g.config.problems import ConfigError, Problem
@@ -89,12 +90,14 @@ def test_a_configuration_with_mistakes_is_told_whole_and_exit_code_1(config_dir:
 
 
 def test_the_check_also_reads_sensor_map_and_register_maps(config_dir: Path) -> None:
-    (config_dir / "sensor_map.conf").write_text("[top_oil_c]\nsource = modbus\n")
+    (config_dir / "sensor_map.conf").write_text("sensors: {top_oil_c: {source: {modbus: {port: 1}}}}\n")
     (config_dir / "conf.d").mkdir(exist_ok=True)
     (config_dir / "conf.d" / "50-x.yaml").write_text("evses:\n- {id: US*V2G*E1, dc: {map: no-such-map}}\n")
     result = run("--check-config", "--config", str(config_dir))
     assert result.exit_code == 1
-    assert "sensor_map.conf: [top_oil_c] host" in result.stderr
+    assert "sensor_map.conf:1: sensors.top_oil_c.source.modbus.host: is missing" in result.stderr
+    (config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
+    result = run("--check-config", "--config", str(config_dir))
     assert "50-x.yaml:2: evses[0].dc.map" in result.stderr
     assert "'no-such-map' is not built in" in result.stderr
 

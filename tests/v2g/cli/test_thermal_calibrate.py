@@ -16,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from support.sensors import TOP_OIL
 from support.thermal_records import record
 from v2g.cli.calibration_input import InputError, Range, read_csv
 from v2g.cli.thermal_calibrate import calibrate
@@ -54,7 +55,7 @@ def site(tmp_path: Path) -> Path:
     config = tmp_path / "etc"
     (config / "conf.d").mkdir(parents=True)
     (config / "v2g.yaml").write_text(CONFIG)
-    (config / "sensor_map.conf").write_text("[top_oil_c]\n")
+    (config / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
     return config
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from support.sensors import TOP_OIL
 from v2g.cli.calibration_input import Range, read_csv
 from v2g.cli.thermal_history import history as command
 from v2g.replay.thermal_table import read_table
@@ -98,7 +99,7 @@ def test_a_replay_and_a_calibration_read_it_back(history: Path, tmp_path: Path) 
 
 
 def test_a_day_of_the_site_has_the_minutes_that_end_in_it(history: Path, tmp_path: Path) -> None:
-    (tmp_path / "sensor_map.conf").write_text("[top_oil_c]\n")
+    (tmp_path / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
     (tmp_path / "v2g.yaml").write_text(CONFIG)
 
     def count(*dates: str) -> int:

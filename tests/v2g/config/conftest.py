@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from support.sensors import TOP_OIL
+
 BASE = """\
 site: {id: s1}
 transformer: {id: T1, rated_kva: 250}
@@ -31,7 +33,7 @@ def configure(tmp_path: Path) -> Configure:
 
     def write(main: str = BASE, **dropins: str) -> Path:
         (tmp_path / "v2g.yaml").write_text(main, encoding="utf-8")
-        (tmp_path / "sensor_map.conf").write_text("[top_oil_c]\n")
+        (tmp_path / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
         (tmp_path / "conf.d").mkdir(exist_ok=True)
         for name, text in dropins.items():
             (tmp_path / "conf.d" / f"{name}.yaml").write_text(text, encoding="utf-8")

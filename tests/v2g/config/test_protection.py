@@ -24,6 +24,7 @@ from v2g.config.schema import Config
 from v2g.grid import profiles
 from v2g.grid.overcurrent import Curve
 from v2g.grid.settings import SettingsUnset
+from v2g.hardware.sensor_map import SensorMap
 
 Configure = Callable[..., Path]
 SHIPPED = Path(__file__).resolve().parents[3] / "etc" / "v2g"
@@ -43,7 +44,7 @@ def test_every_profile_holds_with_the_defaults_of_breaker_and_samples(config: Ca
     hz = 60 if name == "simulation" or name.startswith("ieee1547") else 50
     named = config(f"grid: {{nominal_frequency_hz: {hz}, profile: {name}, confirm_unverified: true}}")
     assert protection_settings(named).grid.profile == name
-    assert settings_digest(named) != UNSET_DIGEST
+    assert settings_digest(named, SensorMap()) != UNSET_DIGEST
 
 
 def test_adjustments_reach_the_guard(config: Callable[..., Config]) -> None:
@@ -99,17 +100,17 @@ def test_unset_settings_have_no_digest_and_permit_nothing(config: Callable[..., 
     unset = config(text)
     with pytest.raises(SettingsUnset):
         protection_settings(unset)
-    assert settings_digest(unset) == UNSET_DIGEST
+    assert settings_digest(unset, SensorMap()) == UNSET_DIGEST
     confirmed = grid_settings_if_confirmed(unset)
     assert (confirmed is None) == ("50" in text)
 
 
 def test_the_digest_tells_settings_apart_and_nothing_else(config: Callable[..., Config]) -> None:
-    plain = settings_digest(config())
+    plain = settings_digest(config(), SensorMap())
     assert re.fullmatch("[0-9a-f]{8}", plain)
     assert plain != UNSET_DIGEST
-    assert settings_digest(config("site: {name: x}\ndispatch: {min_soc_pct: 40}")) == plain
-    assert settings_digest(config("protection: {transformer: {pickup_pu: 1.5}}")) == plain
+    assert settings_digest(config("site: {name: x}\ndispatch: {min_soc_pct: 40}"), SensorMap()) == plain
+    assert settings_digest(config("protection: {transformer: {pickup_pu: 1.5}}"), SensorMap()) == plain
     others = [
         "grid: {category: II}",
         "grid: {alarm_window_hz: 0.4}",
@@ -121,7 +122,7 @@ def test_the_digest_tells_settings_apart_and_nothing_else(config: Callable[..., 
         "relay: {delay_s: 13}",
         "calibration: {phase_offset_deg: [0, 0.1, 0]}",
     ]
-    digests = {plain, *(settings_digest(config(text)) for text in others)}
+    digests = {plain, *(settings_digest(config(text), SensorMap()) for text in others)}
     assert len(digests) == len(others) + 1
 
 
@@ -140,8 +141,8 @@ def elsewhere(configure: Configure, code: str) -> str:
 
 
 def test_the_digest_is_the_same_in_every_process(configure: Configure) -> None:
-    code = "from v2g.config.protection import settings_digest; print(settings_digest(loaded.config))"
-    assert elsewhere(configure, code) == settings_digest(load(configure()).config)
+    code = "from v2g.config.protection import settings_digest; print(settings_digest(loaded.config, loaded.sensors))"
+    assert elsewhere(configure, code) == settings_digest(load(configure()).config, SensorMap())
 
 
 def test_reading_a_configuration_does_not_bring_numpy(configure: Configure) -> None:

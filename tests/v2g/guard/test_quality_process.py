@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.sensors import TOP_OIL
 from v2g.clock import SystemClock
 from v2g.guard.quality import QualitySettings
 from v2g.guard.quality_process import QualityLoop, _Publisher
@@ -217,7 +218,7 @@ def test_the_process_is_ready_measures_publishes_and_ends_with_a_summary(tmp_pat
     config_dir = tmp_path / "etc"
     config_dir.mkdir()
     (config_dir / "v2g.yaml").write_text(CONFIG.format(dir=tmp_path))
-    (config_dir / "sensor_map.conf").write_text("[top_oil_c]\n")
+    (config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
     writer = WaveformWriter.create(tmp_path / "waveform", RATE_HZ, SCALES)
     clock, over = SystemClock(), threading.Event()
 

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+from support.sensors import TOP_OIL
 from v2g.config.loader import load
 from v2g.config.protection import settings_digest
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.status_block import StatusReader, StatusWriter
 from v2g.guard.tick_commands import send_command
+from v2g.hardware.sensor_map import SensorMap
 
 CONFIG = """
 site: {{id: test}}
@@ -35,7 +37,7 @@ def configure(tmp_path: Path, hz: float = 60.0, opening: float = 0.05, delay: fl
     config_dir = tmp_path / "etc"
     config_dir.mkdir(exist_ok=True)
     (config_dir / "v2g.yaml").write_text(CONFIG.format(hz=hz, opening=opening, delay=delay, dir=tmp_path))
-    (config_dir / "sensor_map.conf").write_text("[top_oil_c]\n")
+    (config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
     return config_dir
 
 
@@ -111,7 +113,7 @@ def test_a_50_hz_grid_without_a_profile_runs_with_an_open_breaker_and_takes_sett
         assert adopted.accepted, adopted.message
         status = tick.wait_for(Permit.WAVEFORM_STALE)
         assert status.profile == "ieee1547-III"
-        assert status.settings_digest == adopted.digest == settings_digest(load(tmp_path / "etc").config)
+        assert status.settings_digest == adopted.digest == settings_digest(load(tmp_path / "etc").config, SensorMap())
 
 
 HANGING = """

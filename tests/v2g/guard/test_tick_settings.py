@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from v2g.config.loader import load
-from v2g.config.schema import Config
+from support.sensors import TOP_OIL
+from v2g.config.loader import Loaded, load
 from v2g.grid.settings import SettingsError
 from v2g.guard.phases import EvseChannels
 from v2g.guard.tick_settings import interlock_contacts, tick_settings
@@ -39,10 +38,13 @@ evses:
 
 @pytest.fixture
 def configured(tmp_path: Path):
-    def write(hz: float = 60.0, offset: float = 0.0, age: float = 0.03, slow: str = "false") -> Config:
-        (tmp_path / "v2g.yaml").write_text(CONFIG.format(hz=hz, offset=offset, age=age, slow=slow))
-        (tmp_path / "sensor_map.conf").write_text("[top_oil_c]\n")
-        return load(tmp_path).config
+    def write(
+        hz: float = 60.0, offset: float = 0.0, age: float = 0.03, slow: str = "false", interlocks: str = ""
+    ) -> Loaded:
+        limit = "interlocks: {winding_stress_limit_mpa: 200}\n" if interlocks else ""
+        (tmp_path / "v2g.yaml").write_text(CONFIG.format(hz=hz, offset=offset, age=age, slow=slow) + limit)
+        (tmp_path / "sensor_map.conf").write_text(TOP_OIL + interlocks, encoding="utf-8")
+        return load(tmp_path)
 
     return write
 
@@ -81,27 +83,25 @@ def test_samples_that_may_be_too_old_are_refused_unless_allowed_by_name(configur
         ).require_young_samples()
 
 
-@dataclass(frozen=True)
-class Mapped:
-    name: str
-    path: Path | None
-    closed_is_healthy: bool = True
+INTERLOCKS = """\
+  emergency_stop: {source: {contact: /run/io/estop}}
+  door: {source: {contact: /run/io/door}, closed_is: tripped}
+  winding_stress_mpa:
+    source: {modbus: {host: 192.0.2.10, register: 9}}
+    unit: MPa
+    range: [0, 500]
+"""
 
 
 def test_each_interlock_of_the_sensor_map_has_its_contact_or_the_one_that_wires_mirrors(configured) -> None:
-    channels = (
-        Mapped("emergency_stop", Path("/run/io/estop")),
-        Mapped("door", Path("/run/io/door"), closed_is_healthy=False),
-        Mapped("winding_stress", None),
-    )
-    config = configured()
-    paths, healthy_open = interlock_contacts(config, channels)
+    loaded = configured(interlocks=INTERLOCKS)
+    paths, healthy_open = interlock_contacts(loaded)
     assert paths == {
         "emergency_stop": Path("/run/io/estop"),
         "door": Path("/run/io/door"),
         "winding_stress": Path("/run/v2g/contact-winding_stress"),
     }
     assert healthy_open == {"door"}
-    settings = tick_settings(config, channels)
+    settings = tick_settings(loaded)
     assert (settings.interlocks, settings.healthy_open) == (paths, healthy_open)
-    assert tick_settings(config).interlocks == {}
+    assert tick_settings(configured()).interlocks == {}

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from v2g.guard import link_client
 from v2g.guard.framing import FrameError, FrameReader, frame
-from v2g.guard.link import MAX_FRAME_BYTES, DeviceHealth, Image, Setpoints
+from v2g.guard.link import MAX_FRAME_BYTES, DeviceHealth, Image, Reload, Reloaded, Setpoints
 from v2g.guard.link_client import WiresClient
 from v2g.guard.wires_core import SetpointsRefused
 from v2g.guard.wires_server import WiresServer, WiresSocketError
@@ -53,8 +53,11 @@ class Site:
         self.peers = 0
         self.refuse = False
         self.refused = 0
-        self.server = WiresServer(path, self.take, self.count)
+        self.server = WiresServer(path, self.take, self.count, self.reload)
         self.changes: list[tuple[bool, str]] = []
+
+    def reload(self, reload: Reload) -> None:
+        self.server.answer(Reloaded(id=reload.id, accepted=False, message=f"no, {reload.by}"))
 
     def take(self, setpoints: Setpoints) -> None:
         if self.refuse:
@@ -107,7 +110,7 @@ async def test_setpoints_go_in_and_images_come_out(site: Site) -> None:
 
 async def test_another_user_is_not_let_in_and_displaces_nobody(tmp_path: Path) -> None:
     site = Site(tmp_path / "wires.sock")
-    site.server = WiresServer(site.path, site.take, site.count, uids={os.getuid() + 1})
+    site.server = WiresServer(site.path, site.take, site.count, site.reload, uids={os.getuid() + 1})
     await site.server.start()
     reader, writer = await asyncio.open_unix_connection(str(site.path))
     writer.write(frame(msgspec.msgpack.encode(Setpoints(sequence=1, sent_at_s=0.0))))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support.sensors import entry
 from v2g.clock import SystemClock
 from v2g.guard.link import EvseSetpoint, PowerSetpoint, Setpoints
 from v2g.guard.link_client import WiresClient
@@ -35,7 +36,7 @@ evses:
     dc: {{ modbus: {{ host: 127.0.0.1, port: {output} }}, map: {map} }}
 """
 
-SENSORS = "[top_oil_c]\nsource = modbus\nhost = 127.0.0.1\nport = 5022\nregister = 0\nmin = -40\nmax = 150\n"
+SENSORS = "sensors:\n" + entry("top_oil_c", "127.0.0.1", 5022)
 
 
 def write_config(folder: Path, inverter: int = 5020, output: int = 5021, map_: str = "v2g-dc-evse") -> Path:
@@ -43,7 +44,7 @@ def write_config(folder: Path, inverter: int = 5020, output: int = 5021, map_: s
     run_dir.mkdir(exist_ok=True)
     text = CONFIG.format(run_dir=run_dir, inverter=inverter, output=output, map=map_)
     (folder / "v2g.yaml").write_text(text)
-    (folder / "sensor_map.conf").write_text(SENSORS)
+    (folder / "sensor_map.conf").write_text(SENSORS, encoding="utf-8")
     return run_dir
 
 
@@ -127,9 +128,9 @@ async def test_ready_alive_obeying_and_at_rest_after_sigterm(
 
 def test_a_bad_configuration_is_told_and_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_config(tmp_path)
-    (tmp_path / "sensor_map.conf").write_text("[oil]\n[top_oil_c]\n")
+    (tmp_path / "sensor_map.conf").write_text(SENSORS + entry("oil_c"), encoding="utf-8")
     assert main(tmp_path) == 2
-    assert "sensor_map.conf: [oil]: unknown quantity" in capsys.readouterr().err
+    assert "sensor_map.conf:3: sensors.oil_c: is no known channel" in capsys.readouterr().err
     (tmp_path / "v2g.yaml").write_text("site: 5\n")
     assert main(tmp_path) == 2
     assert "v2g.yaml" in capsys.readouterr().err

@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from support.sensors import entry
 from v2g.clock import SystemClock
+from v2g.config.loader import Loaded
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
+from v2g.config.sensors import parse_sensor_map
 from v2g.grid.settings import Operation
 from v2g.grid.support import SupportSettings
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
@@ -24,7 +27,6 @@ from v2g.guard.wires import Wires
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.ports import DcEvseCommand, Quantity
 from v2g.hardware.registers import Table
-from v2g.hardware.sensor_map import parse_sensor_map
 from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 
@@ -68,10 +70,9 @@ class Site:
         self._sequence = 0
         config = self.config(run_dir)
         paths: RunPaths = run_paths(config)
-        text = (
-            f"[top_oil_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=0\nscale=0.1\nmin=-40\nmax=150\n"
-            f"[ambient_c]\nsource=modbus\nhost=127.0.0.1\nport={sensors.port}\nregister=1\nscale=0.1\nmin=-40\nmax=60\n"
-        )
+        text = "sensors:\n" + entry("top_oil_c", "127.0.0.1", sensors.port, 0)
+        text += entry("ambient_c", "127.0.0.1", sensors.port, 1)
+        self.site_config, self.sensor_text = config, text
         settings = WiresSettings(device=DeviceSettings(support=SupportSettings()))
         self.wires = Wires(
             config,
@@ -84,8 +85,12 @@ class Site:
             jitter=lambda: 0.5,
             settings=settings,
             load_settings=lambda: settings,
+            load_site=self.load_site,
         )
         self.client = WiresClient(paths.wires_sock)
+
+    def load_site(self) -> Loaded:
+        return Loaded(self.site_config, {}, Path(), sensors=parse_sensor_map(self.sensor_text))
 
     def config(self, run_dir: Path) -> Config:
         def modbus(served: Any) -> dict[str, Any]:
@@ -363,3 +368,22 @@ async def test_an_implausible_temperature_is_dropped_and_grows_old(site: Site, r
     await asyncio.sleep(1.2)
     kept = next(r for r in site.image.transducers if r.quantity is Quantity.TOP_OIL_C)
     assert (kept.value, kept.as_of_s - first.as_of_s < 1.1) == (pytest.approx(65.5), True)
+
+
+async def test_a_reload_changes_measurements_within_a_cycle_and_a_broken_file_changes_nothing(
+    site: Site, registers: Any
+) -> None:
+    await site.until(lambda: site.client.image and len(site.image.transducers) == 2)
+    before = next(r for r in site.image.transducers if r.quantity is Quantity.TOP_OIL_C).value
+    good = site.sensor_text
+    site.sensor_text = good.replace("scale: 0.1", "scale: 0")
+    refused = await site.client.reload("alice")
+    assert not refused.accepted
+    assert "sensors.top_oil_c.scale: 0.0: would turn every value into the offset" in refused.message
+    assert next(r for r in site.image.transducers if r.quantity is Quantity.TOP_OIL_C).value == before
+    site.sensor_text = good.replace("scale: 0.1", "scale: 0.05", 1)
+    accepted = await site.client.reload("alice")
+    assert accepted.accepted, accepted.message
+    await site.until(
+        lambda: any(s.name == "top_oil_c" and s.value == pytest.approx(before / 2) for s in site.image.sensors), 1.0
+    )

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from v2g.clock import ManualClock
+from v2g.config.loader import Loaded
 from v2g.config.problems import ConfigError, Problem
 from v2g.config.protection import UNSET_DIGEST, settings_digest
 from v2g.config.schema import Config
@@ -29,15 +30,15 @@ EVSE = {
 SITE = {"site": {"id": "test"}, "transformer": {"id": "T1", "rated_kva": 250}, "evses": [EVSE]}
 
 
-def config(grid: dict[str, object], functions: dict[str, object] | None = None) -> Config:
+def config(grid: dict[str, object], functions: dict[str, object] | None = None) -> Loaded:
     made = {**SITE, "grid": {"nominal_voltage_v": 277, **grid}, "functions": functions or {}}
-    return msgspec.convert(made, Config)
+    return Loaded(msgspec.convert(made, Config), {}, Path())
 
 
 def test_they_are_those_of_the_configuration_and_carry_the_guards_digest() -> None:
     stated = config({"enter_service": {"delay_s": 60}}, {"frequency_droop": {"k_of": 0.03}})
     made = wires_settings(stated)
-    assert made.digest == settings_digest(stated) != UNSET_DIGEST
+    assert made.digest == settings_digest(stated.config, stated.sensors) != UNSET_DIGEST
     assert made.enter_service_delay_s == 60
     assert made.device.support == SupportSettings(frequency_droop=FrequencyDroop(k_of=0.03))
     assert (made.nominal_frequency_hz, made.unset) == (60.0, "")

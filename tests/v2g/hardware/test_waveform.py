@@ -412,3 +412,27 @@ class TestSampleClock:
         clock = SampleClock()
         played(clock, steady(1.0))
         assert not any(played(clock, steady(1.0, index=200, at_s=58.0), generation=2))
+
+
+class TestFactors:
+    def test_samples_and_full_scale_are_corrected_where_they_enter(self, tmp_path: Path) -> None:
+        writer = WaveformWriter.create(tmp_path / "waveform", 4800, SCALES, 512, full_scale={"v_bus_a": 50_000})
+        reader = WaveformReader(tmp_path / "waveform", {"v_bus_a": (1.1, 0.5)})
+        writer.write(ramp(0, 40), 1.0)
+        truth = ramp(0, 40)
+        truth[:, 0] = truth[:, 0] * 1.1 + 0.5
+        assert reader.latest(40).samples == pytest.approx(truth)
+        assert reader.latest_of(("i_tr_a", "v_bus_a"), 40).samples[:, 1] == pytest.approx(truth[:, 0])
+        assert reader.full_scale[0] == pytest.approx(500.0 * 1.1 - 0.5)
+        reader.correct({})
+        assert reader.latest(40).samples == pytest.approx(ramp(0, 40))
+
+    def test_a_channel_that_the_buffer_does_not_have_is_named_and_changes_nothing(self, tmp_path: Path) -> None:
+        writer = writer_at(tmp_path / "waveform")
+        reader = WaveformReader(tmp_path / "waveform", {"v_bus_a": (2.0, 0.0)})
+        writer.write(ramp(0, 40), 1.0)
+        with pytest.raises(WaveformError, match=r"no channel v_evse9_a; there are v_bus_a, v_bus_b.*sensor_map\.conf"):
+            reader.correct({"v_evse9_a": (1.0, 0.0)})
+        assert reader.latest(40).samples[:, 0] == pytest.approx(ramp(0, 40)[:, 0] * 2.0)
+        with pytest.raises(WaveformError, match="no channel v_evse9_a"):
+            WaveformReader(tmp_path / "waveform", {"v_evse9_a": (1.0, 0.0)})

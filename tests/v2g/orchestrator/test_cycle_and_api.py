@@ -266,7 +266,7 @@ async def test_a_feeder_that_contradicts_the_inverters_ends_in_zero_power_and_sa
     world.run(100)
     assert world.power(E1) == 0.0
     status = await world.api.status(messages.NoParams(), ALICE)
-    assert any("the V2G feeder measures 0.0 kW, its inverters report -10.0 kW" in p for p in status.problems)
+    assert any("the V2G feeder measures 0.0 kW, its EVSEs report -10.0 kW" in p for p in status.problems)
 
 
 async def test_an_inverter_that_is_in_doubt_itself_does_not_put_the_feeder_in_doubt(

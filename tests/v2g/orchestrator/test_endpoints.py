@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pyiso15118.events import EnergyService
 from pyiso15118.security import Pki, TlsError, TlsProfile, write_credential, write_trust_anchor
-from v2g.config.schema import Config, Paths, TlsProfileName
+from v2g.config.schema import AcEvse, Config, Paths, TlsProfileName
 from v2g.config.schema import Pki as PkiConfig
 from v2g.orchestrator.endpoints import build_endpoints
 
@@ -81,3 +82,29 @@ def test_a_missing_certificate_keeps_only_the_evses_of_its_profile_away(strict: 
     assert list(built.problems) == ["US*V2G*E2"]
     assert "compat" in built.problems["US*V2G*E2"]
     assert "restart v2g-orchestrator" in built.problems["US*V2G*E2"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_ac_evse_offers_bidirectional_service_only_where_the_site_allows_discharge(
+    strict: Config, allowed: bool
+) -> None:
+    section = {
+        "id": "US*V2G*E3",
+        "interface": "lo",
+        "kind": "AC",
+        "phases": 1,
+        "rotation": "b",
+        "max_charge_w": 7_000.0,
+        "allow_discharge": allowed,
+        "ac": {"modbus": {"host": "192.0.2.1"}},
+    }
+    config = msgspec.structs.replace(strict, evses=(msgspec.convert(section, AcEvse),))
+    (endpoint,) = build_endpoints(config).usable
+    services = [offer.service for offer in endpoint.config.services]
+    assert services == ([EnergyService.AC_BPT, EnergyService.AC] if allowed else [EnergyService.AC])
+    assert endpoint.config.services[0].parameter_sets[0].connector == 1
+    assert endpoint.config.services[0].parameter_sets[0].nominal_voltage_v == 277
+    limits = endpoint.config.ac_limits
+    assert limits is not None
+    assert limits.max_charge_power.total == 7_000.0
+    assert limits.max_discharge_power.total == (pytest.approx(32 * 277.0) if allowed else 0.0)

@@ -51,7 +51,7 @@ def test_a_dead_or_reversed_feeder_transducer_is_told_with_both_powers_and_the_r
     assert watch.run(CONTRADICTION_S - 0.2, feeder_w, E1=-20_000.0, E2=-20_000.0) is None
     problem = watch.run(1.0, feeder_w, E1=-20_000.0, E2=-20_000.0)
     assert problem is not None
-    assert f"measures {feeder_w / 1e3:.1f} kW, its inverters report -40.0 kW" in problem
+    assert f"measures {feeder_w / 1e3:.1f} kW, its EVSEs report -40.0 kW" in problem
     assert "polarity" in problem
 
 

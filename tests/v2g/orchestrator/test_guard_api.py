@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from support.sensors import TOP_OIL
 from v2g.clock import ManualClock, SystemClock
 from v2g.config.loader import load
 from v2g.config.protection import settings_digest
@@ -69,7 +70,8 @@ class Tick:
         self.digest = self.configured()
 
     def configured(self) -> str:
-        return settings_digest(load(self.config_dir).config)
+        loaded = load(self.config_dir)
+        return settings_digest(loaded.config, loaded.sensors)
 
     def __call__(
         self, command: str, by: str, /, *, enabled: bool = True, evse_id: str = "", name: str = "", note: str = ""
@@ -102,7 +104,7 @@ class World:
         (self.config_dir / "conf.d").mkdir(parents=True)
         self.state_dir.mkdir()
         (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
-        (self.config_dir / "sensor_map.conf").write_text("[top_oil_c]\n")
+        (self.config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
         self.clock = clock
         thermal_clock = ThermalClock(clock, SiteZone("UTC"))
         self.site = Site(load(self.config_dir).config, thermal_clock, lambda *_: None)

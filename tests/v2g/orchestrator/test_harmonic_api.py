@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import yaml
 
+from support.sensors import TOP_OIL
 from v2g.clock import ManualClock
 from v2g.config.loader import load
 from v2g.control import messages
@@ -47,7 +48,7 @@ class World:
         if site is not None:
             main["harmonic_filter"] = site
         (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
-        (self.config_dir / "sensor_map.conf").write_text("[top_oil_c]\n")
+        (self.config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
         clock = ThermalClock(self.clock, SiteZone("UTC"))
         self.site = Site(load(self.config_dir).config, clock, lambda *_: None)
         self.quality = folder / "quality.json"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.sensors import TOP_OIL
 from v2g.clock import SystemClock
 from v2g.guard.status_block import StatusReader
 from v2g.replay.case_file import read_cases
@@ -91,7 +92,7 @@ def play(case: Case, cases: Path, directory: Path) -> tuple[dict, str]:
     etc = directory / "etc"
     etc.mkdir()
     (etc / "v2g.yaml").write_text(yaml.safe_dump(config(case, directory)))
-    (etc / "sensor_map.conf").write_text("[top_oil_c]\n")
+    (etc / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
     player = [sys.executable, "-m", "v2g.replay.player", str(cases), case.id]
     places = {"waveform": directory / "waveform", "breaker": directory / "breaker", "mains": directory / "mains"}
     for option, path in places.items():

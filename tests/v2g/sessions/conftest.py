@@ -12,7 +12,7 @@ from pyiso15118 import events as ev
 from pyiso15118.commands import CableCheckFinished, UpdateDcEvse
 from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading
 from v2g.sessions.authorization import GrantUnlessFaulted
-from v2g.sessions.bay import BayStep, EvseBay
+from v2g.sessions.bay import BayStep, DcBay
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.procedure import Phase
 
@@ -40,7 +40,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.bay = EvseBay(PROFILE, GrantUnlessFaulted())
+        self.bay = DcBay(PROFILE, GrantUnlessFaulted())
         self.evse = DcEvseReading(
             evse_id=EVSE,
             as_of_s=self.now,

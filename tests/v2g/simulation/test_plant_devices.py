@@ -503,3 +503,15 @@ async def test_samples_are_never_older_than_the_guard_accepts(running: Running) 
         ages.append(clock.monotonic_s() - reader.latest(64).as_of_s)
         await asyncio.sleep(0.005)
     assert sorted(ages)[len(ages) // 2] < 0.03
+
+
+async def test_distortion_and_hot_switches_are_faults_that_end(running: Running) -> None:
+    bridge = running.plant.engine.site.chargers[EVSE].inverter.bridge
+    await running.ask(do="fault", fault="distortion", thd=0.06)
+    await running.ask(do="fault", fault="switch_temperature", evse_id=EVSE, temperature_c=95.0)
+    _, measure = await sunspec(await running.inverter(), 701)
+    assert bridge.thd == 0.06
+    assert measure.number("TmpSw") == 95.0
+    await running.ask(do="clear")
+    assert bridge.thd == 0.0
+    assert bridge.temperature_c < 90.0

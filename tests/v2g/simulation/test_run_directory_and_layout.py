@@ -147,3 +147,33 @@ def test_a_vehicle_s_state_survives_and_a_torn_one_is_none(tmp_path: Path) -> No
     assert vehicle_config.read_state(path) == state
     path.write_bytes(path.read_bytes()[:-10])
     assert vehicle_config.read_state(path) is None
+
+
+def test_ac_vehicles_get_ac_evses_in_all_three_files_and_every_second_is_single_phase(tmp_path: Path) -> None:
+    layout = layouts.build(tmp_path, 1, None, ManualClock(), ac_vehicles=2)
+    try:
+        config = load(layout.config_dir).config
+        assert [(type(evse).__name__, evse.id) for evse in config.evses] == [
+            ("DcEvse", "US*V2G*E1"),
+            ("AcEvse", "US*V2G*E2"),
+            ("AcEvse", "US*V2G*E3"),
+        ]
+        assert [(evse.phases, evse.rotation, evse.allow_discharge) for evse in config.ac_evses] == [
+            (3, "abc", True),
+            (1, "b", True),
+        ]
+        plant = plant_config.read_config(layout.plant_config)
+        assert [(evse.kind, evse.phases, evse.rotation) for evse in plant.evses] == [
+            ("DC", 3, "abc"),
+            ("AC", 3, "abc"),
+            ("AC", 1, "b"),
+        ]
+        assert [evse.ac_port for evse in plant.evses[1:]] == [evse.ac.modbus.port for evse in config.ac_evses]
+        vehicles = [vehicle_config.read_config(vehicle.config) for _, vehicle in layout.vehicles]
+        assert [(vehicle.kind, vehicle.max_charge_w) for vehicle in vehicles] == [
+            ("DC", 11_000.0),
+            ("AC", 11_000.0),
+            ("AC", 7_000.0),
+        ]
+    finally:
+        layout.port_reservation.close()

@@ -14,7 +14,8 @@ from v2g.simulation.composed_image import ComposedImage, FilterImage
 from v2g.simulation.grid_source import GridSource
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.site import Charger, Site
-from v2g.simulation.sunspec_image import BASE_ADDRESS, SunSpecImage
+from v2g.simulation.sunspec_image import SunSpecImage
+from v2g.simulation.sunspec_registers import BASE_ADDRESS
 from v2g.simulation.switching import SHARES, Bridge
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.simulation.waveforms import SAMPLE_RATE_HZ, Recorder

@@ -7,6 +7,7 @@ A reading carries a fault, and zero is commanded whatever is asked for, while a 
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -36,6 +37,16 @@ class DriverOptions:
     evse_id: str
     reversion_s: int
     ramp_w_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPoints:
+    """Where a family limits the active power: value in percent of ``base_w``, and its switch."""
+
+    model: int
+    percent: str
+    enable: str
+    base_w: float
 
 
 class Family(abc.ABC):
@@ -87,6 +98,10 @@ class Family(abc.ABC):
     @abc.abstractmethod
     async def set_connected(self, connected: bool) -> None:
         """Into service or out of it, read back."""
+
+    @property
+    @abc.abstractmethod
+    def _limit(self) -> LimitPoints: ...
 
     @abc.abstractmethod
     def _ratings(self) -> tuple[float, float]:
@@ -169,7 +184,7 @@ class Family(abc.ABC):
         max_charge_w, max_discharge_w = self._ratings()
         power_w = min(max(command.power_w, -max_discharge_w), max_charge_w)
         # NaN passes through min and max.
-        if self.setpoints.problem is not None or power_w != power_w:
+        if self.setpoints.problem is not None or math.isnan(power_w):
             power_w = 0.0
         await self._beat()
         try:
@@ -178,6 +193,22 @@ class Family(abc.ABC):
             self._refused = True
             raise
         self._refused = False
+
+    async def limit_output(self, limit_w: float | None) -> None:
+        """See :meth:`v2g.hardware.sunspec.inverter.SunSpecInverter.limit_output`."""
+        points = self._limit
+        image = self._images.get(points.model)
+        if image is not None:
+            await self._fetch(points.model)
+        step = None if image is None else image.scaled(points.percent, [1])
+        if not isinstance(step, int | float) or points.base_w <= 0:
+            raise DeviceError(f"it has no {points.model} {points.percent} to limit it by")
+        values = {points.enable: 0.0}
+        if limit_w is not None:
+            percent = min(100.0, 100.0 * max(0.0, limit_w) / points.base_w)
+            values = {points.percent: math.floor(percent / step + 1e-9) * step, points.enable: 1.0}
+        if refused := await self._keep(points.model, values):
+            raise DeviceError(f"it does not keep what was written to {points.model} {', '.join(refused)}")
 
     async def reset_alarms(self) -> None:
         if self.heartbeat is None:

@@ -21,7 +21,7 @@ from v2g.clock import Clock
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterReading
 from v2g.hardware.sunspec.discovery import ModelLocation
-from v2g.hardware.sunspec.family import DriverOptions, Family
+from v2g.hardware.sunspec.family import DriverOptions, Family, LimitPoints
 from v2g.hardware.sunspec.functions import FunctionsWriter
 from v2g.hardware.sunspec.ramp import RampLackingError, ramp_percent
 from v2g.hardware.sunspec.status import able_to_deliver, apparent_rating_va, fault, hottest_c, lowest, ratings, state
@@ -103,6 +103,14 @@ class Ieee1547Family(Family):
         if await self._keep(_SERVICE, {"ES": _ENABLED if connected else _DISABLED}):
             raise DeviceError(f"it does not keep 703 ES as written ({'' if connected else 'dis'}connect)")
 
+    @property
+    def _limit(self) -> LimitPoints:
+        return LimitPoints(_CONTROLS, "WMaxLimPct", "WMaxLimPctEna", self._w_max)
+
+    @property
+    def _w_max(self) -> float:
+        return lowest(self._images[_CAPACITY], "WMaxRtg", "WMax") or 0.0
+
     def _ratings(self) -> tuple[float, float]:
         return ratings(self._images[_CAPACITY])
 
@@ -130,8 +138,7 @@ class Ieee1547Family(Family):
 
     async def _write_ramp(self, ramp_w_s: float) -> None:
         image = self._images[_CONTROLS]
-        base_w = lowest(self._images[_CAPACITY], "WMaxRtg", "WMax") or 0.0
-        values = {"WRmp": ramp_percent(image, "WRmp", ramp_w_s, base_w)}
+        values = {"WRmp": ramp_percent(image, "WRmp", ramp_w_s, self._w_max)}
         if image.integer("WRmpRef") is not None:
             values = {"WRmpRef": _W_MAX} | values
         if refused := await self._keep(_CONTROLS, values):
@@ -188,8 +195,9 @@ class Ieee1547Family(Family):
         rearm = self._encoded(_CONTROLS, "WSetRvrtTms", self._reversion_s)
         # A timer that ran out must run again before power flows; one that runs is only prolonged by a device that took
         # the set-point, so that a refused set-point ends in zero.
-        expired = timed and self.setpoints.problem is None
-        if expired and self._clock.monotonic_s() - self._rearmed_at_s > self._reversion_s + _EXPIRY_MARGIN_S:
+        # Nor is one prolonged by a device that is not seen to take its set-points.
+        prolongs = timed and self.setpoints.problem is None
+        if prolongs and self._clock.monotonic_s() - self._rearmed_at_s > self._reversion_s + _EXPIRY_MARGIN_S:
             await self._write(_CONTROLS, "WSetRvrtTms", rearm)
         set_point = self._encoded(_CONTROLS, "WSet", -power_w)
         if image.integer("WSetMod") is None:
@@ -201,8 +209,7 @@ class Ieee1547Family(Family):
         self._written_w = power_w
         held = image.scaled("WSet", set_point)
         self.setpoints.wrote(0.0 - held if isinstance(held, int | float) else power_w, self._written_at_s)
-        # A set-point that is not seen to be taken must not be prolonged either.
-        if timed and self.setpoints.problem is None:
+        if prolongs:
             await self._write(_CONTROLS, "WSetRvrtTms", rearm)
             self._rearmed_at_s = self._clock.monotonic_s()
 

@@ -93,6 +93,11 @@ class SunSpecInverter:
         """Connect it to the grid or disconnect it (703 ES, 123 Conn), read back. Raises :class:`DeviceError`."""
         await (await self._opened()).set_connected(connected)
 
+    async def limit_output(self, limit_w: float | None) -> None:
+        """What it may inject at most, in the device (704 or 123 WMaxLimPct), rounded down to its resolution and read
+        back; None: no limit. Raises :class:`DeviceError`."""
+        await (await self._opened()).limit_output(limit_w)
+
     async def reset_alarms(self) -> None:
         """Latched alarms, by 715 AlarmReset. Raises :class:`DeviceError`, also where the device has none."""
         await (await self._opened()).reset_alarms()
@@ -101,8 +106,9 @@ class SunSpecInverter:
         await self._link.close()
 
     async def dump(self) -> dict[str, object]:
-        """Every point of the models known here, scaled, by ``model.point``; of others their length alone."""
-        return await dump((await self._opened()).locations, self._link)
+        """Every point of the models known here, scaled, by ``model.point``; of others their length alone. Reads only,
+        from any SunSpec device."""
+        return await dump(await discover(self._link), self._link)
 
     async def _opened(self) -> Family:
         if self._family is not None and self._generation == self._link.generation and self._link.state.online:
@@ -139,7 +145,7 @@ class SunSpecInverter:
 
 
 async def dump(locations: Mapping[int, ModelLocation], link: ModbusLink) -> dict[str, object]:
-    """See :meth:`SunSpecInverter.dump`; reads only, and needs no model to be there."""
+    """See :meth:`SunSpecInverter.dump`."""
     points: dict[str, object] = {}
     for location in locations.values():
         try:

@@ -28,7 +28,7 @@ from v2g.hardware.ports import DeviceError, InverterReading
 from v2g.hardware.sunspec import legacy_status as status
 from v2g.hardware.sunspec.codec import SunSpecError
 from v2g.hardware.sunspec.discovery import ModelLocation
-from v2g.hardware.sunspec.family import DriverOptions, Family
+from v2g.hardware.sunspec.family import DriverOptions, Family, LimitPoints
 from v2g.hardware.sunspec.groups import write_points
 from v2g.hardware.sunspec.legacy_status import (
     BOTH,
@@ -43,7 +43,6 @@ from v2g.hardware.sunspec.ramp import RampLackingError, ramp_percent
 from v2g.hardware.sunspec.wanted import DeviceSettings, stored_sets
 
 _DISCONNECT, _CONNECT = 0, 1
-_DISABLED, _ENABLED = 0, 1
 _GRID = 1
 _RATES = ("OutWRte", "InWRte")
 
@@ -112,20 +111,9 @@ class LegacyFamily(Family):
         if await self._keep(CONTROLS, {"Conn": _CONNECT if connected else _DISCONNECT}):
             raise DeviceError(f"it does not keep 123 Conn as written ({'' if connected else 'dis'}connect)")
 
-    async def limit_output(self, limit_w: float | None) -> None:
-        """What it may inject, by 123 WMaxLimPct, rounded down to its resolution; None: no limit. Read back."""
-        controls = self._images.get(CONTROLS)
-        output_w = status.output_max_w(self._images)
-        step = None if controls is None else controls.scaled("WMaxLimPct", [1])
-        if not isinstance(step, int | float) or output_w <= 0:
-            raise DeviceError("it has no 123 WMaxLimPct to limit it by")
-        if limit_w is None:
-            values: dict[str, float] = {"WMaxLim_Ena": _DISABLED}
-        else:
-            percent = min(100.0, 100.0 * max(0.0, limit_w) / output_w)
-            values = {"WMaxLimPct": (percent / step + 1e-9) // 1 * step, "WMaxLim_Ena": _ENABLED}
-        if refused := await self._keep(CONTROLS, values):
-            raise DeviceError(f"it does not keep what was written to 123 {', '.join(refused)}")
+    @property
+    def _limit(self) -> LimitPoints:
+        return LimitPoints(CONTROLS, "WMaxLimPct", "WMaxLim_Ena", status.output_max_w(self._images))
 
     def _ratings(self) -> tuple[float, float]:
         return status.ratings(self._images)

@@ -24,6 +24,7 @@ _DELIVERING = ("MPPT", "THROTTLED", "STANDBY")
 _CONNECT, _ENABLED = 1, 1
 _TEMPERATURES = ("TmpSnk", "TmpCab", "TmpTrns", "TmpOt")
 _PHASES = ("PhVphA", "PhVphB", "PhVphC")
+_MOST_UNITS = 0x7FFF
 _VENDOR_EVENTS = ("EvtVnd1", "EvtVnd2", "EvtVnd3", "EvtVnd4")
 
 
@@ -31,7 +32,8 @@ def ratings(images: Mapping[int, ModelImage]) -> tuple[float, float]:
     """(charge, discharge) in W, magnitudes; 0 for what the device does not tell.
 
     Charge: 120 MaxChaRte and 124 WChaMax, which the rates are percentages of. Discharge: 120 MaxDisChaRte, WRtg and
-    121 WMax, and the limit of 123 where it is enabled. WRtg is one of output: it never stands for a charge rating.
+    121 WMax, what 100 % of the rates is, and the limit of 123 where it is enabled. WRtg is a rating of output: it never
+    stands for one of charge.
     """
     base_w = rate_base_w(images)
     nameplate, told = images.get(NAMEPLATE), images[STORAGE]
@@ -40,7 +42,7 @@ def ratings(images: Mapping[int, ModelImage]) -> tuple[float, float]:
     charge_w = [value for value in (magnitude(nameplate, "MaxChaRte"), magnitude(told, "WChaMax")) if value is not None]
     output_w = output_max_w(images)
     limits_w = [value for value in (magnitude(nameplate, "MaxDisChaRte"), limit_w(images)) if value is not None]
-    return min(charge_w, default=0.0), min([*limits_w, output_w])
+    return min(charge_w, default=0.0), min([*limits_w, output_w, base_w])
 
 
 def rate_base_w(images: Mapping[int, ModelImage]) -> float:
@@ -84,7 +86,9 @@ def rates(power_w: float, images: Mapping[int, ModelImage]) -> float | None:
     step = images[STORAGE].scaled("OutWRte", [1])
     if base_w <= 0 or not isinstance(step, int | float):
         return None
-    return 0.0 - math.trunc(100.0 * power_w / base_w / step + math.copysign(1e-9, power_w)) * step
+    units = math.trunc(100.0 * power_w / base_w / step + math.copysign(1e-9, power_w))
+    # By a scale of 0.001 an int16 does not reach 100 %.
+    return 0.0 - max(-_MOST_UNITS, min(units, _MOST_UNITS)) * step
 
 
 def shown_w(images: Mapping[int, ModelImage]) -> tuple[float, bool]:

@@ -51,7 +51,8 @@ class SetpointWatch:
             self._settle(now_s)
             return
         self._sound_since_s = None
-        if now_s - self._unseen_since_s > TAKEN_WITHIN_S:
+        # The first failure is the one to be told: zero is ordered from then on.
+        if self.problem is None and now_s - self._unseen_since_s > TAKEN_WITHIN_S:
             shown = f"{shown_w:.0f} W" if enabled else "none in force"
             self.problem = (
                 f"set-point not taken: {self._written[-1][1]:.0f} W written, {shown} read back after "

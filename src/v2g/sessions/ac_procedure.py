@@ -1,0 +1,259 @@
+"""The procedure of an AC session: protocol events and readings in, protocol commands and the EVSE's command out. Pure.
+
+The sequence is lock, authorisation, contactor, energy, rest, open, unlock. The vehicle's own inverter exchanges the
+power: the set-point goes to it with each turn of the charge loop; the EVSE closes its contactor for it, and measures. A
+fault on the way leads to rest and stays until the session ends.
+
+The contactor closes only onto a pilot in state C or D by a fresh reading (IEC 61851-1), onto a locked connector, and
+while the guard permits energy. When the guard opens it (V2G breaker open, grid outside its limits, a vehicle that takes
+more than it was told) the session goes on in the loop with a set-point of zero, and the contactor closes again onto a
+vehicle that is still in state C: one that sees its supply come back begins at zero, as after any power cut. The
+standard's only other way out would be FAILED_ContactorError, which sends the vehicle away until somebody plugs it in
+anew. After :data:`SUPPLY_WAIT_S` without a supply the session ends.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pyiso15118 import events as ev
+from pyiso15118.commands import Command, UpdateAcEvse
+from pyiso15118.events import AcLimits, AcPower
+from pyiso15118.messages.common_types import evseNotificationType, responseCodeType
+from v2g.dispatch.ac_vehicle import ac_vehicle_bounds
+from v2g.dispatch.constraints import Bound
+from v2g.dispatch.vehicle import VehicleData
+from v2g.hardware.ports import AcEvseCommand, AcEvseReading, PilotState
+from v2g.sessions.ac_limits import AcEvseProfile
+from v2g.sessions.authorization import AuthorizationPolicy
+from v2g.sessions.procedure import (
+    FIRST_LOOP_WITHIN_S,
+    REST_CURRENT_A,
+    EvseView,
+    Phase,
+    Procedure,
+    Share,
+    Step,
+    meter_of,
+    sane,
+)
+from v2g.sessions.watch import STALE_AFTER_S, Lasting, is_fresh
+from v2g.units import format_power
+
+CLOSE_LIMIT_S = 20.0
+"""From the vehicle's wish for a contactor until it is closed. A vehicle that says it is still preparing may take
+longer than the protocol waits for the contactor otherwise."""
+NOT_READY_S = 3.0
+"""A vehicle that left state C in the charge loop for longer wants no energy and does not say so."""
+UNPLUGGED_S = 0.5
+SUPPLY_WAIT_S = 600.0
+"""Longer than the enter-service delay of IEEE 1547-2018 (300 s by default)."""
+FORCED_OPEN_AFTER_S = 3.0
+"""The contactor opens under load when the vehicle does not bring its current to rest."""
+HLC_DUTY_PCT = 5.0
+"""Digital communication: the vehicle shall talk ISO 15118 (IEC 61851-1 Annex A)."""
+CONTACTOR_ERROR = responseCodeType.FAILED_ContactorError.value
+_READY = (PilotState.C, PilotState.D)
+
+
+class AcProcedure(Procedure):
+    """One session at one AC EVSE, from SessionSetup until the connector is unlocked."""
+
+    def __init__(self, profile: AcEvseProfile, policy: AuthorizationPolicy, vehicle_max_age_s: float = 1.0) -> None:
+        super().__init__(profile.evse_id, policy, vehicle_max_age_s)
+        self.profile = profile
+        self.vehicle_limits: AcLimits | None = None
+        self.note: str | None = None
+        """Why the vehicle is told less than it was granted, for people."""
+        self._evse: AcEvseReading | None = None
+        self._not_ready = Lasting()
+        self._unplugged = Lasting()
+        self._unsupplied = Lasting()
+
+    # ---- what the protocol says ----
+
+    def handle(self, event: ev.Event, now_s: float) -> tuple[Command, ...]:
+        if isinstance(event, ev.SessionEnded) and event.response_code == CONTACTOR_ERROR:
+            # The protocol knows only that the contactor is open; people want to know what it waited for.
+            missing = self._missing(now_s)
+            if missing:
+                self._fail(f"the contactor was not closed in time: waited for {missing}", now_s)
+        return super().handle(event, now_s)
+
+    def _take(self, event: ev.Event, now_s: float) -> None:
+        match event:
+            case ev.VehicleLimitsReceived():
+                if isinstance(event.limits, AcLimits):
+                    self.vehicle_limits = event.limits
+            case ev.ContactorRequested():
+                self._enter(Phase.CLOSING, now_s, (Phase.SETUP,))
+            case ev.PowerDeliveryStarted():
+                self._enter(Phase.CHARGING, now_s, (Phase.CLOSING,))
+                self._vehicle = self._vehicle_data(now_s + max(FIRST_LOOP_WITHIN_S, self._vehicle_max_age_s))
+            case ev.AcChargeLoopReceived():
+                self.vehicle_limits, self.needs = event.limits, event.needs
+                self._take_soc(event.present_soc_pct, now_s)
+                self._vehicle = self._vehicle_data(now_s + self._vehicle_max_age_s)
+
+    def _vehicle_data(self, until_s: float) -> VehicleData | None:
+        needs = self.needs or ev.EnergyNeeds()
+        if self.vehicle_limits is None:
+            return None
+        charge_w, discharge_w = self.limits_w
+        return VehicleData(
+            expires_at_s=until_s,
+            max_charge_w=charge_w,
+            max_discharge_w=discharge_w,
+            soc_pct=self.soc_pct,
+            soc_expires_at_s=self._soc_until_s,
+            min_soc_pct=needs.min_soc_pct,
+            min_energy_wh=needs.min_energy_wh,
+            max_energy_wh=needs.max_energy_wh,
+        )
+
+    # ---- what dispatch may do with it ----
+
+    @property
+    def limits_w(self) -> tuple[float, float]:
+        limits = self.vehicle_limits
+        return (limits.max_charge_power.total, limits.max_discharge_power.total) if limits is not None else (0.0, 0.0)
+
+    def _bounds_of(self, vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]:
+        if self._evse is None:
+            return ()
+        bounds = ac_vehicle_bounds(
+            self.profile,
+            vehicle,
+            self._evse,
+            STALE_AFTER_S,
+            now_s,
+            bidirectional=self.service is ev.EnergyService.AC_BPT,
+            vehicle_phases=self._vehicle_phases(),
+        )
+        if not self._evse.contactor_closed:
+            return (Bound(0.0, 0.0, "contactor open", math.inf), *bounds)
+        return bounds
+
+    def _vehicle_phases(self) -> int | None:
+        """How many phases the vehicle uses, where it gave its limits by phase."""
+        values = self.vehicle_limits.max_charge_power.phases if self.vehicle_limits is not None else ()
+        return sum(1 for value in values if value > 0.0) or None if len(values) > 1 else None
+
+    # ---- one control cycle ----
+
+    def look(self, view: EvseView, now_s: float) -> None:
+        evse = view.evse if isinstance(view.evse, AcEvseReading) else None
+        self._view, self._evse = view, evse
+        self._bounds = None
+        active = self.phase in (Phase.CLOSING, Phase.CHARGING)
+        unplugged_s = self._unplugged.update(active and evse is not None and not evse.plugged, now_s)
+        charging = self.phase is Phase.CHARGING
+        not_ready_s = self._not_ready.update(charging and evse is not None and not self._ready(), now_s)
+        held_open = charging and evse is not None and not (evse.contactor_closed and view.supplied)
+        unsupplied_s = self._unsupplied.update(held_open, now_s)
+        if not active:
+            return
+        if view.fault is not None:
+            self._fail(view.fault, now_s)
+        elif unplugged_s > UNPLUGGED_S:
+            self._fail("the connector was pulled during the session", now_s)
+        elif not_ready_s > NOT_READY_S:
+            self._fail(f"the vehicle left pilot state C in the charge loop ({self._pilot()})", now_s)
+        elif unsupplied_s > SUPPLY_WAIT_S:
+            self._fail(f"no supply for {SUPPLY_WAIT_S:.0f} s: the guard holds the contactor open", now_s)
+        elif self.phase is Phase.CLOSING and now_s - self._since_s > CLOSE_LIMIT_S:
+            missing = self._missing(now_s)
+            if missing:
+                self._fail(f"the contactor was not closed within {CLOSE_LIMIT_S:.0f} s: waited for {missing}", now_s)
+
+    def _obstacle(self) -> str | None:
+        """A vehicle that is let in without a supply would fail at its contactor and not come back."""
+        if self._view.fault is None and not self._view.supplied:
+            return "no supply: the guard does not permit energy"
+        return self._view.fault
+
+    def _ready(self) -> bool:
+        pilot = self._evse.pilot if self._evse is not None else None
+        return pilot is not None and pilot.state in _READY
+
+    def _pilot(self) -> str:
+        pilot = self._evse.pilot if self._evse is not None else None
+        return "unknown" if pilot is None or pilot.state is None else f"state {pilot.state.value}"
+
+    def _missing(self, now_s: float) -> str:
+        """What the contactor waits for; empty: it is closed."""
+        evse, view = self._evse, self._view
+        if not view.available:
+            return "the previous session to release the EVSE"
+        if evse is None or not is_fresh(evse, now_s):
+            return "a reading from the AC EVSE"
+        if not evse.plugged:
+            return "the plug"
+        if not evse.connector_locked:
+            return "the connector lock"
+        if not self._ready():
+            return f"pilot state C (it is {self._pilot()})"
+        if not view.supplied:
+            return "a supply: the guard does not permit energy"
+        return "" if evse.contactor_closed else "the contactor to close"
+
+    def step(self, share: Share, now_s: float) -> Step:
+        self._share = share
+        commands: list[Command] = list(self._authorize(now_s))
+        if self.phase in (Phase.STOPPING, Phase.ENDED):
+            self._come_to_rest(now_s)
+        else:
+            wanted = self.phase in (Phase.CLOSING, Phase.CHARGING) and self._view.fault is None
+            self._close = wanted and self._missing(now_s) in ("", "the contactor to close")
+        power_w = self._power_w(now_s)
+        if self.phase is not Phase.ENDED:
+            commands.append(self._update(power_w))
+        return Step(commands=tuple(commands), evse=self._evse_command(), power_w=power_w)
+
+    def _come_to_rest(self, now_s: float) -> None:
+        evse = self._evse if is_fresh(self._evse, now_s) else None
+        if self._close and evse is not None:
+            flows = not max(abs(value) for value in evse.current_a) < REST_CURRENT_A
+            self._close = evse.contactor_closed and flows and self._ready()
+        if now_s - self._since_s >= FORCED_OPEN_AFTER_S:
+            self._close = False
+        if self.phase is Phase.ENDED and not self._close and evse is not None:
+            self.released = not evse.contactor_closed
+
+    # ---- outputs ----
+
+    def _power_w(self, now_s: float) -> float:
+        self.note = None
+        if not self.charging or self._evse is None or not self._evse.contactor_closed or not self._close:
+            return 0.0
+        granted_w = self._granted_w(now_s)
+        limits = self.vehicle_limits
+        if limits is None or granted_w == 0.0:
+            return 0.0
+        least = limits.min_charge_power if granted_w > 0 else limits.min_discharge_power
+        if abs(granted_w) < least.total:
+            self.note = (
+                f"told 0 W: {format_power(abs(granted_w))} is less than the {format_power(least.total)} that the "
+                "vehicle needs at least"
+            )
+            return 0.0
+        return granted_w
+
+    def _evse_command(self) -> AcEvseCommand:
+        if self.released:
+            return AcEvseCommand(pilot_duty_pct=HLC_DUTY_PCT)
+        return AcEvseCommand(close_contactor=self._close, lock_connector=True, pilot_duty_pct=HLC_DUTY_PCT)
+
+    def _update(self, power_w: float) -> UpdateAcEvse:
+        evse = self._evse
+        closed = evse is not None and evse.contactor_closed
+        present_w = sane(evse.total_w) if evse is not None else 0.0
+        return UpdateAcEvse(
+            # Open by the guard's hand and to be closed again is no contactor error of this session.
+            contactor_closed=closed or self.charging,
+            target_active_power=AcPower(power_w),
+            present_active_power=AcPower(present_w),
+            fault=self.fault or self._view.fault,
+            notification=evseNotificationType.Terminate if self._share.stopping else None,
+            meter=meter_of(self.evse_id, evse),
+        )

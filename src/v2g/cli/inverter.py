@@ -247,6 +247,7 @@ def found_text(address: Address, found: Iterable[UnitFound], shelf: MapShelf) ->
         parts.append(f"\n{head}")
         if not unit.recognised:
             parts.append(f"  answers, and is not recognised: {escape(unit.said or 'no SunSpec marker')}")
+            parts.append(f"  has registers at: {', '.join(unit.registers_at) or 'none of the places looked at'}")
         if unit.sunspec is not None:
             parts += _sunspec_lines(unit.sunspec)
         for each in unit.maps:

@@ -62,12 +62,13 @@ class MapFound:
 
 @dataclass(frozen=True, slots=True)
 class UnitFound:
-    """What is known of one unit identifier. ``answers``: anything came, be it an exception; ``said`` is the last of
-    those, or why there is nothing."""
+    """What is known of one unit identifier. ``answers``: anything came, be it an exception; ``said`` is the first of
+    those, or why there is nothing. ``registers_at``: which of the places that were looked at hold registers."""
 
     unit: int
     answers: bool
     said: str | None = None
+    registers_at: tuple[str, ...] = ()
     sunspec: SunSpecFound | None = None
     maps: tuple[MapFound, ...] = ()
 
@@ -161,7 +162,7 @@ async def identify_unit(
                 fitting.append(MapFound(map_.name, map_.kind, map_.lacks))
     except SilentError:
         pass
-    return UnitFound(unit, probe.answered, probe.said, sunspec, tuple(fitting))
+    return UnitFound(unit, probe.answered, probe.first, tuple(dict.fromkeys(probe.places)), sunspec, tuple(fitting))
 
 
 async def dump_sunspec(link: ModbusLink, models: Collection[int] = ()) -> Dump:
@@ -175,7 +176,7 @@ async def dump_sunspec(link: ModbusLink, models: Collection[int] = ()) -> Dump:
     if base is None and not probe.answered:
         raise SilentError(probe.said or "no answer")
     if base is None:
-        said = f" ({probe.said})" if probe.said else ""
+        said = f" ({probe.first})" if probe.first else ""
         raise NotSunSpecError(f"no SunSpec marker at {', '.join(map(str, BASE_ADDRESSES))}{said}")
     locations = await models_at(link, base)
     missing = [str(number) for number in models if number not in locations]
@@ -235,11 +236,14 @@ async def dump_map(link: ModbusLink, map_: RegisterMap) -> Dump:
 
 
 class _Probe:
-    """Asks a device that may not be there. ``said`` is the last thing that was no answer."""
+    """Asks a device that may not be there. ``first`` and ``said``: the first and the last thing that were no registers;
+    ``places``: where there are some."""
 
     def __init__(self, link: ModbusLink, patience: int) -> None:
         self.answered = False
+        self.first: str | None = None
         self.said: str | None = None
+        self.places: list[str] = []
         self._link = link
         self._patience = patience
         self._unanswered = 0
@@ -250,6 +254,7 @@ class _Probe:
             registers = await self._link.read(table, address, count)
         except DeviceError as error:
             self.said = (self._link.state.error or str(error))[:_MAX_TEXT]
+            self.first = self.first or self.said
             if self._link.generation == 0:
                 raise NoConnectionError(self.said) from None
             # An exception code is an answer.
@@ -261,6 +266,7 @@ class _Probe:
                 raise SilentError(self.said) from None
             return None
         self.answered = True
+        self.places.append(f"{table} {address}")
         return registers
 
 

@@ -198,7 +198,7 @@ async def test_exceptions_are_answers_of_a_device_that_is_not_recognised(serve: 
     result = await run(f"detect {at(served)}")
     assert result.exit_code == 1
     assert "answers, and is not recognised: " in result.output
-    assert "(exception 2)" in result.output
+    assert "(exception 2)\n  has registers at: none of the places looked at" in result.output
     result = await run(f"dump {at(served)}")
     assert result.exit_code == 1
     assert "no SunSpec marker at 40000, 50000, 0" in result.output
@@ -206,6 +206,15 @@ async def test_exceptions_are_answers_of_a_device_that_is_not_recognised(serve: 
     result = await run(f"dump {at(served)} --map v2g-filter --json")
     assert result.exit_code == 1
     assert "exception 2" in json.loads(result.stdout)["error"]["message"]
+
+
+async def test_what_answers_without_being_known_says_where_it_has_registers(serve: Any, registers: Any) -> None:
+    registers.missing = set(range(100, 65_536))
+    served = await serve(registers)
+    result = await run(f"detect {at(served)} --unit 1")
+    assert result.exit_code == 1
+    assert "not recognised: reading 2 holding registers at 40000: it does not have these registers" in result.output
+    assert "  has registers at: holding 0, input 0" in result.output
 
 
 async def test_a_mute_unit_is_said_with_the_remedy(serve: Any, registers: Any) -> None:

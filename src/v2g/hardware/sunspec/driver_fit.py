@@ -48,7 +48,7 @@ class DriverFit:
 
 
 def family_of(locations: Mapping[int, ModelLocation]) -> str | None:
-    """The choice of :class:`v2g.hardware.sunspec.inverter.SunSpecInverter`."""
+    """A device with the models of both is driven by the first, which can prove its reversion. None: by neither."""
     if all(number in locations for number in ieee1547.REQUIRED):
         return IEEE_1547
     return LEGACY if legacy.complete(locations) else None

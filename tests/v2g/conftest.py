@@ -213,6 +213,8 @@ class Served:
     wrong_length: int = 0
     connections: int = 0
     requests: int = 0
+    functions: set[int] = field(default_factory=set)
+    """Function codes of the requests that came."""
     server: Any = field(default=None, repr=False)
 
     async def start(self) -> None:
@@ -257,6 +259,8 @@ class Served:
         return b"" if self.silent else self.garbage or data
 
     def _pdu(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:
+        if not sending:
+            self.functions.add(pdu.function_code)
         if sending and self.wrong_length and pdu.registers:
             pdu.registers = [*pdu.registers, *[0] * 8][: len(pdu.registers) + self.wrong_length]
         return pdu

@@ -29,6 +29,7 @@ _LATER = {
     "set-harmonic-filter": Later(
         "v2g.cli.harmonic_filter", "set_harmonic_filter", "The THD above which harmonic filters are moved."
     ),
+    "inverter": Later("v2g.cli.inverter", "inverter", "Which inverter is at an address, its points, its efficiency."),
     "pilot": Later("v2g.cli.pilot", "pilot", "Control pilots against IEC 61851-1."),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }

@@ -68,6 +68,8 @@ class Point:
     scale: str | int | None
     writable: bool
     symbols: Mapping[int, str]
+    unit: str = ""
+    """As the definition writes it, of the scaled value; empty for what has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +263,7 @@ def _flatten(
             scale=item.get("sf"),
             writable=item.get("access") == "RW",
             symbols={s["value"]: s["name"] for s in item.get("symbols", ())},
+            unit=item.get("units", ""),
         )
         offset += size
     for child in group.get("groups", ()):

@@ -47,7 +47,7 @@ async def discover(link: ModbusLink) -> dict[int, ModelLocation]:
                 raise
             continue
         if tuple(marker) == SUNS:
-            return await _walk(link, base + 2)
+            return await models_at(link, base)
     raise link.refuse(f"no SunSpec marker at {', '.join(map(str, BASE_ADDRESSES))}")
 
 
@@ -68,8 +68,10 @@ async def read_span(link: ModbusLink, location: ModelLocation, offset: int, coun
     return registers
 
 
-async def _walk(link: ModbusLink, address: int) -> dict[int, ModelLocation]:
+async def models_at(link: ModbusLink, base: int) -> dict[int, ModelLocation]:
+    """The models behind the marker at ``base``; errors as in :func:`discover`."""
     found: dict[int, ModelLocation] = {}
+    address = base + len(SUNS)
     for _ in range(MAX_MODELS):
         if address > 0xFFFE:
             break

@@ -18,6 +18,7 @@ from v2g.hardware.ports import InverterCommand, InverterReading
 from v2g.hardware.sunspec import ieee1547, legacy
 from v2g.hardware.sunspec.codec import ModelImage, SunSpecError, load_model
 from v2g.hardware.sunspec.discovery import Identity, ModelLocation, discover, read_identity, read_span
+from v2g.hardware.sunspec.driver_fit import IEEE_1547, LEGACY, family_of
 from v2g.hardware.sunspec.family import DriverOptions, Family
 from v2g.hardware.sunspec.groups import read_model
 from v2g.hardware.sunspec.wanted import DeviceSettings
@@ -133,11 +134,12 @@ class SunSpecInverter:
         return family
 
     def _choose(self, locations: Mapping[int, ModelLocation]) -> Family:
-        missing = [str(number) for number in ieee1547.REQUIRED if number not in locations]
-        if not missing:
+        family = family_of(locations)
+        if family == IEEE_1547:
             return ieee1547.Ieee1547Family(self._options, self._link, self._clock, locations, self._settings)
-        if legacy.complete(locations):
+        if family == LEGACY:
             return legacy.LegacyFamily(self._options, self._link, self._clock, locations, self._settings)
+        missing = [str(number) for number in ieee1547.REQUIRED if number not in locations]
         raise self._link.refuse(
             f"it has no SunSpec model {', '.join(missing)}, which the driver needs, nor of the older family both an "
             "inverter model (101 to 113) and 124"

@@ -277,6 +277,7 @@ class Wires:
             applied=tuple(self._applied.values()),
             devices=tuple(watch.health() for watch in (*self._watches, *self._sensors.watches)),
             filters=self._filters.states(),
+            efficiencies=tuple(devices.efficiency() for devices in self._dc_devices.values()),
         )
 
     def _status_text(self) -> str:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from v2g.clock import Clock
 from v2g.config.schema import DcEvse
 from v2g.grid.support import REACTIVE, SupportFunctions, enabled
-from v2g.guard.link import Applied
+from v2g.guard.efficiency import EfficiencyEvent, EfficiencyMeter
+from v2g.guard.link import Applied, EfficiencyState
 from v2g.guard.wires_core import EvseLimits, Target, WiresCore
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace
 from v2g.guard.wires_settings import WiresSettings
@@ -47,6 +48,8 @@ class DcEvseDevices:
         self._core = core
         self._driver = inverter
         self._settings = settings
+        self._meter = EfficiencyMeter()
+        self._dc: DcEvseReading | None = None
         self._decide = decide
         self._reversion_problem: str | None = None
         self._setpoint_problem: str | None = None
@@ -64,6 +67,9 @@ class DcEvseDevices:
         self.output: Actuator[DcEvseCommand, DcEvseReading] = Actuator(
             output_link, clock, output.apply, output.read, self._on_output, pace
         )
+
+    def efficiency(self) -> EfficiencyState:
+        return EfficiencyState(evse_id=self.evse_id, bands=self._meter.bands(), problem=self._meter.problem())
 
     @property
     def watches(self) -> tuple[DeviceWatch, ...]:
@@ -99,12 +105,26 @@ class DcEvseDevices:
         # A state that is not told leaves the last one that was, so that it is no event when it is told again.
         self._last = reading if reading.state or self._last is None else replace(reading, state=self._last.state)
         self._take_functions(reading)
+        self._measure_efficiency(reading)
         self._core.observe_inverter(reading)
         self._decide(self.evse_id)
 
     def _on_output(self, reading: DcEvseReading) -> None:
+        self._dc = reading
         self._core.observe_output(reading)
         self._decide(self.evse_id)
+
+    def _measure_efficiency(self, reading: InverterReading) -> None:
+        """By the inverter's own DC power, else by what its output stage measures."""
+        dc_w, dc_at_s = reading.dc_power_w, reading.as_of_s
+        if dc_w is None:
+            if self._dc is None:
+                return
+            dc_w, dc_at_s = self._dc.present_voltage_v * self._dc.present_current_a, self._dc.as_of_s
+        rated_w = max(reading.max_charge_w, reading.max_discharge_w)
+        event = self._meter.observe(reading.power_w, reading.as_of_s, dc_w, dc_at_s, rated_w)
+        if event is not None:
+            _tell_efficiency(self.evse_id, event, rated_w)
 
     def _tell_reversion(self) -> None:
         problem = self._driver.reversion_problem
@@ -181,6 +201,17 @@ def _nearly_the_same(held: InverterCommand, wanted: InverterCommand) -> bool:
 
 def _near(held: float, wanted: float) -> bool:
     return held == wanted or (held * wanted > 0 and abs(wanted - held) <= max(_DEAD_BAND_W, _DEAD_BAND * abs(held)))
+
+
+def _tell_efficiency(evse_id: str, event: EfficiencyEvent, rated_w: float) -> None:
+    low_w, high_w = (edge * rated_w for edge in event.band)
+    said = (
+        f"inverter {evse_id}: {100.0 * event.efficiency:.1f} % when it {event.direction}s {low_w:.0f} to {high_w:.0f} W"
+    )
+    if event.low:
+        logs.comms_log().warning("EFFICIENCY_LOW", f"{said}; less than 97 %", evse=evse_id)
+    else:
+        logs.comms_log().info("EFFICIENCY_BACK", said, evse=evse_id)
 
 
 def _without(function: str) -> str:

@@ -85,6 +85,13 @@ DEVICES: tuple[Entry, ...] = (
         "Ask the driver to unplug; if it happens again, the vehicle does not follow its limits.",
     ),
     Entry(
+        "EFFICIENCY_LOW",
+        "An inverter loses more than 3 % in a band of its load, measured over minutes.",
+        "Goes on; a discharge test would refuse it.",
+        "v2g-tool inverter efficiency shows the bands; calibrate its AC and DC transducers, then have it serviced.",
+    ),
+    Entry("EFFICIENCY_BACK", "The band is above 97 % again.", "Goes on.", _NOTHING),
+    Entry(
         "SETPOINT_BOUND",
         "What was asked for is not what is commanded; bound_by says why.",
         "Commands the lesser power.",

@@ -24,6 +24,7 @@ from v2g.control.messages import (
     StatusResult,
     TransformerLine,
 )
+from v2g.control.messages_devices import EfficiencyParams, PilotCheckParams
 from v2g.control.messages_discharge import DischargeTestParams
 from v2g.control.messages_lockout import LockoutParams
 from v2g.control.messages_quality import HarmonicFilterParams
@@ -104,6 +105,8 @@ class Daemon:
             Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
             Method("lockout.set", Role.OPERATOR, LockoutParams, self._answer("lockout.set")),
             Method("lockout.show", Role.VIEWER, messages.NoParams, self._answer("lockout.show")),
+            Method("inverter.efficiency", Role.VIEWER, EfficiencyParams, self._answer("inverter.efficiency")),
+            Method("pilot.check", Role.VIEWER, PilotCheckParams, self._answer("pilot.check")),
             Method("discharge.test", Role.ENGINEER, DischargeTestParams, self._answer("discharge.test")),
         ]
         self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())

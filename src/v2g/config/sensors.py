@@ -179,7 +179,7 @@ class _Reader:
         if len(self.problems) != before or source is None:
             return None
         low, high = raw.range or (0.0, 0.0)
-        default_age_s = _CONTACT_MAX_AGE_S if family is Family.CONTACT else _MAX_AGE_S
+        default_age_s = _CONTACT_MAX_AGE_S if family in (Family.CONTACT, Family.PILOT) else _MAX_AGE_S
         place = self._place(name)
         return Channel(
             name=name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,7 @@ from v2g.hardware.dc_evse import RegisterMapEvse, load_dc_map
 from v2g.hardware.inverter_driver import InverterDriver
 from v2g.hardware.map_inverter import RegisterMapInverter, load_inverter_map
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
+from v2g.hardware.ports import PilotReading
 from v2g.hardware.register_map import RegisterMap
 from v2g.hardware.sensor_map import SensorMap
 from v2g.hardware.sunspec.inverter import SunSpecInverter
@@ -300,7 +302,16 @@ class Wires:
         map_ = self._map(evse.dc.map, load_dc_map, config_dir)
         output = RegisterMapEvse(evse.id, output_link, map_, self._clock)
         devices = DcEvseDevices(
-            evse, self._core, inverter, link, output, output_link, self._settings, self._clock, self._decide_one
+            evse,
+            self._core,
+            inverter,
+            link,
+            output,
+            output_link,
+            self._settings,
+            self._clock,
+            self._decide_one,
+            partial(self._pilot, evse.id),
         )
         self._dc_devices[evse.id] = devices
         self._filters.add(evse, link, config_dir)
@@ -309,9 +320,14 @@ class Wires:
     def _add_ac_evse(self, evse: AcEvse, config_dir: Path) -> None:
         link = self._link(f"AC EVSE {evse.id}", endpoint(evse.ac.modbus, config_dir))
         output = RegisterMapAcEvse(evse.id, link, self._map(evse.ac.map, load_ac_map, config_dir), self._clock)
-        devices = AcEvseDevices(evse, self._core.ac, output, link, self._clock, self._decide_one)
+        devices = AcEvseDevices(
+            evse, self._core.ac, output, link, self._clock, self._decide_one, partial(self._pilot, evse.id)
+        )
         self._ac_devices[evse.id] = devices
         self._watches += devices.watches
+
+    def _pilot(self, evse_id: str, told: PilotReading | None) -> PilotReading | None:
+        return self._sensors.pilot(evse_id, told, self._clock.monotonic_s())
 
     def _inverter(self, evse: DcEvse, link: ModbusLink, config_dir: Path) -> InverterDriver:
         settings = self._settings.device if evse.inverter.configure_functions else None

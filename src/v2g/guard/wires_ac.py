@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from v2g.clock import Clock
 from v2g.config.schema import AcEvse
 from v2g.guard.ac_core import AcCore, AcEvseLimits, AcTarget
@@ -12,7 +14,7 @@ from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.ac_evse import RegisterMapAcEvse
 from v2g.hardware.modbus import ModbusLink
-from v2g.hardware.ports import AcEvseCommand, AcEvseReading, PilotState
+from v2g.hardware.ports import AcEvseCommand, AcEvseReading, PilotReading, PilotState
 from v2g.telemetry import logs
 
 # The meter supervises the vehicle, so that it is read as often as a DC output.
@@ -32,12 +34,15 @@ class AcEvseDevices:
         link: ModbusLink,
         clock: Clock,
         decide: Callable[[str], None],
+        pilot: Callable[[PilotReading | None], PilotReading | None],
     ) -> None:
+        """``pilot``: what the device told of it, completed by what the sensor map has."""
         self.evse_id = evse.id
         self._core = core
         self._driver = output
         self._clock = clock
         self._decide = decide
+        self._pilot = pilot
         self._problem = ""
         self._problem_since_s = 0.0
         self._problem_told = ""
@@ -70,6 +75,9 @@ class AcEvseDevices:
         """Other settings of the guard: they are the vehicle's inverter's business."""
 
     def _on_reading(self, reading: AcEvseReading) -> None:
+        pilot = self._pilot(reading.pilot)
+        if pilot is not reading.pilot:
+            reading = msgspec.structs.replace(reading, pilot=pilot)
         self._core.observe(reading, sets_pilot=self._driver.sets_pilot)
         self._tell_pilot()
         self._decide(self.evse_id)

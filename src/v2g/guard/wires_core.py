@@ -29,6 +29,7 @@ from v2g.guard.bounds import (
 from v2g.guard.link import Applied, PowerSetpoint, Setpoints
 from v2g.guard.own_return import OwnReturn
 from v2g.guard.view import GuardView
+from v2g.hardware.pilot import PilotWatch
 from v2g.hardware.ports import AcEvseCommand, DcEvseCommand, DcEvseReading, Insulation, InverterReading
 
 OPEN_AFTER_S = 1.0
@@ -46,6 +47,7 @@ _BARRING = frozenset(
         "stale_measurement",
         "device_fault",
         "insulation",
+        "pilot",
     }
 )
 
@@ -92,6 +94,7 @@ class _Evse:
     running_discharge_w: float = 0.0
     """Magnitude that was ordered and allowed last: all that may go on while no new discharge may begin."""
     own_return: OwnReturn = field(default_factory=OwnReturn)
+    pilot: PilotWatch = field(default_factory=PilotWatch)
     opening_since_s: float | None = None
     last: DcEvseCommand = field(default_factory=DcEvseCommand)
 
@@ -196,7 +199,10 @@ class WiresCore:
         evse.own_return.observe(reading.as_of_s, reading.connected)
 
     def observe_output(self, reading: DcEvseReading) -> None:
-        self._evses[reading.evse_id].output = reading
+        evse = self._evses[reading.evse_id]
+        evse.output = reading
+        if reading.pilot is not None:
+            evse.pilot.observe(reading.pilot, None, reading.as_of_s)
 
     def support(self, evse_id: str, functions: SupportFunctions | None) -> None:
         """The grid-support functions that this inverter lacks are computed by these from now on; None: by none."""
@@ -293,6 +299,8 @@ class WiresCore:
             return "enter_service"
         if not _insulated(output):
             return "insulation"
+        if output.pilot is not None and not evse.pilot.energy:
+            return "pilot"
         if not (wants_closed and output.contactors_closed and output.plugged):
             return "contactors_open"
         return self._discharge_refusal(inverter, view) if wanted_w < 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from v2g.clock import Clock
@@ -19,7 +20,7 @@ from v2g.hardware.dc_evse import RegisterMapEvse
 from v2g.hardware.inverter_driver import InverterDriver
 from v2g.hardware.inverter_events import AlarmGone, AlarmRaised, StateChanged, events
 from v2g.hardware.modbus import ModbusLink
-from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterCommand, InverterReading
+from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterCommand, InverterReading, PilotReading
 from v2g.telemetry import logs
 
 # W and var alike.
@@ -43,7 +44,9 @@ class DcEvseDevices:
         settings: WiresSettings,
         clock: Clock,
         decide: Callable[[str], None],
+        pilot: Callable[[PilotReading | None], PilotReading | None],
     ) -> None:
+        """``pilot``: what the output stage told of it, completed by what the sensor map has."""
         self.evse_id = evse.id
         self._core = core
         self._driver = inverter
@@ -51,6 +54,7 @@ class DcEvseDevices:
         self._meter = EfficiencyMeter()
         self._dc: DcEvseReading | None = None
         self._decide = decide
+        self._pilot = pilot
         self._reversion_problem: str | None = None
         self._setpoint_problem: str | None = None
         self._last: InverterReading | None = None
@@ -110,6 +114,9 @@ class DcEvseDevices:
         self._decide(self.evse_id)
 
     def _on_output(self, reading: DcEvseReading) -> None:
+        pilot = self._pilot(reading.pilot)
+        if pilot is not reading.pilot:
+            reading = msgspec.structs.replace(reading, pilot=pilot)
         self._dc = reading
         self._core.observe_output(reading)
         self._decide(self.evse_id)

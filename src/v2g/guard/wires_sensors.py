@@ -7,6 +7,9 @@ import contextlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from v2g.clock import Clock
 from v2g.config.paths import RunPaths
@@ -16,7 +19,8 @@ from v2g.guard.link import SensorState
 from v2g.guard.wires_devices import DeviceWatch
 from v2g.hardware.contact import ContactWriter
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
-from v2g.hardware.ports import DeviceError, Quantity, TransducerReading
+from v2g.hardware.pilot import state_of_level
+from v2g.hardware.ports import DeviceError, PilotReading, Quantity, TransducerReading
 from v2g.hardware.sensing import Sensing
 from v2g.hardware.sensor_map import (
     WINDING_STRESS,
@@ -25,6 +29,8 @@ from v2g.hardware.sensor_map import (
     FileSource,
     ModbusSource,
     SensorMap,
+    pilot_channels,
+    pilot_evse,
 )
 from v2g.hardware.transducers import read_number, read_registers
 from v2g.telemetry import logs
@@ -58,6 +64,7 @@ class WiresSensors:
         self._running = False
         self._stress_since_s: float | None = None
         self._pool = ThreadPoolExecutor(_FILE_THREADS, "sensor-files")
+        self._pilots: dict[str, dict[str, str]] = {}
         self.adopt(config, sensors)
 
     @property
@@ -102,6 +109,8 @@ class WiresSensors:
             sensing = known if known is not None and same else Sensing(channel, factor)
             self._sensings[channel.name] = sensing
             groups.setdefault(source.device if isinstance(source, ModbusSource) else source.path, []).append(sensing)
+        evse_ids = {pilot_evse(name) for name in self._sensings} - {None}
+        self._pilots = {evse_id: pilot_channels(sensors, evse_id) for evse_id in evse_ids if evse_id is not None}
         gone = tuple(reader for key, reader in self._readers.items() if key not in groups)
         self._readers = {key: self._reader(key, group) for key, group in groups.items()}
         self._take_mirrors()
@@ -122,6 +131,17 @@ class WiresSensors:
             if name in _QUANTITIES and seen.value is not None and seen.as_of_s is not None:
                 found.append(TransducerReading(quantity=Quantity(name), as_of_s=seen.as_of_s, value=seen.value))
         return tuple(found)
+
+    def pilot(self, evse_id: str, told: PilotReading | None, now_s: float) -> PilotReading | None:
+        """What the EVSE's device told, with what the sensor map has of its pilot in its place."""
+        mapped = self._pilots.get(evse_id)
+        if not mapped:
+            return told
+        measured: dict[str, Any] = {field: self._sensings[name].look(now_s).value for field, name in mapped.items()}
+        if "high_v" in measured:
+            high_v = measured["high_v"]
+            measured["state"] = None if high_v is None else state_of_level(high_v)
+        return msgspec.structs.replace(told or PilotReading(), **measured)
 
     def mirror(self, now_s: float) -> None:
         """Refresh the contact files; at least every :data:`MIRROR_PERIOD_S`."""
@@ -301,7 +321,7 @@ def _measures_alike(before: Channel, after: Channel) -> bool:
 
 
 def _period_s(channel: Channel) -> float:
-    if channel.family is Family.CONTACT:
+    if channel.family in (Family.CONTACT, Family.PILOT):
         return _CONTACT_PERIOD_S
     usual_s = _STRESS_PERIOD_S if channel.name == Quantity.WINDING_STRESS_MPA else _READ_PERIOD_S
     return min(usual_s, channel.max_age_s / 2)

@@ -187,6 +187,12 @@ def pilot_evse(name: str) -> str | None:
     return pilot[2] if pilot else None
 
 
+def pilot_channels(sensors: SensorMap, evse_id: str) -> dict[str, str]:
+    """The pilot channels of one EVSE: field of :class:`~v2g.hardware.ports.PilotReading` -> name of the channel."""
+    names = [channel.name for channel in sensors if pilot_evse(channel.name) == evse_id]
+    return {name.removeprefix("pilot_").partition("@")[0]: name for name in names}
+
+
 def interlock_channels(sensors: SensorMap) -> tuple[InterlockChannel, ...]:
     """Each interlock that is mapped: emergency stop, door, and the winding stress against its limit."""
     found = []

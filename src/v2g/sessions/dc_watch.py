@@ -16,6 +16,7 @@ from v2g.sessions.watch import (
     POWER_TOLERANCE,
     POWER_TOLERANCE_W,
     Lasting,
+    PilotCheck,
     Verdict,
     follows,
     is_fresh,
@@ -32,6 +33,7 @@ class DcWatch:
         self._mismatch = Lasting()
         self._alarm = Lasting()
         self._contradiction = Lasting()
+        self._pilot = PilotCheck()
 
     def observe(
         self,
@@ -50,11 +52,14 @@ class DcWatch:
         if stage is not None or evse is None:
             self._mismatch.update(False, now_s)
             self._contradiction.update(False, now_s)
+            self._pilot.forget()
             return Verdict(fault=stage)
         contactors = self._contactor_fault(evse.contactors_closed, commanded.close_contactors, now_s)
         alarm = f"inverter: {inverter.fault}" if inverter is not None and inverter.fault else None
         lasting = self._alarm.update(alarm is not None and permitted, now_s) > INVERTER_FAULT_S
-        fault = contactors or _inverter_fault(inverter, now_s) or (alarm if lasting else None)
+        # A stage whose register map has no pilot measures none: its own controller judges it.
+        pilot = self._pilot.fault(evse.pilot, now_s) if evse.pilot is not None else None
+        fault = contactors or pilot or _inverter_fault(inverter, now_s) or (alarm if lasting else None)
         if fault is None and inverter is not None:
             fault = self._power_fault(evse, inverter, commanded_w, now_s)
         # Without a permit the site's own limit is zero, and the alarm is most likely its consequence.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from v2g.hardware.ports import PilotReading, PilotState
+
 STALE_AFTER_S = 1.0
 """A reading older than this is no reading."""
 CONTACTOR_MISMATCH_S = 1.0
@@ -13,6 +15,8 @@ PLAUSIBLE_FACTOR = 1.5
 """A voltage, current or power this far above the rating is not believed."""
 CONTRADICTION_S = 5.0
 """Powers may contradict each other for this long: readings are of different moments, and inverters ramp."""
+PILOT_LOST_S = 0.5
+"""So long the pilot's state may be unknown: levels on their way between two states are neither."""
 POWER_TOLERANCE_W = 1000.0
 POWER_TOLERANCE = 0.2
 
@@ -62,6 +66,29 @@ class Lasting:
         if self._since_s is None:
             self._since_s = now_s
         return now_s - self._since_s
+
+
+class PilotCheck:
+    """What of the control pilot ends a session: state E or F, a lost protective earth, a state that stays unknown."""
+
+    def __init__(self) -> None:
+        self._unknown = Lasting()
+
+    def fault(self, pilot: PilotReading | None, now_s: float) -> str | None:
+        """``pilot`` None: the device has lost it."""
+        lost_s = self._unknown.update(pilot is None or pilot.state is None, now_s)
+        if pilot is not None and pilot.state is PilotState.E:
+            return "control pilot: state E (shorted, or no supply)"
+        if pilot is not None and pilot.state is PilotState.F:
+            return "control pilot: state F (the EVSE says that it is not available)"
+        if pilot is not None and pilot.earth_ok is False:
+            ohm = "" if pilot.earth_ohm is None else f" ({pilot.earth_ohm:.0f} ohm)"
+            return f"protective earth lost{ohm}"
+        return "control pilot lost: its state is unknown" if lost_s > PILOT_LOST_S else None
+
+    def forget(self) -> None:
+        """There is no reading that could tell."""
+        self._unknown.update(False, 0.0)
 
 
 def excess_w(measured_w: float, commanded_w: float) -> float:

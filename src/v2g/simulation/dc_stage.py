@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from v2g.hardware.ports import DcEvseCommand, Insulation
+from v2g.hardware.ports import DcEvseCommand, Insulation, PilotReading, PilotState
+from v2g.simulation.pilot_wire import PilotWire
 from v2g.simulation.switchgear import Switch, contactor
 
 _IDLE = DcEvseCommand()
@@ -47,6 +48,7 @@ class DcStage:
     charged_wh: float = 0.0
     discharged_wh: float = 0.0
     command: DcEvseCommand = _IDLE
+    wire: PilotWire = field(default_factory=PilotWire)
     tripped: str | None = None
     """A fault of the device's own, in the words of its register map; it opens everything."""
     vehicle_opened_under_load: int = 0
@@ -94,6 +96,13 @@ class DcStage:
     @property
     def fault_ohm(self) -> float:
         return _FAULT_BELOW_OHM * self.max_voltage_v
+
+    def pilot(self) -> PilotReading:
+        """What the device measures: steady without a vehicle, 5 % for digital communication with one."""
+        if not self.plugged:
+            return self.wire.measured(PilotState.A, 100.0, None)
+        ready = self.contactors.closed or self.command.close_contactors
+        return self.wire.measured(PilotState.C if ready else PilotState.B, 5.0, self.max_current_a)
 
     def faults(self, now_s: float) -> tuple[str, ...]:
         """What the device reports as faults, in the words of its register map."""

@@ -17,6 +17,7 @@ from v2g.simulation.engine import Engine, WaveformFault
 from v2g.simulation.faults import AnyFault, FaultError
 from v2g.simulation.inverter import EFFICIENCY
 from v2g.simulation.modbus_device import ModbusDevice
+from v2g.simulation.pilot_wire import PilotWire
 from v2g.simulation.plant_config import TOP_OIL_RANGE_C
 from v2g.simulation.site import Charger
 from v2g.simulation.switchgear import Stuck
@@ -157,7 +158,8 @@ class Misfortune:
                     contactors = ac_stage.contactor if ac_stage else self._charger(evse_id).stage.contactors
                     contactors.stuck = state if on else Stuck.NO
                 case faults.PilotFault(evse_id=evse_id):
-                    self._spoil_pilot(self._ac_charger(evse_id).stage, fault, on)
+                    stage = self._ac_stage(evse_id) or self._charger(evse_id).stage
+                    _spoil_pilot(stage.wire, fault, on)
                 case faults.Overdraw(evse_id=evse_id, power_w=power_w):
                     self._ac_charger(evse_id).overdraw_w = power_w if on else None
                 case faults.PreCharge(evse_id=evse_id, gain=gain):
@@ -273,20 +275,6 @@ class Misfortune:
     def _known(self) -> str:
         return ", ".join([*self._engine.site.chargers, *self._engine.site.ac_chargers])
 
-    def _spoil_pilot(self, stage: AcStage, fault: faults.PilotFault, on: bool) -> None:
-        stage.pilot_lost = on and fault.lost
-        stage.pilot_shown = (
-            PilotReading(
-                high_v=fault.high_v,
-                low_v=fault.low_v,
-                duty_pct=fault.duty_pct,
-                frequency_hz=fault.frequency_hz,
-                earth_ohm=fault.earth_ohm,
-            )
-            if on
-            else None
-        )
-
 
 def _within(name: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:
@@ -308,6 +296,18 @@ def _swapped(first: str, second: str) -> tuple[int, int, int]:
     one, other = "abc".index(first), "abc".index(second)
     order[one], order[other] = order[other], order[one]
     return order[0], order[1], order[2]
+
+
+def _spoil_pilot(wire: PilotWire, fault: faults.PilotFault, on: bool) -> None:
+    wire.lost = on and fault.lost
+    given = PilotReading(
+        high_v=fault.high_v,
+        low_v=fault.low_v,
+        duty_pct=fault.duty_pct,
+        frequency_hz=fault.frequency_hz,
+        earth_ohm=fault.earth_ohm,
+    )
+    wire.shown = given if on else None
 
 
 def _describe(fault: AnyFault) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from support.wires import E1, LIMITS, LOADED, T0, core_with, guard, inverter, one, output, setpoints
+from support.wires import E1, LIMITS, LOADED, T0, applied, core_with, guard, inverter, one, output, setpoints
 from v2g.guard.wires_core import OPEN_AFTER_S, STALE_S, START_GRACE_S, WiresCore
-from v2g.hardware.ports import DcEvseCommand, Insulation
+from v2g.hardware.ports import DcEvseCommand, Insulation, PilotReading, PilotState
 
 
 def test_the_command_is_clamped_to_site_and_device() -> None:
@@ -173,6 +173,51 @@ class TestLock:
         core.new_peer()
         core.accept(setpoints(0.0, self.UNLOCK, sequence=0, now_s=later_s), later_s)
         assert one(core, later_s).command == DcEvseCommand(lock_connector=True)
+
+
+class TestPilot:
+    READY = PilotReading(state=PilotState.C, high_v=6.0, low_v=-12.0, duty_pct=5.0, earth_ohm=1.0)
+
+    def core(self, pilot: PilotReading | None, at_s: float = T0 + 0.2) -> WiresCore:
+        core = core_with(-10_000.0)
+        core.observe_output(output(pilot=self.READY))
+        core.observe_output(output(pilot=self.READY, as_of_s=T0 + 0.15))
+        core.observe_output(output(pilot=pilot, as_of_s=at_s))
+        return core
+
+    def test_a_ready_vehicle_gets_what_it_was_granted(self) -> None:
+        assert applied(self.core(self.READY), T0 + 0.2) == (-10_000.0, None)
+
+    def test_a_stage_that_measures_none_is_not_judged(self) -> None:
+        assert applied(self.core(None), T0 + 0.2) == (-10_000.0, None)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"high_v": 9.0, "state": PilotState.B},
+            {"high_v": 12.0, "state": PilotState.A},
+            {"high_v": 0.0, "state": PilotState.E},
+            {"high_v": -12.0, "state": PilotState.F},
+            {"high_v": None, "state": None},
+            {"low_v": -5.0},
+            {"earth_ohm": 9_000.0},
+            {"earth_ohm": None, "earth_ok": False},
+            {"high_v": float("nan")},
+        ],
+    )
+    def test_any_other_takes_power_and_current_to_zero_at_once(self, change: dict[str, object]) -> None:
+        core = self.core(msgspec.structs.replace(self.READY, **change))
+        target = one(core, T0 + 0.2)
+        assert (target.applied.power_w, target.applied.bound_by) == (0.0, "pilot")
+        assert target.command is not None
+        assert target.command.current_limit_a == 0.0
+
+    def test_it_has_to_be_ready_for_a_while(self) -> None:
+        core = core_with(-10_000.0)
+        core.observe_output(output(pilot=self.READY))
+        assert applied(core) == (0.0, "pilot")
+        core.observe_output(output(pilot=self.READY, as_of_s=T0 + 0.15))
+        assert applied(core, T0 + 0.2) == (-10_000.0, None)
 
 
 class TestInsulation:

@@ -14,11 +14,14 @@ from v2g.config.schema import Config
 from v2g.config.sensors import parse_sensor_map
 from v2g.guard.wires_sensors import WiresSensors
 from v2g.hardware.contact import ContactReader
+from v2g.hardware.ports import PilotReading, PilotState
 
 TEXT = """\
 sensors:
   door: {source: {modbus: {host: h, register: 0, bit: 3}}, closed_is: tripped}
   winding_stress_mpa: {source: {modbus: {host: h, register: 3}}, unit: MPa, range: [0, 400]}
+  pilot_high_v@US*V2G*E1: {source: {modbus: {host: h, register: 4}}, scale: 0.1, unit: V, range: [-13, 13]}
+  pilot_duty_pct@US*V2G*E1: {source: {modbus: {host: h, register: 5}}, unit: "%", range: [0, 100]}
 """
 SITE = {
     "site": {"id": "s"}, "transformer": {"id": "T", "rated_kva": 250}, "grid": {"nominal_voltage_v": 277},
@@ -68,3 +71,21 @@ def test_winding_stress_is_closed_within_its_limit_and_open_after_the_time_beyon
     stress.take(100, 12.2)
     assert mirrored.shows("winding_stress", 12.2) is True
     assert mirrored.shows("winding_stress", 18.0) is None
+
+
+def test_mapped_pilot_channels_take_the_place_of_what_the_device_told(mirrored: Mirrored) -> None:
+    told = PilotReading(state=PilotState.B, high_v=9.0, duty_pct=5.0, earth_ohm=2.0)
+    mirrored.sensing["pilot_high_v@US*V2G*E1"].take(60, 10.0)
+    mirrored.sensing["pilot_duty_pct@US*V2G*E1"].take(7, 10.0)
+    seen = mirrored.sensors.pilot("US*V2G*E1", told, 10.1)
+    assert seen == PilotReading(state=PilotState.C, high_v=6.0, duty_pct=7.0, earth_ohm=2.0)
+    assert mirrored.sensors.pilot("US*V2G*E2", told, 10.1) is told
+
+
+def test_a_mapped_pilot_that_is_not_read_any_more_is_lost_whatever_the_device_tells(mirrored: Mirrored) -> None:
+    told = PilotReading(state=PilotState.C, high_v=6.0)
+    mirrored.sensing["pilot_high_v@US*V2G*E1"].take(60, 10.0)
+    lost = mirrored.sensors.pilot("US*V2G*E1", told, 12.0)
+    assert lost is not None
+    assert (lost.state, lost.high_v) == (None, None)
+    assert mirrored.sensors.pilot("US*V2G*E1", None, 12.0) == PilotReading()

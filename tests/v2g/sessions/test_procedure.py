@@ -11,7 +11,7 @@ import pytest
 from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, CableCheckFinished
 from pyiso15118.messages.common_types import evseNotificationType
-from v2g.hardware.ports import DcEvseCommand, Insulation
+from v2g.hardware.ports import DcEvseCommand, Insulation, PilotReading, PilotState
 from v2g.sessions.procedure import Phase
 
 EVSE = "US*V2G*E1"
@@ -405,6 +405,28 @@ def test_inverter_alarm_means_zero_at_once_and_is_a_fault_when_it_lasts(rig: Any
         rig.loop()
         step = rig.cycle()
     assert rig.update(step).fault == "inverter: DC over-voltage"
+
+
+@pytest.mark.parametrize(
+    ("pilot", "said", "cycles"),
+    [
+        (PilotReading(state=PilotState.E), "control pilot: state E", 1),
+        (PilotReading(state=PilotState.F), "control pilot: state F", 1),
+        (PilotReading(state=PilotState.C, earth_ok=False), "protective earth lost", 1),
+        (PilotReading(), "control pilot lost", 7),
+    ],
+)
+def test_a_pilot_in_error_or_lost_ends_the_session(rig: Any, pilot: PilotReading, said: str, cycles: int) -> None:
+    rig.grant_w = -5_000.0
+    rig.change_evse(pilot=PilotReading(state=PilotState.C, earth_ok=True))
+    rig.charge()
+    assert rig.cycle().power_w == -5_000.0
+    rig.change_evse(pilot=pilot)
+    for _ in range(cycles):
+        rig.loop()
+        step = rig.cycle()
+    assert step.power_w == 0.0
+    assert said in str(rig.update(step).fault)
 
 
 def test_inverter_that_lost_the_grid_to_the_breaker_keeps_its_session(rig: Any) -> None:

@@ -30,6 +30,9 @@ _LATER = {
         "v2g.cli.harmonic_filter", "set_harmonic_filter", "The THD above which harmonic filters are moved."
     ),
     "pilot": Later("v2g.cli.pilot", "pilot", "Control pilots against IEC 61851-1."),
+    "sensors": Later(
+        "v2g.cli.sensors", "sensors", "Every sensor: value, quality, factors; calibrate one; read the map anew."
+    ),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

@@ -101,7 +101,7 @@ class Orchestrator:
         self._log = logs.daemon_log()
         self._stop = asyncio.Event()
         self._ready = False
-        self._reloading: asyncio.Task[None] | None = None
+        self._reloading: set[asyncio.Task[None]] = set()
         self._started_at_s = clock.monotonic_s()
         self._fed_at_s = self._told_at_s = -1e9
         self._unusable: Mapping[str, str] = {}
@@ -351,8 +351,9 @@ class Orchestrator:
 
     def _on_hangup(self) -> None:
         # Of systemctl reload. Log rotation sends none: logs reopen by themselves.
-        if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.get_running_loop().create_task(self._reload_sensors(), name="sensors anew")
+        task = asyncio.get_running_loop().create_task(self._reload_sensors(), name="sensors anew")
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     async def _reload_sensors(self) -> None:
         caller = Caller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid(), user="SIGHUP", role=Role.ENGINEER)
@@ -366,8 +367,8 @@ class Orchestrator:
 
     async def _end_changes(self) -> None:
         await self._changes.close()
-        if self._reloading is not None:
-            await asyncio.wait((self._reloading,), timeout=FINISH_CHANGE_S)
+        if self._reloading:
+            await asyncio.wait(self._reloading, timeout=FINISH_CHANGE_S)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

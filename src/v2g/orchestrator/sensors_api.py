@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from v2g.clock import Clock
 from v2g.config.loader import Loaded
 from v2g.config.protection import settings_digest
+from v2g.config.sensors import calibrated
 from v2g.config.writer import CALIBRATION_DROPIN, dropin_path
 from v2g.control import messages_sensors as sensors
 from v2g.control.messages import NoParams
@@ -45,8 +47,8 @@ READ_WITHIN_S = 5.0
 class SensorsApi:
     """What is refused raises :class:`Refused` and has changed nothing, but where it says so.
 
-    ``image``: the last one of ``wires``; ``reload_wires`` lets it read its configuration again, for somebody by name.
-    ``pause`` waits for so many seconds.
+    ``loaded``: what is in force at first. ``image``: the last one of ``wires``; ``reload_wires`` lets it read its
+    configuration again, for somebody by name. ``pause`` waits for so many seconds.
     """
 
     def __init__(
@@ -196,11 +198,15 @@ class SensorsApi:
     def _require_in_force(self, loaded: Loaded) -> None:
         digest, in_force = _digest(loaded), self._link.status().settings_digest
         if in_force and digest != in_force:
-            raise Refused(
-                f"the files say something else than what the guard works by (settings {digest} and {in_force}): take "
-                "it with v2g-tool sensors reload, or undo it",
-                code="NOT_ADOPTED",
-            )
+            what = f"what the guard works by (settings {digest} and {in_force})"
+        elif _measured_by(loaded) != _measured_by(self._loaded):
+            what = f"what the sensors were last read by; {loaded.sensors.file} or a calibration was edited"
+        else:
+            return
+        raise Refused(
+            f"the files say something else than {what}: take it with v2g-tool sensors reload, or undo it",
+            code="NOT_ADOPTED",
+        )
 
     async def _measure(self, channel: Channel, loaded: Loaded, settle_s: float = 0.0) -> Measured:
         """Only of what is measured from ``settle_s`` on. Raises :class:`Refused`."""
@@ -232,6 +238,11 @@ class SensorsApi:
         if len(readings) < READINGS:
             raise Refused(f"{name}: the guard told {len(readings)} values in {MEASURE_S:g} s", code="NOT_MEASURED")
         return summarise(list(readings.values()))
+
+
+def _measured_by(loaded: Loaded) -> tuple[object, ...]:
+    """Equal where every channel is measured in the same way, wherever its entry stands in the file."""
+    return tuple(replace(channel, place="") for channel in loaded.sensors), calibrated(loaded.config)
 
 
 def _digest(loaded: Loaded) -> str:

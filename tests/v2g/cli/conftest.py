@@ -27,6 +27,7 @@ from v2g.control.messages import (
 from v2g.control.messages_discharge import DischargeTestParams
 from v2g.control.messages_lockout import LockoutParams
 from v2g.control.messages_quality import HarmonicFilterParams
+from v2g.control.messages_sensors import SensorsCalibrateParams
 from v2g.control.server import ControlServer, Method, Refused, Role
 
 
@@ -104,6 +105,9 @@ class Daemon:
             Method("pll.calibrate", Role.ENGINEER, messages.PllCalibrateParams, self._answer("pll.calibrate")),
             Method("lockout.set", Role.OPERATOR, LockoutParams, self._answer("lockout.set")),
             Method("lockout.show", Role.VIEWER, messages.NoParams, self._answer("lockout.show")),
+            Method("sensors.list", Role.VIEWER, messages.NoParams, self._answer("sensors.list")),
+            Method("sensors.reload", Role.ENGINEER, messages.NoParams, self._answer("sensors.reload")),
+            Method("sensors.calibrate", Role.ENGINEER, SensorsCalibrateParams, self._answer("sensors.calibrate")),
             Method("discharge.test", Role.ENGINEER, DischargeTestParams, self._answer("discharge.test")),
         ]
         self.server = ControlServer(path, methods, Roles(), lambda *args, **fields: None, ManualClock())

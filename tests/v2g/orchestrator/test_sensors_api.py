@@ -359,12 +359,17 @@ class TestCalibration:
             await plant.calibrate(name, plant.truth[name] * 1.02, unit)
         assert plant.dropin is None
 
-    async def test_hand_edits_that_are_not_in_force_come_first(self, plant: Plant) -> None:
-        plant.map_file.write_text(MAP.replace("{buffer: v_bus_a}", "{buffer: v_bus_a}, scale: 1.02"))
+    @pytest.mark.parametrize(
+        ("old", "new"), [("{buffer: v_bus_a}", "{buffer: v_bus_a}, scale: 1.02"), ("scale: 0.1", "scale: 0.2")]
+    )
+    async def test_hand_edits_that_are_not_in_force_come_first(self, plant: Plant, old: str, new: str) -> None:
+        plant.map_file.write_text(MAP.replace(old, new))
         with pytest.raises(Refused, match="v2g-tool sensors reload") as refused:
             await plant.calibrate("v_bus_a", 270.0, "V")
         assert refused.value.code == "NOT_ADOPTED"
         assert plant.dropin is None
+        await plant.api.reload(NoParams(), ALICE)
+        assert (await plant.calibrate("v_inv_b", 280.0, "V")).changed
 
 
 class TestList:

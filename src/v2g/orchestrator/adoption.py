@@ -54,8 +54,9 @@ class Adoption:
             reply = await self._link.command("adopt_settings", caller)
             return reply.message if not reply.accepted else await self._read_back(reply.digest, digest)
 
-        async def again() -> None:
-            await self._link.command("adopt_settings", caller)
+        async def again() -> str:
+            reply = await self._link.command("adopt_settings", caller)
+            return "" if reply.accepted else reply.message
 
         return await self._apply(name, changes, "the guard", adopt, again)
 
@@ -64,14 +65,11 @@ class Adoption:
     ) -> Adopted:
         """Write, and let ``wires`` read it. Raises :class:`Refused`, with everything as it was."""
 
-        async def adopt(_: Loaded) -> str:
+        async def again() -> str:
             answer = await reload()
             return "" if answer.accepted else answer.message
 
-        async def again() -> None:
-            await reload()
-
-        return await self._apply(name, changes, "v2g-guard-wires", adopt, again)
+        return await self._apply(name, changes, "v2g-guard-wires", lambda _: again(), again)
 
     async def _apply(
         self,
@@ -79,9 +77,9 @@ class Adoption:
         changes: Mapping[str, Any],
         who: str,
         adopt: Callable[[Loaded], Awaitable[str]],
-        again: Callable[[], Awaitable[None]],
+        again: Callable[[], Awaitable[str]],
     ) -> Adopted:
-        """``adopt``: why ``who`` does not; empty when he does. ``again``: let him read what was before."""
+        """``adopt``: why ``who`` does not; empty when he does. ``again``: as much, of what was before."""
         file = dropin_path(self.config_dir, name)
         try:
             before = await asyncio.to_thread(read_dropin, self.config_dir, name)
@@ -100,7 +98,12 @@ class Adoption:
 
         async def undo() -> None:
             await restore()
-            await again()
+            if problem := await again():
+                raise Refused(
+                    f"{file} is taken back, and {who} still works by what it said: {problem}; put that right, then "
+                    "v2g-tool sensors reload",
+                    code="NOT_TAKEN_BACK",
+                )
 
         loaded = await write_settings(self.config_dir, name, changes)
         try:
@@ -109,7 +112,9 @@ class Adoption:
             await restore()
             raise
         if problem:
-            await undo()
+            await restore()
+            # It may have been adopted all the same, and not shown.
+            await again()
             raise Refused(f"{who} did not adopt it: {problem}; nothing was changed", code="SETTINGS_REFUSED")
         return Adopted(loaded, undo)
 

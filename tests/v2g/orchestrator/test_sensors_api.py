@@ -352,6 +352,22 @@ class TestCalibration:
         assert plant.asked == [{"v_bus_a": "adopt_settings alice", "top_oil_c": "wires alice"}[name]] * 2
 
     @pytest.mark.parametrize(("name", "who"), [("v_bus_a", "adopt_settings"), ("top_oil_c", "wires")])
+    async def test_what_cannot_be_taken_back_is_said(self, plant: Plant, name: str, who: str) -> None:
+        apply = plant.api._apply
+
+        async def moved(*arguments: Any) -> Any:
+            adopted = await apply(*arguments)
+            plant.truth[name] *= 1.02
+            plant.refuses[who] = "gone"
+            return adopted
+
+        plant.api._apply = moved  # type: ignore[method-assign]
+        with pytest.raises(Refused, match="still works by what it said: gone") as refused:
+            await plant.calibrate(name, plant.truth[name] * 0.97, "V" if name == "v_bus_a" else "°C")
+        assert refused.value.code == "NOT_TAKEN_BACK"
+        assert plant.dropin is None
+
+    @pytest.mark.parametrize(("name", "who"), [("v_bus_a", "adopt_settings"), ("top_oil_c", "wires")])
     async def test_what_is_not_adopted_is_taken_back(self, plant: Plant, name: str, who: str) -> None:
         plant.refuses[who] = "not today"
         unit = "V" if name == "v_bus_a" else "°C"

@@ -13,6 +13,9 @@ _NUMBER = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([^\d\s.].*?)?\s*$")
 _POWER_FACTORS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 _DURATION_FACTORS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
+_SPELLINGS = {"C": "°C", "degC": "°C", "℃": "°C", "\u00baC": "°C", "v": "V", "a": "A"}
+"""Of units, as keyboards and people give them."""
+
 
 class QuantityError(ValueError):
     """A quantity that cannot be read; the message names the text and the remedy."""
@@ -48,6 +51,17 @@ def parse_duration_s(text: str) -> float:
     if value <= 0:
         raise QuantityError(f"duration {text!r} must be above zero")
     return value * factor
+
+
+def parse_quantity(text: str) -> tuple[float, str]:
+    """``"231.4V"`` -> ``(231.4, "V")``, ``"65.2 C"`` -> ``(65.2, "°C")``: as an instrument shows it.
+
+    Raises :class:`QuantityError` for a missing unit, or text that is no number.
+    """
+    value, unit = _split(text, "reference", "231.4V, 12.5A or 65.2°C")
+    if not unit:
+        raise QuantityError(f"reference {text!r} has no unit: write it like 231.4V, 12.5A or 65.2°C")
+    return value, _SPELLINGS.get(unit, unit)
 
 
 def format_power(power_w: float) -> str:

@@ -85,9 +85,11 @@ class PlayedWaveform:
         last = min(round(written_s * self.sample_rate_hz), len(self.samples))
         if last < n:
             raise WaveformError(f"{last} samples so far, {n} needed")
-        return WaveformWindow(
-            self.samples[last - n : last], last + self.lost, START_S + written_s + self.ahead_s, self.generation
-        )
+        samples = self.samples[last - n : last]
+        if self.factors:
+            corrections = np.array([self.factors.get(name, (1.0, 0.0)) for name in CHANNELS])
+            samples = samples * corrections[:, 0] + corrections[:, 1]
+        return WaveformWindow(samples, last + self.lost, START_S + written_s + self.ahead_s, self.generation)
 
     def correct(self, factors: Factors) -> None:
         self.factors = factors

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from v2g.units import QuantityError, format_duration, format_power, parse_duration_s, parse_power_w
+from v2g.units import (
+    QuantityError,
+    format_duration,
+    format_power,
+    parse_duration_s,
+    parse_power_w,
+    parse_quantity,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +82,24 @@ def test_written_power_reads_back_within_its_digits(power_w: int) -> None:
 @given(seconds=st.integers(1, 10**6 - 1))
 def test_written_duration_reads_back(seconds: int) -> None:
     assert parse_duration_s(format_duration(float(seconds))) == pytest.approx(seconds, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity"),
+    [
+        ("231.4V", (231.4, "V")),
+        ("12.5 A", (12.5, "A")),
+        ("65.2°C", (65.2, "°C")),
+        ("65.2 C", (65.2, "°C")),
+        ("-7 degC", (-7.0, "°C")),
+        ("3 furlongs", (3.0, "furlongs")),
+    ],
+)
+def test_a_reference_is_read_as_an_instrument_shows_it(text: str, quantity: tuple[float, str]) -> None:
+    assert parse_quantity(text) == quantity
+
+
+@pytest.mark.parametrize("text", ["231.4", "V", "", "nan V"])
+def test_a_reference_without_number_or_unit_is_refused(text: str) -> None:
+    with pytest.raises(QuantityError, match=r"231\.4V, 12\.5A or 65\.2°C"):
+        parse_quantity(text)

@@ -31,6 +31,9 @@ _LATER = {
     ),
     "inverter": Later("v2g.cli.inverter", "inverter", "Which inverter is at an address, its points, its efficiency."),
     "pilot": Later("v2g.cli.pilot", "pilot", "Control pilots against IEC 61851-1."),
+    "sensors": Later(
+        "v2g.cli.sensors", "sensors", "Every sensor: value, quality, factors; calibrate one; read the map anew."
+    ),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

@@ -1,8 +1,9 @@
-"""A change of settings: written to a drop-in, adopted by ``v2g-guard tick`` and read back from it, or taken back."""
+"""A change of settings: written to a drop-in, adopted by ``tick`` and read back (or read by ``wires``), or undone."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.writer import dropin_path, read_dropin, restore_dropin, write_dropin
 from v2g.control.server import Caller, Refused
 from v2g.grid.settings import SettingsError, SettingsUnset
+from v2g.guard.link import Reloaded
 from v2g.orchestrator.guard_link import GuardLink
 
 READ_BACK_S = 2.0
@@ -24,7 +26,7 @@ _READ_BACK_EVERY_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """What holds now. ``undo`` takes it back, in the file and in the guard."""
+    """What holds now. ``undo`` takes it back, in the file and in who adopted it."""
 
     loaded: Loaded
     undo: Callable[[], Awaitable[None]]
@@ -45,7 +47,39 @@ class Adoption:
             raise Refused(str(error), code="CONFIG") from None
 
     async def apply(self, name: str, changes: Mapping[str, Any], caller: Caller) -> Adopted:
-        """Write, adopt, read back. Raises :class:`Refused`, with everything as it was."""
+        """Write, let ``tick`` adopt it, read back. Raises :class:`Refused`, with everything as it was."""
+
+        async def adopt(loaded: Loaded) -> str:
+            digest = _digest(loaded)
+            reply = await self._link.command("adopt_settings", caller)
+            return reply.message if not reply.accepted else await self._read_back(reply.digest, digest)
+
+        async def again() -> str:
+            reply = await self._link.command("adopt_settings", caller)
+            return "" if reply.accepted else reply.message
+
+        return await self._apply(name, changes, "the guard", adopt, again)
+
+    async def apply_to_wires(
+        self, name: str, changes: Mapping[str, Any], reload: Callable[[], Awaitable[Reloaded]]
+    ) -> Adopted:
+        """Write, and let ``wires`` read it. Raises :class:`Refused`, with everything as it was."""
+
+        async def again() -> str:
+            answer = await reload()
+            return "" if answer.accepted else answer.message
+
+        return await self._apply(name, changes, "v2g-guard-wires", lambda _: again(), again)
+
+    async def _apply(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        who: str,
+        adopt: Callable[[Loaded], Awaitable[str]],
+        again: Callable[[], Awaitable[str]],
+    ) -> Adopted:
+        """``adopt``: why ``who`` does not; empty when he does. ``again``: as much, of what was before."""
         file = dropin_path(self.config_dir, name)
         try:
             before = await asyncio.to_thread(read_dropin, self.config_dir, name)
@@ -57,26 +91,31 @@ class Adoption:
                 await asyncio.to_thread(restore_dropin, self.config_dir, name, before)
             except OSError as error:
                 raise Refused(
-                    f"the guard did not adopt what {file} says now, and it cannot be taken back: {error.strerror}; "
-                    "correct it by hand before v2g-guard-tick restarts",
+                    f"{who} did not adopt what {file} says now, and it cannot be taken back: {error.strerror}; "
+                    "correct it by hand before the guard restarts",
                     code="NOT_TAKEN_BACK",
                 ) from None
 
         async def undo() -> None:
             await restore()
-            await self._link.command("adopt_settings", caller)
+            if problem := await again():
+                raise Refused(
+                    f"{file} is taken back, and {who} still works by what it said: {problem}; put that right, then "
+                    "v2g-tool sensors reload",
+                    code="NOT_TAKEN_BACK",
+                )
 
         loaded = await write_settings(self.config_dir, name, changes)
         try:
-            digest = _digest(loaded)
-            reply = await self._link.command("adopt_settings", caller)
+            problem = await adopt(loaded)
         except BaseException:
             await restore()
             raise
-        problem = reply.message if not reply.accepted else await self._read_back(reply.digest, digest)
         if problem:
-            await undo()
-            raise Refused(f"the guard did not adopt it: {problem}; nothing was changed", code="SETTINGS_REFUSED")
+            await restore()
+            # It may have been adopted all the same, and not shown.
+            await again()
+            raise Refused(f"{who} did not adopt it: {problem}; nothing was changed", code="SETTINGS_REFUSED")
         return Adopted(loaded, undo)
 
     async def _read_back(self, answered: str, wanted: str) -> str:
@@ -89,6 +128,11 @@ class Adoption:
                 return f"its status shows settings {shown or 'of no digest'} instead of {wanted}"
             await asyncio.sleep(_READ_BACK_EVERY_S)
         return ""
+
+
+def now_iso(clock: Clock) -> str:
+    """When a person changed something, for people: UTC, ISO 8601, to the second."""
+    return datetime.datetime.fromtimestamp(clock.unix_s(), datetime.UTC).isoformat(timespec="seconds")
 
 
 async def write_settings(config_dir: Path, name: str, changes: Mapping[str, Any]) -> Loaded:

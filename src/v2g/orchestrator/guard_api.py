@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import datetime
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from v2g.clock import Clock
 from v2g.config.loader import Loaded
@@ -16,7 +14,8 @@ from v2g.control import messages
 from v2g.control.server import Caller, Method, Refused, Role
 from v2g.orchestrator import phase_offset
 from v2g.orchestrator.acknowledgement import acknowledged
-from v2g.orchestrator.adoption import Adoption
+from v2g.orchestrator.adoption import Adoption, now_iso
+from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.decide import reason_words
 from v2g.orchestrator.grid_view import describe
 from v2g.orchestrator.guard_link import GuardLink, GuardReader, Tick
@@ -24,16 +23,13 @@ from v2g.orchestrator.idle import require_idle
 from v2g.orchestrator.relay_api import RelayTestApi
 from v2g.orchestrator.site import Site
 
-FINISH_CHANGE_S = 15.0
-"""More than a change and its undoing take."""
-T = TypeVar("T")
 _ADJUSTABLE = ("profile", "category", "alarm_window_hz", "trips.", "enter_service.")
 
 
 class GuardApi:
     """Handlers of ``permit.service``, ``grid.settings``, ``grid.adjust``, ``pll.calibrate`` and ``relay.test``.
 
-    What is refused raises :class:`Refused` and has changed nothing. One change of settings at a time.
+    What is refused raises :class:`Refused` and has changed nothing. One of ``changes`` at a time.
     """
 
     def __init__(
@@ -45,6 +41,7 @@ class GuardApi:
         state_dir: Path,
         clock: Clock,
         audit: Callable[..., None],
+        changes: Changes,
     ) -> None:
         self._site = site
         self._clock = clock
@@ -52,8 +49,7 @@ class GuardApi:
         self._adoption = Adoption(self._link, config_dir, clock)
         self._audit = audit
         self._relay = RelayTestApi(site, self._link, site.config.relay, state_dir, clock, audit)
-        self._change: asyncio.Task[Any] | None = None
-        self._changing = ""
+        self._changes = changes
 
     def methods(self) -> tuple[Method[Any], ...]:
         return (
@@ -65,9 +61,7 @@ class GuardApi:
         )
 
     async def close(self) -> None:
-        """Let a change be finished or taken back, and end what still watches."""
-        if self._change is not None:
-            await asyncio.wait((self._change,), timeout=FINISH_CHANGE_S)
+        """End what still watches."""
         await self._relay.close()
 
     async def permit_service(
@@ -81,12 +75,12 @@ class GuardApi:
 
     async def adjust(self, params: messages.GridAdjustParams, caller: Caller) -> messages.GridSettingsResult:
         """Into the operator's drop-in, into the guard, and read back; or nothing."""
-        return await self._alone("the grid settings are being changed", lambda: self._adjust(params, caller))
+        return await self._changes.alone("the grid settings are being changed", lambda: self._adjust(params, caller))
 
     async def calibrate(self, params: messages.PllCalibrateParams, caller: Caller) -> messages.PllCalibrateResult:
         """Measure, write, adopt, measure again; what does not hold is taken back."""
         person = acknowledged(params.acknowledge, "v2g-tool calibrate-pll", caller, self._audit)
-        return await self._alone(
+        return await self._changes.alone(
             "the phase is being calibrated", lambda: self._calibrate(params.evse_id, person, caller)
         )
 
@@ -104,7 +98,7 @@ class GuardApi:
         offset = phase_offset.rounded(measured)
         changes: dict[str, Any] = {path: list(offset)}
         if evse_id is None:
-            changes["calibration.calibrated_at"] = self._now_iso()
+            changes["calibration.calibrated_at"] = now_iso(self._clock)
             changes["calibration.calibrated_by"] = f"{caller.user}; {person} answers for it"
         adopted = await self._adoption.apply(CALIBRATION_DROPIN, changes, caller)
         try:
@@ -148,19 +142,8 @@ class GuardApi:
                 f"without voltage: {', '.join(dead)}; check the transducers and their fuses", code="DEAD_SIDE"
             )
 
-    async def _alone(self, what: str, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """One change at a time, and to its end: whoever asked for it may give up meanwhile."""
-        if self._change is not None and not self._change.done():
-            raise Refused(f"{self._changing}; try again when that is done", code="BUSY")
-        task = asyncio.get_running_loop().create_task(change(), name=what)
-        self._change, self._changing = task, what
-        return await asyncio.shield(task)
-
     def _describe(self, loaded: Loaded) -> messages.GridSettingsResult:
         return describe(loaded, self._link.status())
-
-    def _now_iso(self) -> str:
-        return datetime.datetime.fromtimestamp(self._clock.unix_s(), datetime.UTC).isoformat(timespec="seconds")
 
 
 def _dropin_changes(params: messages.GridAdjustParams) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from v2g.guard.status_block import StatusReader
 from v2g.guard.tick_commands import send_command
 from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
+from v2g.orchestrator.changes import FINISH_CHANGE_S, Changes
 from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.devices_api import DevicesApi
@@ -100,7 +101,7 @@ class Orchestrator:
         self._log = logs.daemon_log()
         self._stop = asyncio.Event()
         self._ready = False
-        self._reloading: asyncio.Task[None] | None = None
+        self._reloading: set[asyncio.Task[None]] = set()
         self._started_at_s = clock.monotonic_s()
         self._fed_at_s = self._told_at_s = -1e9
         self._unusable: Mapping[str, str] = {}
@@ -123,6 +124,7 @@ class Orchestrator:
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
         self._guard = StatusReader(paths.guard_status)
         tick = partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S)
+        self._changes = Changes()
         self._lockout_api = LockoutApi(GuardLink(tick, self._guard, clock))
         self._guard_api = GuardApi(
             self.site,
@@ -132,11 +134,17 @@ class Orchestrator:
             paths.state_dir,
             clock,
             logs.audit_log().info,
+            self._changes,
         )
         self._wires = WiresClient(paths.wires_sock, self._on_wires)
         self._sensors_api = SensorsApi(
-            GuardLink(partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S), self._guard, clock),
+            loaded,
+            GuardLink(tick, self._guard, clock),
             self._wires.reload,
+            lambda: self._wires.image,
+            clock,
+            logs.audit_log().info,
+            self._changes,
         )
         self._thermal_api = ThermalApi(
             self._config.transformer,
@@ -182,7 +190,7 @@ class Orchestrator:
         loop.set_exception_handler(self._on_loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reopen_logs)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         endpoints = build_endpoints(self._config)
         self._unusable = endpoints.problems
         for evse_id, problem in self._unusable.items():
@@ -204,6 +212,7 @@ class Orchestrator:
             stack.push_async_callback(self._wires.close)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
+            stack.push_async_callback(self._end_changes)
             stack.push_async_callback(self._discharge_api.close)
             cycle = ControlCycle(
                 self.site,
@@ -340,20 +349,26 @@ class Orchestrator:
         what = f": {type(error).__name__}: {error}" if error is not None else ""
         self._log.error("INTERNAL_ERROR", f"{context.get('message')}{what}")
 
-    def _reopen_logs(self) -> None:
-        logs.configure(self._paths.log_dir)
-        self._log.info("LOGS_REOPENED", "SIGHUP")
-        if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.get_running_loop().create_task(self._reload_sensors(), name="sensors anew")
+    def _on_hangup(self) -> None:
+        # Of systemctl reload. Log rotation sends none: logs reopen by themselves.
+        task = asyncio.get_running_loop().create_task(self._reload_sensors(), name="sensors anew")
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     async def _reload_sensors(self) -> None:
         caller = Caller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid(), user="SIGHUP", role=Role.ENGINEER)
         try:
             result = await self._sensors_api.reload(NoParams(), caller)
         except Refused as error:
-            self._log.warning("SENSORS_REFUSED", str(error))
-        else:
-            self._log.info("SENSORS_RELOADED", result.message)
+            self._log.warning("SENSORS_REFUSED", str(error), by=caller.user)
+            return
+        self._log.info("SENSORS_RELOADED", result.message, by=caller.user)
+        logs.audit_log().info("SENSORS_RELOADED", result.message, user=caller.user, digest=result.digest)
+
+    async def _end_changes(self) -> None:
+        await self._changes.close()
+        if self._reloading:
+            await asyncio.wait(self._reloading, timeout=FINISH_CHANGE_S)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -114,7 +114,7 @@ class EvseTrip(Fault, frozen=True, kw_only=True, tag="evse_trip"):
 
 
 class SensorLoss(Fault, frozen=True, kw_only=True, tag="sensor_loss"):
-    """``top_oil_c``, ``ambient_c``, ``winding_c``, or a waveform channel such as ``v_bus_a``.
+    """``top_oil_c``, ``ambient_c``, ``winding_c``, ``winding_stress_mpa``, or a waveform channel such as ``v_bus_a``.
 
     Or the whole waveform buffer: ``waveform`` (its writer lives and writes no more), ``waveform_writer`` (it ended;
     when the fault clears, another one makes a new buffer), ``waveform_frozen`` (the last samples again and again).
@@ -246,7 +246,7 @@ class Efficiency(Fault, frozen=True, kw_only=True, tag="efficiency"):
 
 
 class SensorGain(Fault, frozen=True, kw_only=True, tag="sensor_gain"):
-    """A transducer shows ``gain`` times the truth: a waveform channel or a temperature."""
+    """A transducer shows ``gain`` times the truth: a waveform channel, a temperature or the winding stress."""
 
     sensor: str
     gain: float

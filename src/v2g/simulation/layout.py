@@ -16,6 +16,7 @@ import yaml
 from pyiso15118.security import Pki, write_credential, write_trust_anchor
 from v2g.clock import Clock
 from v2g.config.schema import TlsProfileName
+from v2g.hardware.ports import Quantity
 from v2g.hardware.sensor_map import unit_of_channel
 from v2g.hardware.waveform_layout import CHANNELS
 from v2g.simulation.composed_image import FILTER_MAP
@@ -212,11 +213,15 @@ def build(
     )
     _write_pki(layout, clock)
     _write_controller_config(layout)
+    limited = False
     for number, overlay in enumerate(overlays, start=1):
         try:
-            (layout.config_dir / "conf.d" / f"50-overlay-{number}.yaml").write_bytes(overlay.read_bytes())
+            text = overlay.read_bytes()
         except OSError as error:
             raise LayoutError(f"overlay {overlay} cannot be read: {error.strerror or error}") from None
+        (layout.config_dir / "conf.d" / f"50-overlay-{number}.yaml").write_bytes(text)
+        limited = limited or _limits_stress(text)
+    _write_sensor_map(layout, stress=limited)
     _write_plant_config(layout, scenario)
     return layout
 
@@ -331,9 +336,26 @@ def _write_controller_config(layout: Layout) -> None:
     }
     text = "# Written by v2g-orchestrator --simulate; the next run writes it anew.\n"
     (layout.config_dir / "v2g.yaml").write_text(text + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+def _write_sensor_map(layout: Layout, *, stress: bool) -> None:
+    sensors = _sensors(layout)
+    if not stress:
+        del sensors[Quantity.WINDING_STRESS_MPA.value]
     (layout.config_dir / "sensor_map.conf").write_text(
-        yaml.safe_dump({"sensors": _sensors(layout)}, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        yaml.safe_dump({"sensors": sensors}, sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
+
+
+def _limits_stress(overlay: bytes) -> bool:
+    """The channel of the winding stress is read where an overlay gives it a limit; unset, nothing would judge it."""
+    try:
+        tree = yaml.safe_load(overlay)
+    except yaml.YAMLError:
+        # The daemons say what is wrong with it, with file and line.
+        return False
+    interlocks = tree.get("interlocks") if isinstance(tree, dict) else None
+    return isinstance(interlocks, dict) and interlocks.get("winding_stress_limit_mpa") is not None
 
 
 def _sensors(layout: Layout) -> dict[str, object]:
@@ -344,7 +366,7 @@ def _sensors(layout: Layout) -> dict[str, object]:
             "source": {"modbus": {**device, "register": register, "type": "int16"}},
             "scale": SCALE,
             "unit": unit_of_channel(quantity.value),
-            "range": [-60, 200],
+            "range": [-60, 200] if quantity is not Quantity.WINDING_STRESS_MPA else [-1, 500],
             "max_age_s": 5,
         }
         for register, quantity in enumerate(ORDER)

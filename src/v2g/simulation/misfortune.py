@@ -21,6 +21,7 @@ from v2g.simulation.pilot_wire import PilotWire
 from v2g.simulation.plant_config import TOP_OIL_RANGE_C
 from v2g.simulation.site import Charger
 from v2g.simulation.switchgear import Stuck
+from v2g.simulation.transducer_image import TransducerImage
 from v2g.simulation.waveforms import InverterSide
 
 MAX_ACTIVE = 200
@@ -33,12 +34,12 @@ class Misfortune:
         self,
         engine: Engine,
         devices: Mapping[str, ModbusDevice],
-        lost_sensors: set[Quantity],
+        transducers: TransducerImage,
         say: Callable[[str], None],
     ) -> None:
         self._engine = engine
         self._devices = devices
-        self._lost_sensors = lost_sensors
+        self._transducers = transducers
         self._say = say
         self._active: dict[int, AnyFault] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -109,6 +110,8 @@ class Misfortune:
                 self._lie(self._device(name), values, on)
             case faults.SensorLoss(sensor=sensor):
                 self._lose_sensor(sensor, on)
+            case faults.SensorGain(sensor=sensor, gain=gain):
+                self._set_gain(sensor, _within("gain", gain, -10.0, 10.0) if on else 1.0)
             case _:
                 with self._engine.lock:
                     self._touch_site(fault, on)
@@ -210,6 +213,9 @@ class Misfortune:
             site.transformer.heat_oil(_within("top_oil_c", wanted.top_oil_c, *TOP_OIL_RANGE_C))
         if wanted.winding_c is not None:
             site.transformer.winding_c = wanted.winding_c
+        if wanted.winding_stress_mpa is not None:
+            stress_mpa = _within("winding_stress_mpa", wanted.winding_stress_mpa, 0.0, 300.0)
+            site.transformer.winding_stress_mpa = stress_mpa
 
     def _lose_sensor(self, sensor: str, on: bool) -> None:
         channels = self._engine.recorder.channels
@@ -220,10 +226,21 @@ class Misfortune:
             lost = self._engine.recorder.lost_channels
             (lost.add if on else lost.discard)(channels.index(sensor))
         elif sensor in set(Quantity):
-            (self._lost_sensors.add if on else self._lost_sensors.discard)(Quantity(sensor))
+            gone = self._transducers.lost
+            (gone.add if on else gone.discard)(Quantity(sensor))
         else:
             known = ", ".join([*WaveformFault, *channels, *Quantity])
             raise FaultError(f"unknown sensor {sensor!r}; known are {known}")
+
+    def _set_gain(self, sensor: str, gain: float) -> None:
+        channels = self._engine.recorder.channels
+        if sensor in channels:
+            with self._engine.lock:
+                self._engine.recorder.gains[channels.index(sensor)] = gain
+        elif sensor in set(Quantity):
+            self._transducers.gains[Quantity(sensor)] = gain
+        else:
+            raise FaultError(f"unknown sensor {sensor!r}; known are {', '.join([*channels, *Quantity])}")
 
     def _lie(self, device: ModbusDevice, values: Mapping[str, float], on: bool) -> None:
         unknown = [name for name in values if name not in device.image.point_names()]

@@ -155,7 +155,7 @@ class Plant:
             self._add(f"inverter {evse.evse_id}", config.host, evse.inverter_port, image)
             self._add(f"dc {evse.evse_id}", config.host, evse.dc_port, DcImage(charger.stage, lock))
         self._add("transducers", config.host, config.transducers_port, transducers)
-        self.misfortune = Misfortune(self.engine, self.devices, transducers.lost, _say)
+        self.misfortune = Misfortune(self.engine, self.devices, transducers, _say)
         self.socket = PlantSocket(run_dir / "plant.sock", self.engine, self.misfortune, _say)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -51,6 +51,8 @@ class TransformerPlant:
         self.ambient_c = ambient_c
         self.top_oil_c = ambient_c
         self.winding_c = ambient_c
+        self.winding_stress_mpa = 20.0
+        """Of the conductor, where a strain sensor sits; it stays as it is set."""
         self.settle(load_pu)
 
     @property

@@ -54,6 +54,8 @@ class Recorder:
         self._base_w = site.base_load_w
         self.lost_channels: set[int] = set()
         """Columns whose transducer is gone: not taken (NaN)."""
+        self.gains: dict[int, float] = {}
+        """Of columns whose transducer shows so many times the truth."""
         self.feeder_side = InverterSide()
         self.own_sides = {evse_id: InverterSide() for evse_id in own or {}}
 
@@ -88,6 +90,8 @@ class Recorder:
             shown = _shown(side, v_bus, v_rms, angles) * closed[:, None]
             samples[:, 9 + 3 * position : 12 + 3 * position] = shown
         self._add_noise(samples)
+        for channel, gain in self.gains.items():
+            samples[:, channel] *= gain
         for channel in self.lost_channels:
             samples[:, channel] = np.nan
         return samples

@@ -117,6 +117,23 @@ class TestAdoption:
         assert not site.breaker.opened_at_s
         assert "SETTINGS_ADOPTED" in site.codes
 
+    def test_a_calibrated_factor_is_in_the_next_tick_s_measurement_and_a_mistake_leaves_the_one_before(
+        self, site
+    ) -> None:
+        site.new_settings = lambda: self.other(site, factors={"v_bus_b": (1.03, 0.0)})
+        assert site.command("adopt_settings").accepted
+        status = site.run_until(site.elapsed_s + PERIOD_S + 1e-6)
+        assert status.v_pu == pytest.approx((1.0, 1.03, 1.0), rel=1e-3)
+
+        def fail():
+            raise ConfigError([])
+
+        site.new_settings = fail
+        assert not site.command("adopt_settings").accepted
+        status = site.run_until(3.0)
+        assert status.v_pu == pytest.approx((1.0, 1.03, 1.0), rel=1e-3)
+        assert (status.permit, site.breaker.opened_at_s) == (Permit.GRANTED, [])
+
     def test_they_trip_as_the_new_ones_say(self, make_site) -> None:
         site = make_site([steady(3.0), steady(2.0, v=[0.0, 0.0, 0.0])])
         site.run_until(IN_SERVICE_S)

@@ -20,6 +20,7 @@ from v2g.control.server import Caller, Refused, Role
 from v2g.dispatch.orders import Allocation, Grant
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.tick_commands import CommandError, CommandReply
+from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.decide import Decision
 from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.local_time import SiteZone
@@ -110,8 +111,9 @@ class World:
         self.site = Site(load(self.config_dir).config, thermal_clock, lambda *_: None)
         self.tick = Tick(self.config_dir, clock)
         self.audited: list[tuple[str, dict[str, Any]]] = []
+        self.changes = Changes()
         self.api = GuardApi(
-            self.site, self.tick, self.tick, self.config_dir, self.state_dir, clock, self._audit
+            self.site, self.tick, self.tick, self.config_dir, self.state_dir, clock, self._audit, self.changes
         )  # fmt: skip
 
     def _audit(self, code: str, message: str, /, **fields: Any) -> None:
@@ -294,7 +296,7 @@ async def test_a_change_is_finished_although_whoever_asked_has_given_up(world: W
     await asyncio.sleep(0)
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
-    await world.api.close()
+    await world.changes.close()
     assert world.dropin("90-operator.yaml") == {"grid": {"trips": {"OV1": {"time_s": 5.0}}}}
     assert world.tick.digest == world.tick.configured()
 

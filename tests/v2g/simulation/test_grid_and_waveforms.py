@@ -144,6 +144,14 @@ def joined() -> Site:
     return plant
 
 
+def test_a_wrong_gain_of_one_transducer_shows_in_its_samples_only() -> None:
+    right, wrong = (Recorder(joined()) for _ in range(2))
+    wrong.gains[column("v_bus_a")] = 0.97
+    one, other = (recorder.record(64, NOW, NOW + 1 / 60) for recorder in (right, wrong))
+    assert other[:, column("v_bus_a")] == pytest.approx(0.97 * one[:, column("v_bus_a")])
+    assert np.array_equal(np.delete(one, column("v_bus_a"), 1), np.delete(other, column("v_bus_a"), 1))
+
+
 def test_an_offset_of_the_inverter_side_transducers_leads_by_its_angle() -> None:
     recorder = Recorder(joined())
     recorder.feeder_side.offset_deg = (7.0, 0.0, -3.0)

@@ -236,6 +236,29 @@ async def test_transducers_and_the_loss_of_one(running: Running) -> None:
     assert (await client.read_input_registers(0, count=1)).registers[0] != 0x8000
 
 
+async def test_a_gain_and_a_stress_show_in_the_registers_and_end_with_the_fault(running: Running) -> None:
+    client = await running.modbus(running.config.transducers_port)
+    await running.ask(do="fault", fault="set", winding_stress_mpa=120.0, top_oil_c=60.0)
+
+    async def shown() -> list[float]:
+        return [v / 10 for v in (await client.read_input_registers(0, count=4)).registers]
+
+    assert (await shown())[3] == pytest.approx(120.0, abs=0.5)
+    await running.ask(do="fault", fault="sensor_gain", sensor="top_oil_c", gain=1.1)
+    await running.ask(do="fault", fault="sensor_gain", sensor="v_bus_a", gain=0.97)
+    await running.ask(do="fault", fault="sensor_loss", sensor="winding_stress_mpa")
+    values = await shown()
+    assert values[0] == pytest.approx(66.0, abs=0.5)
+    assert values[3] == 0x8000 / 10
+    assert 0.97 in running.plant.engine.recorder.gains.values()
+    with pytest.raises(PlantRefused, match="unknown sensor 'nose'"):
+        await running.ask(do="fault", fault="sensor_gain", sensor="nose", gain=1.1)
+    await running.ask(do="clear")
+    values = await shown()
+    assert (values[0], values[3]) == (pytest.approx(60.0, abs=0.5), pytest.approx(120.0, abs=0.5))
+    assert set(running.plant.engine.recorder.gains.values()) == {1.0}
+
+
 async def test_a_stalled_device_takes_requests_and_never_answers(running: Running) -> None:
     client = await running.inverter()
     number = (await running.ask(do="fault", fault="stall", device=f"inverter {EVSE}"))["id"]

@@ -177,3 +177,12 @@ def test_ac_vehicles_get_ac_evses_in_all_three_files_and_every_second_is_single_
         ]
     finally:
         layout.port_reservation.close()
+
+
+def test_the_winding_stress_is_mapped_where_an_overlay_gives_it_a_limit(tmp_path: Path) -> None:
+    overlay = tmp_path / "stress.yaml"
+    overlay.write_text("interlocks: {winding_stress_limit_mpa: 150}")
+    for name, overlays, mapped in (("a", [], False), ("b", [overlay], True)):
+        layout = layouts.build(tmp_path / name, 1, None, ManualClock(), overlays=overlays)
+        with layout.port_reservation:
+            assert (load(layout.config_dir).sensors.get("winding_stress_mpa") is not None) is mapped

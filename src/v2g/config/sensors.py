@@ -138,6 +138,14 @@ def site_sensors(config: Config, config_dir: Path, report: Report) -> SensorMap:
     except ConfigError as error:
         report.problems += error.problems
         return SensorMap()
+    limit_mpa = config.interlocks.winding_stress_limit_mpa
+    if limit_mpa is not None and sensors.get(Quantity.WINDING_STRESS_MPA) is None:
+        report.add(
+            "interlocks.winding_stress_limit_mpa",
+            f"{limit_mpa:g}",
+            f"is set, and nothing measures winding_stress_mpa ({file})",
+            "map the channel there, or remove the limit: it would hold nothing back",
+        )
     report.problems += _of_site(config, sensors)
     return sensors
 

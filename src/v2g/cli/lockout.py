@@ -51,6 +51,14 @@ def off(force: str, as_json: bool, socket_path: Path | None) -> None:
     _answer("lockout.set", LockoutParams(enabled=False, force=force), as_json, socket_path)
 
 
+@lockout.command("show")
+@json_option
+@socket_option
+def show(as_json: bool, socket_path: Path | None) -> None:
+    """Who has locked, since when and what for."""
+    _answer("lockout.show", None, as_json, socket_path)
+
+
 def lockout_text(result: LockoutResult) -> str:
     lines = [result.message] if result.message else []
     if not result.locks:

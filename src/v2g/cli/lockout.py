@@ -28,7 +28,8 @@ def lockout(context: click.Context, as_json: bool, socket_path: Path | None) -> 
 
     Breaker and contactors stay open until everybody has taken his own lock away, also across restarts; no trip reset
     releases it. Your name is the one you are logged in with: through sudo or a shared account all have one lock, and
-    the first to take it away takes it from everybody. It is no isolation: open the isolator and put a padlock on it as well.
+    the first to take it away takes it from everybody. It is no isolation: open the isolator and put a padlock on it as
+    well.
     """
     if context.invoked_subcommand is None:
         _answer("lockout.show", None, as_json, socket_path)

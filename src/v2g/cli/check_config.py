@@ -15,6 +15,7 @@ from v2g.config.loader import ConfigError, Loaded, Problem, load
 from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.schema import DcEvse, Evse
 from v2g.grid.settings import SettingsUnset
+from v2g.hardware.sensor_map import ModbusSource
 
 if TYPE_CHECKING:
     from v2g.hardware.endpoint import TlsFiles
@@ -77,6 +78,7 @@ def _protection(loaded: Loaded) -> Iterator[str]:
 
 
 def _maps(loaded: Loaded) -> Iterator[Problem]:
+    from v2g.hardware.ac_evse import load_ac_map
     from v2g.hardware.dc_evse import load_dc_map
     from v2g.hardware.filter_registers import check_filter
     from v2g.hardware.map_inverter import load_inverter_map
@@ -84,17 +86,20 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
     from v2g.hardware.register_map import load_map
 
     for position, evse in enumerate(loaded.config.evses):
-        if not isinstance(evse, DcEvse):
-            continue
-        uses = [("dc.map", evse.dc.map, load_dc_map)]
-        if evse.inverter.driver == "register_map":
-            uses.append(("inverter.map", evse.inverter.map, load_inverter_map))
+        inverter = evse.inverter if isinstance(evse, DcEvse) else None
+        uses = (
+            [("dc.map", evse.dc.map, load_dc_map)]
+            if isinstance(evse, DcEvse)
+            else [("ac.map", evse.ac.map, load_ac_map)]
+        )
+        if inverter is not None and inverter.driver == "register_map":
+            uses.append(("inverter.map", inverter.map, load_inverter_map))
         for key, name, loader in uses:
             try:
                 loader(name, loaded.config_dir)
             except DeviceError as error:
                 yield _problem(loaded, f"evses[{position}].{key}", str(error), "correct the map or its name")
-        if (filter_ := evse.inverter.harmonic_filter) is None:
+        if inverter is None or (filter_ := inverter.harmonic_filter) is None:
             continue
         try:
             check_filter(load_map(filter_.map, loaded.config_dir))
@@ -108,14 +113,21 @@ def _tls_addresses(loaded: Loaded) -> Iterator[tuple[str, TlsFiles]]:
         for part, address in modbus_addresses(evse):
             if (files := tls_files(address.tls, loaded.config_dir)) is not None:
                 yield f"evses[{position}].{part}.modbus.tls", files
+    for channel in loaded.sensors:
+        if isinstance(channel.source, ModbusSource) and channel.source.device.tls is not None:
+            yield f"sensors.{channel.name}.source.modbus.tls", channel.source.device.tls
 
 
 def _tls(loaded: Loaded) -> Iterator[Problem]:
     from v2g.hardware.modbus_tls import TlsProblem, load_context
 
     for path, files in _tls_addresses(loaded):
+        absent = [(key, file) for key in ("ca", "certificate", "key") if not (file := getattr(files, key)).is_file()]
+        for key, file in absent:
+            yield _problem(loaded, f"{path}.{key}", f"there is no file {file}", "put it there, or correct its name")
         try:
-            load_context(files)
+            if not absent:
+                load_context(files)
         except TlsProblem as problem:
             yield _problem(loaded, path, str(problem), "correct the file or its name")
 
@@ -132,5 +144,11 @@ def _tls_roles(loaded: Loaded) -> Iterator[str]:
 
 
 def _problem(loaded: Loaded, path: str, reason: str, remedy: str) -> Problem:
-    file = loaded.origin.get(path, str(loaded.files[0]))
-    return Problem(file, path, "", reason, remedy, loaded.lines.get(path))
+    """At the line of the value, or at that of the first one inside."""
+    if path.startswith("sensors."):
+        channel = loaded.sensors.get(path.split(".source.")[0].removeprefix("sensors."))
+        file, _, line = channel.place.rpartition(":") if channel is not None else (loaded.sensors.file, "", "1")
+        return Problem(file, path, "", reason, remedy, int(line))
+    place = next((leaf for leaf in loaded.origin if leaf == path or leaf.startswith(f"{path}.")), path)
+    file = loaded.origin.get(place, str(loaded.files[0]))
+    return Problem(file, path, "", reason, remedy, loaded.lines.get(place))

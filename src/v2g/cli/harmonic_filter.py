@@ -36,7 +36,7 @@ def set_harmonic_filter(
 
     \b
     v2g-tool --set-harmonic-filter --threshold=0.03
-    v2g-tool --set-harmonic-filter --threshold=0.04 --evse US*V2G*E1
+    v2g-tool --set-harmonic-filter --threshold=0.04 --evse 'US*V2G*E1'
     v2g-tool --set-harmonic-filter --off
 
     It is kept across restarts. For all means that no inverter keeps a threshold of its own.

@@ -19,10 +19,18 @@ _NAMES = {"i": "current of the V2G feeder", "v": "voltage of the bus"}
 _BASES = {"i": "rated current", "v": "the fundamental"}
 
 
+def _png(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() != ".png":
+        raise click.BadParameter(f"{path} does not end with .png, and a PNG is what is drawn")
+    return path
+
+
 @click.command()
 @click.option("--phase", type=click.Choice(list(_PHASES)), help="[default: the worst of each order]")
 @click.option("--quantity", type=click.Choice(["v", "i"]), help="Voltage or current. [default: both]")
-@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Draw it into this file, too.")
+@click.option(
+    "--png", type=click.Path(path_type=Path, dir_okay=False), callback=_png, help="Draw it into this file, too."
+)
 @json_option
 @socket_option
 def harmonics(

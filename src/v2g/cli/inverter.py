@@ -159,7 +159,7 @@ def dump(
         raise click.UsageError("--model is for SunSpec, --map for a register map: give one of them")
     from v2g.hardware import identify
     from v2g.hardware.ports import DeviceError
-    from v2g.hardware.register_map import load_map
+    from v2g.hardware.register_map import is_path, load_map
 
     async def read(open_link: Callable[[int], ModbusLink]) -> Dump:
         link = open_link(unit)
@@ -169,7 +169,9 @@ def dump(
             await link.close()
 
     try:
-        map_ = None if map_name is None else load_map(map_name, config_dir)
+        # A path that is typed is relative to where it is typed; one that v2g.yaml names, to its directory.
+        wanted = str(Path(map_name).absolute()) if map_name is not None and is_path(map_name) else map_name
+        map_ = None if wanted is None else load_map(wanted, config_dir)
     except DeviceError as error:
         _fail(str(error), "MAP", as_json)
     told = _ask(address, timeout_s, as_json, read, unit)
@@ -207,10 +209,10 @@ def _ask(
 
     try:
         return asyncio.run(question(open_link))
-    except NoConnectionError:
+    except NoConnectionError as error:
         _fail(
-            f"{address}: no connection within {timeout_s:g} s; check power, cabling, address and port, and that nobody "
-            "else holds the only connection that the device takes",
+            f"{address}: {str(error).partition(';')[0]} within {timeout_s:g} s; check power, cabling, address and "
+            "port, and that nobody else holds the only connection that the device takes",
             "NO_CONNECTION",
             as_json,
         )

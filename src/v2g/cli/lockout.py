@@ -27,7 +27,9 @@ def lockout(context: click.Context, as_json: bool, socket_path: Path | None) -> 
     v2g-tool lockout off
 
     Breaker and contactors stay open until everybody has taken his own lock away, also across restarts; no trip reset
-    releases it. It is no isolation: open the isolator and put a padlock on it as well.
+    releases it. Your name is the one you are logged in with: through sudo or a shared account all have one lock, and
+    the first to take it away takes it from everybody. It is no isolation: open the isolator and put a padlock on it as
+    well.
     """
     if context.invoked_subcommand is None:
         _answer("lockout.show", None, as_json, socket_path)
@@ -49,6 +51,14 @@ def on(note: str, as_json: bool, socket_path: Path | None) -> None:
 def off(force: str, as_json: bool, socket_path: Path | None) -> None:
     """Take your lock away; those of others stay."""
     _answer("lockout.set", LockoutParams(enabled=False, force=force), as_json, socket_path)
+
+
+@lockout.command("show")
+@json_option
+@socket_option
+def show(as_json: bool, socket_path: Path | None) -> None:
+    """Who has locked, since when and what for."""
+    _answer("lockout.show", None, as_json, socket_path)
 
 
 def lockout_text(result: LockoutResult) -> str:

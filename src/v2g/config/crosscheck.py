@@ -9,7 +9,7 @@ from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.paths import run_paths
 from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
-from v2g.config.schema import AcEvse, Config, DcEvse, Evse, ModbusAddress, TlsProfileName
+from v2g.config.schema import AcEvse, Config, DcEvse, Evse, Inverter, ModbusAddress, TlsProfileName
 from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.config.timezone import TimezoneError, zone_of
 from v2g.grid.settings import SettingsError
@@ -198,6 +198,8 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
             f"is not below max_voltage_v ({evse.max_voltage_v:g} V)",
             "write the lowest and highest DC voltage of the EVSE",
         )
+    if isinstance(evse, DcEvse):
+        _inverter_map(evse.inverter, f"{path}.inverter", report)
     if isinstance(evse, AcEvse) and len(evse.rotation) != evse.phases:
         report.add(
             f"{path}.rotation",
@@ -212,6 +214,15 @@ def _one_evse(evse: Evse, path: str, config: Config, report: Report) -> None:
             "is a test mode without TLS",
             "write strict or compat, or allow the test mode with 'pki: {allow_plain: true}'",
         )
+
+
+def _inverter_map(inverter: Inverter, path: str, report: Report) -> None:
+    if inverter.driver == "register_map" and not inverter.map:
+        remedy = "add 'map: ' with a name from devices/ of the configuration directory, or a path"
+        report.add(f"{path}.driver", repr(inverter.driver), "has no map", remedy)
+    if inverter.driver == "sunspec" and inverter.map:
+        remedy = "write driver: register_map, or remove the map"
+        report.add(f"{path}.map", repr(inverter.map), "is not read by driver sunspec", remedy)
 
 
 def _transformer(config: Config, report: Report) -> None:

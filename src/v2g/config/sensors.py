@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,7 @@ _SOURCES = {
     Family.CONTACT: ("contact", "modbus"),
     Family.PILOT: ("modbus", "file"),
 }
+_INI_SECTION = re.compile(r"^\[\w+\][ \t]*$", re.MULTILINE)
 _OF_CONTACTS = ("source", "max_age_s", "closed_is")
 _FORM = "the head of etc/v2g/sensor_map.conf tells the form"
 
@@ -107,6 +109,10 @@ def load_sensor_map(file: Path, config_dir: Path) -> SensorMap:
 
 def parse_sensor_map(text: str, file: str = "sensor_map.conf", config_dir: Path = Path()) -> SensorMap:
     """Raises :class:`ConfigError` with every problem found, each with file, line, place, reason and remedy."""
+    if section := _INI_SECTION.search(text):
+        line = text.count("\n", 0, section.start()) + 1
+        reason = f"is an INI file ({section[0].strip()}), and not YAML"
+        raise ConfigError([Problem(file, "", "", reason, f"write it anew, one entry a channel: {_FORM}", line)])
     tree = parse(text, file)
     problems = validate(tree, _File)
     if problems:
@@ -138,6 +144,14 @@ def site_sensors(config: Config, config_dir: Path, report: Report) -> SensorMap:
     except ConfigError as error:
         report.problems += error.problems
         return SensorMap()
+    limit_mpa = config.interlocks.winding_stress_limit_mpa
+    if limit_mpa is not None and sensors.get(Quantity.WINDING_STRESS_MPA) is None:
+        report.add(
+            "interlocks.winding_stress_limit_mpa",
+            f"{limit_mpa:g}",
+            f"is set, and nothing measures winding_stress_mpa ({file})",
+            "map the channel there, or remove the limit: it would hold nothing back",
+        )
     report.problems += _of_site(config, sensors)
     return sensors
 

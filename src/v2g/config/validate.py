@@ -7,7 +7,7 @@ import enum
 import math
 import re
 import types
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -152,6 +152,8 @@ def _explained(error: str, tree: Tree, bare: Any, metas: list[msgspec.Meta], pat
     wanted = _wanted(bare, path)
     if isinstance(bare, type) and issubclass(bare, enum.Enum):
         return _choice(str(tree.value), [str(member.value) for member in bare])
+    if get_origin(bare) is Literal:
+        return _choice(str(tree.value), [str(choice) for choice in get_args(bare)])
     if isinstance(tree.value, str) and (converted := _converted(name, tree.value, bare)):
         return f"is text, {wanted} is expected", converted
     if match := _COMPARED.search(error):
@@ -211,6 +213,8 @@ def _choice(value: str, choices: list[str]) -> tuple[str, str]:
 def _wanted(bare: Any, path: str) -> str:
     if isinstance(bare, type) and issubclass(bare, enum.Enum):
         return "one of " + ", ".join(str(member.value) for member in bare)
+    if get_origin(bare) is Literal:
+        return "one of " + ", ".join(map(str, get_args(bare)))
     kind = _KINDS.get(getattr(bare, "__name__", ""), "a value")
     unit = unit_of(_last(path))
     return f"{kind} in {unit}" if unit and bare in (int, float) else kind

@@ -106,6 +106,8 @@ class _Movement:
     direction: int
     from_value: float
     thd_before: float | None
+    threshold: float | None
+    """When it began: it may be another, or none, when the filter comes to rest."""
 
 
 @dataclass(slots=True)
@@ -359,7 +361,7 @@ class HarmonicControl:
             if unit.movement is not None and unit.movement.direction != direction:
                 self._close(unit, thd)
             if unit.movement is None:
-                unit.movement = _Movement(direction, unit.reading.value, thd)
+                unit.movement = _Movement(direction, unit.reading.value, thd, unit.reading.threshold)
                 unit.thd_before = thd
             commands[evse_id] = unit.range.steps[unit.index + direction]
         self._records.clear()
@@ -387,7 +389,7 @@ class HarmonicControl:
                     **_quantity("to", unit.reading.value, unit),
                     "thd_before_pct": _rounded(movement.thd_before),
                     "thd_after_pct": _rounded(thd),
-                    "threshold_pct": "none" if unit.reading.threshold is None else _rounded(unit.reading.threshold),
+                    "threshold_pct": "none" if movement.threshold is None else _rounded(movement.threshold),
                     "limited_by": unit.limited_by or "nothing",
                 },
             )

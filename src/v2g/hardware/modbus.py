@@ -7,6 +7,8 @@ so that a late reply is never taken for the next one. Attempts to reconnect back
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -184,7 +186,7 @@ class ModbusLink:
         if isinstance(cause, mbap.WrongAnswer):
             return self._broken(f"{what}: {cause}")
         if not what:
-            return self._failed("no connection; check power, cabling and the modbus address in v2g.yaml")
+            return self._failed(f"no connection{_why(cause)}; check power, cabling and the modbus address in v2g.yaml")
         hint = "" if tls is None else "; a device that demands another role or certificate may do so without a word"
         return self._failed(f"{what}: the device closed the connection{hint}")
 
@@ -214,3 +216,13 @@ class ModbusLink:
         if self._stream is not None:
             self._stream.abort()
             self._stream = None
+
+
+def _why(cause: Exception | None) -> str:
+    """Why no connection came about, in brackets; empty where nobody says."""
+    if isinstance(cause, TimeoutError):
+        return " (nobody answers)"
+    if isinstance(cause, socket.gaierror):
+        return f" (its name: {cause.strerror or cause})"
+    number = cause.errno if isinstance(cause, OSError) else None
+    return f" ({os.strerror(number)})" if number else ""

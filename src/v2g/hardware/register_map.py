@@ -19,7 +19,7 @@ import yaml
 from v2g.hardware.map_check import check_map
 from v2g.hardware.map_schema import Block, Fault, Identity, Place, Point, RegisterMap
 from v2g.hardware.ports import DeviceError
-from v2g.hardware.registers import Table, WordOrder, pack, pack_text, unpack, unpack_text
+from v2g.hardware.registers import RegisterType, Table, WordOrder, pack, pack_text, unpack, unpack_text
 
 __all__ = [
     "Block",
@@ -29,6 +29,7 @@ __all__ = [
     "RegisterMap",
     "Value",
     "built_in_maps",
+    "is_path",
     "known_maps",
     "load_map",
 ]
@@ -232,12 +233,37 @@ def load_map(
     ``optional``: what it can use. Raises :class:`DeviceError` naming file, place and reason.
     """
     where, text = _find(name, config_dir)
+    raw: Any = None
     try:
-        map_ = msgspec.convert(yaml.load(text, _UniqueKeys), RegisterMap)  # noqa: S506
+        raw = yaml.load(text, _UniqueKeys)  # noqa: S506
+        map_ = msgspec.convert(raw, RegisterMap)
         check_map(map_, roles or {}, optional or {})
-    except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = "" if mark is None else f"line {mark.line + 1}: "
+        raise DeviceError(f"register map {where}: {line}is not YAML: {error.problem or error.context}") from None
+    except msgspec.ValidationError as error:
+        raise DeviceError(f"register map {where}: {_wrong_point(raw) or error}") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise DeviceError(f"register map {where}: {error}") from None
     return map_
+
+
+def _wrong_point(raw: Any) -> str | None:
+    """The first point that is none, by its name: the error of the whole map leaves the name out."""
+    points = raw.get("points") if isinstance(raw, dict) else None
+    for name, value in points.items() if isinstance(points, dict) else ():
+        try:
+            msgspec.convert(value, Point)
+        except msgspec.ValidationError as error:
+            types = f"; types are {', '.join(RegisterType)}" if "`$.type`" in str(error) else ""
+            return f"points.{name}: {error}{types}"
+    return None
+
+
+def is_path(name: str) -> bool:
+    """A file by its path, and not a map by its name."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
 
 
 def built_in_maps() -> list[str]:
@@ -252,7 +278,7 @@ def known_maps(config_dir: Path | None = None) -> list[str]:
 
 
 def _find(name: str, config_dir: Path | None) -> tuple[str, str]:
-    if name.endswith((".yaml", ".yml")) or "/" in name:
+    if is_path(name):
         return _text_of((config_dir or Path()) / name)
     own = config_dir / "devices" / f"{name}.yaml" if config_dir is not None else None
     if own is not None and own.exists():
@@ -271,9 +297,8 @@ def _text_of(path: Path) -> tuple[str, str]:
     try:
         return str(path), path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DeviceError(
-            f"register map {path}: {error}; check evses[].inverter.map and evses[].dc.map in v2g.yaml"
-        ) from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DeviceError(f"register map {path} cannot be read: {reason}; put it there, or correct its name") from None
 
 
 class _UniqueKeys(yaml.SafeLoader):

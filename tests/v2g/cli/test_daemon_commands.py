@@ -103,6 +103,24 @@ def test_the_check_also_reads_sensor_map_and_register_maps(config_dir: Path) -> 
     assert "'no-such-map' is not built in" in result.stderr
 
 
+def test_the_check_reads_the_map_of_an_ac_evse_and_the_tls_files_of_transducers(config_dir: Path) -> None:
+    (config_dir / "conf.d").mkdir(exist_ok=True)
+    (config_dir / "conf.d" / "50-x.yaml").write_text(
+        "evses:\n- {id: US*V2G*E9, kind: AC, interface: x,\n   ac: {map: no-such-map, modbus: {host: 10.0.0.9}}}\n"
+    )
+    (config_dir / "sensor_map.conf").write_text(
+        "sensors:\n  top_oil_c: {source: {modbus: {host: h, register: 0, tls: {ca: a.pem, certificate: b.pem, key: "
+        "k.pem}}},\n    unit: °C, range: [-40, 150]}\n",
+        encoding="utf-8",
+    )
+    result = run("--check-config", "--config", str(config_dir))
+    assert result.exit_code == 1
+    assert "50-x.yaml:3: evses[2].ac.map: register map 'no-such-map' is not built in" in result.stderr
+    for key, name in (("ca", "a"), ("certificate", "b"), ("key", "k")):
+        place = f"sensor_map.conf:2: sensors.top_oil_c.source.modbus.tls.{key}"
+        assert f"{place}: there is no file {config_dir}/{name}.pem" in result.stderr
+
+
 def test_a_directory_without_configuration_is_told(tmp_path: Path) -> None:
     result = run("--check-config", "--config", str(tmp_path))
     assert result.exit_code == 1
@@ -228,7 +246,7 @@ def test_modbus_tls_is_checked_with_its_files(config_dir: Path) -> None:
     assert "bare.pem bears no role (extension 1.3.6.1.4.1.50316.802.1)" in result.stdout
     result = check("missing")
     assert result.exit_code == 1
-    assert "evses[0].inverter.modbus.tls" in result.output
-    assert f"{pki}/missing.key cannot be read" in result.output
+    for key in ("certificate", "key"):
+        assert f"50-tls.yaml:1: evses[0].inverter.modbus.tls.{key}: there is no file {pki}/missing." in result.stderr
     (pki / "guard.key").chmod(0o644)
     assert f"chmod 600 {pki}/guard.key" in check("guard").output

@@ -153,6 +153,9 @@ async def test_a_picture_is_drawn_or_refused_in_words(
     assert result.exit_code == 1
     assert "name a .png in a directory that can be written" in result.output
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    result = await site_daemon.run(f"harmonics --png {tmp_path}/spectrum.jpg", tool_too=True)
+    assert result.exit_code == 2
+    assert "does not end with .png" in result.output
     result = await site_daemon.run(f"harmonics --png {picture}", tool_too=True)
     assert result.exit_code == 1
     assert "pictures need matplotlib; install v2g-orchestrator[replay]" in result.output

@@ -237,6 +237,20 @@ async def test_a_model_that_is_not_there_names_those_that_are(serve: Any, fake_i
     assert error["message"].endswith("it has no SunSpec model 705; it has 1, 701, 702, 703, 704")
 
 
+async def test_a_map_named_by_its_path_is_looked_for_where_it_is_typed(
+    serve: Any, fake_evse: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = await serve(fake_evse())
+    built_in = resources.files("v2g.hardware") / "maps" / "v2g-dc-evse.yaml"
+    (tmp_path / "mine.yaml").write_text(built_in.read_text("utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    result = await run(f"dump {at(served)} --map ./mine.yaml")
+    assert result.exit_code == 0, result.output
+    result = await run(f"dump {at(served)} --map ./yours.yaml")
+    assert result.exit_code == 1
+    assert f"{tmp_path}/yours.yaml cannot be read: No such file or directory" in result.output
+
+
 @pytest.mark.parametrize("command", ["detect", "dump"])
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("[::1]", socket.AF_INET6)])
 async def test_nothing_there_is_exit_code_1_with_the_remedy(command: str, host: str, family: int) -> None:
@@ -245,7 +259,10 @@ async def test_nothing_there_is_exit_code_1_with_the_remedy(command: str, host: 
         port = nobody.getsockname()[1]
         result = await run(f"{command} {host}:{port} --timeout 0.3")
     assert result.exit_code == 1
-    assert f"v2g-tool: {host}:{port}: no connection within 0.3 s; check power, cabling, address" in result.output
+    assert (
+        f"v2g-tool: {host}:{port}: no connection (Connection refused) within 0.3 s; check power, cabling"
+        in result.output
+    )
 
 
 @pytest.mark.parametrize(

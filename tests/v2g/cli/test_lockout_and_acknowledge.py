@@ -25,6 +25,7 @@ LOCKED = LockoutResult(
         ("lockout on --note CT2", "lockout.set", LockoutParams(enabled=True, note="CT2")),
         ("lockout off --force ben", "lockout.set", LockoutParams(enabled=False, force="ben")),
         ("lockout", "lockout.show", None),
+        ("lockout show", "lockout.show", None),
     ],
 )
 async def test_locks_are_set_and_shown_with_who_since_when_and_why(

@@ -155,6 +155,12 @@ def test_what_is_no_sensor_map_is_told_with_its_name(text: str) -> None:
     assert problem.startswith("sensor_map.conf")
 
 
+def test_an_ini_file_is_told_as_that_and_where_the_form_stands() -> None:
+    (problem,) = problems("# transducers\n\n[top_oil_c]\nsource = modbus\nhost = 192.0.2.10\n")
+    assert problem.startswith("sensor_map.conf:3: is an INI file ([top_oil_c]), and not YAML > write it anew")
+    assert "the head of etc/v2g/sensor_map.conf tells the form" in problem
+
+
 def test_a_missing_or_binary_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.conf: cannot be read: No such file"):
         load_sensor_map(tmp_path / "none.conf", tmp_path)

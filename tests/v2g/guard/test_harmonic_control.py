@@ -148,6 +148,18 @@ def test_a_lifted_threshold_takes_it_back_in_steps() -> None:
     assert not bench.control.active("E1")
 
 
+def test_what_moved_it_up_is_told_with_its_threshold_though_that_was_lifted_before_it_came_to_rest() -> None:
+    inverter = Inverter()
+    bench = Bench(inverter)
+    while not inverter.moves:
+        bench.tick()
+    inverter.threshold = None
+    bench.run(30)
+    up, back = bench.events
+    assert (up.fields["from_hz"], up.fields["threshold_pct"]) == (8_000.0, 3.0)
+    assert (back.fields["to_hz"], back.fields["threshold_pct"]) == (8_000.0, "none")
+
+
 def test_little_current_holds() -> None:
     inverter = Inverter()
     bench = Bench(inverter).run(30)

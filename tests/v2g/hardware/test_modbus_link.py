@@ -202,7 +202,9 @@ async def test_attempts_back_off_with_jitter_and_fail_at_once_meanwhile(unused_t
     link = link_to(unused_tcp_port, clock, timing)
     waits = []
     for _ in range(6):
-        with pytest.raises(DeviceError, match="no connection; check power, cabling and the modbus address"):
+        with pytest.raises(
+            DeviceError, match=r"no connection \(Connection refused\); check power, cabling and the modbus address"
+        ):
             await link.read(Table.HOLDING, 0, 1)
         waits.append(link.retry_at_s - clock.monotonic_s() if link.retry_at_s else 0.0)
         if waits[-1]:

@@ -4,9 +4,10 @@ SunSpec counts power injected into the grid as positive; here its sign is turned
 
 Reversion: ``WSetRvrt`` = 0 and ``WSetEnaRvrt`` = 1 are written before ``WSetRvrtTms``, read back, and ``WSetRvrtRem``
 must be seen counting down. From then on each set-point re-arms the timer, so that an inverter whose master falls
-silent goes to zero by itself. A reactive set-point reverts to zero in the same way, without the proof. A device that
-does not revert, or does not show it, counts as armed while the heartbeats of model 715 are seen
-(:mod:`v2g.hardware.sunspec.heartbeat`).
+silent goes to zero by itself. A countdown is what can be seen without letting it expire; it does not prove what happens
+at its end. A reactive set-point reverts to zero in the same way, without being looked for. A device that does not
+revert, or does not show it, counts as armed while the heartbeats of model 715 are seen, with what
+:mod:`v2g.hardware.sunspec.heartbeat` says of them.
 
 Ramp rate: ``WRmp``, percent of ``WMax`` per second; the profile has it for increases of generated power only.
 """

@@ -27,8 +27,8 @@ from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.wires import Wires
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.breaker import MmapBreakerOutput
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.ports import DcEvseCommand, Insulation
-from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 from v2g.simulation.battery import Battery, BatteryModel
 from v2g.simulation.plant import Plant

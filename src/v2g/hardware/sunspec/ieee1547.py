@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from v2g.clock import Clock
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterReading
 from v2g.hardware.sunspec.discovery import ModelLocation
@@ -26,7 +27,6 @@ from v2g.hardware.sunspec.family import DriverOptions, Family, LimitPoints
 from v2g.hardware.sunspec.functions import FunctionsWriter
 from v2g.hardware.sunspec.ramp import RampLackingError, ramp_percent
 from v2g.hardware.sunspec.status import able_to_deliver, apparent_rating_va, fault, hottest_c, lowest, ratings, state
-from v2g.hardware.sunspec.wanted import DeviceSettings
 
 REQUIRED = (1, 701, 702, 704)
 _MEASURED, _CAPACITY, _SERVICE, _CONTROLS = 701, 702, 703, 704

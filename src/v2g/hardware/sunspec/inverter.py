@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from v2g.clock import Clock
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import InverterCommand, InverterReading
 from v2g.hardware.sunspec import ieee1547, legacy
@@ -20,7 +21,6 @@ from v2g.hardware.sunspec.codec import ModelImage, SunSpecError, load_model
 from v2g.hardware.sunspec.discovery import Identity, ModelLocation, discover, read_identity, read_span
 from v2g.hardware.sunspec.family import DriverOptions, Family
 from v2g.hardware.sunspec.groups import read_model
-from v2g.hardware.sunspec.wanted import DeviceSettings
 
 
 class SunSpecInverter:

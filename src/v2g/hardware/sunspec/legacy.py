@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from v2g.clock import Clock
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterReading
 from v2g.hardware.sunspec import legacy_status as status
@@ -42,7 +43,7 @@ from v2g.hardware.sunspec.legacy_status import (
     STORAGE,
 )
 from v2g.hardware.sunspec.ramp import RampLackingError, ramp_percent
-from v2g.hardware.sunspec.wanted import DeviceSettings, stored_sets
+from v2g.hardware.sunspec.wanted import stored_sets
 
 _DISCONNECT, _CONNECT = 0, 1
 _GRID = 1

@@ -90,6 +90,9 @@ class PlayedWaveform:
         )
 
     def correct(self, factors: Factors) -> None:
+        for name in factors:
+            if name not in CHANNELS and name not in self.extra:
+                raise WaveformError(f"it has no channel {name}")
         self.factors = factors
 
     def latest_of(self, names: tuple[str, ...], n: int) -> WaveformWindow:

@@ -199,6 +199,23 @@ async def test_a_device_with_both_families_is_driven_by_the_one_that_can_prove_i
     assert device.registers[device.addresses[124] + load_model(124).point("StorCtl_Mod").offset] == 0
 
 
+@pytest.mark.parametrize("missing", ["WSet", "WSet_SF", "WSetEna"])
+async def test_a_device_with_both_families_whose_704_takes_no_power_is_driven_by_124(
+    memory_link: Any, clock: ManualClock, missing: str
+) -> None:
+    device = Both(clock)
+    point = load_model(704).point(missing)
+    device.registers[device.addresses[704] + point.offset] = 0xFFFF if point.type == "enum16" else 0x8000
+    driver = SunSpecInverter(EVSE, memory_link(device), clock)
+    before = dict(device.registers)
+    await driver.apply(InverterCommand(power_w=0.0))
+    changed = {at for at, word in device.registers.items() if before[at] != word}
+    assert device.addresses[124] + load_model(124).point("StorCtl_Mod").offset in changed
+    assert not changed & set(range(device.addresses[704], device.addresses[704] + load_model(704).length))
+    assert (await driver.read()).max_charge_w == 22_000.0
+    assert "124 reverts by InOutWRte_RvrtTms" in (driver.reversion_problem or "")
+
+
 async def test_a_device_that_is_replaced_by_one_of_the_other_family_goes_on(
     memory_link: Any, clock: ManualClock
 ) -> None:

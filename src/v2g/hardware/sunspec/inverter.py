@@ -2,8 +2,8 @@
 
 Which family's driver works is chosen when the device answers, by the models that it has: 701, 702 and 704
 (:mod:`v2g.hardware.sunspec.ieee1547`), or an inverter model of 101 to 113 with 124
-(:mod:`v2g.hardware.sunspec.legacy`). A device with both is driven by the first, which can prove its reversion. Another
-device at the same address, told by model 1, is chosen for anew.
+(:mod:`v2g.hardware.sunspec.legacy`). A device with both is driven by the first, which can prove its reversion, unless
+its 704 has no active power set-point. Another device at the same address, told by model 1, is chosen for anew.
 
 What belongs to one value comes out of one request; see :mod:`v2g.hardware.sunspec.groups` for models that need more.
 """
@@ -120,7 +120,7 @@ class SunSpecInverter:
             identity = await read_identity(self._link, locations[1]) if 1 in locations else None
             if family is None or identity != known or locations != family.locations:
                 self._family, self._known = None, None
-                family = self._choose(locations)
+                family = await self._choose(locations)
         else:
             # Until it has answered as before, nothing that is known of the device holds.
             self._uncertain = True
@@ -132,11 +132,12 @@ class SunSpecInverter:
         self._uncertain, self._generation = False, self._link.generation
         return family
 
-    def _choose(self, locations: Mapping[int, ModelLocation]) -> Family:
+    async def _choose(self, locations: Mapping[int, ModelLocation]) -> Family:
         missing = [str(number) for number in ieee1547.REQUIRED if number not in locations]
-        if not missing:
+        older = legacy.complete(locations)
+        if not missing and (not older or await ieee1547.has_set_point(self._link, locations[ieee1547.CONTROLS])):
             return ieee1547.Ieee1547Family(self._options, self._link, self._clock, locations, self._settings)
-        if legacy.complete(locations):
+        if older:
             return legacy.LegacyFamily(self._options, self._link, self._clock, locations, self._settings)
         raise self._link.refuse(
             f"it has no SunSpec model {', '.join(missing)}, which the driver needs, nor of the older family both an "

@@ -202,7 +202,7 @@ class RegisterMapInverter:
         power_w = command.power_w if taken and math.isfinite(command.power_w) else 0.0
         power_w = min(max(power_w, -max_discharge_w), max_charge_w)
         # While the countdown is being looked for, a refresh would hide it; the set-point is zero already.
-        if power_w == 0 and self._setpoint_w == 0 and self._reversion.hides(now_s):
+        if taken and power_w == 0 and self._setpoint_w == 0 and self._reversion.hides(now_s):
             return
         repair = self._setpoint_w is None or self._image.wrong_constant() is not None
         power_w = self._fill(power_w, command.reactive_var)

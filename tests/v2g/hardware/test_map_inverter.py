@@ -185,6 +185,21 @@ async def test_a_device_that_does_not_take_set_points_is_ordered_to_zero_until_i
     assert (await driver.read()).setpoint_w == 3000
 
 
+async def test_zero_that_is_not_taken_is_written_again_while_the_countdown_is_looked_for(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    device.counts = False
+    driver = make(tmp_path, device, memory_link)
+    await driver.apply(InverterCommand(power_w=0))
+    for _ in range(7):
+        device.holding[42] = 5000
+        device.clock.advance(0.2)
+        await driver.read()
+        await driver.apply(InverterCommand(power_w=0))
+    assert driver.setpoint_problem is not None
+    assert device.holding[42] == 0
+
+
 async def test_an_order_that_is_not_taken_is_not_prolonged(tmp_path: Path, device: Device, memory_link: Any) -> None:
     driver = make(tmp_path, device, memory_link)
     await armed(driver, device)

@@ -81,6 +81,22 @@ async def test_a_device_that_keeps_an_old_discharge_reverts_by_itself(memory_lin
     assert (await bench.run(0.0, 5.0)).power_w == 0.0, "its timer is not prolonged"
 
 
+async def test_zero_that_is_not_taken_is_written_again_while_the_countdown_is_looked_for(
+    memory_link: Any, clock: ManualClock, fake_inverter: Any
+) -> None:
+    device = fake_inverter(clock)
+    device.counts = False
+    driver = SunSpecInverter(EVSE, memory_link(device), clock, 3)
+    await driver.apply(InverterCommand(power_w=0.0))
+    for _ in range(7):
+        device.put(704, "WSet", 5_000.0)
+        clock.advance(0.2)
+        await driver.read()
+        await driver.apply(InverterCommand(power_w=0.0))
+    assert driver.setpoint_problem is not None
+    assert device.point(704, "WSet") == 0.0
+
+
 # ---- ramp rate --------------------------------------------------------------------------------------------------
 
 

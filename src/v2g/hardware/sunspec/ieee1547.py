@@ -178,7 +178,8 @@ class Ieee1547Family(Family):
         if self._reversion is _Reversion.UNKNOWN:
             await self._arm()
         # While the countdown is being looked for, a refresh would hide it; the set-point is zero already.
-        if self._reversion is _Reversion.PROBING and power_w == 0 and self._written_w == 0:
+        probing = self._reversion is _Reversion.PROBING and self.setpoints.problem is None
+        if probing and power_w == 0 and self._written_w == 0:
             return
         await self._set_point(power_w)
         self._last_remaining_s = None

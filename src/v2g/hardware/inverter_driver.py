@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from v2g.grid.settings import GridSettings
 from v2g.grid.support import SupportSettings
 from v2g.hardware.ports import InverterPort
+
+RAMP_RATE: Final = "ramp_rate"
+"""Among :attr:`InverterDriver.lacks`: the device takes no such ramp rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Final
 
 from v2g.clock import Clock
 from v2g.grid.support import enabled
-from v2g.hardware.inverter_driver import DeviceSettings
+from v2g.hardware.inverter_driver import RAMP_RATE, DeviceSettings
 from v2g.hardware.map_reversion import MapReversion
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
@@ -107,8 +107,10 @@ class RegisterMapInverter:
         clock: Clock,
         reversion_s: int = 3,
         settings: DeviceSettings | None = None,
+        ramp_w_s: float | None = None,
     ) -> None:
-        """``settings``: the functions in them are lacking, each with the map as the reason; nothing is written."""
+        """``settings``: the functions in them are lacking, each with the map as the reason, and so is a ramp rate that
+        is asked for; nothing is written."""
         self.evse_id = evse_id
         self._link = link
         self._clock = clock
@@ -117,6 +119,7 @@ class RegisterMapInverter:
         self._sent = RegisterImage(map_)
         """What was written last; ``_image`` is what the device says."""
         self._settings = settings
+        self._ramp_w_s = ramp_w_s
         self._read_blocks = map_.read_blocks()
         self._held_blocks = map_.command_blocks(_COMMANDS)
         self._reversion = MapReversion(map_, reversion_s)
@@ -131,10 +134,12 @@ class RegisterMapInverter:
 
     @property
     def lacks(self) -> Mapping[str, str] | None:
-        if self._settings is None:
+        lacks = () if self._ramp_w_s is None else (RAMP_RATE,)
+        if self._settings is not None:
+            lacks = (*enabled(self._settings.support), *(() if self._settings.grid is None else _TRIPS), *lacks)
+        elif not lacks:
             return None
-        trips = () if self._settings.grid is None else _TRIPS
-        return dict.fromkeys((*enabled(self._settings.support), *trips), f"the register map {self._map.name} has none")
+        return dict.fromkeys(lacks, f"the register map {self._map.name} has none")
 
     @property
     def setpoint_problem(self) -> str | None:

@@ -311,6 +311,15 @@ def test_functions_of_the_site_are_lacking(tmp_path: Path, device: Device, memor
     assert make(tmp_path, device, memory_link).lacks is None
 
 
+def test_a_ramp_rate_is_lacking_with_and_without_functions_of_the_site(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    lacking = {"ramp_rate": "the register map vendor has none"}
+    assert make(tmp_path, device, memory_link, ramp_w_s=500.0).lacks == lacking
+    settings = DeviceSettings(support=SupportSettings(frequency_droop=None))
+    assert make(tmp_path, device, memory_link, ramp_w_s=500.0, settings=settings).lacks == lacking
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

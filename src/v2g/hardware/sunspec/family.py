@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from v2g.clock import Clock
-from v2g.hardware.inverter_driver import DeviceSettings
+from v2g.hardware.inverter_driver import RAMP_RATE, DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
 from v2g.hardware.setpoint_watch import SetpointWatch
@@ -27,7 +27,6 @@ from v2g.hardware.sunspec.status import dc_power_w
 SLOW_S = 2.0
 """How often ratings and settings are read."""
 _DC_PORTS = 714
-RAMP_RATE = "ramp_rate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

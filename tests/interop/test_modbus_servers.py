@@ -18,10 +18,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.sunspec_devices import DRAFTS, told
 from v2g.clock import SystemClock
 from v2g.hardware.modbus import LinkTiming, ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import DeviceError
@@ -37,14 +37,6 @@ IMAGE = DATA / "pysunspec2_device_1547.registers.csv"
 TRUTH = DATA / "pysunspec2_device_1547.json"
 HERE = Path(__file__).parent / "modbus"
 PACKAGE = "modbus-serial@8.0.25"
-# Names that the JSON has from drafts: the published models, and so the image, are without.
-DRAFTS = """
-701.VL3N 702.Vnom 702.VRefOfs 704.WMaxLimEna 704.WMaxLim 704.WMaxLimRvrt 704.WMaxLimEnaRvrt 704.WMaxLimRvrtTms
-704.WMaxLimRvrtRem 704.RGra 704.WMaxLim_SF 705.CrvSt 705.VRefTms 706.CrvSt 707.CrvSt 708.CrvSt 709.CrvSt 709.Freq_SF
-709.Freq 710.CrvSt 710.Freq_SF 710.Freq 711.CrvSt 711.AdptCrvReq 711.AdptCrvRslt 711.RvrtCrv 712.CrvSt 713.PrtAlrms
-713.NPrt 713.DCA 713.DCW 713.DCWhInj 713.DCWhAbs 713.DCA_SF 713.DCV_SF 713.DCW_SF 713.DCWH_SF 713.PrtTyp 713.ID
-713.IDStr 713.DCV 713.Tmp 713.DCSt 713.DCAlrm
-"""
 PATIENT = LinkTiming(request_timeout_s=5.0, connect_timeout_s=5.0)
 
 
@@ -97,18 +89,6 @@ def link_to(port: int, timing: LinkTiming = PATIENT) -> ModbusLink:
     return ModbusLink("inverter X", ModbusEndpoint("127.0.0.1", port, 1), SystemClock(), lambda: 0.5, timing)
 
 
-def told(model: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Points of a model in the JSON, by the names of our codec; groups that occur once have no number."""
-    for name, value in model.items():
-        if isinstance(value, list):
-            for number, each in enumerate(value, start=1):
-                yield from told(each, f"{prefix}{name}[{number}].")
-        elif isinstance(value, dict):
-            yield from told(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
 async def test_every_model_is_found_and_every_point_is_that_of_the_json(port: int) -> None:
     models = [model for model in json.loads(TRUTH.read_text())["models"] if model["ID"] != END_MODEL_ID]
     link = link_to(port)
@@ -128,7 +108,7 @@ async def test_every_model_is_found_and_every_point_is_that_of_the_json(port: in
             assert image.raw(name) == value, f"{model['ID']}.{name}"
             compared += 1
     assert compared == 328
-    assert drafts == set(DRAFTS.split())
+    assert drafts == DRAFTS
     assert link.state.reconnects == 0
     await link.close()
 

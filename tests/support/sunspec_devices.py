@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from v2g.clock import ManualClock
 from v2g.hardware.registers import Table
@@ -14,6 +15,28 @@ from v2g.simulation.sunspec_legacy_image import LegacyImage
 from v2g.simulation.sunspec_registers import SunSpecRegisters
 
 VOLTS = (277.0, 277.0, 277.0)
+_DRAFTS = """
+701.VL3N 702.Vnom 702.VRefOfs 704.WMaxLimEna 704.WMaxLim 704.WMaxLimRvrt 704.WMaxLimEnaRvrt 704.WMaxLimRvrtTms
+704.WMaxLimRvrtRem 704.RGra 704.WMaxLim_SF 705.CrvSt 705.VRefTms 706.CrvSt 707.CrvSt 708.CrvSt 709.CrvSt 709.Freq_SF
+709.Freq 710.CrvSt 710.Freq_SF 710.Freq 711.CrvSt 711.AdptCrvReq 711.AdptCrvRslt 711.RvrtCrv 712.CrvSt 713.PrtAlrms
+713.NPrt 713.DCA 713.DCW 713.DCWhInj 713.DCWhAbs 713.DCA_SF 713.DCV_SF 713.DCW_SF 713.DCWH_SF 713.PrtTyp 713.ID
+713.IDStr 713.DCV 713.Tmp 713.DCSt 713.DCAlrm
+"""
+DRAFTS = frozenset(_DRAFTS.split())
+"""Names that pysunspec2's JSON of a 1547 device has from drafts, which the published models and its image are without;
+within groups without the group."""
+
+
+def told(model: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Points of a model in the JSON, by the names of our codec; groups that occur once have no number."""
+    for name, value in model.items():
+        if isinstance(value, list):
+            for number, each in enumerate(value, start=1):
+                yield from told(each, f"{prefix}{name}[{number}].")
+        elif isinstance(value, dict):
+            yield from told(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 class Chain:

@@ -92,6 +92,9 @@ class PlayedWaveform:
         return WaveformWindow(samples, last + self.lost, START_S + written_s + self.ahead_s, self.generation)
 
     def correct(self, factors: Factors) -> None:
+        for name in factors:
+            if name not in CHANNELS and name not in self.extra:
+                raise WaveformError(f"it has no channel {name}")
         self.factors = factors
 
     def latest_of(self, names: tuple[str, ...], n: int) -> WaveformWindow:

@@ -336,7 +336,9 @@ class Wires:
                 evse.id, link, self._clock, evse.inverter.reversion_s, settings, evse.inverter.ramp_w_s
             )
         map_ = self._map(evse.inverter.map, load_inverter_map, config_dir)
-        return RegisterMapInverter(evse.id, link, map_, self._clock, evse.inverter.reversion_s, settings)
+        return RegisterMapInverter(
+            evse.id, link, map_, self._clock, evse.inverter.reversion_s, settings, evse.inverter.ramp_w_s
+        )
 
     def _map(self, name: str, load: Callable[[str, Path], RegisterMap], config_dir: Path) -> RegisterMap:
         key = f"{load.__name__} {name}"

@@ -12,7 +12,7 @@ from v2g.config.loader import Loaded
 from v2g.config.problems import ConfigError
 from v2g.config.protection import UNSET_DIGEST, grid_settings, settings_digest
 from v2g.grid.settings import SettingsError
-from v2g.hardware.sunspec.wanted import DeviceSettings
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.telemetry import logs
 
 LOAD_AGAIN_S = 5.0

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
+from v2g.grid.settings import GridSettings
+from v2g.grid.support import SupportSettings
 from v2g.hardware.ports import InverterPort
-from v2g.hardware.sunspec.wanted import DeviceSettings
 
-__all__ = ["DeviceSettings", "InverterDriver"]
+RAMP_RATE: Final = "ramp_rate"
+"""Among :attr:`InverterDriver.lacks`: the device takes no such ramp rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """What an inverter is to hold. ``grid`` None: the site has no settings, and trips and enter service stay."""
+
+    support: SupportSettings
+    grid: GridSettings | None = None
 
 
 class InverterDriver(InverterPort, Protocol):

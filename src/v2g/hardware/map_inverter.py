@@ -2,7 +2,9 @@
 
 What the map does not give is not made up: without the state the device counts as not connected, without a rating it
 carries nothing, and without a reversion to zero that is written, read back and seen (DESIGN section 4) it may charge
-and not discharge.
+and not discharge. While a set-point that can be read back is not seen to be taken
+(:mod:`v2g.hardware.setpoint_watch`), readings carry a fault, zero is commanded whatever is asked for, and neither the
+heartbeat nor the reversion time is written, so that the device leaves an order that it does not replace.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import Final
 
 from v2g.clock import Clock
 from v2g.grid.support import enabled
-from v2g.hardware.inverter_driver import DeviceSettings
+from v2g.hardware.inverter_driver import RAMP_RATE, DeviceSettings
 from v2g.hardware.map_reversion import MapReversion
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
 from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map
+from v2g.hardware.setpoint_watch import SetpointWatch
 
 ROLES: Final = {"power_w": "r"}
 """What every map must have, beside a set-point: ``setpoint_w``, or ``setpoint_magnitude_w`` with ``direction``."""
@@ -62,10 +65,8 @@ _TRIPS: Final = (
     "enter_service", "undervoltage_trip", "overvoltage_trip", "underfrequency_trip", "overfrequency_trip",
 )  # fmt: skip
 
-READ_BACK_S: Final = 2.0
-"""A set-point must be read back as it was written within this."""
-_REFUSED_HOLD_S = 30.0
-_READ_BACK_PU = 0.01
+_REFRESHES: Final = ("heartbeat", "reversion_timeout_s")
+"""What prolongs an order beside the order itself."""
 
 
 def load_inverter_map(name: str, config_dir: Path | None = None) -> RegisterMap:
@@ -106,8 +107,10 @@ class RegisterMapInverter:
         clock: Clock,
         reversion_s: int = 3,
         settings: DeviceSettings | None = None,
+        ramp_w_s: float | None = None,
     ) -> None:
-        """``settings``: the functions in them are lacking, each with the map as the reason; nothing is written."""
+        """``settings``: the functions in them are lacking, each with the map as the reason, and so is a ramp rate that
+        is asked for; nothing is written."""
         self.evse_id = evse_id
         self._link = link
         self._clock = clock
@@ -116,15 +119,14 @@ class RegisterMapInverter:
         self._sent = RegisterImage(map_)
         """What was written last; ``_image`` is what the device says."""
         self._settings = settings
+        self._ramp_w_s = ramp_w_s
         self._read_blocks = map_.read_blocks()
         self._held_blocks = map_.command_blocks(_COMMANDS)
         self._reversion = MapReversion(map_, reversion_s)
         self._generation = -1
         self._setpoint_w: float | None = None
         """Written on this connection."""
-        self._setpoint_at_s = 0.0
-        self._refused: str | None = None
-        self._refused_until_s = -math.inf
+        self._watch = SetpointWatch()
 
     @property
     def reversion_problem(self) -> str | None:
@@ -132,14 +134,16 @@ class RegisterMapInverter:
 
     @property
     def lacks(self) -> Mapping[str, str] | None:
-        if self._settings is None:
+        lacks = () if self._ramp_w_s is None else (RAMP_RATE,)
+        if self._settings is not None:
+            lacks = (*enabled(self._settings.support), *(() if self._settings.grid is None else _TRIPS), *lacks)
+        elif not lacks:
             return None
-        trips = () if self._settings.grid is None else _TRIPS
-        return dict.fromkeys((*enabled(self._settings.support), *trips), f"the register map {self._map.name} has none")
+        return dict.fromkeys(lacks, f"the register map {self._map.name} has none")
 
     @property
     def setpoint_problem(self) -> str | None:
-        return self._refused if self._clock.monotonic_s() < self._refused_until_s else None
+        return self._watch.problem
 
     @property
     def takes_reactive_power(self) -> bool:
@@ -165,9 +169,11 @@ class RegisterMapInverter:
         if not math.isfinite(power_w):
             raise self._link.refuse("it has no power_w")
         self._reversion.observe(image, self._sent, as_of_s)
-        self._judge_read_back(as_of_s)
         on, state = self._enabled(), image.optional_text("state") or ""
         max_charge_w, max_discharge_w = self._ratings()
+        held_w = self._held_w()
+        if self._reversion.reads_back:
+            self._watch.look(math.nan if held_w is None else held_w, on, max(max_charge_w, max_discharge_w), as_of_s)
         return InverterReading(
             evse_id=self.evse_id,
             as_of_s=as_of_s,
@@ -175,14 +181,14 @@ class RegisterMapInverter:
             reactive_var=image.optional_number("reactive_var") or 0.0,
             voltage_v=image.optional_number("voltage_v") or 0.0,
             frequency_hz=image.optional_number("frequency_hz") or 0.0,
-            setpoint_w=(self._held_w() or 0.0) if on else 0.0,
+            setpoint_w=(held_w or 0.0) if on else 0.0,
             setpoint_enabled=on,
             reversion_armed=self._reversion.armed,
             reversion_remaining_s=image.optional_number("reversion_remaining_s") or 0.0,
             max_charge_w=max_charge_w,
             max_discharge_w=max_discharge_w,
             connected=self._able_to_deliver(state),
-            fault=self._fault(state, as_of_s),
+            fault=self._fault(state),
             anti_islanding=bool(image.optional_flag("anti_islanding")),
             dc_power_w=image.optional_number("dc_power_w"),
             temperature_c=image.optional_number("temperature_c"),
@@ -197,19 +203,22 @@ class RegisterMapInverter:
             await self.read()
         now_s = self._clock.monotonic_s()
         max_charge_w, max_discharge_w = self._ratings()
-        power_w = command.power_w if math.isfinite(command.power_w) else 0.0
+        taken = self._watch.problem is None
+        power_w = command.power_w if taken and math.isfinite(command.power_w) else 0.0
         power_w = min(max(power_w, -max_discharge_w), max_charge_w)
         # While the countdown is being looked for, a refresh would hide it; the set-point is zero already.
-        if power_w == 0 and self._setpoint_w == 0 and self._reversion.hides(now_s):
+        if taken and power_w == 0 and self._setpoint_w == 0 and self._reversion.hides(now_s):
             return
         repair = self._setpoint_w is None or self._image.wrong_constant() is not None
         power_w = self._fill(power_w, command.reactive_var)
-        for block in self._map.write_blocks(_COMMANDS, constants=repair):
+        roles = _COMMANDS if taken else tuple(role for role in _COMMANDS if role not in _REFRESHES)
+        for block in self._map.write_blocks(roles, constants=repair):
             await self._link.write(block.address, self._sent.registers(block))
-        if power_w != self._setpoint_w:
-            self._setpoint_at_s = now_s
+        now_s = self._clock.monotonic_s()
         self._setpoint_w = power_w
-        self._reversion.refreshed(self._clock.monotonic_s())
+        self._watch.wrote(power_w, now_s)
+        if taken:
+            self._reversion.refreshed(now_s)
 
     async def close(self) -> None:
         await self._link.close()
@@ -218,6 +227,7 @@ class RegisterMapInverter:
         """A new connection: nothing that was written on another is known to hold."""
         self._generation = self._link.generation
         self._setpoint_w = None
+        self._watch.forget()
         self._reversion.lost()
         if "heartbeat" in self._map.points:
             # It goes on from the device's: one that stays the same is no refresh.
@@ -293,30 +303,18 @@ class RegisterMapInverter:
             return None
         return {"charge": magnitude_w, "discharge": -magnitude_w}.get(direction, 0.0)
 
-    def _judge_read_back(self, now_s: float) -> None:
-        if self._setpoint_w is None or not self._reversion.reads_back:
-            return
-        held_w = self._held_w()
-        tolerance_w = max(_READ_BACK_PU * abs(self._setpoint_w), 1.0)
-        if held_w is not None and abs(held_w - self._setpoint_w) <= tolerance_w:
-            return
-        if now_s - self._setpoint_at_s > READ_BACK_S:
-            held = "nothing" if held_w is None else f"{held_w:.0f} W"
-            self._refused = f"set-point {self._setpoint_w:.0f} W was written, {held} is read back"
-            self._refused_until_s = now_s + _REFUSED_HOLD_S
-
     def _able_to_deliver(self, state: str) -> bool:
         connected = self._image.optional_flag("connected")
         running = state in self._map.states.running if self._map.states.running else None
         told = [value for value in (connected, running) if value is not None]
         return bool(told) and all(told)
 
-    def _fault(self, state: str, now_s: float) -> str | None:
+    def _fault(self, state: str) -> str | None:
         found = list(self._image.faults())
         if state in self._map.states.fault:
             found.append(f"state {state}")
         if "fault_code" in self._map.points and self._image.flag("fault_code"):
             found.append(self._image.text("fault_code") or f"code {self._image.number('fault_code'):.0f}")
-        if self._refused is not None and now_s < self._refused_until_s:
-            found.append(self._refused)
+        if self._watch.problem is not None:
+            found.append(self._watch.problem)
         return ", ".join(found) or None

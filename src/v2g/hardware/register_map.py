@@ -42,11 +42,14 @@ class RegisterImage:
 
     ``set`` and the readers use the units of the roles (V, A, bool, the text of an enumeration). :meth:`load` takes
     what a request returned, :meth:`registers` gives what a request shall write or a simulated device shall answer.
+    It holds what the map spans in each table, and blocks are within that.
     """
 
     def __init__(self, map_: RegisterMap) -> None:
         self.map = map_
-        self._tables: dict[Table, list[int]] = {table: [0] * map_.size(table) for table in Table}
+        spans = {table: map_.span(table) for table in Table}
+        self._tables = {table: (first, [0] * count) for table, (first, count) in spans.items()}
+        """First address and the registers from there on."""
 
     def set(self, role: str, value: Value) -> None:
         """Raises KeyError for an unknown role, ValueError for a value that does not fit."""
@@ -159,21 +162,29 @@ class RegisterImage:
         return None
 
     def load(self, block: Block, registers: Sequence[int]) -> None:
-        """Raises ValueError when the device answered with another number of registers."""
+        """Raises ValueError when the device answered with another number of registers, or for what the map has not."""
         if len(registers) != block.count:
             raise ValueError(f"{len(registers)} registers instead of {block.count}")
-        self._tables[block.table][block.address : block.address + block.count] = registers
+        self._replace(block.table, block.address, registers)
 
     def registers(self, block: Block) -> list[int]:
-        return self._tables[block.table][block.address : block.address + block.count]
+        first, held = self._tables[block.table]
+        return held[block.address - first : block.address - first + block.count]
 
     def table(self, table: Table) -> list[int]:
-        """For a simulated device: all registers from address 0."""
-        return list(self._tables[table])
+        """For a simulated device: all registers of the map's span."""
+        return list(self._tables[table][1])
 
     def poke(self, address: int, registers: Sequence[int]) -> None:
-        """For a simulated device: somebody wrote these holding registers."""
-        self._tables[Table.HOLDING][address : address + len(registers)] = registers
+        """For a simulated device: somebody wrote these holding registers. ValueError for what the map has not."""
+        self._replace(Table.HOLDING, address, registers)
+
+    def _replace(self, table: Table, address: int, registers: Sequence[int]) -> None:
+        first, held = self._tables[table]
+        start, end = address - first, address - first + len(registers)
+        if start < 0 or end > len(held):
+            raise ValueError(f"{len(registers)} {table} registers from {address} on are not all in the map")
+        held[start:end] = registers
 
     def _identify(self, item: Identity) -> tuple[str | float, bool]:
         if isinstance(item.value, str):
@@ -184,10 +195,12 @@ class RegisterImage:
         return found, found in wanted
 
     def _registers(self, place: Place) -> list[int]:
-        return self._tables[place.table][place.address : place.end]
+        first, held = self._tables[place.table]
+        return held[place.address - first : place.end - first]
 
     def _store(self, place: Place, registers: Sequence[int]) -> None:
-        self._tables[place.table][place.address : place.end] = registers
+        first, held = self._tables[place.table]
+        held[place.address - first : place.end - first] = registers
 
     def _order(self, place: Place) -> WordOrder:
         return place.word_order or self.map.word_order

@@ -25,7 +25,6 @@ class MapImage:
         self._lock = lock
         self._image = RegisterImage(map_)
         self._image.stamp_identity()
-        self._starts = {table: map_.span(table)[0] for table in Table}
         self._writable = {
             address
             for block in map_.write_blocks(constants=True)
@@ -53,8 +52,7 @@ class MapImage:
             self._image.set(role, value)
         for fault in self.map.faults:
             self._image.set_fault(fault.text, fault.text == tripped)
-        first, count = self.span(table)
-        return [*self._image.table(table), 0][first : first + count]
+        return self._image.table(table) or [0]
 
     def write(self, address: int, values: list[int], now_s: float) -> bool:
         if not set(range(address, address + len(values))) <= self._writable:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.tick_site import PlayedWaveform, Site, SlowBreaker, synthesise
+from support.wired_plant import Bench, MakeBench, running
 
 MakeSite = Callable[..., Site]
 
@@ -18,3 +20,13 @@ def make_site(tmp_path: Path) -> MakeSite:
         return Site(waveform, SlowBreaker(), tmp_path / "trip-latch.json", **changes)
 
     return make
+
+
+@pytest.fixture
+async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(*args: Any, **changes: Any) -> Bench:
+            return await stack.enter_async_context(running(Bench(tmp_path, *args, **changes)))
+
+        yield make

@@ -191,6 +191,32 @@ class TestAdoption:
         assert status.v_pu == pytest.approx((1.02, 1.02, 1.02), rel=1e-3)
         assert status.permit is Permit.GRANTED
 
+    def test_factors_correct_the_samples_from_then_on(self, site) -> None:
+        factors = {"v_bus_a": (1.02, 0.0)}
+        site.new_settings = lambda: self.other(site, factors=factors)
+        assert site.command("adopt_settings").accepted
+        assert site.waveform.factors == factors
+        assert site.run_until(3.0).settings_digest == "12345678"
+
+    def test_factors_of_a_channel_that_the_buffer_has_not_are_refused_and_the_old_ones_stay(self, site) -> None:
+        before = {"v_bus_a": (1.02, 0.0)}
+        site.new_settings = lambda: self.other(site, factors=before)
+        assert site.command("adopt_settings").accepted
+        site.new_settings = lambda: replace(site.settings(), digest="87654321", factors={"spare": (1.1, 0.0)})
+        reply = site.command("adopt_settings")
+        assert (reply.accepted, reply.message) == (False, "nothing has changed: it has no channel spare")
+        assert site.waveform.factors == before
+        status = site.run_until(4.0)
+        assert (status.settings_digest, status.permit) == ("12345678", Permit.GRANTED)
+
+    def test_settings_that_are_refused_take_their_factors_back(self, site) -> None:
+        site.new_settings = lambda: self.other(
+            site, factors={"v_bus_a": (1.02, 0.0)}, protection=protection(opening_time_s=0.1), allow_slow=True
+        )
+        assert not site.command("adopt_settings").accepted
+        assert site.waveform.factors == {}
+        assert site.run_until(3.0).permit is Permit.GRANTED
+
 
 class TestWithoutSettings:
     def test_it_measures_and_stays_open_says_so_once_and_takes_settings_when_they_come(self, make_site) -> None:

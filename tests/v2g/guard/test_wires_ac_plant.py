@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from v2g.clock import SystemClock
+from v2g.config.loader import Loaded
 from v2g.config.paths import run_paths
 from v2g.config.schema import Config
 from v2g.grid.profiles import resolve
@@ -22,8 +23,8 @@ from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.wires import Wires
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.breaker import MmapBreakerOutput
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.ports import AcEvseCommand
-from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 from v2g.simulation import faults
 from v2g.simulation.battery import BatteryModel
@@ -71,6 +72,7 @@ class Bench:
         self.wires = Wires(
             config, run_paths(config), (), self, config_dir=run_dir, clock=SystemClock(), notifier=Notifier({}),
             jitter=lambda: 0.5, settings=settings, load_settings=lambda: settings,
+            load_site=lambda: Loaded(config, {}, run_dir),
         )  # fmt: skip
         self.client = WiresClient(run_paths(config).wires_sock)
         self.breaker = MmapBreakerOutput(run_dir / "breaker")

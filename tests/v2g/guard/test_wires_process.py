@@ -25,9 +25,9 @@ from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.wires import Wires
 from v2g.guard.wires_settings import WiresSettings
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.ports import DcEvseCommand, Quantity
 from v2g.hardware.registers import Table
-from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.host.notify import Notifier
 
 pytestmark = pytest.mark.soak

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,9 +12,11 @@ from v2g.clock import ManualClock
 from v2g.config.paths import run_paths
 from v2g.config.schema import Config
 from v2g.config.sensors import parse_sensor_map
+from v2g.guard.link import SensorState
 from v2g.guard.wires_sensors import WiresSensors
 from v2g.hardware.contact import ContactReader
-from v2g.hardware.ports import PilotReading, PilotState
+from v2g.hardware.ports import PilotReading, PilotState, Quantity
+from v2g.telemetry import logs
 
 TEXT = """\
 sensors:
@@ -89,3 +91,84 @@ def test_a_mapped_pilot_that_is_not_read_any_more_is_lost_whatever_the_device_te
     assert lost is not None
     assert (lost.state, lost.high_v) == (None, None)
     assert mirrored.sensors.pilot("US*V2G*E1", None, 12.0) == PilotReading()
+
+
+FILES = """\
+sensors:
+  ambient_c: {{source: {{file: {path}}}, unit: °C, scale: 0.001, range: [-50, 85]}}
+"""
+
+
+class Read:
+    """One small file, read by the real reader in injected time."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir / "temp1_input"
+        self.clock = ManualClock(100.0)
+        config = msgspec.convert({**SITE, "paths": {"run_dir": str(run_dir)}}, Config)
+        sensors = parse_sensor_map(FILES.format(path=self.path))
+        self.sensors = WiresSensors(config, sensors, run_paths(config), self.clock, lambda: 0.5)
+
+    async def state(self) -> SensorState:
+        """After one reading of what is due."""
+        (reader,) = self.sensors._readers.values()
+        await reader.read(reader.sensings)
+        reader._tell()
+        (state,) = self.sensors.states(self.clock.monotonic_s())
+        return state
+
+
+@pytest.fixture
+async def read(tmp_path: Path) -> AsyncIterator[Read]:
+    logs.configure(tmp_path)
+    made = Read(tmp_path)
+    yield made
+    await made.sensors.close()
+
+
+async def test_the_number_in_a_file_is_scaled_and_has_the_time_of_its_reading(read: Read) -> None:
+    read.path.write_text("23500\n")
+    state = await read.state()
+    assert (state.value, state.raw, state.as_of_s, state.problem) == (23.5, 23500, 100.0, "")
+    assert [(r.quantity, r.value) for r in read.sensors.readings(100.0)] == [(Quantity.AMBIENT_C, 23.5)]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        ("", "holds no number"),
+        ("warm", "holds no number"),
+        ("99000", "outside -50..85"),
+        ("nan", ""),
+    ],
+)
+async def test_a_file_that_tells_nothing_has_no_value_and_says_why(read: Read, content: str | None, said: str) -> None:
+    if content is not None:
+        read.path.write_text(content)
+    state = await read.state()
+    assert state.value is None
+    assert state.problem
+    assert said in state.problem
+    assert read.sensors.readings(100.0) == ()
+
+
+async def test_a_file_that_is_gone_and_back_is_told_once_each(read: Read, tmp_path: Path) -> None:
+    read.path.write_text("20000")
+    await read.state()
+    read.path.unlink()
+    for _ in range(3):
+        read.clock.advance(1.0)
+        await read.state()
+    read.path.write_text("21000")
+    assert (await read.state()).value == 21.0
+    codes = [line.split()[2] for line in (tmp_path / "comms.log").read_text().splitlines()]
+    assert codes == ["SENSOR_DROPPED", "SENSOR_BACK"]
+
+
+async def test_a_value_of_a_file_that_is_not_read_any_more_grows_old(read: Read) -> None:
+    read.path.write_text("20000")
+    await read.state()
+    read.clock.advance(3600.0)
+    (state,) = read.sensors.states(read.clock.monotonic_s())
+    assert (state.value, bool(state.problem)) == (None, True)

@@ -17,7 +17,7 @@ from v2g.config.protection import UNSET_DIGEST, settings_digest
 from v2g.config.schema import Config
 from v2g.grid.support import FrequencyDroop, SupportSettings
 from v2g.guard.wires_settings import LOAD_AGAIN_S, Follower, WiresSettings, wires_settings
-from v2g.hardware.sunspec.wanted import DeviceSettings
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.telemetry import logs
 
 EVSE = {

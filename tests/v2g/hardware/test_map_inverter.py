@@ -13,6 +13,7 @@ from v2g.grid.support import SupportSettings, VoltWatt
 from v2g.hardware.inverter_driver import DeviceSettings, InverterDriver
 from v2g.hardware.map_inverter import RegisterMapInverter, load_inverter_map
 from v2g.hardware.ports import DeviceError, InverterCommand
+from v2g.hardware.setpoint_watch import SOUND_AFTER_S, TAKEN_WITHIN_S
 
 VENDOR = """
 name: vendor
@@ -141,10 +142,81 @@ async def test_a_set_point_that_is_not_kept_is_a_fault(tmp_path: Path, device: D
     driver = make(tmp_path, device, memory_link)
     await driver.apply(InverterCommand(power_w=3000))
     device.holding[42] = 65536 - 1000
-    device.clock.advance(1.0)
+    device.clock.advance(TAKEN_WITHIN_S)
     assert (await driver.read()).fault is None
-    device.clock.advance(1.1)
-    assert (await driver.read()).fault == "set-point 3000 W was written, 1000 W is read back"
+    device.clock.advance(0.1)
+    said = (await driver.read()).fault or ""
+    assert "set-point not taken: 3000 W written, 1000 W read back" in said
+    assert driver.setpoint_problem == said
+
+
+async def test_set_points_that_change_each_cycle_are_judged_all_the_same(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    driver = make(tmp_path, device, memory_link)
+    for cycle in range(12):
+        await driver.apply(InverterCommand(power_w=3000 + 100 * cycle))
+        device.holding[42] = 65536 - 1000
+        device.clock.advance(0.2)
+        reading = await driver.read()
+    assert "1000 W read back" in (reading.fault or "")
+
+
+async def test_a_device_that_does_not_take_set_points_is_ordered_to_zero_until_it_was_sound_for_a_while(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    driver = make(tmp_path, device, memory_link)
+
+    async def run(seconds: float, kept_w: int | None = None) -> None:
+        for _ in range(round(seconds / 0.2)):
+            await driver.apply(InverterCommand(power_w=3000))
+            if kept_w is not None:
+                device.holding[42] = 65536 - kept_w
+            device.clock.advance(0.2)
+            await driver.read()
+
+    await run(2.0, kept_w=1000)
+    assert driver.setpoint_problem is not None
+    await run(1.0)
+    assert (await driver.read()).setpoint_w == 0
+    await run(SOUND_AFTER_S)
+    assert driver.setpoint_problem is None
+    await run(0.4)
+    assert (await driver.read()).setpoint_w == 3000
+
+
+async def test_zero_that_is_not_taken_is_written_again_while_the_countdown_is_looked_for(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    device.counts = False
+    driver = make(tmp_path, device, memory_link)
+    await driver.apply(InverterCommand(power_w=0))
+    for _ in range(7):
+        device.holding[42] = 5000
+        device.clock.advance(0.2)
+        await driver.read()
+        await driver.apply(InverterCommand(power_w=0))
+    assert driver.setpoint_problem is not None
+    assert device.holding[42] == 0
+
+
+async def test_an_order_that_is_not_taken_is_not_prolonged(tmp_path: Path, device: Device, memory_link: Any) -> None:
+    driver = make(tmp_path, device, memory_link)
+    await armed(driver, device)
+    await driver.apply(InverterCommand(power_w=-2000))
+    genuine = device.registers.write
+    device.registers.write = lambda address, values: True if address == 42 else genuine(address, values)
+    for _ in range(10):
+        device.clock.advance(0.2)
+        await driver.read()
+        await driver.apply(InverterCommand(power_w=0))
+    assert driver.setpoint_problem is not None
+    before_s = device.refreshed_s
+    for _ in range(20):
+        device.clock.advance(0.2)
+        assert (await driver.read()).fault is not None
+        await driver.apply(InverterCommand(power_w=0))
+    assert device.refreshed_s == before_s
 
 
 @pytest.mark.parametrize(
@@ -237,6 +309,15 @@ def test_functions_of_the_site_are_lacking(tmp_path: Path, device: Device, memor
     driver = make(tmp_path, device, memory_link, settings=settings)
     assert "volt_watt" in (driver.lacks or {})
     assert make(tmp_path, device, memory_link).lacks is None
+
+
+def test_a_ramp_rate_is_lacking_with_and_without_functions_of_the_site(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    lacking = {"ramp_rate": "the register map vendor has none"}
+    assert make(tmp_path, device, memory_link, ramp_w_s=500.0).lacks == lacking
+    settings = DeviceSettings(support=SupportSettings(frequency_droop=None))
+    assert make(tmp_path, device, memory_link, ramp_w_s=500.0, settings=settings).lacks == lacking
 
 
 @pytest.mark.parametrize(

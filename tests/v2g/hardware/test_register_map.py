@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from v2g.hardware.dc_evse import OPTIONAL, ROLES
 from v2g.hardware.ports import DeviceError
-from v2g.hardware.register_map import RegisterImage, built_in_maps, known_maps, load_map
+from v2g.hardware.register_map import Block, RegisterImage, built_in_maps, known_maps, load_map
 from v2g.hardware.registers import RegisterType, Table, WordOrder, pack, unpack
 
 SMALL = """
@@ -278,3 +278,24 @@ def test_a_map_is_found_by_name_in_the_configuration_before_the_built_in_one(tmp
         DeviceError, match=r"is not built in, and .*devices/other\.yaml does not exist; known are acme, "
     ):
         load_map("other", tmp_path)
+
+
+def test_an_image_holds_what_the_map_spans_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "far.yaml").write_text(
+        "name: far\npoints:\n  a: { table: holding, address: 39900, access: rw }\n"
+        "  b: { table: holding, address: 39904, type: int32 }\n"
+    )
+    image = RegisterImage(load_map("far.yaml", tmp_path))
+    image.load(Block(Table.HOLDING, 39900, 6), [1, 0, 0, 0, 0, 7])
+    image.poke(39900, [5])
+    assert (image.number("a"), image.number("b")) == (5, 7)
+    assert (image.table(Table.HOLDING), image.table(Table.INPUT)) == ([5, 0, 0, 0, 0, 7], [])
+
+
+@pytest.mark.parametrize(("table", "address"), [("holding", 39899), ("holding", 39901), ("input", 39900)])
+def test_registers_that_the_map_has_not_are_refused(tmp_path: Path, table: str, address: int) -> None:
+    (tmp_path / "far.yaml").write_text("name: far\npoints:\n  a: { table: holding, address: 39900 }\n")
+    image = RegisterImage(load_map("far.yaml", tmp_path))
+    with pytest.raises(ValueError, match=f"1 {table} registers from {address} on are not all in the map"):
+        image.load(Block(Table(table), address, 1), [1])
+    assert image.table(Table.HOLDING) == [0]

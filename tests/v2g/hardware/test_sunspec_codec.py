@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.sunspec_devices import told
 from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.codec import END_MODEL_ID, SUNS, ModelImage, SunSpecError, load_model, load_repeated
 from v2g.hardware.sunspec.discovery import ModelLocation
@@ -43,18 +43,6 @@ def device_1547(shared_data: Path) -> tuple[list[int], dict[int, dict[str, Any]]
     return registers, {model["ID"]: model for model in device["models"]}
 
 
-def stated(source: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a model in JSON, named as the codec names points."""
-    for name, value in source.items():
-        if isinstance(value, dict):
-            yield from stated(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            for number, item in enumerate(value, 1):
-                yield from stated(item, f"{prefix}{name}[{number}].")
-        else:
-            yield f"{prefix}{name}", value
-
-
 def test_the_image_of_a_1547_device_decodes_to_its_values_curves_included(
     device_1547: tuple[list[int], dict[int, dict[str, Any]]],
 ) -> None:
@@ -66,7 +54,7 @@ def test_the_image_of_a_1547_device_decodes_to_its_values_curves_included(
         words = registers[at : at + 2 + length]
         model = repeated_model(number, ModelImage(load_model(number), words), length + 2)
         image = ModelImage(model, words)
-        for name, value in stated(values[number]):
+        for name, value in told(values[number]):
             # The file has names that older drafts of the models had; those never came into its registers.
             if name.rpartition(".")[2] not in ("ID", "L", "Pad") and name in model.points:
                 assert image.raw(name) == value, f"{number}.{name}"

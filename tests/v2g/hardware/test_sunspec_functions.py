@@ -24,13 +24,14 @@ from v2g.grid.support import (
     VoltWatt,
     WattVar,
 )
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.ports import DeviceError, InverterCommand
 from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.discovery import discover
 from v2g.hardware.sunspec.functions import ADOPT_WITHIN_S, LOOK_AGAIN_S, FunctionsWriter
 from v2g.hardware.sunspec.groups import read_model
 from v2g.hardware.sunspec.inverter import SunSpecInverter
-from v2g.hardware.sunspec.wanted import DeviceSettings, momentary_cessation, stored_sets, trip_curve
+from v2g.hardware.sunspec.wanted import momentary_cessation, stored_sets, trip_curve
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.sunspec_image import SunSpecImage
 

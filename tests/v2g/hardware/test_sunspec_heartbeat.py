@@ -80,7 +80,28 @@ async def test_a_der_whose_own_heartbeat_stands_still_is_not_armed(bench: Bench)
     bench.device.lies["715.DERHb"] = 12
     reading = await bench.run(0.0, 4.0)
     assert not reading.reversion_armed
-    assert "715 DERHb stands still at 12" in (bench.driver.reversion_problem or "")
+    assert "715 DERHb is not seen counting (12)" in (bench.driver.reversion_problem or "")
+    assert (await bench.run(-5_000.0, 1.0)).reversion_armed is False
+    # One step is none: it may have been read before.
+    bench.device.lies["715.DERHb"] = 13
+    assert not (await bench.run(0.0, 1.2)).reversion_armed
+    del bench.device.lies["715.DERHb"]
+    assert (await bench.run(0.0, 4.0)).reversion_armed
+
+
+@pytest.mark.parametrize(("step", "armed"), [(1, True), (-1, False), (0, False)])
+async def test_only_a_count_that_goes_up_or_to_zero_is_a_heartbeat(bench: Bench, step: int, armed: bool) -> None:
+    for second in range(8):
+        bench.device.lies["715.DERHb"] = 1000 + second * step
+        reading = await bench.run(0.0, 1.0)
+    assert reading.reversion_armed is armed
+
+
+async def test_a_der_that_resets_its_count_to_zero_stays_armed(bench: Bench) -> None:
+    await bench.run(0.0, 6.0)
+    for second in range(12):
+        bench.device.lies["715.DERHb"] = second % 4
+        assert (await bench.run(0.0, 1.0)).reversion_armed
 
 
 async def test_a_second_controller_that_counts_is_noticed_at_once(bench: Bench) -> None:

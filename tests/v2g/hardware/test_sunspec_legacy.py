@@ -14,11 +14,11 @@ from support.sunspec_devices import Chain, PlantInverter
 from v2g.clock import ManualClock
 from v2g.grid.profiles import resolve
 from v2g.grid.support import SupportSettings, VoltVar, VoltWatt
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
 from v2g.hardware.sunspec import legacy_status as status
 from v2g.hardware.sunspec.codec import ModelImage, load_model
 from v2g.hardware.sunspec.inverter import SunSpecInverter
-from v2g.hardware.sunspec.wanted import DeviceSettings
 
 EVSE = "US*V2G*E1"
 

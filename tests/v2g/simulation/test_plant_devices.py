@@ -16,13 +16,13 @@ from v2g.clock import SystemClock
 from v2g.grid.support import FrequencyDroop, SupportSettings, VoltVar
 from v2g.hardware.breaker import MmapBreakerOutput
 from v2g.hardware.contact import ContactReader
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand
 from v2g.hardware.register_map import RegisterImage, load_map
 from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.codec import END_MODEL_ID, ModelImage, load_model, load_repeated
 from v2g.hardware.sunspec.inverter import SunSpecInverter
-from v2g.hardware.sunspec.wanted import DeviceSettings
 from v2g.hardware.waveform import WaveformError, WaveformReader, WaveformWindow, WriterGone
 from v2g.simulation.battery import BatteryModel
 from v2g.simulation.inverter import EFFICIENCY

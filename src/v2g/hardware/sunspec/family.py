@@ -1,7 +1,7 @@
 """What the drivers of the two SunSpec families have in common: the order of a cycle, and what stops the power.
 
 A reading carries a fault, and zero is commanded whatever is asked for, while a set-point is not seen to be taken
-(:mod:`v2g.hardware.sunspec.setpoint_watch`); local control (715) is a fault as well.
+(:mod:`v2g.hardware.setpoint_watch`); local control (715) is a fault as well.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from v2g.clock import Clock
+from v2g.hardware.inverter_driver import RAMP_RATE, DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
+from v2g.hardware.setpoint_watch import SetpointWatch
 from v2g.hardware.sunspec.codec import ModelImage, SunSpecError, load_model
 from v2g.hardware.sunspec.discovery import ModelLocation, read_span
 from v2g.hardware.sunspec.groups import read_model
 from v2g.hardware.sunspec.heartbeat import CONTROL, Heartbeat
 from v2g.hardware.sunspec.ramp import RampLackingError
-from v2g.hardware.sunspec.setpoint_watch import SetpointWatch
 from v2g.hardware.sunspec.status import dc_power_w
-from v2g.hardware.sunspec.wanted import DeviceSettings
 
 SLOW_S = 2.0
 """How often ratings and settings are read."""
 _DC_PORTS = 714
-RAMP_RATE = "ramp_rate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

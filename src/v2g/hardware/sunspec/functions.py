@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from v2g.clock import Clock
 from v2g.grid.support import ConstantPowerFactor
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.sunspec.codec import ModelImage, SunSpecError
@@ -19,7 +20,6 @@ from v2g.hardware.sunspec.groups import read_model, runs, writable_points, write
 from v2g.hardware.sunspec.status import var_max_per_va
 from v2g.hardware.sunspec.wanted import (
     ENTER_SERVICE_OPTIONAL,
-    DeviceSettings,
     StoredSet,
     enter_service,
     in_var_max,

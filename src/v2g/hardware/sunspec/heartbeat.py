@@ -1,10 +1,13 @@
 """SunSpec model 715: the heartbeats of controller and DER, local control, reset of alarms.
 
-A DER that watches ``ControllerHb`` leaves its set-points when that stands still. The model has no point that says so,
-and none for the time that it takes. So the evidence is: what we count in ``ControllerHb`` is read back as written,
-three times in a row, and the DER's own ``DERHb`` advances, seen twice and not longer ago than 3 s: there is somebody
-at the other end, it keeps our count, and nobody else counts there. While a set-point is refused or not seen to be
-taken, ``ControllerHb`` is not advanced, so that the device leaves an order that it does not replace.
+The model says of ``ControllerHb`` and ``DERHb`` that each side increments its own every second, with resets to zero.
+It does not say that a DER leaves its set-point when ``ControllerHb`` stands still, nor after what time, and no point
+tells it. That it does is an assumption, made where the reversion of 704 is absent (DESIGN section 4): it is for the
+maker's manual or a trial at the device to confirm it. What is seen here shows only that the device keeps up the
+exchange: what we count in ``ControllerHb`` is read back as written, three times in a row (nobody else counts there),
+and ``DERHb`` counts, seen twice and not longer ago than 3 s. A ``DERHb`` that stands still ends it, and is to be seen
+twice again. While a set-point is refused or not seen to be taken, ``ControllerHb`` is not advanced, so that a device
+that watches it leaves an order that it does not replace.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ ADVANCED_TIMES = 2
 FRESH_S = 3.0
 _LOCAL = 1
 _RESET = 1
+_AFTER_RESET = 4
+"""As far as a count can be when it is read after its reset to zero: it is looked at once a second."""
 _WRAP = 0xFFFFFFFF
 """Means "not implemented", so that the count goes to zero before it."""
 
@@ -47,7 +52,7 @@ class Heartbeat:
 
     @property
     def alive(self) -> bool:
-        """Both counts are seen; the evidence is in the module's text."""
+        """Both counts are seen; what that shows, and what it does not, is in the module's text."""
         fresh = self._clock.monotonic_s() - self._advanced_at_s <= FRESH_S
         return self._kept >= KEPT_TIMES and self._advanced >= ADVANCED_TIMES and fresh and not self.local
 
@@ -94,9 +99,11 @@ class Heartbeat:
         told, der = self._image.integer("ControllerHb"), self._image.integer("DERHb")
         if self._written is not None:
             self._kept = self._kept + 1 if told == self._written else 0
-        if der is not None and self._der is not None and der != self._der:
+        if der is not None and self._der is not None and (der > self._der or der <= _AFTER_RESET < self._der):
             self._advanced += 1
             self._advanced_at_s = now_s
+        elif now_s - self._advanced_at_s > FRESH_S:
+            self._advanced = 0
         self._der = der
         self.problem = None if self.alive else self._why(told, der)
 
@@ -108,6 +115,6 @@ class Heartbeat:
             return "it is under local control (715 LocRemCtl)"
         if self._written is not None and told != self._written:
             return f"715 ControllerHb reads {told} where {self._written} was written; does another controller count?"
-        if self._advanced and self._kept >= KEPT_TIMES:
-            return f"715 DERHb stands still at {der}"
+        if self._kept >= KEPT_TIMES and self._advanced < ADVANCED_TIMES:
+            return f"715 DERHb is not seen counting ({der})"
         return "the heartbeats of 715 are not seen yet"

@@ -2,8 +2,8 @@
 
 Which family's driver works is chosen when the device answers, by the models that it has: 701, 702 and 704
 (:mod:`v2g.hardware.sunspec.ieee1547`), or an inverter model of 101 to 113 with 124
-(:mod:`v2g.hardware.sunspec.legacy`). A device with both is driven by the first, which can prove its reversion. Another
-device at the same address, told by model 1, is chosen for anew.
+(:mod:`v2g.hardware.sunspec.legacy`). A device with both is driven by the first, which can prove its reversion, unless
+its 704 has no active power set-point. Another device at the same address, told by model 1, is chosen for anew.
 
 What belongs to one value comes out of one request; see :mod:`v2g.hardware.sunspec.groups` for models that need more.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from v2g.clock import Clock
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import InverterCommand, InverterReading
 from v2g.hardware.sunspec import ieee1547, legacy
@@ -21,7 +22,6 @@ from v2g.hardware.sunspec.discovery import Identity, ModelLocation, discover, re
 from v2g.hardware.sunspec.driver_fit import IEEE_1547, LEGACY, family_of
 from v2g.hardware.sunspec.family import DriverOptions, Family
 from v2g.hardware.sunspec.groups import read_model
-from v2g.hardware.sunspec.wanted import DeviceSettings
 
 
 class SunSpecInverter:
@@ -121,7 +121,7 @@ class SunSpecInverter:
             identity = await read_identity(self._link, locations[1]) if 1 in locations else None
             if family is None or identity != known or locations != family.locations:
                 self._family, self._known = None, None
-                family = self._choose(locations)
+                family = await self._choose(locations)
         else:
             # Until it has answered as before, nothing that is known of the device holds.
             self._uncertain = True
@@ -133,8 +133,11 @@ class SunSpecInverter:
         self._uncertain, self._generation = False, self._link.generation
         return family
 
-    def _choose(self, locations: Mapping[int, ModelLocation]) -> Family:
+    async def _choose(self, locations: Mapping[int, ModelLocation]) -> Family:
         family = family_of(locations)
+        older = family == IEEE_1547 and legacy.complete(locations)
+        if older and not await ieee1547.has_set_point(self._link, locations[ieee1547.CONTROLS]):
+            family = LEGACY
         if family == IEEE_1547:
             return ieee1547.Ieee1547Family(self._options, self._link, self._clock, locations, self._settings)
         if family == LEGACY:

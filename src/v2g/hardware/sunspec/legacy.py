@@ -4,14 +4,16 @@ SunSpec counts power injected into the grid as positive; here its sign is turned
 
 Set-points: 124 has no power to be set but two rates, which bound a window from ``-InWRte`` (charge) to ``OutWRte``
 (discharge). With both bits of ``StorCtl_Mod`` set and ``InWRte`` = ``-OutWRte`` the window is one point, and the device
-has no choice: a discharge is a positive ``OutWRte``, a charge a positive ``InWRte``, zero is zero in both. So read
-Fronius (operating instructions 42,0410,2649, "battery control": a negative rate forces the other direction) and what
-drives its hybrids (the SunSpec model itself only calls the rates percentages, as int16). Rates come out of one request,
-before the mode. The output limit of 123 is honoured where somebody enabled it.
+has no choice: a discharge is a positive ``OutWRte``, a charge a positive ``InWRte``, zero is zero in both. That a
+negative rate forces the other direction is a convention of public code that drives such hybrids (README of
+ekkehard-lutz/fronius-pv-manager, "Storage controls"); the model itself only calls the rates percentages and gives them
+a sign (int16). A device that reads them otherwise shows another power, and its set-point is read back all the same: the
+first charge and discharge of a make are to be watched. Rates come out of one request, before the mode. The output limit
+of 123 is honoured where somebody enabled it.
 
-Reversion: ``InOutWRte_RvrtTms`` is written and read back, but nothing shows it counting, and where it leads to is the
-device's default and not zero. So it never counts as armed: such a device discharges only while the heartbeats of 715
-are seen (:mod:`v2g.hardware.sunspec.heartbeat`).
+Reversion: ``InOutWRte_RvrtTms`` is written and read back, but nothing shows it counting, and the model does not say
+where it leads to: to zero or to the device's own rule. So it never counts as armed: such a device discharges only while
+the heartbeats of 715 are seen, with what :mod:`v2g.hardware.sunspec.heartbeat` says of them.
 
 None of the site's grid-support and trip functions is written into this family's models: all of them are told as
 lacking.
@@ -23,6 +25,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from v2g.clock import Clock
+from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterReading
 from v2g.hardware.sunspec import legacy_status as status
@@ -40,7 +43,7 @@ from v2g.hardware.sunspec.legacy_status import (
     STORAGE,
 )
 from v2g.hardware.sunspec.ramp import RampLackingError, ramp_percent
-from v2g.hardware.sunspec.wanted import DeviceSettings, stored_sets
+from v2g.hardware.sunspec.wanted import stored_sets
 
 _DISCONNECT, _CONNECT = 0, 1
 _GRID = 1

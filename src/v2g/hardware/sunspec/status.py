@@ -78,7 +78,10 @@ def hottest_c(measured: ModelImage, names: Sequence[str] = _TEMPERATURES) -> flo
 def dc_power_w(ports: ModelImage) -> float | None:
     """Model 714: the sum of its ports, or the total where it tells no ports; positive: into the vehicle.
 
-    None where one of them is not told: a sum without it would be another power.
+    The model gives ``DCW`` a sign (int16) and no words for it. Taken as injecting when positive, as 701 W is and as the
+    energies beside it are called (``DCWhInj``, ``DCWhAbs``): positive discharges the port. It is shown, and
+    ``v2g-tool test-discharge`` measures the efficiency by it. None where one of the ports is not told: a sum without it
+    would be another power.
     """
     names = [name for name in ports.model.points if name.startswith("Prt[") and name.endswith(".DCW")] or ["DCW"]
     told_w = [ports.number(name) for name in names]

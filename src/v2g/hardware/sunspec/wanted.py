@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from v2g.grid.settings import GridSettings, Measured, Operation, RideThroughSettings, Side, TripSettings
-from v2g.grid.support import FrequencyDroop, Points, SupportSettings, VoltVar, VoltWatt, WattVar
+from v2g.grid.support import FrequencyDroop, Points, VoltVar, VoltWatt, WattVar
+from v2g.hardware.inverter_driver import DeviceSettings
 
 VOLT_VAR, VOLT_WATT, FREQUENCY_DROOP, WATT_VAR = 705, 706, 711, 712
 W_MAX_PCT, VAR_MAX_PCT, VA_MAX_PCT = 0, 1, 3
@@ -26,14 +27,6 @@ _TRIPS = {
 }
 _BEYOND_PCT, _BEYOND_HZ, _BEYOND_S = 10.0, 1.0, 1.0
 """How far the first and the last point of a trip curve lie outside those that carry its settings."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceSettings:
-    """What an inverter is to hold. ``grid`` None: the site has no settings, and trips and enter service stay."""
-
-    support: SupportSettings
-    grid: GridSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

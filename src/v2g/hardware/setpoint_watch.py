@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 TAKEN_WITHIN_S = 1.0
@@ -33,8 +34,10 @@ class SetpointWatch:
             self._unseen_since_s = now_s
 
     def look(self, shown_w: float, enabled: bool, rating_w: float, now_s: float) -> None:
-        """A reading from after the last write. One that shows an earlier set-point of a run of changes is on its way:
-        the deadline then counts from the change after it."""
+        """A reading from after the last write; ``shown_w`` NaN: the device tells none.
+
+        One that shows an earlier set-point of a run of changes is on its way: the deadline then counts from the change
+        after it."""
         if not self._written or self._unseen_since_s is None:
             self._settle(now_s)
             return
@@ -53,7 +56,8 @@ class SetpointWatch:
         self._sound_since_s = None
         # The first failure is the one to be told: zero is ordered from then on.
         if self.problem is None and now_s - self._unseen_since_s > TAKEN_WITHIN_S:
-            shown = f"{shown_w:.0f} W" if enabled else "none in force"
+            told = "nothing" if math.isnan(shown_w) else f"{shown_w:.0f} W"
+            shown = told if enabled else "none in force"
             self.problem = (
                 f"set-point not taken: {self._written[-1][1]:.0f} W written, {shown} read back after "
                 f"{TAKEN_WITHIN_S:g} s; does another controller write into it, or is it under local control?"

@@ -185,7 +185,7 @@ class AcCore:
         if reading is not None and not is_stale(reading.as_of_s, now_s) and _is_measured(reading):
             limits = evse.limits
             rated_a = _rated_a(evse, reading)
-            evse.vehicle.observe(reading, limits.phases, rated_a, limits.allow_discharge, now_s)
+            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, now_s)
             if refusal is None and evse.vehicle.latched is not None:
                 refusal = bound_by = evse.vehicle.latched.bound_by
                 power_w = 0.0
@@ -303,7 +303,7 @@ class AcCore:
             return False
         if evse.opening_since_s is None:
             evse.opening_since_s = now_s
-        loaded = max(evse.reading.current_a[: evse.limits.phases]) >= OPEN_BELOW_A
+        loaded = evse.reading.most_a >= OPEN_BELOW_A
         return loaded and now_s - evse.opening_since_s < OPEN_AFTER_S
 
     def _keeps_lock(self, evse: _AcEvse, nobody_orders: bool, now_s: float) -> bool:
@@ -315,7 +315,7 @@ class AcCore:
             and not is_stale(reading.as_of_s, now_s)
             and not reading.contactor_closed
             and not reading.contactor_commanded
-            and max(reading.current_a[: evse.limits.phases]) < OPEN_BELOW_A
+            and reading.most_a < OPEN_BELOW_A
         )
         return locked and (nobody_orders or not dead)
 

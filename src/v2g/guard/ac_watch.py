@@ -82,7 +82,7 @@ class VehicleWatch:
         while len(told) > 1 and told[1][0] <= now_s - FOLLOW_S:
             told.popleft()
 
-    def observe(self, reading: AcEvseReading, phases: int, rated_a: float, allow_discharge: bool, now_s: float) -> None:
+    def observe(self, reading: AcEvseReading, rated_a: float, allow_discharge: bool, now_s: float) -> None:
         """``rated_a``: what a phase may carry. Latches what has lasted too long; the first verdict stays."""
         power_w = reading.total_w
         told_w = self._told[-1][1] if self._told else 0.0
@@ -91,7 +91,7 @@ class VehicleWatch:
         excess_s = self._excess.update(not _within(power_w, told_w, told_w), now_s)
         low_w, high_w = self._lowest_and_highest(told_w)
         discharge_s = self._discharge.update(not allow_discharge and power_w < -DISCHARGE_OFF_W, now_s)
-        most_a = max(reading.current_a[:phases])
+        most_a = reading.most_a
         over_s = [
             lasting.update(most_a > share * rated_a, now_s)
             for lasting, (share, _) in zip(self._overcurrent, OVERCURRENTS, strict=True)

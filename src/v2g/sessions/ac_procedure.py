@@ -213,7 +213,7 @@ class AcProcedure(Procedure):
     def _come_to_rest(self, now_s: float) -> None:
         evse = self._evse if is_fresh(self._evse, now_s) else None
         if self._close and evse is not None:
-            flows = not max(abs(value) for value in evse.current_a) < REST_CURRENT_A
+            flows = not evse.most_a < REST_CURRENT_A
             self._close = evse.contactor_closed and flows and self._ready()
         if now_s - self._since_s >= FORCED_OPEN_AFTER_S:
             self._close = False

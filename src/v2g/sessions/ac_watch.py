@@ -68,7 +68,7 @@ class AcWatch:
         wanted = commanded.close_contactor and evse.contactor_commanded
         open_s = self._open.update(wanted and not evse.contactor_closed, now_s)
         closed_s = self._closed.update(evse.contactor_closed and not wanted, now_s)
-        leak_a = max(abs(value) for value in evse.current_a)
+        leak_a = evse.most_a
         leaking = self._leak.update(not evse.contactor_closed and leak_a > OPEN_CURRENT_A, now_s)
         if closed_s > CONTACTOR_MISMATCH_S:
             return f"AC contactor stuck: commanded open for {closed_s:.1f} s, feedback says closed (welded?)"
@@ -109,7 +109,7 @@ class AcWatch:
 
     def _power_fault(self, evse: AcEvseReading, commanded_w: float, now_s: float) -> str | None:
         rated_a = _rated_a(evse, self._profile)
-        most_a = max(abs(value) for value in evse.current_a)
+        most_a = evse.most_a
         over_s = self._overcurrent.update(most_a > OVERCURRENT * rated_a, now_s)
         excess_s = self._excess.update(not follows(evse.total_w, commanded_w), now_s)
         if over_s > CONTRADICTION_S:

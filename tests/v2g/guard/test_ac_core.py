@@ -213,6 +213,22 @@ def test_a_phase_may_exceed_its_rating_for_so_long(share: float, holds_s: float,
         assert not hand.closed
 
 
+@pytest.mark.parametrize(
+    ("phases", "current_a"), [(3, (-80.0, -5.0, -5.0)), (1, (10.0, 60.0, 60.0))], ids=["signed", "other-lines"]
+)
+def test_a_current_counts_whatever_its_sign_and_its_line(phases: int, current_a: tuple[float, ...]) -> None:
+    hand = Hand(-6_000.0, phases=phases)
+    hand.measured = {"total_w": -6_000.0, "current_a": current_a}
+    hand.step(1.2)
+    assert not hand.closed
+    assert hand.bound_by == "overdraw"
+    hand = Hand(-6_000.0, phases=phases)
+    hand.measured = {"total_w": -6_000.0, "current_a": tuple(value / 4 for value in current_a)}
+    hand.command, hand.power_w = OPEN, 0.0
+    hand.step(1.0)
+    assert hand.closed, "a contactor does not open under load at an ordinary end"
+
+
 def test_the_cables_rating_counts_too() -> None:
     hand = Hand(12_000.0)
     hand.measured = {"total_w": 12_000.0, "pilot": msgspec.structs.replace(PILOT, proximity_a=13.0)}
@@ -266,6 +282,15 @@ def test_the_lock_stays_until_an_order_opens_it_and_the_cable_is_dead() -> None:
     assert hand.step().command.lock_connector  # type: ignore[union-attr]
     hand.measured = {"contactor_closed": False, "contactor_commanded": False}
     assert not hand.step().command.lock_connector  # type: ignore[union-attr]
+
+
+def test_a_cable_whose_current_is_not_known_is_not_dead() -> None:
+    hand = Hand(0.0)
+    hand.command = AcEvseCommand()
+    hand.measured = {
+        "contactor_closed": False, "contactor_commanded": False, "current_a": (0.0, float("nan"), 0.0),
+    }  # fmt: skip
+    assert hand.step().command.lock_connector  # type: ignore[union-attr]
 
 
 def test_a_restart_leaves_a_session_alone_for_a_moment() -> None:

@@ -207,7 +207,7 @@ class AcCore:
     def _refusal(self, evse: _AcEvse, view: GuardView, now_s: float) -> str | None:
         """Why the contactor has to be open at once; None where it may be closed."""
         if view.open_contactors:
-            return "breaker_failed"
+            return view.emergency or "breaker_failed"
         if self._order(evse, now_s) is None or evse.power is None or not self._lives(evse.power.expires_at_s, now_s):
             return "lease_expired"
         if not view.permit:
@@ -237,7 +237,7 @@ class AcCore:
             return self._bounded(evse, evse.reading, wanted_w, view)
         if refusal != view.stop or not view.stop:
             evse.running_discharge_w = 0.0
-        return 0.0, refusal if asks or refusal in ("lease_expired", "breaker_failed") else None
+        return 0.0, refusal if asks or refusal == "lease_expired" or view.open_contactors else None
 
     def _power_refusal(self, evse: _AcEvse, wanted_w: float, view: GuardView) -> str | None:
         if view.stop:

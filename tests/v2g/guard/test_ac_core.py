@@ -109,7 +109,13 @@ def test_what_a_reading_lacks_opens_at_once_under_load(changes: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    ("view", "bound_by"), [({"permit": False}, "no_permit"), ({"open_contactors": True}, "breaker_failed")]
+    ("view", "bound_by"),
+    [
+        ({"permit": False}, "no_permit"),
+        ({"open_contactors": True}, "breaker_failed"),
+        ({"open_contactors": True, "emergency": "emergency_stop"}, "emergency_stop"),
+        ({"open_contactors": True, "emergency": "lockout"}, "lockout"),
+    ],
 )
 def test_the_guards_word_opens_at_once(view: dict[str, Any], bound_by: str) -> None:
     hand = Hand()

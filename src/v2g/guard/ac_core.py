@@ -125,8 +125,7 @@ class AcCore:
         """``sets_pilot``: the EVSE sets the duty cycle that it is commanded."""
         evse = self._evses[reading.evse_id]
         evse.reading = reading
-        if not reading.plugged:
-            evse.vehicle.release()
+        evse.vehicle.plugged(reading.plugged, reading.as_of_s)
         if reading.pilot is None:
             evse.verdict = None
             return
@@ -189,6 +188,8 @@ class AcCore:
             if refusal is None and evse.vehicle.latched is not None:
                 refusal = bound_by = evse.vehicle.latched.bound_by
                 power_w = 0.0
+        else:
+            evse.vehicle.unknown()
         command = self._command(evse, refusal, view, now_s)
         applied = Applied(
             evse_id=evse.limits.evse_id,
@@ -328,5 +329,6 @@ def _rated_a(evse: _AcEvse, reading: AcEvseReading) -> float:
 
 
 def _is_measured(reading: AcEvseReading) -> bool:
-    """The meter says figures."""
-    return all(map(math.isfinite, (*reading.current_a, *reading.power_w, *reading.voltage_v)))
+    """The meter says figures, and the device its rating."""
+    figures = (*reading.current_a, *reading.power_w, *reading.voltage_v, reading.max_current_a)
+    return all(map(math.isfinite, figures))

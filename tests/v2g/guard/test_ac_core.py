@@ -202,10 +202,50 @@ def test_what_was_latched_lasts_until_the_plug_was_out() -> None:
     hand.step(20.0)
     assert hand.bound_by == "overdraw"
     hand.measured = {"contactor_closed": False, "plugged": False}
-    hand.step()
+    hand.step(0.3)
+    hand.measured = {"contactor_closed": False}
+    hand.step(0.3)
+    assert hand.bound_by == "overdraw", "a device that starts anew says for a moment that nothing is plugged in"
+    hand.measured = {"contactor_closed": False, "plugged": False}
+    hand.step(0.7)
     hand.measured = {"contactor_closed": False}
     hand.step(0.3)
     assert hand.closed
+
+
+def test_a_moment_of_excess_does_not_last_through_a_time_without_figures() -> None:
+    hand = Hand(3_000.0)
+    hand.measured = {"total_w": 12_000.0}
+    hand.step()
+    hand.measured = {"total_w": float("nan"), "contactor_closed": False}
+    hand.step(10.0)
+    hand.measured = {"total_w": 12_000.0}
+    hand.step()
+    assert hand.core.latched(E1) is None
+    hand.step(2.1)
+    assert hand.bound_by == "overdraw"
+
+
+@pytest.mark.parametrize("after_a", [0.0, 16.0])
+def test_a_device_that_lowers_its_rating_gives_the_vehicle_time_to_follow(after_a: float) -> None:
+    hand = Hand(20_000.0)
+    hand.measured = {"total_w": 20_000.0, "max_current_a": after_a}
+    hand.step(1.8)
+    assert hand.target.applied.power_w == pytest.approx(after_a * 690.0)
+    hand.measured = {"total_w": after_a * 690.0, "max_current_a": after_a}
+    hand.step(6.0)
+    assert hand.core.latched(E1) is None
+    hand.measured = {"total_w": 20_000.0, "max_current_a": after_a}
+    hand.step(1.2)
+    assert hand.bound_by == "overdraw"
+
+
+def test_a_device_that_tells_no_rating_opens_and_accuses_nobody() -> None:
+    hand = Hand()
+    hand.measured |= {"max_current_a": float("nan")}
+    hand.step(5.0)
+    assert not hand.closed
+    assert hand.bound_by == "stale_measurement"
 
 
 @pytest.mark.parametrize(("share", "holds_s", "opens_s"), [(1.11, 4.9, 5.3), (1.26, 0.9, 1.3), (1.09, 9.0, None)])
@@ -240,7 +280,7 @@ def test_the_cables_rating_counts_too() -> None:
     hand.measured = {"total_w": 12_000.0, "pilot": msgspec.structs.replace(PILOT, proximity_a=13.0)}
     hand.step()
     assert hand.target.applied.power_w == pytest.approx(13.0 * 690.0)
-    hand.step(1.2)
+    hand.step(3.2)
     assert not hand.closed
 
 

@@ -84,6 +84,10 @@ def _problem(map_: RegisterMap) -> str | None:
         return "points: one of setpoint_w, or setpoint_magnitude_w with direction"
     if split and not set(DIRECTIONS) <= set(points["direction"].values.values()):
         return f"points.direction: values need {', '.join(DIRECTIONS)}"
+    for role in ("setpoint_w", "setpoint_magnitude_w", "setpoint_var"):
+        point = points.get(role)
+        if point is not None and ((point.min or 0.0) > 0 or (point.max or 0.0) < 0):
+            return f"points.{role}: min to max leave out 0, which is what is ordered when no power may flow"
     for rating in ("max_charge_w", "max_discharge_w"):
         if rating not in points and getattr(map_.ratings, rating) is None:
             return f"points: {rating} missing; give it under ratings: when no register has it"

@@ -247,6 +247,8 @@ def test_functions_of_the_site_are_lacking(tmp_path: Path, device: Device, memor
         ("running: [running], ", "", "nothing tells when it can deliver"),
         ("  power_w: ", "  power: ", "power_w missing"),
         ("  setpoint_w: ", "  direction: ", "one of setpoint_w"),
+        ("access: rw, order: 1", "access: rw, order: 1, min: 500", "setpoint_w: min to max leave out 0"),
+        ("access: rw, order: 1", "access: rw, order: 1, max: -500", "setpoint_w: min to max leave out 0"),
     ],
 )
 def test_a_map_that_lacks_what_the_driver_needs_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:

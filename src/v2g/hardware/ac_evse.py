@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from v2g.clock import Clock
+from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.pilot_roles import PILOT_ROLES, pilot_reading
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading
@@ -40,7 +41,6 @@ OPTIONAL = {
 """What a map may have. Without ``connector_locked`` and ``lock_connector`` the cable is fixed: it is locked while it is
 plugged in."""
 
-_HEARTBEAT_MODULUS = 1 << 16
 _COMMANDS = ("heartbeat", "close_contactor", "lock_connector", "pilot_error", "pilot_duty_order_pct")
 
 
@@ -104,7 +104,7 @@ class RegisterMapAcEvse:
             self._generation = self._link.generation
         image = self._image
         image.write_constants()
-        image.set("heartbeat", (image.number("heartbeat") + 1) % _HEARTBEAT_MODULUS)
+        advance_heartbeat(image)
         image.set("close_contactor", command.close_contactor)
         for role, value in (
             ("lock_connector", command.lock_connector),

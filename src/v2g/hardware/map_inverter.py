@@ -15,6 +15,7 @@ from typing import Final
 from v2g.clock import Clock
 from v2g.grid.support import enabled
 from v2g.hardware.inverter_driver import DeviceSettings
+from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.map_reversion import MapReversion
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
@@ -223,7 +224,7 @@ class RegisterMapInverter:
         self._generation = self._link.generation
         self._setpoint_w = None
         self._reversion.lost()
-        if "heartbeat" in self._map.points:
+        if "heartbeat" in self._map.points and math.isfinite(self._image.number("heartbeat")):
             # It goes on from the device's: one that stays the same is no refresh.
             self._sent.set("heartbeat", self._image.number("heartbeat"))
 
@@ -254,9 +255,7 @@ class RegisterMapInverter:
         if "reversion_timeout_s" in points:
             sent.set("reversion_timeout_s", self._reversion.timeout_s)
         if "heartbeat" in points:
-            last = int(points["heartbeat"].max or 0xFFFF)
-            beat = int(sent.number("heartbeat")) + 1
-            sent.set("heartbeat", beat if beat <= last else int(points["heartbeat"].min or 0))
+            advance_heartbeat(sent)
         return power_w
 
     def _put(self, role: str, value: float) -> float:

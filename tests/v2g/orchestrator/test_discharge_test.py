@@ -205,6 +205,17 @@ async def test_what_interrupts_it_is_recorded_and_ends_the_power(
     assert not bench.tests.refusal(E1, accept_low=False), "nothing was measured"
 
 
+async def test_a_crash_leaves_no_order_of_a_test_behind(bench: Bench) -> None:
+    book, now_s = bench.world.site.book, bench.world.clock.monotonic_s()
+    await bench.start()
+    await bench.world.discharge(evse_id=E2)
+    assert [order.evse_id for order in book.standing(now_s)] == [E1, E2]
+    assert [order.evse_id for order in bench.api.lasting(book.standing(now_s))] == [E2]
+    await bench.api.close()
+    await bench.world.discharge(evse_id=E1)
+    assert len(bench.api.lasting(book.standing(now_s))) == 2
+
+
 async def test_a_test_that_is_not_passed_lifts_no_refusal(bench: Bench) -> None:
     bench.efficiency = 0.9
     await bench.run()

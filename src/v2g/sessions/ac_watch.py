@@ -21,6 +21,8 @@ from v2g.sessions.watch import (
     is_fresh,
 )
 
+KEPT_CLOSED_S = 4.0
+"""So long the EVSE may still close a contactor that its session wants open: ``wires`` gives the current 3 s to end."""
 PILOT_LOST_S = 0.5
 """So long the pilot's state may be unknown: levels on their way between two states are neither."""
 OPEN_CURRENT_A = 1.0
@@ -38,6 +40,7 @@ class AcWatch:
         self._profile = profile
         self._open = Lasting()
         self._closed = Lasting()
+        self._kept = Lasting()
         self._leak = Lasting()
         self._pilot = Lasting()
         self._meter = Lasting()
@@ -51,7 +54,8 @@ class AcWatch:
         fault = _device_fault(evse, self._profile, now_s)
         if fault is not None or evse is None:
             for lasting in (
-                self._open, self._closed, self._leak, self._pilot, self._meter, self._excess, self._overcurrent
+                self._open, self._closed, self._kept, self._leak, self._pilot, self._meter, self._excess,
+                self._overcurrent,
             ):  # fmt: skip
                 lasting.update(False, now_s)
             return Verdict(fault=fault)
@@ -67,11 +71,14 @@ class AcWatch:
     def _contactor_fault(self, evse: AcEvseReading, commanded: AcEvseCommand, now_s: float) -> str | None:
         wanted = commanded.close_contactor and evse.contactor_commanded
         open_s = self._open.update(wanted and not evse.contactor_closed, now_s)
-        closed_s = self._closed.update(evse.contactor_closed and not wanted, now_s)
+        closed_s = self._closed.update(evse.contactor_closed and not evse.contactor_commanded, now_s)
+        kept_s = self._kept.update(evse.contactor_closed and not commanded.close_contactor, now_s)
         leak_a = evse.most_a
         leaking = self._leak.update(not evse.contactor_closed and leak_a > OPEN_CURRENT_A, now_s)
         if closed_s > CONTACTOR_MISMATCH_S:
             return f"AC contactor stuck: commanded open for {closed_s:.1f} s, feedback says closed (welded?)"
+        if kept_s > KEPT_CLOSED_S:
+            return f"AC contactor stuck: asked to open for {kept_s:.1f} s, feedback says closed (welded?)"
         if open_s > CONTACTOR_MISMATCH_S:
             return f"AC contactor stuck: commanded closed for {open_s:.1f} s, feedback says open"
         if leaking > CONTACTOR_MISMATCH_S:

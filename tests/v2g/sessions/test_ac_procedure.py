@@ -239,6 +239,20 @@ def test_contactor_that_opens_by_itself_ends_the_session(rig: AcRig) -> None:
     assert rig.bay.phase is Phase.STOPPING
 
 
+def test_a_contactor_that_the_guard_opens_after_the_current_is_not_called_welded(rig: AcRig) -> None:
+    rig.charge()
+    rig.obeys = rig.looping = False
+    rig.change(contactor_closed=True, contactor_commanded=True, current_a=(2.0, 0.0, 0.0))
+    rig.say(ev.SessionEnded(reason=ev.EndReason.STOPPED, detail=""))
+    assert rig.bay.procedure is not None
+    rig.bay.end(rig.bay.procedure, rig.now)
+    assert rig.cycle(60).evse.close_contactor is False
+    assert rig.bay.fault is None
+    rig.change(contactor_commanded=False)
+    rig.cycle(12)
+    assert "welded?" in str(rig.bay.fault)
+
+
 def test_welded_contactor_is_a_fault_of_the_evse_and_keeps_the_connector_locked(rig: AcRig) -> None:
     rig.charge()
     rig.obeys = rig.looping = False

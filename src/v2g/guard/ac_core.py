@@ -184,7 +184,9 @@ class AcCore:
         if reading is not None and not is_stale(reading.as_of_s, now_s) and _is_measured(reading):
             limits = evse.limits
             rated_a = _rated_a(evse, reading)
-            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, now_s)
+            order = self._order(evse, now_s)
+            ending = order is None or not order.close_contactor
+            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, now_s, ending=ending)
             if refusal is None and evse.vehicle.latched is not None:
                 refusal = bound_by = evse.vehicle.latched.bound_by
                 power_w = 0.0
@@ -238,7 +240,9 @@ class AcCore:
             return self._bounded(evse, evse.reading, wanted_w, view)
         if refusal != view.stop or not view.stop:
             evse.running_discharge_w = 0.0
-        return 0.0, refusal if asks or refusal == "lease_expired" or view.open_contactors else None
+        # Who was cut off finds his contactor open in his next session too: that is to be known before it begins.
+        told = asks or refusal == "lease_expired" or view.open_contactors or evse.vehicle.latched is not None
+        return 0.0, refusal if told else None
 
     def _power_refusal(self, evse: _AcEvse, wanted_w: float, view: GuardView) -> str | None:
         if view.stop:

@@ -117,13 +117,19 @@ class VehicleWatch:
         for lasting in (self._excess, self._discharge, *self._overcurrent):
             lasting.update(False, 0.0)
 
-    def observe(self, reading: AcEvseReading, rated_a: float, allow_discharge: bool, now_s: float) -> None:
-        """``rated_a``: what a phase may carry. Latches what has lasted too long; the first verdict stays."""
+    def observe(
+        self, reading: AcEvseReading, rated_a: float, allow_discharge: bool, now_s: float, *, ending: bool = False
+    ) -> None:
+        """``rated_a``: what a phase may carry. Latches what has lasted too long; the first verdict stays.
+
+        ``ending``: the session is over, and the contactor about to open: a vehicle whose session was lost was not
+        told that it may have nothing.
+        """
         power_w, told_w = reading.total_w, self._told.last
         self._rated.add(rated_a, now_s)
         # More than it is told now, for the whole time, and more than at any moment of that time: who follows a ramp
         # a little late is within it.
-        excess_s = self._excess.update(not _within(power_w, told_w, told_w), now_s)
+        excess_s = self._excess.update(not ending and not _within(power_w, told_w, told_w), now_s)
         discharge_s = self._discharge.update(not allow_discharge and power_w < -DISCHARGE_OFF_W, now_s)
         # A device that lowers its own rating gives the vehicle as long.
         most_a, rated_a = reading.most_a, self._rated.highest

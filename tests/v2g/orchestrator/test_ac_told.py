@@ -74,6 +74,8 @@ class World:
         self.told_w = 0.0
         self.applied = self.core.decide(view(self.status()), self.clock.monotonic_s())[A1].applied
         self.looping = False
+        self.keeps_w: float | None = None
+        """What the vehicle takes whatever it is told."""
 
     def status(self) -> GuardStatus:
         return GuardStatus(
@@ -93,7 +95,8 @@ class World:
             target = self.core.decide(view(status), now_s)[A1]
             self.applied = target.applied
             closed = target.command is not None and target.command.close_contactor
-            w = self.told_w if closed else 0.0
+            taken_w = self.told_w if self.keeps_w is None else self.keeps_w
+            w = taken_w if closed else 0.0
             self.reading = msgspec.structs.replace(
                 self.reading, contactor_closed=closed, contactor_commanded=closed, power_w=(w / 3,) * 3,
                 current_a=(abs(w) / 690.0,) * 3,
@@ -208,3 +211,37 @@ def test_an_evse_without_a_figure_carries_nothing() -> None:
     bay = World().site.bays[A1]
     assert isinstance(bay, AcBay)
     assert bay.rated_w == (0.0, 0.0)
+
+
+def test_a_vehicle_whose_session_is_lost_is_opened_within_three_seconds_and_not_accused(world: World) -> None:
+    world.drive(Mode.CHARGE, 10_000.0)
+    world.cycle(2.0)
+    bay = world.site.bays[A1]
+    procedure = bay.procedure
+    assert procedure is not None
+    world.keeps_w, world.looping = 10_000.0, False
+    procedure.handle(ev.SessionEnded(reason=ev.EndReason.STOPPED, detail=""), world.clock.monotonic_s())
+    bay.end(procedure, world.clock.monotonic_s())
+    world.cycle(2.5)
+    assert world.reading.contactor_closed
+    world.cycle(1.0)
+    assert not world.reading.contactor_closed
+    assert world.core.latched(A1) is None
+    world.cycle(1.0)
+    assert bay.fault is None
+
+
+def test_a_vehicle_that_was_cut_off_is_told_of_while_it_is_plugged_in(world: World) -> None:
+    world.drive(Mode.CHARGE, 5_000.0)
+    world.keeps_w = 15_000.0
+    world.cycle(3.0)
+    bay = world.site.bays[A1]
+    procedure = bay.procedure
+    assert procedure is not None
+    bay.end(procedure, world.clock.monotonic_s())
+    world.cycle(5.0)
+    assert world.applied.bound_by == "overdraw"
+    assert "until the plug was out" in str(bay.fault)
+    world.reading = msgspec.structs.replace(world.reading, plugged=False)
+    world.cycle(1.0)
+    assert bay.fault is None

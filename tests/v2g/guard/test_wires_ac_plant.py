@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from v2g.clock import SystemClock
+from v2g.config.loader import load
 from v2g.config.paths import run_paths
 from v2g.config.schema import Config
 from v2g.grid.profiles import resolve
@@ -70,7 +71,7 @@ class Bench:
         )
         self.wires = Wires(
             config, run_paths(config), (), self, config_dir=run_dir, clock=SystemClock(), notifier=Notifier({}),
-            jitter=lambda: 0.5, settings=settings, load_settings=lambda: settings,
+            jitter=lambda: 0.5, settings=settings, load_settings=lambda: settings, load_site=lambda: load(run_dir),
         )  # fmt: skip
         self.client = WiresClient(run_paths(config).wires_sock)
         self.breaker = MmapBreakerOutput(run_dir / "breaker")

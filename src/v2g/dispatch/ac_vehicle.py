@@ -57,6 +57,20 @@ class ContactorReading(Protocol):
     def pilot(self) -> CableReading | None: ...
 
 
+def ac_rated_w(ratings: AcRatings, evse: ContactorReading) -> tuple[float, float]:
+    """What the EVSE carries now, (charge, discharge) in W, magnitudes: by configuration, device, cable and supply.
+
+    A value that is no number gives 0; discharge that is not allowed is 0.
+    """
+    amps = [evse.max_current_a, ratings.max_current_a]
+    if evse.pilot is not None and evse.pilot.proximity_a is not None:
+        amps.append(evse.pilot.proximity_a)
+    volts = min(map(_magnitude, evse.voltage_v[: ratings.phases]))
+    carried_w = min(map(_magnitude, amps)) * volts * ratings.phases
+    discharge_w = min(_magnitude(ratings.max_discharge_w), carried_w) if ratings.allow_discharge else 0.0
+    return min(_magnitude(ratings.max_charge_w), carried_w), discharge_w
+
+
 def ac_vehicle_bounds(
     ratings: AcRatings,
     vehicle: VehicleData,
@@ -94,3 +108,7 @@ def ac_vehicle_bounds(
     if not bidirectional:
         return (*bounds, Bound(0.0, inf, "the vehicle did not choose AC_BPT", vehicle.expires_at_s))
     return bounds
+
+
+def _magnitude(value: float) -> float:
+    return value if isfinite(value) and value > 0.0 else 0.0

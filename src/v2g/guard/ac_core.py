@@ -125,8 +125,7 @@ class AcCore:
         """``sets_pilot``: the EVSE sets the duty cycle that it is commanded."""
         evse = self._evses[reading.evse_id]
         evse.reading = reading
-        if not reading.plugged:
-            evse.vehicle.release()
+        evse.vehicle.plugged(reading.plugged, reading.as_of_s)
         if reading.pilot is None:
             evse.verdict = None
             return
@@ -185,10 +184,14 @@ class AcCore:
         if reading is not None and not is_stale(reading.as_of_s, now_s) and _is_measured(reading):
             limits = evse.limits
             rated_a = _rated_a(evse, reading)
-            evse.vehicle.observe(reading, limits.phases, rated_a, limits.allow_discharge, now_s)
+            order = self._order(evse, now_s)
+            ending = order is None or not order.close_contactor
+            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, now_s, ending=ending)
             if refusal is None and evse.vehicle.latched is not None:
                 refusal = bound_by = evse.vehicle.latched.bound_by
                 power_w = 0.0
+        else:
+            evse.vehicle.unknown()
         command = self._command(evse, refusal, view, now_s)
         applied = Applied(
             evse_id=evse.limits.evse_id,
@@ -237,7 +240,9 @@ class AcCore:
             return self._bounded(evse, evse.reading, wanted_w, view)
         if refusal != view.stop or not view.stop:
             evse.running_discharge_w = 0.0
-        return 0.0, refusal if asks or view.open_contactors or refusal == "lease_expired" else None
+        # Who was cut off finds his contactor open in his next session too: that is to be known before it begins.
+        told = asks or refusal == "lease_expired" or view.open_contactors or evse.vehicle.latched is not None
+        return 0.0, refusal if told else None
 
     def _power_refusal(self, evse: _AcEvse, wanted_w: float, view: GuardView) -> str | None:
         if view.stop:
@@ -303,7 +308,7 @@ class AcCore:
             return False
         if evse.opening_since_s is None:
             evse.opening_since_s = now_s
-        loaded = max(evse.reading.current_a[: evse.limits.phases]) >= OPEN_BELOW_A
+        loaded = evse.reading.most_a >= OPEN_BELOW_A
         return loaded and now_s - evse.opening_since_s < OPEN_AFTER_S
 
     def _keeps_lock(self, evse: _AcEvse, nobody_orders: bool, now_s: float) -> bool:
@@ -315,7 +320,7 @@ class AcCore:
             and not is_stale(reading.as_of_s, now_s)
             and not reading.contactor_closed
             and not reading.contactor_commanded
-            and max(reading.current_a[: evse.limits.phases]) < OPEN_BELOW_A
+            and reading.most_a < OPEN_BELOW_A
         )
         return locked and (nobody_orders or not dead)
 
@@ -328,5 +333,6 @@ def _rated_a(evse: _AcEvse, reading: AcEvseReading) -> float:
 
 
 def _is_measured(reading: AcEvseReading) -> bool:
-    """The meter says figures."""
-    return all(map(math.isfinite, (*reading.current_a, *reading.power_w, *reading.voltage_v)))
+    """The meter says figures, and the device its rating."""
+    figures = (*reading.current_a, *reading.power_w, *reading.voltage_v, reading.max_current_a)
+    return all(map(math.isfinite, figures))

@@ -27,6 +27,9 @@ DISCHARGE_OFF_W = 200.0
 DISCHARGE_OFF_S = 0.5
 """Three readings."""
 
+UNPLUGGED_S = 0.5
+"""A device that starts anew may say for a reading that nothing is plugged in."""
+
 OVERDRAW = "overdraw"
 DISCHARGE_OFF = "ac_discharge_off"
 
@@ -59,39 +62,77 @@ class _Lasting:
         return now_s - self._since_s
 
 
+class _Course:
+    """What has held within the last :data:`FOLLOW_S`, in which a vehicle may still follow."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: deque[tuple[float, float]] = deque(maxlen=_HISTORY)
+
+    def add(self, value: float, now_s: float) -> None:
+        values = self._values
+        if not values or values[-1][1] != value:
+            values.append((now_s, value))
+        # The first one that stays was in force at the beginning of that time.
+        while len(values) > 1 and values[1][0] <= now_s - FOLLOW_S:
+            values.popleft()
+
+    @property
+    def last(self) -> float:
+        return self._values[-1][1] if self._values else 0.0
+
+    @property
+    def lowest(self) -> float:
+        return min((value for _, value in self._values), default=0.0)
+
+    @property
+    def highest(self) -> float:
+        return max((value for _, value in self._values), default=0.0)
+
+
 class VehicleWatch:
     """One vehicle. ``tell`` what it may exchange, ``observe`` what it does; ``latched`` is the verdict."""
 
     def __init__(self) -> None:
         self.latched: Latched | None = None
-        self._told: deque[tuple[float, float]] = deque(maxlen=_HISTORY)
+        self._told = _Course()
+        self._rated = _Course()
         self._excess = _Lasting()
         self._discharge = _Lasting()
+        self._unplugged = _Lasting()
         self._overcurrent = tuple(_Lasting() for _ in OVERCURRENTS)
 
-    def release(self) -> None:
-        """The plug is out."""
-        self.latched = None
+    def plugged(self, plugged: bool, now_s: float) -> None:
+        """A reading's word. The verdict ends once the plug was out for :data:`UNPLUGGED_S`."""
+        if self._unplugged.update(not plugged, now_s) >= UNPLUGGED_S:
+            self.latched = None
 
     def tell(self, power_w: float, now_s: float) -> None:
         """From ``now_s`` on it may exchange this, W, positive: charge."""
-        told = self._told
-        if not told or told[-1][1] != power_w:
-            told.append((now_s, power_w))
-        # The first one that stays was in force at the beginning of the time in which a vehicle may still follow.
-        while len(told) > 1 and told[1][0] <= now_s - FOLLOW_S:
-            told.popleft()
+        self._told.add(power_w, now_s)
 
-    def observe(self, reading: AcEvseReading, phases: int, rated_a: float, allow_discharge: bool, now_s: float) -> None:
-        """``rated_a``: what a phase may carry. Latches what has lasted too long; the first verdict stays."""
-        power_w = reading.total_w
-        told_w = self._told[-1][1] if self._told else 0.0
+    def unknown(self) -> None:
+        """Nothing is measured: what has lasted until now lasts no longer."""
+        for lasting in (self._excess, self._discharge, *self._overcurrent):
+            lasting.update(False, 0.0)
+
+    def observe(
+        self, reading: AcEvseReading, rated_a: float, allow_discharge: bool, now_s: float, *, ending: bool = False
+    ) -> None:
+        """``rated_a``: what a phase may carry. Latches what has lasted too long; the first verdict stays.
+
+        ``ending``: the session is over, and the contactor about to open: a vehicle whose session was lost was not
+        told that it may have nothing.
+        """
+        power_w, told_w = reading.total_w, self._told.last
+        self._rated.add(rated_a, now_s)
         # More than it is told now, for the whole time, and more than at any moment of that time: who follows a ramp
         # a little late is within it.
-        excess_s = self._excess.update(not _within(power_w, told_w, told_w), now_s)
-        low_w, high_w = self._lowest_and_highest(told_w)
+        excess_s = self._excess.update(not ending and not _within(power_w, told_w, told_w), now_s)
         discharge_s = self._discharge.update(not allow_discharge and power_w < -DISCHARGE_OFF_W, now_s)
-        most_a = max(reading.current_a[:phases])
+        # A device that lowers its own rating gives the vehicle as long.
+        most_a, rated_a = reading.most_a, self._rated.highest
         over_s = [
             lasting.update(most_a > share * rated_a, now_s)
             for lasting, (share, _) in zip(self._overcurrent, OVERCURRENTS, strict=True)
@@ -102,12 +143,8 @@ class VehicleWatch:
             self.latched = Latched(DISCHARGE_OFF, f"it discharges {-power_w:.0f} W, which this site does not allow")
         elif any(lasted_s > limit_s for lasted_s, (_, limit_s) in zip(over_s, OVERCURRENTS, strict=True)):
             self.latched = Latched(OVERDRAW, f"{most_a:.1f} A in a phase rated for {rated_a:.0f} A")
-        elif excess_s >= FOLLOW_S and not _within(power_w, low_w, high_w):
+        elif excess_s >= FOLLOW_S and not _within(power_w, self._told.lowest, self._told.highest):
             self.latched = Latched(OVERDRAW, f"{power_w:.0f} W measured, it was told {told_w:.0f} W")
-
-    def _lowest_and_highest(self, told_w: float) -> tuple[float, float]:
-        values = [value for _, value in self._told] or [told_w]
-        return min(values), max(values)
 
 
 def _within(power_w: float, low_w: float, high_w: float) -> bool:

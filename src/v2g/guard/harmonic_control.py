@@ -34,7 +34,7 @@ CONFIRMED_BY = 3
 LOWER_SHARE = 0.6
 LOWER_AFTER_S = 60.0
 STALE_S = 60.0
-"""Without a measurement for this long, filters go back to normal."""
+"""Without a measurement for this long, of the distortion or of the switches' temperature, filters go back to normal."""
 RETURN_EVERY_S = 1.0
 HEAT_EVERY_S = 30.0
 """Between two steps back for the switches' temperature: they cool slower than that."""
@@ -143,6 +143,8 @@ class _Unit:
     heat: _Heat | None = None
     heat_at_s: float = -math.inf
     return_at_s: float = -math.inf
+    watched_at_s: float = -math.inf
+    """When the temperature of its switches was known last; of one that was never known, its first reading."""
     refused_until_s: float = -math.inf
     movement: _Movement | None = None
     thd_before: float | None = None
@@ -182,13 +184,14 @@ class HarmonicControl:
     def decide(self, readings: Iterable[FilterReading], measured: FeederThd | None, now_s: float) -> dict[str, float]:
         """What is to be written now, by EVSE: each one step away from what is set. Call about once a second."""
         for reading in readings:
-            _take(self._units[reading.evse_id], reading)
+            _take(self._units[reading.evse_id], reading, now_s)
         self._measure(measured, now_s)
         steps = self._cool(now_s)
         if self._measured_at_s is None or now_s - self._measured_at_s >= STALE_S:
             steps |= self._return(list(self._units.values()), steps, now_s)
         else:
             steps |= self._return([u for u in self._units.values() if u.reading.threshold is None], steps, now_s)
+            steps |= self._return_unwatched(steps, now_s)
         if not steps:
             settled = self._settled()
             if settled is not None:
@@ -280,6 +283,14 @@ class HarmonicControl:
                 steps[unit.evse_id] = -1
             if unit.limited_by != "device" or now_s >= unit.refused_until_s:
                 unit.limited_by = ""
+        return steps
+
+    def _return_unwatched(self, taken: Mapping[str, int], now_s: float) -> dict[str, int]:
+        """Those whose switches nobody has measured for a while: they may be hot by what the filter costs."""
+        blind = [u for u in self._units.values() if u.index and now_s - u.watched_at_s >= STALE_S]
+        steps = self._return(blind, taken, now_s)
+        for unit in blind:
+            unit.limited_by = unit.limited_by or "temperature unknown"
         return steps
 
     def _raise(self, settled: FeederThd, now_s: float) -> dict[str, int]:
@@ -396,8 +407,10 @@ class HarmonicControl:
         )
 
 
-def _take(unit: _Unit, reading: FilterReading) -> None:
+def _take(unit: _Unit, reading: FilterReading, now_s: float) -> None:
     unit.reading = reading
+    if reading.temperature_c is not None or unit.watched_at_s == -math.inf:
+        unit.watched_at_s = now_s
     if reading.threshold is not None:
         unit.managed = True
     unit.index = None

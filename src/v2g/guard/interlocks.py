@@ -1,14 +1,17 @@
 """Interlocks of the V2G breaker: emergency stop, door, winding stress. Each is a contact, closed while all is well.
 
 A contact that is open for :data:`DEBOUNCE_TICKS` ticks (20 ms) trips, latched, in whatever state the breaker is, the
-start included. A position that is unknown (no file, or not told for 0.5 s) opens the breaker at once and latches
-nothing: when the word is back, enter service starts over. No input or output but the contacts that are handed in.
+start included; so does one that chatters for :data:`CHATTER_S`, as the input of a broken wire beside the mains does. It
+is closed again after :data:`QUIET_TICKS` good ticks. A position that is unknown (no file, or not told for 0.5 s) opens
+the breaker at once and latches nothing: when the word is back, enter service starts over. No input or output but the
+contacts that are handed in.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +19,8 @@ from v2g.control.guard_words import interlock_words, lost_words
 from v2g.grid.trip import Trip
 
 DEBOUNCE_TICKS = 2
+QUIET_TICKS = 10
+CHATTER_S = 0.5
 
 
 class ContactPort(Protocol):
@@ -43,6 +48,15 @@ class Interlock(enum.IntFlag):
 INTERLOCK_NAMES = tuple(str(each.name).lower() for each in Interlock if each)
 
 
+@dataclass(slots=True)
+class _Unhealthy:
+    """A contact that is not good, or was not a moment ago: since when, and its last ticks in a row."""
+
+    since_s: float
+    bad_ticks: int = 0
+    good_ticks: int = 0
+
+
 class Interlocks:
     """What the contacts say. ``open_contact`` opens the file of one; :meth:`adopt` names them."""
 
@@ -50,7 +64,7 @@ class Interlocks:
         self._open_contact = open_contact
         self._contacts: dict[Interlock, ContactPort] = {}
         self._healthy_open = Interlock.NONE
-        self._unhealthy: dict[Interlock, tuple[int, float]] = {}
+        self._unhealthy: dict[Interlock, _Unhealthy] = {}
         self.watched = Interlock.NONE
         self.open = Interlock.NONE
         """Those that are open, debounced."""
@@ -96,17 +110,30 @@ class Interlocks:
             closed = contact.is_closed(now_s)
             if closed is None:
                 lost |= each
-            if closed is None or closed is not bool(each & self._healthy_open):
+            if closed is None:
                 self._unhealthy.pop(each, None)
                 self.open &= ~each
                 continue
-            ticks, since_s = self._unhealthy.get(each, (0, now_s))
-            self._unhealthy[each] = (ticks + 1, since_s)
-            if ticks + 1 >= DEBOUNCE_TICKS and not self.open & each:
+            if self._counts(each, closed is bool(each & self._healthy_open), now_s) and not self.open & each:
                 self.open |= each
                 opened |= each
         self.lost = lost
         return next((self._trip(each, now_s) for each in Interlock if each and each in opened), None)
+
+    def _counts(self, each: Interlock, bad: bool, now_s: float) -> bool:
+        """Whether it counts as open."""
+        found = self._unhealthy.get(each)
+        if found is None:
+            if not bad:
+                return False
+            found = self._unhealthy[each] = _Unhealthy(now_s)
+        found.bad_ticks = found.bad_ticks + 1 if bad else 0
+        found.good_ticks = 0 if bad else found.good_ticks + 1
+        if found.good_ticks >= QUIET_TICKS:
+            del self._unhealthy[each]
+            self.open &= ~each
+            return False
+        return found.bad_ticks >= DEBOUNCE_TICKS or (bad and now_s - found.since_s >= CHATTER_S)
 
     def close(self) -> None:
         """Let go of the contacts' files."""
@@ -121,7 +148,7 @@ class Interlocks:
             value=0.0,
             threshold=1.0,
             clearing_time_s=0.0,
-            picked_up_at_s=self._unhealthy[interlock][1],
+            picked_up_at_s=self._unhealthy[interlock].since_s,
             at_s=now_s,
             unit="",
             remedy=f"{interlock_words(str(interlock.name)).remedy}, then reset",

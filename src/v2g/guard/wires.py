@@ -319,7 +319,8 @@ class Wires:
 
     def _add_ac_evse(self, evse: AcEvse, config_dir: Path) -> None:
         link = self._link(f"AC EVSE {evse.id}", endpoint(evse.ac.modbus, config_dir))
-        output = RegisterMapAcEvse(evse.id, link, self._map(evse.ac.map, load_ac_map, config_dir), self._clock)
+        map_ = self._map(evse.ac.map, load_ac_map, config_dir)
+        output = RegisterMapAcEvse(evse.id, link, map_, self._clock, evse.phases)
         devices = AcEvseDevices(
             evse, self._core.ac, output, link, self._clock, self._decide_one, partial(self._pilot, evse.id)
         )

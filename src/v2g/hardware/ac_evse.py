@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from v2g.clock import Clock
+from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.pilot_roles import PILOT_ROLES, pilot_reading
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading
@@ -40,7 +42,6 @@ OPTIONAL = {
 """What a map may have. Without ``connector_locked`` and ``lock_connector`` the cable is fixed: it is locked while it is
 plugged in."""
 
-_HEARTBEAT_MODULUS = 1 << 16
 _COMMANDS = ("heartbeat", "close_contactor", "lock_connector", "pilot_error", "pilot_duty_order_pct")
 
 
@@ -52,8 +53,10 @@ def load_ac_map(name: str, config_dir: Path | None = None) -> RegisterMap:
 class RegisterMapAcEvse:
     """:class:`v2g.hardware.ports.AcEvsePort`. One task may use it; calls are not to overlap."""
 
-    def __init__(self, evse_id: str, link: ModbusLink, map_: RegisterMap, clock: Clock) -> None:
+    def __init__(self, evse_id: str, link: ModbusLink, map_: RegisterMap, clock: Clock, phases: int = 3) -> None:
+        """``phases``: how many are connected; a line beyond them that is not measured is 0."""
         self.evse_id = evse_id
+        self._phases = phases
         self.watchdog_s = map_.watchdog_s
         self.sets_pilot = "pilot_duty_order_pct" in map_.points
         """The duty cycle is ours to command."""
@@ -104,7 +107,7 @@ class RegisterMapAcEvse:
             self._generation = self._link.generation
         image = self._image
         image.write_constants()
-        image.set("heartbeat", (image.number("heartbeat") + 1) % _HEARTBEAT_MODULUS)
+        advance_heartbeat(image)
         image.set("close_contactor", command.close_contactor)
         for role, value in (
             ("lock_connector", command.lock_connector),
@@ -121,9 +124,10 @@ class RegisterMapAcEvse:
         await self._link.close()
 
     def _lines(self, role: str) -> tuple[float, float, float]:
-        """Of L1 to L3: NaN what the device does not measure, 0 what its map does not have."""
-        one, two, three = (
-            self._image.number(name) if name in self._image.map.points else 0.0
-            for name in (role.format(line) for line in _LINES)
-        )
+        """Of L1 to L3: NaN what the device does not measure, 0 what its map or the EVSE does not have."""
+        one, two, three = (self._line(role.format(line), number) for number, line in enumerate(_LINES))
         return one, two, three
+
+    def _line(self, name: str, number: int) -> float:
+        value = self._image.number(name) if name in self._image.map.points else 0.0
+        return 0.0 if math.isnan(value) and number >= self._phases else value

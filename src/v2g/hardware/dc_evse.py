@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from v2g.clock import Clock
+from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.pilot_roles import PILOT_ROLES, pilot_reading
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, DeviceError, Insulation
@@ -130,9 +131,7 @@ class RegisterMapEvse:
         image, points = self._image, self._image.map.points
         image.write_constants()
         if "heartbeat" in points:
-            last = int(points["heartbeat"].max or 0xFFFF)
-            beat = int(image.number("heartbeat")) + 1
-            image.set("heartbeat", beat if beat <= last else int(points["heartbeat"].min or 0))
+            advance_heartbeat(image)
         image.set("close_contactors", command.close_contactors)
         image.set("test_insulation", command.test_insulation)
         if "lock_connector" in points:

@@ -17,6 +17,7 @@ from typing import Final
 from v2g.clock import Clock
 from v2g.grid.support import enabled
 from v2g.hardware.inverter_driver import RAMP_RATE, DeviceSettings
+from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.map_reversion import MapReversion
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
@@ -85,6 +86,10 @@ def _problem(map_: RegisterMap) -> str | None:
         return "points: one of setpoint_w, or setpoint_magnitude_w with direction"
     if split and not set(DIRECTIONS) <= set(points["direction"].values.values()):
         return f"points.direction: values need {', '.join(DIRECTIONS)}"
+    for role in ("setpoint_w", "setpoint_magnitude_w", "setpoint_var"):
+        point = points.get(role)
+        if point is not None and ((point.min or 0.0) > 0 or (point.max or 0.0) < 0):
+            return f"points.{role}: min to max leave out 0, which is what is ordered when no power may flow"
     for rating in ("max_charge_w", "max_discharge_w"):
         if rating not in points and getattr(map_.ratings, rating) is None:
             return f"points: {rating} missing; give it under ratings: when no register has it"
@@ -229,7 +234,7 @@ class RegisterMapInverter:
         self._setpoint_w = None
         self._watch.forget()
         self._reversion.lost()
-        if "heartbeat" in self._map.points:
+        if "heartbeat" in self._map.points and math.isfinite(self._image.number("heartbeat")):
             # It goes on from the device's: one that stays the same is no refresh.
             self._sent.set("heartbeat", self._image.number("heartbeat"))
 
@@ -260,9 +265,7 @@ class RegisterMapInverter:
         if "reversion_timeout_s" in points:
             sent.set("reversion_timeout_s", self._reversion.timeout_s)
         if "heartbeat" in points:
-            last = int(points["heartbeat"].max or 0xFFFF)
-            beat = int(sent.number("heartbeat")) + 1
-            sent.set("heartbeat", beat if beat <= last else int(points["heartbeat"].min or 0))
+            advance_heartbeat(sent)
         return power_w
 
     def _put(self, role: str, value: float) -> float:

@@ -197,7 +197,9 @@ def duty_for_pct(current_a: float) -> float:
 def _wave(reading: PilotReading, expected_duty_pct: float | None) -> list[PilotFinding]:
     findings: list[PilotFinding] = []
     duty_pct = reading.duty_pct
-    steady = _is_steady(duty_pct) if duty_pct is not None else _is_steady(expected_duty_pct)
+    known = [value for value in (duty_pct, expected_duty_pct) if value is not None]
+    # A generator that stands still where a wave is ordered must not hide that nothing tests the diode.
+    steady = bool(known) and all(map(_is_steady, known))
     if duty_pct is not None and expected_duty_pct is not None:
         low, high = expected_duty_pct - DUTY_TOLERANCE_PCT, expected_duty_pct + DUTY_TOLERANCE_PCT
         if _is_steady(expected_duty_pct):

@@ -8,6 +8,7 @@ absent, never an old value with a new time. Registers and wire formats stay insi
 from __future__ import annotations
 
 import enum
+import math
 from typing import Protocol
 
 import msgspec
@@ -174,6 +175,12 @@ class AcEvseReading(msgspec.Struct, frozen=True, kw_only=True, tag="ac"):
     def total_w(self) -> float:
         """Active power of all phases, positive: into the vehicle."""
         return sum(self.power_w)
+
+    @property
+    def most_a(self) -> float:
+        """Current of the phase that carries most, whatever sign a meter gives it and whatever phases are in use; NaN
+        where one is not known."""
+        return max(map(abs, self.current_a)) if all(map(math.isfinite, self.current_a)) else math.nan
 
 
 class AcEvseCommand(msgspec.Struct, frozen=True, kw_only=True, tag="ac"):

@@ -17,6 +17,7 @@ from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.orders import Allocation, Candidate, Grant, Order
 from v2g.dispatch.site import interval_bounds, permit_bounds, refuse_discharge, share_bounds
 from v2g.grid.protection import Block
+from v2g.guard.bounds import fraction
 from v2g.guard.link import Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.guard.view import GuardView, view
@@ -25,6 +26,7 @@ from v2g.orchestrator.image import BayImage, SiteImage
 IMAGE_MAX_AGE_S = 0.5
 """An image of the wires process older than this is no image."""
 PERMIT_VALID_S = 0.5
+_RAMP = "power rises after entering service"
 NO_ISLANDING_DETECTION = "no loss-of-mains input, and the inverter's own islanding detection is not enabled"
 
 
@@ -58,8 +60,12 @@ def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
         min(0.0, thermal.lo_w), max(0.0, thermal.hi_w), thermal.lo_source, thermal.hi_source, thermal.expires_at_s
     )
     site = intersect(bounds, now_s)
-    no_start = Block.NEW_DISCHARGE in guard.blocks
-    candidates = [_candidate(bay, bay.bounds, no_start, until_s) for bay in image.bays if bay.bounds is not None]
+    allowed_w = {each.evse_id: each.power_w for each in image.wires.applied} if image.wires is not None else {}
+    candidates = [
+        _candidate(bay, bay.bounds, guard, allowed_w.get(bay.evse_id, 0.0), until_s)
+        for bay in image.bays
+        if bay.bounds is not None
+    ]
     if reason is not None:
         # It comes first here too: an inverter behind an open breaker is not connected, and that is not the reason.
         candidates = [replace(each, bounds=(*permit, *each.bounds)) for each in candidates]
@@ -91,8 +97,7 @@ def guard_bounds(
         for block in guard.blocks
         if block is not Block.NEW_DISCHARGE
     ]
-    words = "power rises after entering service"
-    bounds += share_bounds(guard.service_fraction, rated_charge_w, rated_discharge_w, words, until_s)
+    bounds += share_bounds(guard.service_fraction, rated_charge_w, rated_discharge_w, _RAMP, until_s)
     return tuple(bounds)
 
 
@@ -101,7 +106,13 @@ def block_name(block: Block) -> str:
     return (block.name or f"block {block.value}").lower()
 
 
-def _candidate(bay: BayImage, bounds: tuple[Bound, ...], no_start: bool, until_s: float) -> Candidate:
+def _candidate(
+    bay: BayImage, bounds: tuple[Bound, ...], guard: GuardView, allowed_w: float, until_s: float
+) -> Candidate:
+    """``allowed_w``: what ``wires`` allowed it last."""
+    no_start = Block.NEW_DISCHARGE in guard.blocks
+    if bay.ac_rated_w is not None:
+        bounds = (*_told_bounds(bay.ac_rated_w, guard, allowed_w, until_s), *bounds)
     if not bay.islanding_watched:
         bounds = (refuse_discharge(NO_ISLANDING_DETECTION, until_s), *bounds)
     if no_start and not bay.discharging:
@@ -109,6 +120,18 @@ def _candidate(bay: BayImage, bounds: tuple[Bound, ...], no_start: bool, until_s
     if bay.discharge_refusal:
         bounds = (Bound(0.0, inf, f"{DISCHARGE_TEST}: {bay.discharge_refusal}", until_s), *bounds)
     return Candidate(evse_id=bay.evse_id, bounds=bounds)
+
+
+def _told_bounds(rated_w: tuple[float, float], guard: GuardView, allowed_w: float, until_s: float) -> tuple[Bound, ...]:
+    """What ``wires`` bounds at each EVSE by itself. It commands an inverter to what is left, but holds the vehicle at
+    an AC EVSE to it: that has to be told no more."""
+    bounds = share_bounds(guard.service_fraction, *rated_w, _RAMP, until_s)
+    if Block.NEW_DISCHARGE in guard.blocks:
+        # ``wires`` holds what was ordered, before curtailment.
+        share = fraction(guard.curtail_discharge)
+        running_w = max(0.0, -allowed_w) / share if share > 0.0 else 0.0
+        bounds = (Bound(0.0 - running_w, inf, f"{GUARD}: {block_words('new_discharge').what}", until_s), *bounds)
+    return bounds
 
 
 def permit_problem(wires: Image | None, connected: bool, guard: GuardStatus, now_s: float) -> str | None:

@@ -55,8 +55,15 @@ class DischargeTests:
     def put(self, record: DischargeTestRecord) -> None:
         """In force when this returns or raises ``OSError``, which says that a restart would forget it. Blocks.
 
-        A file that cannot be read is not written over: whom it refuses would be forgotten.
+        A file that cannot be read is not written over: whom it refuses would be forgotten. So would an efficiency that
+        refuses, by a test that is not passed and measured no low one: it stays, and a remark says so.
         """
+        before = self._records.get(record.evse_id)
+        refuses = before is not None and efficiency_problem(before.efficiency)
+        if before is not None and refuses and not record.passed and not efficiency_problem(record.efficiency):
+            remark = f"not passed: the efficiency of the test of {before.at} holds"
+            remarks = (*record.remarks, remark)
+            record = msgspec.structs.replace(record, efficiency=before.efficiency, remarks=remarks)
         self._records = {**self._records, record.evse_id: record}
         if self._problem:
             raise OSError(errno.EEXIST, "holds what cannot be read")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from math import isfinite
 from typing import Any
 
@@ -50,6 +50,12 @@ class DischargeTestApi:
 
     def methods(self) -> tuple[Method[Any], ...]:
         return (Method("discharge.test", Role.ENGINEER, DischargeTestParams, self.step),)
+
+    def lasting(self, orders: Iterable[Order]) -> tuple[Order, ...]:
+        """Those that a restart may take up: a test's own order discharges only while it is measured."""
+        running = self._running
+        own = running.order_id if running is not None and running.going else None
+        return tuple(order for order in orders if order.id != own)
 
     async def close(self) -> None:
         """End a test that runs; it is recorded as interrupted."""
@@ -217,6 +223,10 @@ class _Running:
             self._interrupted = self._interrupted or reason
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    @property
+    def order_id(self) -> int:
+        return self._order.id
 
     @property
     def going(self) -> bool:

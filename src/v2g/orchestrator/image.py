@@ -16,6 +16,7 @@ class BayImage:
 
     ``islanding_watched``: a loss-of-mains input is configured, or the EVSE's inverter detects islands itself.
     ``discharge_refusal``: why its discharge test keeps it from discharging, in words; empty: it does not.
+    ``ac_rated_w``: what an AC EVSE carries now, (charge, discharge) in W, magnitudes; None: a DC EVSE.
     """
 
     evse_id: str
@@ -24,6 +25,7 @@ class BayImage:
     discharging: bool = False
     islanding_watched: bool = False
     discharge_refusal: str = ""
+    ac_rated_w: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,7 +250,8 @@ class Orchestrator:
     def _keep_orders(self, now_s: float) -> None:
         problem = ""
         try:
-            self._orders.save(self.site.book.standing(now_s), self.site.book.next_id)
+            orders = self._discharge_api.lasting(self.site.book.standing(now_s))
+            self._orders.save(orders, self.site.book.next_id)
         except OSError as error:
             problem = f"orders cannot be kept across a restart: {error}"
         if problem != self._order_problem:

@@ -183,6 +183,7 @@ class Site:
                 discharging=self.measured_w(evse_id, now_s) < -FLOWING_W,
                 islanding_watched=self.islanding_watched(evse_id),
                 discharge_refusal=self._discharge_refusal(evse_id),
+                ac_rated_w=bay.rated_w if isinstance(bay, AcBay) else None,
             )
         except Exception as error:
             return self._broken(evse_id, error)

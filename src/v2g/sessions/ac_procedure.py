@@ -28,7 +28,6 @@ from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.authorization import AuthorizationPolicy
 from v2g.sessions.procedure import (
     FIRST_LOOP_WITHIN_S,
-    REST_CURRENT_A,
     EvseView,
     Phase,
     Procedure,
@@ -48,8 +47,6 @@ NOT_READY_S = 3.0
 UNPLUGGED_S = 0.5
 SUPPLY_WAIT_S = 600.0
 """Longer than the enter-service delay of IEEE 1547-2018 (300 s by default)."""
-FORCED_OPEN_AFTER_S = 3.0
-"""The contactor opens under load when the vehicle does not bring its current to rest."""
 HLC_DUTY_PCT = 5.0
 """Digital communication: the vehicle shall talk ISO 15118 (IEC 61851-1 Annex A)."""
 CONTACTOR_ERROR = responseCodeType.FAILED_ContactorError.value
@@ -211,14 +208,10 @@ class AcProcedure(Procedure):
         return Step(commands=tuple(commands), evse=self._evse_command(), power_w=power_w)
 
     def _come_to_rest(self, now_s: float) -> None:
-        evse = self._evse if is_fresh(self._evse, now_s) else None
-        if self._close and evse is not None:
-            flows = not max(abs(value) for value in evse.current_a) < REST_CURRENT_A
-            self._close = evse.contactor_closed and flows and self._ready()
-        if now_s - self._since_s >= FORCED_OPEN_AFTER_S:
-            self._close = False
-        if self.phase is Phase.ENDED and not self._close and evse is not None:
-            self.released = not evse.contactor_closed
+        """Asked to open at once: ``wires`` opens after the current, within the time that a vehicle has to end it."""
+        self._close = False
+        if self.phase is Phase.ENDED and self._evse is not None and is_fresh(self._evse, now_s):
+            self.released = not self._evse.contactor_closed
 
     # ---- outputs ----
 

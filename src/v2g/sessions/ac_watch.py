@@ -22,6 +22,8 @@ from v2g.sessions.watch import (
     is_fresh,
 )
 
+KEPT_CLOSED_S = 4.0
+"""So long the EVSE may still close a contactor that its session wants open: ``wires`` gives the current 3 s to end."""
 OPEN_CURRENT_A = 1.0
 """More than this through an open contactor contradicts its feedback."""
 METER_TOLERANCE_W = 200.0
@@ -37,6 +39,7 @@ class AcWatch:
         self._profile = profile
         self._open = Lasting()
         self._closed = Lasting()
+        self._kept = Lasting()
         self._leak = Lasting()
         self._pilot = PilotCheck()
         self._meter = Lasting()
@@ -50,7 +53,9 @@ class AcWatch:
         fault = _device_fault(evse, self._profile, now_s)
         if fault is not None or evse is None:
             self._pilot.forget()
-            for lasting in (self._open, self._closed, self._leak, self._meter, self._excess, self._overcurrent):
+            for lasting in (
+                self._open, self._closed, self._kept, self._leak, self._meter, self._excess, self._overcurrent
+            ):  # fmt: skip
                 lasting.update(False, now_s)
             return Verdict(fault=fault)
         # Each is asked in every round: what lasts is counted from its beginning, not from when the others ended.
@@ -65,11 +70,14 @@ class AcWatch:
     def _contactor_fault(self, evse: AcEvseReading, commanded: AcEvseCommand, now_s: float) -> str | None:
         wanted = commanded.close_contactor and evse.contactor_commanded
         open_s = self._open.update(wanted and not evse.contactor_closed, now_s)
-        closed_s = self._closed.update(evse.contactor_closed and not wanted, now_s)
-        leak_a = max(abs(value) for value in evse.current_a)
+        closed_s = self._closed.update(evse.contactor_closed and not evse.contactor_commanded, now_s)
+        kept_s = self._kept.update(evse.contactor_closed and not commanded.close_contactor, now_s)
+        leak_a = evse.most_a
         leaking = self._leak.update(not evse.contactor_closed and leak_a > OPEN_CURRENT_A, now_s)
         if closed_s > CONTACTOR_MISMATCH_S:
             return f"AC contactor stuck: commanded open for {closed_s:.1f} s, feedback says closed (welded?)"
+        if kept_s > KEPT_CLOSED_S:
+            return f"AC contactor stuck: asked to open for {kept_s:.1f} s, feedback says closed (welded?)"
         if open_s > CONTACTOR_MISMATCH_S:
             return f"AC contactor stuck: commanded closed for {open_s:.1f} s, feedback says open"
         if leaking > CONTACTOR_MISMATCH_S:
@@ -95,7 +103,7 @@ class AcWatch:
 
     def _power_fault(self, evse: AcEvseReading, commanded_w: float, now_s: float) -> str | None:
         rated_a = _rated_a(evse, self._profile)
-        most_a = max(abs(value) for value in evse.current_a)
+        most_a = evse.most_a
         over_s = self._overcurrent.update(most_a > OVERCURRENT * rated_a, now_s)
         excess_s = self._excess.update(not follows(evse.total_w, commanded_w), now_s)
         if over_s > CONTRADICTION_S:

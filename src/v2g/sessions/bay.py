@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pyiso15118.commands import Command
+from v2g.dispatch.ac_vehicle import ac_rated_w
 from v2g.dispatch.constraints import Bound
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.ac_limits import AcEvseProfile
@@ -276,6 +277,11 @@ class AcBay(EvseBay):
     def power(self) -> MeteredPower | None:
         evse = self._evse
         return MeteredPower(evse_id=self.evse_id, as_of_s=evse.as_of_s, power_w=evse.total_w) if evse else None
+
+    @property
+    def rated_w(self) -> tuple[float, float]:
+        """What the EVSE carries by its last reading, (charge, discharge) in W, magnitudes; 0 without a reading."""
+        return ac_rated_w(self.profile, self._evse) if self._evse is not None else (0.0, 0.0)
 
     @property
     def note(self) -> str | None:

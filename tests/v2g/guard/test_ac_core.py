@@ -113,6 +113,7 @@ def test_what_a_reading_lacks_opens_at_once_under_load(changes: dict[str, Any], 
     [
         ({"permit": False}, "no_permit"),
         ({"open_contactors": True}, "breaker_failed"),
+        ({"open_contactors": True, "emergency": "emergency_stop"}, "emergency_stop"),
         ({"open_contactors": True, "emergency": "lockout"}, "lockout"),
     ],
 )
@@ -201,10 +202,50 @@ def test_what_was_latched_lasts_until_the_plug_was_out() -> None:
     hand.step(20.0)
     assert hand.bound_by == "overdraw"
     hand.measured = {"contactor_closed": False, "plugged": False}
-    hand.step()
+    hand.step(0.3)
+    hand.measured = {"contactor_closed": False}
+    hand.step(0.3)
+    assert hand.bound_by == "overdraw", "a device that starts anew says for a moment that nothing is plugged in"
+    hand.measured = {"contactor_closed": False, "plugged": False}
+    hand.step(0.7)
     hand.measured = {"contactor_closed": False}
     hand.step(0.3)
     assert hand.closed
+
+
+def test_a_moment_of_excess_does_not_last_through_a_time_without_figures() -> None:
+    hand = Hand(3_000.0)
+    hand.measured = {"total_w": 12_000.0}
+    hand.step()
+    hand.measured = {"total_w": float("nan"), "contactor_closed": False}
+    hand.step(10.0)
+    hand.measured = {"total_w": 12_000.0}
+    hand.step()
+    assert hand.core.latched(E1) is None
+    hand.step(2.1)
+    assert hand.bound_by == "overdraw"
+
+
+@pytest.mark.parametrize("after_a", [0.0, 16.0])
+def test_a_device_that_lowers_its_rating_gives_the_vehicle_time_to_follow(after_a: float) -> None:
+    hand = Hand(20_000.0)
+    hand.measured = {"total_w": 20_000.0, "max_current_a": after_a}
+    hand.step(1.8)
+    assert hand.target.applied.power_w == pytest.approx(after_a * 690.0)
+    hand.measured = {"total_w": after_a * 690.0, "max_current_a": after_a}
+    hand.step(6.0)
+    assert hand.core.latched(E1) is None
+    hand.measured = {"total_w": 20_000.0, "max_current_a": after_a}
+    hand.step(1.2)
+    assert hand.bound_by == "overdraw"
+
+
+def test_a_device_that_tells_no_rating_opens_and_accuses_nobody() -> None:
+    hand = Hand()
+    hand.measured |= {"max_current_a": float("nan")}
+    hand.step(5.0)
+    assert not hand.closed
+    assert hand.bound_by == "stale_measurement"
 
 
 @pytest.mark.parametrize(("share", "holds_s", "opens_s"), [(1.11, 4.9, 5.3), (1.26, 0.9, 1.3), (1.09, 9.0, None)])
@@ -218,12 +259,28 @@ def test_a_phase_may_exceed_its_rating_for_so_long(share: float, holds_s: float,
         assert not hand.closed
 
 
+@pytest.mark.parametrize(
+    ("phases", "current_a"), [(3, (-80.0, -5.0, -5.0)), (1, (10.0, 60.0, 60.0))], ids=["signed", "other-lines"]
+)
+def test_a_current_counts_whatever_its_sign_and_its_line(phases: int, current_a: tuple[float, ...]) -> None:
+    hand = Hand(-6_000.0, phases=phases)
+    hand.measured = {"total_w": -6_000.0, "current_a": current_a}
+    hand.step(1.2)
+    assert not hand.closed
+    assert hand.bound_by == "overdraw"
+    hand = Hand(-6_000.0, phases=phases)
+    hand.measured = {"total_w": -6_000.0, "current_a": tuple(value / 4 for value in current_a)}
+    hand.command, hand.power_w = OPEN, 0.0
+    hand.step(1.0)
+    assert hand.closed, "a contactor does not open under load at an ordinary end"
+
+
 def test_the_cables_rating_counts_too() -> None:
     hand = Hand(12_000.0)
     hand.measured = {"total_w": 12_000.0, "pilot": msgspec.structs.replace(PILOT, proximity_a=13.0)}
     hand.step()
     assert hand.target.applied.power_w == pytest.approx(13.0 * 690.0)
-    hand.step(1.2)
+    hand.step(3.2)
     assert not hand.closed
 
 
@@ -271,6 +328,15 @@ def test_the_lock_stays_until_an_order_opens_it_and_the_cable_is_dead() -> None:
     assert hand.step().command.lock_connector  # type: ignore[union-attr]
     hand.measured = {"contactor_closed": False, "contactor_commanded": False}
     assert not hand.step().command.lock_connector  # type: ignore[union-attr]
+
+
+def test_a_cable_whose_current_is_not_known_is_not_dead() -> None:
+    hand = Hand(0.0)
+    hand.command = AcEvseCommand()
+    hand.measured = {
+        "contactor_closed": False, "contactor_commanded": False, "current_a": (0.0, float("nan"), 0.0),
+    }  # fmt: skip
+    assert hand.step().command.lock_connector  # type: ignore[union-attr]
 
 
 def test_a_restart_leaves_a_session_alone_for_a_moment() -> None:

@@ -239,6 +239,26 @@ def test_an_unknown_temperature_allows_no_step_up_and_says_so() -> None:
     assert bench.codes("HARMONIC_FILTER_LIMITED")[0]["temperature_c"] == "unknown"
 
 
+def test_a_temperature_that_is_lost_holds_for_a_minute_and_then_goes_back_to_normal() -> None:
+    bench = Bench(Inverter())
+    bench.run(60)
+    inverter = bench.inverters["E1"]
+    raised = inverter.value
+    assert raised is not None
+    assert raised > STEPS[0]
+    inverter.temperature = lambda value: None
+    bench.run(int(STALE_S) - 2)
+    assert inverter.value == raised
+    bench.run(30)
+    assert inverter.value == STEPS[0]
+    assert bench.control.limited_by("E1") == "temperature unknown"
+    bench.run(300)
+    assert inverter.value == STEPS[0], "it does not climb blindly either"
+    inverter.temperature = lambda value: 50.0
+    bench.run(60)
+    assert inverter.value == raised
+
+
 def test_hot_switches_step_back_and_are_not_tried_again_at_that_power() -> None:
     inverter = Inverter(thd=0.2, temperature=lambda value: 60.0 if value < 14_000.0 else 86.0)
     bench = Bench(inverter).run(600)

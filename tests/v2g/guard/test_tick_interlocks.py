@@ -60,6 +60,18 @@ def test_a_contact_that_bounces_for_one_tick_is_no_trip(site) -> None:
     assert not site.breaker.opened_at_s
 
 
+def test_a_contact_that_chatters_with_every_tick_trips(site) -> None:
+    for _ in range(60):
+        site.interlocks["emergency_stop"].closed = not site.interlocks["emergency_stop"].closed
+        site.run_until(site.elapsed_s + PERIOD_S)
+    site.interlocks["emergency_stop"].closed = False
+    status = site.run_until(site.elapsed_s + PERIOD_S)
+    assert (status.permit, status.trip_element) == (Permit.TRIPPED, "EMERGENCY_STOP")
+    site.interlocks["emergency_stop"].closed = True
+    assert site.run_until(site.elapsed_s + PERIOD_S).interlocks_open is Interlock.EMERGENCY_STOP
+    assert not site.run_until(site.elapsed_s + 0.2).interlocks_open
+
+
 def test_a_reset_is_refused_while_it_is_pressed_and_afterwards_enter_service_starts_over(site) -> None:
     site.interlocks["emergency_stop"].closed = False
     site.run_until(2.5)

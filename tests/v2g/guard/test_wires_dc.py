@@ -79,6 +79,7 @@ class Bench:
         self.devices = DcEvseDevices(
             evse, WiresCore([LIMITS], T0 - 100), driver, link, output, link,
             WiresSettings(device=DeviceSettings(support=SupportSettings())), ManualClock(T0), self.decided.append,
+            lambda told: told,
         )  # fmt: skip
 
     def reads(self, **changes: Any) -> list[str]:

@@ -332,7 +332,7 @@ async def test_two_maps_that_fit_are_both_told(memory_link: Any, fake_inverter: 
     image = RegisterImage(load_map("v2g-filter"))
     image.stamp_identity()
     first, count = image.map.span(Table.HOLDING)
-    device.tables[Table.HOLDING][first : first + count] = image.table(Table.HOLDING)[first : first + count]
+    device.tables[Table.HOLDING][first : first + count] = image.table(Table.HOLDING)
     found = await identified(memory_link(device), "v2g-filter", "v2g-dc-evse")
     assert found.sunspec is not None
     assert [each.name for each in found.maps] == ["v2g-filter"]

@@ -237,6 +237,21 @@ async def test_states_and_fault_codes(
     assert (reading.fault, reading.connected) == (fault, connected)
 
 
+async def test_a_heartbeat_passes_what_means_not_available_and_begins_where_there_is_none(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    point = "  heartbeat: { table: holding, address: 50, access: rw, order: 9, nan: [65535, 0] }\n"
+    text = VENDOR.replace("points:\n", f"points:\n{point}")
+    beats = []
+    for start in (65535, 65533):
+        device.holding[50] = start
+        driver = make(tmp_path, device, memory_link, text)
+        for _ in range(3):
+            await driver.apply(InverterCommand(power_w=100))
+            beats.append(device.holding[50])
+    assert beats == [1, 2, 3, 65534, 1, 2]
+
+
 async def test_another_device_is_not_commanded(tmp_path: Path, device: Device, memory_link: Any) -> None:
     device.input[0] = 78
     with pytest.raises(DeviceError, match="it is no vendor: input register 0 is 78, wanted 77"):
@@ -328,6 +343,8 @@ def test_a_ramp_rate_is_lacking_with_and_without_functions_of_the_site(
         ("running: [running], ", "", "nothing tells when it can deliver"),
         ("  power_w: ", "  power: ", "power_w missing"),
         ("  setpoint_w: ", "  direction: ", "one of setpoint_w"),
+        ("access: rw, order: 1", "access: rw, order: 1, min: 500", "setpoint_w: min to max leave out 0"),
+        ("access: rw, order: 1", "access: rw, order: 1, max: -500", "setpoint_w: min to max leave out 0"),
     ],
 )
 def test_a_map_that_lacks_what_the_driver_needs_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -147,3 +147,10 @@ def test_no_duty_for_a_current_that_the_pilot_cannot_offer() -> None:
     for amperes in (5.9, 80.1):
         with pytest.raises(ValueError, match=r"6\.\.80"):
             duty_for_pct(amperes)
+
+
+def test_a_generator_that_stands_still_where_a_wave_is_ordered_hides_no_missing_diode() -> None:
+    verdict = judge(PilotReading(high_v=6.0, low_v=6.0, duty_pct=100.0), 5.0)
+    assert verdict.state is PilotState.C
+    assert not verdict.energy
+    assert judge(PilotReading(high_v=6.0, low_v=6.0, duty_pct=100.0), 100.0).energy

@@ -205,6 +205,32 @@ async def test_what_interrupts_it_is_recorded_and_ends_the_power(
     assert not bench.tests.refusal(E1, accept_low=False), "nothing was measured"
 
 
+async def test_a_crash_leaves_no_order_of_a_test_behind(bench: Bench) -> None:
+    book, now_s = bench.world.site.book, bench.world.clock.monotonic_s()
+    await bench.start()
+    await bench.world.discharge(evse_id=E2)
+    assert [order.evse_id for order in book.standing(now_s)] == [E1, E2]
+    assert [order.evse_id for order in bench.api.lasting(book.standing(now_s))] == [E2]
+    await bench.api.close()
+    await bench.world.discharge(evse_id=E1)
+    assert len(bench.api.lasting(book.standing(now_s))) == 2
+
+
+async def test_a_test_that_is_not_passed_lifts_no_refusal(bench: Bench) -> None:
+    bench.efficiency = 0.9
+    await bench.run()
+    bench.during = lambda: bench.world.site.book.cancel(None)  # type: ignore[assignment,return-value]
+    bench.efficiency = 0.98
+    await bench.run()
+    assert "measured 90.0 %" in bench.tests.refusal(E1, accept_low=False)
+    kept = DischargeTests(bench.tests.path)
+    assert "measured 90.0 %" in kept.refusal(E1, accept_low=False)
+    record = kept.get(E1)
+    assert record is not None
+    assert "interrupted" in record.reasons[0]
+    assert "holds" in record.remarks[-1]
+
+
 async def test_an_order_that_is_not_granted_whole_is_no_test_of_the_inverter(bench: Bench) -> None:
     record = await bench.run(power_w=20_000.0)
     assert record.reasons[0] == "interrupted: only 11.64 kW is granted: vehicle power limit"

@@ -93,9 +93,14 @@ class _AcEvse:
 
 
 class AcCore:
-    """State of all AC EVSEs. ``now_s`` is CLOCK_MONOTONIC everywhere."""
+    """State of all AC EVSEs. ``now_s`` is CLOCK_MONOTONIC everywhere.
 
-    def __init__(self, limits: Iterable[AcEvseLimits], now_s: float) -> None:
+    ``mains_input``: loss of mains is told to the guard by an input. A vehicle's own islanding detection cannot be read
+    back, so without one nothing is discharged.
+    """
+
+    def __init__(self, limits: Iterable[AcEvseLimits], now_s: float, *, mains_input: bool = False) -> None:
+        self._mains_input = mains_input
         self._evses = {item.evse_id: _AcEvse(item) for item in limits}
         self._started_s = now_s
         self._stopping = False
@@ -186,7 +191,7 @@ class AcCore:
             rated_a = _rated_a(evse, reading)
             order = self._order(evse, now_s)
             ending = order is None or not order.close_contactor
-            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, now_s, ending=ending)
+            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, now_s, ending=ending or bool(view.stop))
             if refusal is None and evse.vehicle.latched is not None:
                 refusal = bound_by = evse.vehicle.latched.bound_by
                 power_w = 0.0
@@ -253,6 +258,8 @@ class AcCore:
             return None
         if not evse.limits.allow_discharge:
             return DISCHARGE_OFF
+        if not self._mains_input:
+            return "no_anti_islanding"
         return "relay" if view.blocks & RELAY_BLOCKS else None
 
     def _bounded(
@@ -285,9 +292,9 @@ class AcCore:
             return None
         closed = reading is not None and reading.contactor_closed
         wants_closed = order is not None and order.close_contactor
-        # One that is closed stays so in a ride-through, whose end comes within seconds; none is closed meanwhile, nor
-        # before the vehicle has been ready for a moment.
-        close = refusal is None and wants_closed and (closed or (evse.pilot.energy and not view.stop))
+        # Where the DER has to cease at once (IEEE 1547-2018 6.4.2) no message to a vehicle is quick enough: the
+        # contactor is the actuator. None is closed before the vehicle has been ready for a moment.
+        close = refusal is None and wants_closed and not view.stop and (closed or evse.pilot.energy)
         opening = refusal is None and not wants_closed and self._still_opening(evse, closed, now_s)
         if wants_closed or not closed:
             evse.opening_since_s = None

@@ -122,7 +122,7 @@ class WiresCore:
         enter_service_delay_s: float = 0.0,
         ac_limits: Iterable[AcEvseLimits] = (),
     ) -> None:
-        self.ac = AcCore(ac_limits, now_s)
+        self.ac = AcCore(ac_limits, now_s, mains_input=mains_input)
         self.enter_service_delay_s = enter_service_delay_s
         self._mains_input = mains_input
         self._evses = {item.evse_id: _Evse(item) for item in limits}

@@ -14,6 +14,7 @@ from v2g.config.schema import AcEvse, Config, DcEvse, Evse
 from v2g.dispatch.book import OrderBook
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.status import GuardStatus
+from v2g.guard.view import view
 from v2g.hardware.ports import InverterReading, Quantity, TransducerReading
 from v2g.orchestrator.decide import Decision, decide, ending_words, permit_problem
 from v2g.orchestrator.discharge_record import DischargeTests
@@ -133,6 +134,8 @@ class Site:
             self._transducers = {reading.quantity: reading for reading in wires.transducers}
         ending = ending_words(guard)
         permitted = permit_problem(wires, connected, guard, now_s) is None
+        # Within a ride-through an AC EVSE's contactor is open although the permit stands.
+        supplied = permitted and not view(guard).stop
         bound_by = {applied.evse_id: applied.bound_by for applied in wires.applied} if wires is not None else {}
         broken: dict[str, BayImage] = {}
         for evse_id, bay in self.bays.items():
@@ -142,6 +145,7 @@ class Site:
                     self._inverters.get(evse_id),
                     permitted,
                     now_s,
+                    supplied=supplied,
                     bound_by=bound_by.get(evse_id),
                     ending=ending,
                 )

@@ -145,7 +145,9 @@ class AcProcedure(Procedure):
         active = self.phase in (Phase.CLOSING, Phase.CHARGING)
         unplugged_s = self._unplugged.update(active and evse is not None and not evse.plugged, now_s)
         charging = self.phase is Phase.CHARGING
-        not_ready_s = self._not_ready.update(charging and evse is not None and not self._ready(), now_s)
+        # Without a supply a vehicle may take its readiness back.
+        waited_for = charging and view.supplied and evse is not None
+        not_ready_s = self._not_ready.update(waited_for and not self._ready(), now_s)
         held_open = charging and evse is not None and not (evse.contactor_closed and view.supplied)
         unsupplied_s = self._unsupplied.update(held_open, now_s)
         if not active:

@@ -55,7 +55,7 @@ class EvseBay(abc.ABC):
         self._verdict = _UNKNOWN
         self._evse: EvseReading | None = None
         self._inverter: InverterReading | None = None
-        self._permitted = False
+        self._permitted = self._supplied = False
         self._bound_by: str | None = None
         self._ending = ""
         self._leaving: Procedure | None = None
@@ -140,15 +140,18 @@ class EvseBay(abc.ABC):
         permitted: bool,
         now_s: float,
         *,
+        supplied: bool | None = None,
         bound_by: str | None = None,
         ending: str = "",
     ) -> None:
         """This cycle's readings (``inverter``: of a DC EVSE), and whether energy is permitted at all.
 
-        ``bound_by``: what ``wires`` says of its set-point, as in :class:`v2g.guard.link.Applied`. ``ending``: why no
-        session may go on, in words; empty: they may.
+        ``supplied``: an AC EVSE may hold its contactor closed; None: whenever energy is permitted. ``bound_by``: what
+        ``wires`` says of its set-point, as in :class:`v2g.guard.link.Applied`. ``ending``: why no session may go on, in
+        words; empty: they may.
         """
         self._evse, self._inverter, self._permitted = evse, inverter, permitted
+        self._supplied = permitted if supplied is None else supplied
         self._bound_by, self._ending = bound_by, ending
         self._verdict = self._judge(now_s)
         if self.procedure is None and self._leaving is None:
@@ -168,7 +171,7 @@ class EvseBay(abc.ABC):
             fault=self._ending or verdict.fault,
             hold=verdict.hold,
             available=self._leaving is None,
-            supplied=self._permitted,
+            supplied=self._supplied,
         )
         for procedure in (self.procedure, self._leaving):
             if procedure is not None:

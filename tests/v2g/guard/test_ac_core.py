@@ -37,8 +37,8 @@ def reading(total_w: float = 0.0, **changes: Any) -> AcEvseReading:
 class Hand:
     """Renews the leases and the reading in steps of 0.1 s."""
 
-    def __init__(self, power_w: float = 6_000.0, **limits: Any) -> None:
-        self.core = AcCore([replace(LIMITS, **limits)], T0 - 100)
+    def __init__(self, power_w: float = 6_000.0, *, mains_input: bool = True, **limits: Any) -> None:
+        self.core = AcCore([replace(LIMITS, **limits)], T0 - 100, mains_input=mains_input)
         self.now_s = T0
         self.power_w = power_w
         self.command = CLOSE
@@ -152,15 +152,27 @@ def test_an_ordinary_end_waits_for_the_current_but_not_for_ever() -> None:
     assert not hand.closed
 
 
-def test_a_ride_through_is_given_two_seconds_and_closes_nothing() -> None:
+@pytest.mark.parametrize("stop", ["momentary_cessation", "cease"])
+def test_where_the_grid_demands_to_cease_the_contactor_opens_at_once_and_closes_after(stop: str) -> None:
     hand = Hand()
-    hand.view = guard(stop="momentary_cessation")
-    hand.step(1.8)
-    assert hand.closed
-    assert (hand.target.applied.power_w, hand.bound_by) == (0.0, "momentary_cessation")
-    hand.step(0.4)
+    hand.view = guard(stop=stop)
+    hand.step()
     assert not hand.closed
-    assert hand.bound_by == "overdraw"
+    assert (hand.target.applied.power_w, hand.bound_by) == (0.0, stop)
+    hand.step(3.0)
+    hand.view = guard()
+    hand.step(0.3)
+    assert hand.closed
+    assert hand.bound_by != "overdraw"
+
+
+def test_without_a_mains_input_nothing_is_discharged() -> None:
+    hand = Hand(-6_000.0, mains_input=False)
+    hand.step()
+    assert (hand.target.applied.power_w, hand.bound_by) == (0.0, "no_anti_islanding")
+    charging = Hand(6_000.0, mains_input=False)
+    charging.step()
+    assert charging.bound_by is None
 
 
 @pytest.mark.parametrize(("told_w", "limit_w"), [(6_000.0, 7_100.0), (-6_000.0, -7_100.0), (0.0, 500.0)])

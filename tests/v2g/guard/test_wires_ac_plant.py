@@ -61,6 +61,7 @@ class Bench:
             "site": {"id": "test"},
             "transformer": {"id": "T1", "rated_kva": 250},
             "grid": {"nominal_voltage_v": 277},
+            "protection": {"mains_input_path": str(run_dir / "mains")},
             "paths": {"run_dir": str(run_dir)},
             "evses": [device | {"ac": {"modbus": {"host": "127.0.0.1", "port": ac_port}}}],
         }

@@ -135,6 +135,8 @@ class FakeEvse(Registers):
         self.image = RegisterImage(load_map("v2g-dc-evse"))
         self.image.stamp_identity()
         for role, value in (
+            ("pilot_state", "C"), ("pilot_high_v", 6.0), ("pilot_low_v", -12.0), ("pilot_duty_pct", 5.0),
+            ("pilot_frequency_hz", 1000.0), ("earth_ok", True),
             ("plugged", True), ("insulation", "valid"), ("insulation_ohm", 1e6), ("present_voltage_v", 400.0),
             ("max_voltage_v", 900.0), ("min_voltage_v", 150.0), ("max_current_a", 60.0), ("max_power_w", 22000.0),
         ):  # fmt: skip

@@ -29,6 +29,7 @@ from v2g.guard.bounds import (
 from v2g.guard.link import Applied, PowerSetpoint, Setpoints
 from v2g.guard.own_return import OwnReturn
 from v2g.guard.view import GuardView
+from v2g.hardware.pilot import PilotVerdict, PilotWatch
 from v2g.hardware.ports import AcEvseCommand, DcEvseCommand, DcEvseReading, Insulation, InverterReading
 
 OPEN_AFTER_S = 1.0
@@ -46,6 +47,7 @@ _BARRING = frozenset(
         "stale_measurement",
         "device_fault",
         "insulation",
+        "pilot",
     }
 )
 
@@ -88,6 +90,9 @@ class _Evse:
     output: DcEvseReading | None = None
     power: PowerSetpoint | None = None
     setpoint: _Leased | None = None
+    pilot: PilotWatch = field(default_factory=PilotWatch)
+    verdict: PilotVerdict | None = None
+    """None: the output stage measures no pilot."""
     support: SupportFunctions | None = None
     running_discharge_w: float = 0.0
     """Magnitude that was ordered and allowed last: all that may go on while no new discharge may begin."""
@@ -196,7 +201,10 @@ class WiresCore:
         evse.own_return.observe(reading.as_of_s, reading.connected)
 
     def observe_output(self, reading: DcEvseReading) -> None:
-        self._evses[reading.evse_id].output = reading
+        evse = self._evses[reading.evse_id]
+        evse.output = reading
+        pilot = reading.pilot
+        evse.verdict = evse.pilot.observe(pilot, None, reading.as_of_s) if pilot is not None else None
 
     def support(self, evse_id: str, functions: SupportFunctions | None) -> None:
         """The grid-support functions that this inverter lacks are computed by these from now on; None: by none."""
@@ -295,6 +303,8 @@ class WiresCore:
             return "insulation"
         if not (wants_closed and output.contactors_closed and output.plugged):
             return "contactors_open"
+        if evse.verdict is not None and not evse.verdict.energy:
+            return "pilot"
         return self._discharge_refusal(inverter, view) if wanted_w < 0 else None
 
     def _discharge_refusal(self, inverter: InverterReading, view: GuardView) -> str | None:

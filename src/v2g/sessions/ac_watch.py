@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from v2g.hardware.ports import AcEvseCommand, AcEvseReading, PilotReading, PilotState
+from v2g.hardware.ports import AcEvseCommand, AcEvseReading
 from v2g.sessions.ac_limits import AcEvseProfile
+from v2g.sessions.pilot_watch import PilotFault
 from v2g.sessions.watch import (
     CONTACTOR_MISMATCH_S,
     CONTRADICTION_S,
@@ -21,8 +22,6 @@ from v2g.sessions.watch import (
     is_fresh,
 )
 
-PILOT_LOST_S = 0.5
-"""So long the pilot's state may be unknown: levels on their way between two states are neither."""
 OPEN_CURRENT_A = 1.0
 """More than this through an open contactor contradicts its feedback."""
 METER_TOLERANCE_W = 200.0
@@ -39,7 +38,7 @@ class AcWatch:
         self._open = Lasting()
         self._closed = Lasting()
         self._leak = Lasting()
-        self._pilot = Lasting()
+        self._pilot = PilotFault()
         self._meter = Lasting()
         self._excess = Lasting()
         self._overcurrent = Lasting()
@@ -51,14 +50,15 @@ class AcWatch:
         fault = _device_fault(evse, self._profile, now_s)
         if fault is not None or evse is None:
             for lasting in (
-                self._open, self._closed, self._leak, self._pilot, self._meter, self._excess, self._overcurrent
+                self._open, self._closed, self._leak, self._meter, self._excess, self._overcurrent
             ):  # fmt: skip
                 lasting.update(False, now_s)
+            self._pilot.forget(now_s)
             return Verdict(fault=fault)
         # Each is asked in every round: what lasts is counted from its beginning, not from when the others ended.
         faults = (
             self._contactor_fault(evse, commanded, now_s),
-            self._pilot_fault(evse.pilot, now_s),
+            self._pilot.observe(evse.pilot, now_s),
             self._meter_fault(evse, now_s),
             self._power_fault(evse, commanded_w, now_s),
         )
@@ -77,18 +77,6 @@ class AcWatch:
         if leaking > CONTACTOR_MISMATCH_S:
             return f"AC contactor: feedback says open, the meter measures {leak_a:.1f} A (welded?)"
         return None
-
-    def _pilot_fault(self, pilot: PilotReading | None, now_s: float) -> str | None:
-        unknown = pilot is None or pilot.state is None
-        lost_s = self._pilot.update(unknown, now_s)
-        if pilot is not None and pilot.state is PilotState.E:
-            return "control pilot: state E (shorted, or no supply)"
-        if pilot is not None and pilot.state is PilotState.F:
-            return "control pilot: state F (the EVSE says that it is not available)"
-        if pilot is not None and pilot.earth_ok is False:
-            ohm = "" if pilot.earth_ohm is None else f" ({pilot.earth_ohm:.0f} ohm)"
-            return f"protective earth lost{ohm}"
-        return "control pilot lost: its state is unknown" if lost_s > PILOT_LOST_S else None
 
     def _meter_fault(self, evse: AcEvseReading, now_s: float) -> str | None:
         most = [

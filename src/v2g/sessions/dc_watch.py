@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, InverterReading
+from v2g.sessions.pilot_watch import PilotFault
 from v2g.sessions.watch import (
     CONTACTOR_MISMATCH_S,
     CONTRADICTION_S,
@@ -32,6 +33,7 @@ class DcWatch:
         self._mismatch = Lasting()
         self._alarm = Lasting()
         self._contradiction = Lasting()
+        self._pilot = PilotFault()
 
     def observe(
         self,
@@ -50,11 +52,14 @@ class DcWatch:
         if stage is not None or evse is None:
             self._mismatch.update(False, now_s)
             self._contradiction.update(False, now_s)
+            self._pilot.forget(now_s)
             return Verdict(fault=stage)
         contactors = self._contactor_fault(evse.contactors_closed, commanded.close_contactors, now_s)
         alarm = f"inverter: {inverter.fault}" if inverter is not None and inverter.fault else None
         lasting = self._alarm.update(alarm is not None and permitted, now_s) > INVERTER_FAULT_S
-        fault = contactors or _inverter_fault(inverter, now_s) or (alarm if lasting else None)
+        # A register map without the pilot's roles leaves the pilot to the DC output stage itself.
+        pilot = self._pilot.observe(evse.pilot, now_s) if evse.pilot is not None else None
+        fault = contactors or pilot or _inverter_fault(inverter, now_s) or (alarm if lasting else None)
         if fault is None and inverter is not None:
             fault = self._power_fault(evse, inverter, commanded_w, now_s)
         # Without a permit the site's own limit is zero, and the alarm is most likely its consequence.

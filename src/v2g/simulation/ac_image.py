@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping
 
@@ -10,6 +9,7 @@ from v2g.hardware.ports import AcEvseCommand
 from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map
 from v2g.hardware.registers import Table
 from v2g.simulation.ac_stage import AcStage
+from v2g.simulation.spoiled_pilot import pilot_values
 
 MAP_NAME = "v2g-ac-evse"
 
@@ -70,30 +70,21 @@ class AcImage:
         return True
 
     def _truth(self) -> dict[str, float | bool | str]:
-        stage, pilot = self._stage, self._stage.pilot()
+        stage = self._stage
         values: dict[str, float | bool | str] = {
             "contactor_closed": stage.contactor.closed,
             "contactor_commanded": stage.command.close_contactor and not stage.watchdog_expired,
             "connector_locked": stage.locked,
             "plugged": stage.plugged,
             "command_alive": not stage.watchdog_expired,
-            "earth_ok": bool(pilot.earth_ok),
-            "pilot_state": pilot.state.value if pilot.state is not None else "none",
             "max_current_a": stage.max_current_a,
             "charged_energy_wh": stage.charged_wh,
             "discharged_energy_wh": stage.discharged_wh,
+            **pilot_values(stage.pilot(), "none"),
         }
-        for name in ("high_v", "low_v", "duty_pct", "frequency_hz"):
-            values[f"pilot_{name}"] = _or_nan(getattr(pilot, name))
-        values["proximity_a"] = _or_nan(pilot.proximity_a)
-        values["earth_ohm"] = _or_nan(pilot.earth_ohm)
         for position, line in enumerate(("l1", "l2", "l3")):
             values[f"voltage_{line}_v"] = stage.supply_v[position]
             values[f"current_{line}_a"] = stage.current_a[position]
             values[f"power_{line}_w"] = stage.power_w[position]
             values[f"reactive_{line}_var"] = stage.reactive_var[position]
         return values
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -10,10 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import msgspec
-
-from v2g.hardware.pilot import state_of_level
 from v2g.hardware.ports import AcEvseCommand, PilotReading, PilotState
+from v2g.simulation.spoiled_pilot import SpoiledPilot
 from v2g.simulation.switchgear import Switch
 
 Lines = tuple[float, float, float]
@@ -23,7 +21,6 @@ _IDLE = AcEvseCommand()
 _SLOW_CONTACTOR_S = 0.5
 _LOADED_ABOVE_A = 1.0
 _HEALTHY_EARTH_OHM = 0.5
-_EARTH_FAULT_ABOVE_OHM = 1_000.0
 _DEAD: Lines = (0.0, 0.0, 0.0)
 _LEVEL_V = {PilotState.A: 12.0, PilotState.B: 9.0, PilotState.C: 6.0, PilotState.E: 0.0, PilotState.F: -12.0}
 
@@ -50,10 +47,7 @@ class AcStage:
     command: AcEvseCommand = _IDLE
     tripped: str | None = None
     """A fault of the device's own, in the words of its register map; it opens the contactor and sets state F."""
-    pilot_shown: PilotReading | None = None
-    """A fault of the pilot: what it gives replaces the truth ..."""
-    pilot_lost: bool = False
-    """... or there is no measurement."""
+    spoiled_pilot: SpoiledPilot = field(default_factory=SpoiledPilot)
     watchdog_s: float = 2.0
     watchdog_expired: bool = False
     _commanded_at_s: float = -math.inf
@@ -96,10 +90,8 @@ class AcStage:
 
     def pilot(self) -> PilotReading:
         """What the device measures."""
-        if self.pilot_lost:
-            return PilotReading()
         pwm = self.duty_pct < 100.0
-        shown = PilotReading(
+        truth = PilotReading(
             high_v=_LEVEL_V[self.true_state],
             low_v=-12.0 if pwm else None,
             duty_pct=self.duty_pct,
@@ -107,16 +99,7 @@ class AcStage:
             proximity_a=self.proximity_a if self.plugged else None,
             earth_ohm=_HEALTHY_EARTH_OHM,
         )
-        if self.pilot_shown is not None:
-            replaced = {
-                name: value
-                for name in ("high_v", "low_v", "duty_pct", "frequency_hz", "earth_ohm")
-                if (value := getattr(self.pilot_shown, name)) is not None
-            }
-            shown = msgspec.structs.replace(shown, **replaced)
-        state = state_of_level(shown.high_v) if shown.high_v is not None else None
-        earthed = shown.earth_ohm is not None and shown.earth_ohm <= _EARTH_FAULT_ABOVE_OHM
-        return msgspec.structs.replace(shown, state=state, earth_ok=earthed)
+        return self.spoiled_pilot.show(truth)
 
     def faults(self, now_s: float) -> tuple[str, ...]:
         """What the device reports as faults, in the words of its register map."""

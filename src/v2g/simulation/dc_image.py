@@ -10,9 +10,9 @@ from v2g.hardware.ports import DcEvseCommand
 from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map
 from v2g.hardware.registers import Table
 from v2g.simulation.dc_stage import DcStage
+from v2g.simulation.spoiled_pilot import pilot_values
 
 MAP_NAME = "v2g-dc-evse"
-_EARTH_OHM = 0.25
 
 
 class DcImage:
@@ -94,24 +94,5 @@ class DcImage:
             "max_power_w": stage.max_power_w,
             "charged_energy_wh": stage.charged_wh,
             "discharged_energy_wh": stage.discharged_wh,
-            **_pilot(stage),
+            **pilot_values(stage.pilot(), "unknown"),
         }
-
-
-def _pilot(stage: DcStage) -> dict[str, float | bool | str]:
-    """The levels of IEC 61851-1 Annex A: steady without a vehicle, 5 % for digital communication with one."""
-    if not stage.plugged:
-        state, high_v, low_v, duty_pct = "A", 12.0, math.nan, 100.0
-    else:
-        ready = stage.contactors.closed or stage.command.close_contactors
-        state, high_v, low_v, duty_pct = ("C", 6.0, -12.0, 5.0) if ready else ("B", 9.0, -12.0, 5.0)
-    return {
-        "pilot_state": state,
-        "pilot_high_v": high_v,
-        "pilot_low_v": low_v,
-        "pilot_duty_pct": duty_pct,
-        "pilot_frequency_hz": 1000.0 if stage.plugged else math.nan,
-        "proximity_a": stage.max_current_a if stage.plugged else math.nan,
-        "earth_ohm": _EARTH_OHM,
-        "earth_ok": True,
-    }

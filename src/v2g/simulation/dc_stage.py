@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from v2g.hardware.ports import DcEvseCommand, Insulation
+import msgspec
+
+from v2g.hardware.ports import DcEvseCommand, Insulation, PilotReading
+from v2g.simulation.spoiled_pilot import SpoiledPilot
 from v2g.simulation.switchgear import Switch, contactor
 
 _IDLE = DcEvseCommand()
 _SLOW_CONTACTOR_S = 0.5
 _HEALTHY_OHM = 2_000_000.0
+_EARTH_OHM = 0.25
 _FAULT_BELOW_OHM = 100.0
 """Per volt of the stage's maximum voltage (IEC 61851-23)."""
 
@@ -49,6 +53,7 @@ class DcStage:
     command: DcEvseCommand = _IDLE
     tripped: str | None = None
     """A fault of the device's own, in the words of its register map; it opens everything."""
+    spoiled_pilot: SpoiledPilot = field(default_factory=SpoiledPilot)
     vehicle_opened_under_load: int = 0
     watchdog_s: float = 3.0
     watchdog_expired: bool = False
@@ -90,6 +95,21 @@ class DcStage:
     @property
     def locked(self) -> bool:
         return self.plugged and self.lock.closed
+
+    def pilot(self) -> PilotReading:
+        """What the device measures: steady without a vehicle, 5 % for digital communication with one."""
+        if not self.plugged:
+            truth = PilotReading(high_v=12.0, duty_pct=100.0)
+        else:
+            ready = self.contactors.closed or self.command.close_contactors
+            truth = PilotReading(
+                high_v=6.0 if ready else 9.0,
+                low_v=-12.0,
+                duty_pct=5.0,
+                frequency_hz=1000.0,
+                proximity_a=self.max_current_a,
+            )
+        return self.spoiled_pilot.show(msgspec.structs.replace(truth, earth_ohm=_EARTH_OHM))
 
     @property
     def fault_ohm(self) -> float:

@@ -13,12 +13,14 @@ from v2g.simulation import faults
 from v2g.simulation.ac_charger import AcCharger
 from v2g.simulation.ac_stage import AcStage
 from v2g.simulation.course import Course
+from v2g.simulation.dc_stage import DcStage
 from v2g.simulation.engine import Engine, WaveformFault
 from v2g.simulation.faults import AnyFault, FaultError
 from v2g.simulation.inverter import EFFICIENCY
 from v2g.simulation.modbus_device import ModbusDevice
 from v2g.simulation.plant_config import TOP_OIL_RANGE_C
 from v2g.simulation.site import Charger
+from v2g.simulation.spoiled_pilot import SpoiledPilot
 from v2g.simulation.switchgear import Stuck
 from v2g.simulation.waveforms import InverterSide
 
@@ -157,7 +159,7 @@ class Misfortune:
                     contactors = ac_stage.contactor if ac_stage else self._charger(evse_id).stage.contactors
                     contactors.stuck = state if on else Stuck.NO
                 case faults.PilotFault(evse_id=evse_id):
-                    self._spoil_pilot(self._ac_charger(evse_id).stage, fault, on)
+                    self._spoil_pilot(self._ac_stage(evse_id) or self._charger(evse_id).stage, fault, on)
                 case faults.Overdraw(evse_id=evse_id, power_w=power_w):
                     self._ac_charger(evse_id).overdraw_w = power_w if on else None
                 case faults.PreCharge(evse_id=evse_id, gain=gain):
@@ -273,19 +275,15 @@ class Misfortune:
     def _known(self) -> str:
         return ", ".join([*self._engine.site.chargers, *self._engine.site.ac_chargers])
 
-    def _spoil_pilot(self, stage: AcStage, fault: faults.PilotFault, on: bool) -> None:
-        stage.pilot_lost = on and fault.lost
-        stage.pilot_shown = (
-            PilotReading(
-                high_v=fault.high_v,
-                low_v=fault.low_v,
-                duty_pct=fault.duty_pct,
-                frequency_hz=fault.frequency_hz,
-                earth_ohm=fault.earth_ohm,
-            )
-            if on
-            else None
+    def _spoil_pilot(self, stage: AcStage | DcStage, fault: faults.PilotFault, on: bool) -> None:
+        shown = PilotReading(
+            high_v=fault.high_v,
+            low_v=fault.low_v,
+            duty_pct=fault.duty_pct,
+            frequency_hz=fault.frequency_hz,
+            earth_ohm=fault.earth_ohm,
         )
+        stage.spoiled_pilot = SpoiledPilot(shown=shown, lost=fault.lost) if on else SpoiledPilot()
 
 
 def _within(name: str, value: float, low: float, high: float) -> float:

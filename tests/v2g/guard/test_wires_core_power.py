@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.wires import E1, E2, LIMITS, LOADED, T0, applied, core_with, guard, inverter, one, output, setpoints
 from v2g.guard.link import Setpoints
 from v2g.guard.wires_core import MAX_LEASE_S, STALE_S, EvseLimits, SetpointsRefused, WiresCore
-from v2g.hardware.ports import DcEvseCommand, Insulation
+from v2g.hardware.ports import DcEvseCommand, Insulation, PilotReading, PilotState
 
 
 @pytest.mark.parametrize("power_w", [-10_000.0, 0.0, 7_500.0])
@@ -75,6 +75,30 @@ def test_a_stale_reading_is_zero(which: str) -> None:
     else:
         core.observe_inverter(inverter(as_of_s=later_s))
     assert applied(core, later_s) == (0, "stale_measurement")
+
+
+@pytest.mark.parametrize(
+    ("pilot", "power_w"),
+    [
+        (None, -10_000),
+        (PilotReading(state=PilotState.C, high_v=6.0, low_v=-12.0, duty_pct=5.0), -10_000),
+        (PilotReading(state=PilotState.C, earth_ok=True), -10_000),
+        (PilotReading(state=PilotState.C, earth_ok=False), 0),
+        (PilotReading(state=PilotState.B, high_v=9.0), 0),
+        (PilotReading(state=PilotState.E, high_v=0.0), 0),
+        (PilotReading(state=PilotState.C, high_v=6.0, low_v=0.0, duty_pct=5.0), 0),
+        (PilotReading(), 0),
+    ],
+)
+def test_a_dc_output_that_measures_the_pilot_needs_a_vehicle_that_is_ready(
+    pilot: PilotReading | None, power_w: float
+) -> None:
+    core = core_with()
+    core.observe_output(output(pilot=pilot))
+    target = one(core)
+    assert (target.applied.power_w, target.applied.bound_by) == (power_w, None if power_w else "pilot")
+    assert target.command is not None
+    assert target.command.current_limit_a == (LOADED.current_limit_a if power_w else 0.0)
 
 
 def test_a_reading_that_was_never_there_is_stale() -> None:

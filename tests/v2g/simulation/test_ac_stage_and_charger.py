@@ -130,11 +130,11 @@ def test_the_pilot_shows_the_vehicles_state_and_what_a_fault_puts_there() -> Non
     car.ready = True
     shown = bench.run(LOCKED, DT).stage.pilot()
     assert (shown.high_v, shown.low_v, shown.duty_pct, shown.frequency_hz) == (6.0, -12.0, 5.0, 1000.0)
-    bench.stage.pilot_shown = PilotReading(high_v=0.0, earth_ohm=5_000.0)
+    bench.stage.spoiled_pilot.shown = PilotReading(high_v=0.0, earth_ohm=5_000.0)
     assert bench.stage.pilot().state is PilotState.E
     assert bench.stage.pilot().earth_ok is False
     assert bench.stage.pilot().low_v == -12.0
-    bench.stage.pilot_lost = True
+    bench.stage.spoiled_pilot.lost = True
     assert bench.stage.pilot() == PilotReading()
 
 

@@ -21,12 +21,21 @@ pytestmark = pytest.mark.soak
 
 REPORT = Path(__file__).parents[1] / "bench" / "report_device_failures.md"
 ORDER_W = -10_000.0
-LEFT_OUT: list[str] = []
+LEFT_OUT = [
+    "winding stress beyond its limit: the plant has no transducer of it (tests/v2g/guard judges the rule);",
+    "values that are no number: the plant's socket speaks JSON, which has none; what stands for them in a register is "
+    "tested in tests/v2g/hardware;",
+    "an AC EVSE has neither inverter nor insulation monitor nor reversion: those rows are of DC alone.",
+]
 
 
 class Table:
-    def __init__(self) -> None:
-        self.lines: dict[str, str] = {}
+    """``known``: lines of rows that were not measured this time."""
+
+    def __init__(self, known: str) -> None:
+        rows = {row.what for row in (*DC_ROWS, *AC_ROWS)}
+        lines = [line for line in known.splitlines() if line.startswith("| ")]
+        self.lines = {what: line for line in lines if (what := line.split("|")[1].strip()) in rows}
 
     def add(self, row: Row, *cells: str) -> None:
         self.lines[row.what] = f"| {' | '.join((row.what, *cells))} |"
@@ -48,7 +57,7 @@ class Table:
             f"\n## {kind}\n\n"
             "| fault | what happened | power zero after s | limit s | power at the end W | breaker, contactors "
             "| back after s | limit s | by |\n|---|---|---|---|---|---|---|---|---|\n"
-            + "".join(f"{self.lines[row.what]}\n" for row in rows)
+            + "".join(f"{self.lines[row.what]}\n" for row in rows if row.what in self.lines)
         )
 
     def _left_out(self) -> str:
@@ -57,11 +66,10 @@ class Table:
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[Table]:
-    table = Table()
+    table = Table(REPORT.read_text(encoding="utf-8") if REPORT.exists() else "")
     yield table
-    if set(table.lines) == {row.what for row in (*DC_ROWS, *AC_ROWS)}:
-        with contextlib.suppress(OSError):
-            REPORT.write_text(table.text(), encoding="utf-8")
+    with contextlib.suppress(OSError):
+        REPORT.write_text(table.text(), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +97,7 @@ def make_ready(site: Any) -> None:
         site.clear()
         site.ask(do="unplug", evse_id=E1)
         bring_back(site)
-    time.sleep(0.5)
+    time.sleep(0.3)
 
 
 def inject(watched: Watched, row: Row) -> None:
@@ -159,7 +167,8 @@ def repair(site: Any, row: Row) -> str:
             assert site.command("v2g-tool", "lockout", "off").returncode == 0
             return "v2g-tool lockout off"
         case "order":
-            site.dispatch("10kW")
+            site.command("v2g-control", "cancel")
+            site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW")
             return "the order again"
     return "itself"
 
@@ -167,6 +176,9 @@ def repair(site: Any, row: Row) -> str:
 def show(site: Any, row: Row, table: Table) -> None:
     make_ready(site)
     daemons = {name: pid for name, pid in site.pids().items() if not name.startswith("vehicle")}
+    for fault in row.before:
+        site.ask(do="fault", **fault)
+    goes_on(site, row.before_s)
     watched = Watched(site)
     inject(watched, row)
     if row.zero is None:
@@ -178,10 +190,12 @@ def show(site: Any, row: Row, table: Table) -> None:
     at_end_w = sum(charger.ac_w for charger in site.measure().chargers.values())
     by = repair(site, row)
     begin_s = time.monotonic()
-    if row.zero is None:
+    if row.zero is None and not row.back.parts:
         goes_on(site, 0.5)
         table.add(row, what, zero, zero_limit, f"{at_end_w:.0f}", where, "", "", "")
     else:
+        if row.zero is None:
+            time.sleep(0.5)
         site.wait_for("-10 kW again by the order that stands", lambda: discharges(site), row.back.limit_s + 20.0)
         back_s = time.monotonic() - begin_s
         table.add(row, what, zero, zero_limit, f"{at_end_w:.0f}", where, f"{back_s:.1f}", str(row.back), by)

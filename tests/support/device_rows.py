@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from support.watched import LATENESS_S
@@ -37,9 +37,12 @@ class Row:
     ``words``: what the EVSE's fault, a problem in the status or comms.log must say (a regular expression). ``breaker``
     and ``contactors``: closed at the end; None: whichever. ``repair``: what brings power back besides the end of the
     fault: ``reset``, ``unplug``, ``lockout off``, ``order``. ``idle``: an order of zero follows the fault.
+    ``before``: what is wrong for ``before_s`` already, without any consequence.
     """
 
     what: str
+    before: Sequence[dict[str, Any]] = ()
+    before_s: float = 0.0
     faults: Sequence[dict[str, Any]] = ()
     zero: Times | None
     back: Times
@@ -53,7 +56,7 @@ class Row:
     idle: bool = False
     watch_s: float = 3.0
     note: str = ""
-    bound_by: str = field(default="")
+    bound_by: str = ""
 
 
 # ---- times of the design ---------------------------------------------------------------------------------------------
@@ -88,7 +91,6 @@ ENTER = Times([("enter service", 1.0)])
 DISPATCHED = Times([CYCLE, REQUEST, RAMP])
 DC_BACK = Times([RECONNECT, BACK_OFF]) + SESSION + CABLE + ENTER + DISPATCHED
 AC_BACK = Times([RECONNECT, BACK_OFF, ("pilot C and lock", 1.0), CYCLE, AC_LOOP, AC_RAMP]) + SESSION
-SAME_SESSION = DISPATCHED
 SERVICE = ENTER + DISPATCHED
 
 
@@ -127,11 +129,11 @@ DC_ROWS = [
         back=GOES_ON,
     ),
     Row(
-        what="inverter shows 60 kW",
-        faults=[{"fault": "lie", "device": INVERTER, "values": {"701.W": 60_000.0}}],
-        zero=INVERTER_LIES,
+        what="inverter shows 20 kW of charge",
+        faults=[{"fault": "lie", "device": INVERTER, "values": {"701.W": -20_000.0}}],
+        zero=Times([("contradiction", 5.0), *INVERTER_LIES.parts]),
         back=DC_BACK,
-        words="power of -60000 W is not plausible",
+        words="contradiction: the inverter measures 20000 W|the inverter does not follow",
         says=["EVSE_FAULT"],
     ),
     Row(
@@ -148,22 +150,12 @@ DC_ROWS = [
         bound_by="rating",
     ),
     Row(
-        what="inverter drops its reversion settings, its heartbeat (715) stands",
-        faults=[
-            {"fault": "lie", "device": INVERTER, "values": {"704.WSetRvrtTms": 0.0, "715.DERHb": 7.0}},
-        ],
-        zero=Times([INVERTER_POLL, REQUEST, RAMP]),
-        back=Times([("heartbeats seen", 4.0)]) + DISPATCHED,
-        words="NO_REVERSION|may not discharge",
-        says=["NO_REVERSION"],
-        bound_by="no_reversion",
-    ),
-    Row(
         what="inverter's reversion timer does not count",
         faults=[{"fault": "no_reversion", "evse_id": E1}],
         zero=None,
-        back=GOES_ON,
-        note="an armed timer is prolonged before it could be seen to stand; found when it is armed next",
+        back=Times([("settings written again, countdown seen", 3.0)]) + DISPATCHED,
+        note="an armed timer is prolonged before it could be seen to stand; it is armed anew, at zero power, once its "
+        "remaining time is 0",
     ),
     Row(
         what="inverter trips (OVER_TEMP)",
@@ -249,6 +241,18 @@ DC_ROWS = [
         watch_s=8.0,
         words="transducers|top.oil",
         says=["DEVICE_LOST"],
+    ),
+    # From here on its heartbeat may stand in for the reversion until the inverter is connected anew.
+    Row(
+        what="inverter drops its reversion settings, after its heartbeat (715) stood still",
+        before=[{"fault": "lie", "device": INVERTER, "values": {"715.DERHb": 7.0}}],
+        before_s=5.0,
+        faults=[{"fault": "lie", "device": INVERTER, "values": {"704.WSetRvrtTms": 0.0}}],
+        zero=Times([INVERTER_POLL, REQUEST, RAMP]),
+        back=Times([("heartbeats seen", 4.0)]) + DISPATCHED,
+        words="may not discharge",
+        says=["NO_REVERSION"],
+        bound_by="no_reversion",
     ),
     Row(
         what="door contact not told",

@@ -155,6 +155,9 @@ def test_welded_contactors_end_the_session_and_the_evse_serves_nobody_until_they
 def test_an_inverter_that_drops_its_reversion_may_not_discharge_and_is_granted_nothing(discharging: Any) -> None:
     """The last test here: the reversion is tried again only after a while."""
     site, size = discharging, len(discharging.log("comms.log"))
+    # A heartbeat (715) that was seen within the last 3 s would stand in for it.
+    site.fault("lie", device=INVERTER, values={"715.DERHb": 7.0})
+    time.sleep(5.0)
     site.fault("lie", device=INVERTER, values={"704.WSetRvrtTms": 0.0})
     site.wait_for("no power at the lying inverter", lambda: abs(site.charger(SICK).ac_w) < 1.0, 8.0)
     watch_the_other(site, 2.0)

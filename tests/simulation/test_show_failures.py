@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -19,17 +18,13 @@ from typing import Any
 import pytest
 
 from support.clock_ahead import ShiftedClock
-from v2g.guard.status import GuardStatus, Permit
-from v2g.guard.status_block import StatusReader
+from support.watched import Watched, bring_back
+from v2g.guard.status import Permit
 
 pytestmark = pytest.mark.soak
 
 REPORT = Path(__file__).parents[1] / "bench" / "report_failures.md"
-STAYS_ZERO_S = 2.0
-LATENESS_S = 0.15
-"""What a machine without real-time scheduling may add to any of our times: the simulation's own waveform.max_age_s."""
 AC_TERMINALS = [f"inverter US*V2G*E{number}" for number in (1, 2)]
-LOGS = ("power_quality.log", "comms.log", "daemon.log")
 EVERY_DEVICE = [*AC_TERMINALS, "dc US*V2G*E1", "dc US*V2G*E2", "transducers"]
 
 
@@ -256,114 +251,21 @@ def jumping_site(simulate: Any, jumping_clock: ShiftedClock) -> Any:
     return simulation
 
 
-def bring_back(site: Any) -> None:
-    """Everything repaired, the latch reset as an operator would, -10 kW again."""
-    site.clear()
-
-    def ready() -> bool:
-        guard = site.status().get("guard", {})
-        if guard.get("permit") == "tripped":
-            site.command("v2g-control", "trip", "reset")
-        return not guard.get("blocks") and bool(site.charge_loops())
-
-    def granted() -> bool:
-        site.command("v2g-control", "cancel")
-        return bool(site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW").returncode == 0)
-
-    site.wait_for("both vehicles in the charge loop again", ready, 60.0)
-    site.wait_for("discharge is granted", granted, 20.0)
-    site.wait_for("-10 kW", lambda: site.steady(-10_000.0), 30.0)
-    # Reversion must be armed and refreshed at its own pace, not by the change of set-point just made.
-    time.sleep(1.5)
-
-
-@dataclass
-class Watched:
-    """A site from the moment before a failure."""
-
-    site: Any
-    row: Row
-    begin_s: float
-    sizes: dict[str, int]
-
-    @classmethod
-    def of(cls, site: Any, row: Row) -> Watched:
-        return cls(site, row, time.monotonic(), {name: len(site.log(name)) for name in LOGS})
-
-    def inject(self) -> None:
-        self.begin_s = time.monotonic()
-        for fault in self.row.faults:
-            self.site.ask(do="fault", **fault)
-
-    def step_of_frequency(self) -> None:
-        self.site.fault("frequency", hz=62.5)
-        self.begin_s = self.site.measure().grid.last_event_at_s
-
-    def guard(self) -> GuardStatus:
-        """As tick's own block says it, whoever else lives."""
-        reader = StatusReader(self.site.run_dir / "guard-status")
-        try:
-            return reader.read(time.monotonic())
-        finally:
-            reader.close()
-
-    def power_ends(self) -> float:
-        """How long it flowed; it has ended for good, within the limit."""
-        self.site.wait_for("no power", self.site.no_power, self.row.limit_s + 5.0)
-        lasted_s: float = max(0.0, self.site.last_power_at_s() - self.begin_s)
-        end_s = time.monotonic() + STAYS_ZERO_S
-        while time.monotonic() < end_s:
-            assert self.site.no_power(), "power came back while the failure lasted"
-            time.sleep(0.05)
-        assert lasted_s <= self.row.limit_s
-        return lasted_s
-
-    def contact(self) -> str:
-        state = self.site.measure().breaker
-        if self.row.contact_s is None:
-            assert state.closed
-            return "stays closed"
-        assert not state.closed
-        opened_s = (state.changed_at_s or 0.0) - self.begin_s
-        assert 0.0 < opened_s <= self.row.contact_s
-        return f"open after {opened_s:.3f}"
-
-    def lines(self) -> list[list[str]]:
-        """Time, level, code and the rest of what was logged since then."""
-        lines = [line for name, size in self.sizes.items() for line in self.site.log(name)[size:].splitlines()]
-        return [words for line in lines if len(words := line.split(" ", 3)) == 4]
-
-    def told(self) -> list[tuple[str, str]]:
-        """Time and code of what the guard and the daemon have warned of since then."""
-        return [(at, code) for at, level, code, _ in self.lines() if level in ("WARNING:", "ERROR:")]
-
-    def bound_by(self) -> list[str]:
-        """What wires held set-points by since then, where the daemon did not take them back first; what holds EVSEs."""
-        found = [re.search(r"bound by (\w+)", rest) for _, _, code, rest in self.lines() if code == "SETPOINT_BOUND"]
-        bound = [each[1] for each in found if each]
-        bound += [evse["bound_by"] for evse in self.site.status().get("evses", ()) if evse["bound_by"]]
-        return list(dict.fromkeys(bound))
-
-    def codes(self) -> list[str]:
-        return list(dict.fromkeys(code for _, code in self.told()))
-
-    def happened(self) -> str:
-        """In the words of those who live, after what must be true of them."""
-        row, guard, codes = self.row, self.guard(), self.codes()
-        assert guard.permit is row.permit
-        assert set(row.says) <= set(codes), codes
-        words = f"permit {guard.permit.name}" + (f" ({guard.trip_element})" if guard.trip_element else "")
-        if row.daemon is None:
-            assert self.site.status() == {}
-            words += "; the daemon does not answer"
-        else:
-            status = self.site.status()
-            said = [problem for problem in status["problems"] if row.daemon in problem]
-            assert said, status["problems"]
-            words += f'; "{said[0]}"'
-        bound = self.bound_by()
-        words += f"; bound by {', '.join(bound)}" if bound else ""
-        return f"{words}; says {', '.join(codes) or 'nothing'}"
+def happened(watched: Watched, row: Row) -> str:
+    """In the words of those who live, after what must be true of them."""
+    site, codes = watched.site, watched.codes()
+    assert watched.guard().permit is row.permit
+    assert set(row.says) <= set(codes), codes
+    words = watched.permit()
+    if row.daemon is None:
+        assert site.status() == {}
+        words += "; the daemon does not answer"
+    else:
+        status = site.status()
+        said = [problem for problem in status["problems"] if row.daemon in problem]
+        assert said, status["problems"]
+        words += f'; "{said[0]}"'
+    return words + watched.epilogue()
 
 
 @pytest.mark.parametrize(("name", "how", "row"), PROCESSES, ids=[row.failure for *_, row in PROCESSES])
@@ -371,68 +273,68 @@ def test_a_process_is_lost_and_nobody_restarts_it(
     discharging: Any, table: Table, name: str, how: signal.Signals, row: Row
 ) -> None:
     site = discharging
-    watched = Watched.of(site, row)
+    watched = Watched(site)
     # The vehicles' computers would open their contactors without wires, and hide the reversion.
     vehicles = ("vehicle 1", "vehicle 2") if name == "wires" else ()
     with site.stopped("supervisor", *vehicles):
         watched.begin_s = time.monotonic()
         os.kill(site.pids()[name], how)
-        zero_s = watched.power_ends()
-        table.add(row, watched.happened(), zero_s, watched.contact(), "yes")
+        zero_s = watched.power_ends(row.limit_s)
+        table.add(row, happened(watched, row), zero_s, watched.contact(row.contact_s), "yes")
 
 
 @pytest.mark.parametrize("row", LOSSES, ids=[row.failure for row in LOSSES])
 def test_a_measurement_or_a_device_is_lost(discharging: Any, table: Table, row: Row) -> None:
-    watched = Watched.of(discharging, row)
-    watched.inject()
-    zero_s = watched.power_ends()
-    table.add(row, watched.happened(), zero_s, watched.contact(), "yes")
+    watched = Watched(discharging)
+    watched.inject(row.faults)
+    zero_s = watched.power_ends(row.limit_s)
+    table.add(row, happened(watched, row), zero_s, watched.contact(row.contact_s), "yes")
 
 
 def test_the_relays_feedback_is_missing(discharging: Any, table: Table) -> None:
     site = discharging
-    watched = Watched.of(site, RELAY)
-    watched.inject()
-    zero_s = watched.power_ends()
+    watched = Watched(site)
+    watched.inject(RELAY.faults)
+    zero_s = watched.power_ends(RELAY.limit_s)
     assert "relay_feedback" in site.status()["guard"]["blocks"]
-    happened, contact = watched.happened(), watched.contact()
+    what, contact = happened(watched, RELAY), watched.contact(RELAY.contact_s)
     site.dispatch("10kW", "charge")
     site.wait_for("+10 kW: charge needs no relay", lambda: site.steady(10_000.0), 10.0)
     site.command("v2g-control", "cancel")
     site.wait_for("no power", site.no_power, 5.0)
-    table.add(RELAY, f"{happened}; discharge is refused, charge is allowed", zero_s, contact, "yes, of discharge")
+    table.add(RELAY, f"{what}; discharge is refused, charge is allowed", zero_s, contact, "yes, of discharge")
 
 
 def test_a_contactor_sticks_when_the_guard_trips(discharging: Any, table: Table) -> None:
     site = discharging
-    watched = Watched.of(site, WELDED)
-    watched.inject()
+    watched = Watched(site)
+    watched.inject(WELDED.faults)
     watched.step_of_frequency()
-    zero_s = watched.power_ends()
+    zero_s = watched.power_ends(WELDED.limit_s)
     assert site.charger("US*V2G*E1").contactors_closed, "welded"
-    happened = f"{watched.happened()}; the contactor stays closed"
-    table.add(WELDED, happened, zero_s, watched.contact(), "yes")
+    what = f"{happened(watched, WELDED)}; the contactor stays closed"
+    table.add(WELDED, what, zero_s, watched.contact(WELDED.contact_s), "yes")
 
 
 def test_the_breaker_sticks_when_the_guard_trips(discharging: Any, table: Table) -> None:
     site = discharging
-    watched = Watched.of(site, BREAKER)
-    watched.inject()
+    watched = Watched(site)
+    watched.inject(BREAKER.faults)
     watched.step_of_frequency()
-    zero_s = watched.power_ends()
+    zero_s = watched.power_ends(BREAKER.limit_s)
     chargers = site.measure().chargers.values()
     assert not any(charger.contactors_closed for charger in chargers)
     assert all(charger.setpoint_w == 0.0 for charger in chargers)
     assert "breaker_failed" in watched.bound_by()
-    happened = f"{watched.happened()}; inverters at zero, every DC contactor open"
-    table.add(BREAKER, happened, zero_s, watched.contact(), "yes")
+    what = f"{happened(watched, BREAKER)}; inverters at zero, every DC contactor open"
+    table.add(BREAKER, what, zero_s, watched.contact(BREAKER.contact_s), "yes")
 
 
 def test_the_system_clock_jumps_by_an_hour(jumping_site: Any, jumping_clock: ShiftedClock, table: Table) -> None:
     site = jumping_site
     bring_back(site)
     before, pids = identities(site), site.pids()
-    watched = Watched.of(site, JUMPS)
+    watched = Watched(site)
     for ahead_s in (3600, -3600):
         jumping_clock.set(ahead_s)
         end_s = time.monotonic() + 3.0
@@ -447,12 +349,12 @@ def test_the_system_clock_jumps_by_an_hour(jumping_site: Any, jumping_clock: Shi
         assert all(order["remaining_s"] > 600.0 for order in status["orders"])
 
     watched.step_of_frequency()
-    zero_s = watched.power_ends()
-    happened, contact = watched.happened(), watched.contact()
+    zero_s = watched.power_ends(JUMPS.limit_s)
+    what, contact = happened(watched, JUMPS), watched.contact(JUMPS.contact_s)
     (said_at,) = (at for at, code in watched.told() if code == "TRIP")
     assert abs(datetime.fromisoformat(said_at).timestamp() - ahead_s - time.time()) < 10.0
-    happened = f"both jumps: nothing, -10 kW go on, the log has the new time; the step: {happened}"
-    table.add(JUMPS, happened, zero_s, contact, "yes")
+    what = f"both jumps: nothing, -10 kW go on, the log has the new time; the step: {what}"
+    table.add(JUMPS, what, zero_s, contact, "yes")
 
 
 def identities(site: Any) -> tuple[list[str | None], list[int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from v2g.clock import Clock
 from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.modbus import ModbusLink
-from v2g.hardware.pilot_roles import PILOT_ROLES, pilot_reading
+from v2g.hardware.pilot_roles import PILOT_ROLES, PILOT_STATE_ROLES, pilot_reading
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, DeviceError, Insulation
 from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map
 
@@ -44,6 +44,7 @@ OPTIONAL = {
 - ``contactors_commanded``: the command that the device acknowledged last, on this connection;
 - ``connector_locked`` (and ``lock_connector`` with it): the cable holds by itself; it counts as locked while plugged;
 - ratings: those of the map's ``ratings``, of which each must be there then;
+- the pilot: the device judges it by itself; with any of its roles ``pilot_state`` or ``pilot_high_v`` must be there;
 - energy counters: 0, the device counts none;
 - ``heartbeat``: every write refreshes the device's watchdog.
 """
@@ -62,6 +63,11 @@ def load_dc_map(name: str, config_dir: Path | None = None) -> RegisterMap:
         raise DeviceError(
             f"register map {name}: points: {', '.join(missing)} missing; give them under ratings: when no register "
             "has them"
+        )
+    if PILOT_ROLES.keys() & map_.points.keys() and not PILOT_STATE_ROLES & map_.points.keys():
+        raise DeviceError(
+            f"register map {name}: points: {' or '.join(sorted(PILOT_STATE_ROLES))} missing; without one of them no "
+            "other role of the pilot can be judged"
         )
     if ("lock_connector" in map_.points) is not ("connector_locked" in map_.points):
         raise DeviceError(f"register map {name}: points: lock_connector and connector_locked belong together")

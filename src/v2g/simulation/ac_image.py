@@ -70,7 +70,7 @@ class AcImage:
         return True
 
     def _truth(self) -> dict[str, float | bool | str]:
-        stage, pilot = self._stage, self._stage.pilot()
+        stage = self._stage
         values: dict[str, float | bool | str] = {
             "contactor_closed": stage.contactor.closed,
             "contactor_commanded": stage.command.close_contactor and not stage.watchdog_expired,
@@ -81,7 +81,7 @@ class AcImage:
             "charged_energy_wh": stage.charged_wh,
             "discharged_energy_wh": stage.discharged_wh,
         }
-        values |= pilot_values(pilot)
+        values |= pilot_values(stage.pilot())
         for position, line in enumerate(("l1", "l2", "l3")):
             values[f"voltage_{line}_v"] = stage.supply_v[position]
             values[f"current_{line}_a"] = stage.current_a[position]

@@ -187,6 +187,11 @@ async def test_a_current_that_is_not_available_is_no_reading(vendor: RegisterMap
             "  heartbeat: { table: holding, address: 90, access: rw }\n  test_insulation:",
             "after all other",
         ),
+        (
+            "  test_insulation:",
+            "  earth_ok: { table: input, address: 20 }\n  test_insulation:",
+            "pilot_high_v or pilot_state missing",
+        ),
     ],
 )
 def test_a_module_map_that_lacks_what_safety_needs_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -68,3 +68,9 @@ def test_roles_that_the_map_lacks_are_not_measured_and_without_any_there_is_no_p
     assert pilot_reading(some) == PilotReading(earth_ok=True)
     none = image_of(tmp_path, "name: x\npoints: { plugged: { table: input, address: 0 } }\n")
     assert pilot_reading(none) is None
+
+
+def test_without_a_role_for_the_state_the_level_says_it(tmp_path: Path) -> None:
+    image = image_of(tmp_path, "name: x\npoints: { pilot_high_v: { table: input, address: 0, scale: 0.01 } }\n")
+    image.set("pilot_high_v", 6.0)
+    assert pilot_reading(image) == PilotReading(state=PilotState.C, high_v=6.0)

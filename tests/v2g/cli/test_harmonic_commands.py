@@ -139,6 +139,7 @@ async def test_without_a_measurement_it_shows_the_filters_and_fails(site_daemon:
     assert "none: name a register map in evses[].inverter.harmonic_filter.map" in result.output
 
 
+@pytest.mark.soak
 async def test_a_picture_is_drawn_or_refused_in_words(
     site_daemon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -342,6 +342,7 @@ def test_without_a_conflict_no_voltage_beyond_asks_for_more_time(
         assert conflict(setting, RIDE_THROUGH[category])
 
 
+@pytest.mark.soak
 def test_the_curve_cases_leave_no_leave_to_trip(shared_data: Path) -> None:
     """95 % of what is asked at their voltage: nothing may be used up."""
     with (shared_data / "grid/cases.csv").open() as file:

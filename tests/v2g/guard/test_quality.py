@@ -139,6 +139,7 @@ def test_samples_that_are_missing_are_not_counted_as_measured():
     assert bench.quality.summary(bench.now_s).fields["measured_pct"] == pytest.approx(58, abs=5)
 
 
+@pytest.mark.soak
 def test_flicker_is_told_after_each_interval_and_a_dip_takes_one_out(monkeypatch):
     monkeypatch.setattr("v2g.guard.quality_flicker.PST_S", 6.0)
     bench = Bench()

@@ -214,6 +214,7 @@ evses:
 """
 
 
+@pytest.mark.soak
 def test_the_process_is_ready_measures_publishes_and_ends_with_a_summary(tmp_path: Path) -> None:
     config_dir = tmp_path / "etc"
     config_dir.mkdir()

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from support.sensors import TOP_OIL
 from v2g.config.loader import load
 from v2g.config.protection import settings_digest
@@ -129,6 +131,7 @@ while True:
 """
 
 
+@pytest.mark.soak
 def test_a_tick_that_hangs_is_ended_by_the_kernel_after_a_second(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HANGING], stdout=subprocess.PIPE) as process:
         try:
@@ -160,6 +163,7 @@ while True:
 """
 
 
+@pytest.mark.soak
 def test_a_writer_that_is_killed_is_noticed_and_a_tick_that_was_stopped_ends(tmp_path: Path) -> None:
     with Running(tmp_path) as tick:
         with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "waveform")]) as writer:

@@ -150,6 +150,7 @@ async def test_two_vehicles_discharge_on_one_command_and_stop_in_order(station: 
     assert "SESSION_STOPPED" in station.comms.codes()
 
 
+@pytest.mark.soak
 async def test_silent_vehicle_is_secc_timeout_and_its_power_goes_to_zero(station: Station) -> None:
     async with vehicle_at(station, E1, "WMIV1") as vehicle:
         await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)

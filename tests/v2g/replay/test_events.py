@@ -31,6 +31,7 @@ def iberia(shared_data: Path) -> tuple[Record, Outcome]:
     return record, run(record.stimulus, protection_settings(grid, 0.05), keep_every=1)
 
 
+@pytest.mark.soak
 def test_the_collapse_trips_on_under_frequency_before_the_voltage_goes(shared_data: Path) -> None:
     record, outcome = iberia(shared_data)
     assert outcome.trip is not None

@@ -147,6 +147,7 @@ async def test_read_only_and_absent_registers_refuse_writes(running: Running) ->
     assert (await client.write_registers(control_at + remaining, [0, 9])).isError()
 
 
+@pytest.mark.soak
 async def test_set_point_and_reversion_work_over_the_wire(running: Running) -> None:
     await running.ask(do="plug", evse_id=EVSE, auto=True, keep=True)
     dc, inverter = await running.dc(), await running.inverter()
@@ -169,6 +170,7 @@ async def test_set_point_and_reversion_work_over_the_wire(running: Running) -> N
     assert running.plant.socket.measure().chargers[EVSE].reversions == 1
 
 
+@pytest.mark.soak
 async def test_the_production_driver_configures_the_plants_inverter_over_the_wire(running: Running) -> None:
     clock = SystemClock()
     link = ModbusLink(

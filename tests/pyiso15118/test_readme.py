@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
+@pytest.mark.soak
 def test_the_readmes_station_and_vehicle_charge_and_stop(tmp_path: Path) -> None:
     program = tmp_path / "readme.py"
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

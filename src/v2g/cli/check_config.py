@@ -13,7 +13,7 @@ from v2g.config.addresses import tls_files
 from v2g.config.crosscheck import modbus_addresses
 from v2g.config.loader import ConfigError, Loaded, Problem, load
 from v2g.config.protection import grid_settings, settings_digest
-from v2g.config.schema import DcEvse, Evse
+from v2g.config.schema import AcEvse, DcEvse, Evse
 from v2g.grid.settings import SettingsUnset
 from v2g.hardware.sensor_map import ModbusSource
 
@@ -99,6 +99,8 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
                 loader(name, loaded.config_dir)
             except DeviceError as error:
                 yield _problem(loaded, f"evses[{position}].{key}", str(error), "correct the map or its name")
+        if isinstance(evse, AcEvse) and evse.phases == 3:
+            yield from _lines(loaded, f"evses[{position}].ac.map", evse.ac.map)
         if inverter is None or (filter_ := inverter.harmonic_filter) is None:
             continue
         try:
@@ -106,6 +108,25 @@ def _maps(loaded: Loaded) -> Iterator[Problem]:
         except DeviceError as error:
             path = f"evses[{position}].inverter.harmonic_filter.map"
             yield _problem(loaded, path, str(error), "correct the map or its name")
+
+
+def _lines(loaded: Loaded, path: str, name: str) -> Iterator[Problem]:
+    """A line that is not measured is not supervised, and gives no power."""
+    from v2g.hardware.ac_evse import load_ac_map
+    from v2g.hardware.ports import DeviceError
+
+    try:
+        points = load_ac_map(name, loaded.config_dir).points
+    except DeviceError:
+        return
+    wanted = (
+        f"{what}_{line}_{unit}"
+        for what, unit in (("voltage", "v"), ("current", "a"), ("power", "w"))
+        for line in ("l2", "l3")
+    )
+    if missing := [role for role in wanted if role not in points]:
+        reason = f"{name} does not measure every line of a three-phase EVSE: {', '.join(missing)} missing"
+        yield _problem(loaded, path, reason, "add them to the map, or write phases: 1 for a single-phase EVSE")
 
 
 def _tls_addresses(loaded: Loaded) -> Iterator[tuple[str, TlsFiles]]:

@@ -34,6 +34,15 @@ def socket_option(command: F) -> F:
     )(command)
 
 
+def of_subcommand(context: click.Context, as_json: bool, socket_path: Path | None) -> bool:
+    """Whether a subcommand of the group follows. Its options belong behind its name: before it they would be lost."""
+    if context.invoked_subcommand is None:
+        return False
+    if as_json or socket_path is not None:
+        raise click.UsageError(f"give --json and --socket behind the name {context.invoked_subcommand}")
+    return True
+
+
 @contextmanager
 def daemon(
     socket_path: Path | None, name: str, as_json: bool = False, timeout_s: float = 10.0

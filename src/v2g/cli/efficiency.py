@@ -10,10 +10,10 @@ import msgspec
 from v2g.cli.common import daemon, json_option, print_json, socket_option
 from v2g.cli.render import table
 from v2g.control.messages_devices import EfficiencyBand, EfficiencyParams, EfficiencyResult
+from v2g.guard.efficiency import EFFICIENT
 from v2g.units import format_power
 
 _NAME = "v2g-tool"
-_EFFICIENT = 0.97
 
 
 @click.command()
@@ -24,6 +24,7 @@ def efficiency(evse_id: str | None, as_json: bool, socket_path: Path | None) -> 
     """The measured efficiency of the inverters by direction and load, of the last minutes in which each was used.
 
     Below 97 % the daemon warns in comms.log; a discharge test refuses such an inverter.
+    Exit code 0: shown. 1: refused. 3: no daemon.
     """
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("inverter.efficiency", EfficiencyParams(evse_id=evse_id))
@@ -41,6 +42,6 @@ def efficiency_text(result: EfficiencyResult) -> str:
 
 
 def _row(band: EfficiencyBand) -> tuple[str, str, str, str]:
-    low = "  below 97 %" if band.efficiency < _EFFICIENT else ""
+    low = "  below 97 %" if band.efficiency < EFFICIENT else ""
     load = f"{format_power(band.low_w)} to {format_power(band.high_w)}"
     return band.direction, load, f"{100.0 * band.efficiency:.1f} %{low}", str(band.readings)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, print_json, socket_option
 from v2g.cli.render import table
 from v2g.control.messages import ElementLine, GridAdjustParams, GridSettingsResult
 
@@ -34,7 +34,7 @@ def grid(context: click.Context, as_json: bool, socket_path: Path | None) -> Non
     v2g-tool grid unset OV1.time_s
     v2g-tool grid profile ieee1547-II
     """
-    if context.invoked_subcommand is None:
+    if not of_subcommand(context, as_json, socket_path):
         _show(as_json, socket_path, settings_text)
 
 

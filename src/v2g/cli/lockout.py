@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, print_json, socket_option
 from v2g.cli.render import table
 from v2g.control.messages_lockout import LockoutParams, LockoutResult
 
@@ -29,9 +29,9 @@ def lockout(context: click.Context, as_json: bool, socket_path: Path | None) -> 
     Breaker and contactors stay open until everybody has taken his own lock away, also across restarts; no trip reset
     releases it. Your name is the one you are logged in with: through sudo or a shared account all have one lock, and
     the first to take it away takes it from everybody. It is no isolation: open the isolator and put a padlock on it as
-    well.
+    well. Exit code 0: done. 1: refused. 3: no daemon.
     """
-    if context.invoked_subcommand is None:
+    if not of_subcommand(context, as_json, socket_path):
         _answer("lockout.show", None, as_json, socket_path)
 
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from v2g.cli.acknowledge import acknowledge_option, acknowledgement
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, print_json, socket_option
 from v2g.cli.render import table
 from v2g.control.messages_sensors import (
     SensorLine,
@@ -36,7 +36,7 @@ def sensors(context: click.Context, as_json: bool, socket_path: Path | None) -> 
 
     Exit code 0: shown. 3: no daemon.
     """
-    if context.invoked_subcommand is not None:
+    if of_subcommand(context, as_json, socket_path):
         return
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("sensors.list")

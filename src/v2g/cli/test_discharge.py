@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from v2g.cli.acknowledge import acknowledge_option, acknowledgement
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, fail, json_option, print_json, socket_option
 from v2g.clock import SleepingClock, SystemClock
 from v2g.control.client import ControlClient, ControlError
 from v2g.control.messages_discharge import DischargeTestParams, DischargeTestRecord, DischargeTestResult
@@ -38,8 +38,8 @@ def test_discharge(
     """Discharge one vehicle at a small power: does the inverter follow, how efficient is it, is it protected?
 
     A qualified person has to answer for it. Below 97 % the EVSE's discharge is refused from then on, until a test is
-    passed or inverter.accept_low_efficiency is set. Exit code 0: passed. 1: failed, or refused. 2: not acknowledged.
-    3: no daemon.
+    passed or inverter.accept_low_efficiency is set. Exit code 0: passed. 1: failed, or refused. 2: not acknowledged,
+    or not understood. 3: no daemon.
     """
     try:
         power_w, duration_s = parse_power_w(power), parse_duration_s(duration)
@@ -56,6 +56,8 @@ def test_discharge(
         print_json(result)
     elif record is not None:
         click.echo(record_text(record, result.recorded_in))
+    else:
+        fail(_NAME, "the test ended without a record; see daemon.log", 1)
     sys.exit(0 if record is not None and record.passed else 1)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, print_json, socket_option
 from v2g.cli.lazy import Later, LazyGroup
 from v2g.cli.render_thermal import regime_text, regime_words, thermal_text
 from v2g.control.messages import RegimeParams, RegimeResult, ThermalResult
@@ -36,7 +36,7 @@ def thermal(context: click.Context, as_json: bool, socket_path: Path | None) -> 
 
     Exit code 0: told. 1: refused. 2: not understood. 3: no daemon.
     """
-    if context.invoked_subcommand is None:
+    if not of_subcommand(context, as_json, socket_path):
         with daemon(socket_path, _NAME, as_json) as client:
             answer = client.call("thermal")
         result = msgspec.convert(answer, ThermalResult)

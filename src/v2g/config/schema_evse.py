@@ -29,7 +29,7 @@ class ModbusTls(Section, frozen=True, kw_only=True):
 
 
 class ModbusAddress(Section, frozen=True, kw_only=True):
-    host: str
+    host: Annotated[str, Meta(min_length=1)]
     port: Port = 502
     """802 is the registered port of Modbus/TCP Security."""
     unit: Annotated[int, Meta(ge=1, le=255)] = 1
@@ -48,7 +48,7 @@ class HarmonicFilter(Section, frozen=True, kw_only=True):
     threshold: Annotated[float, Meta(ge=0.005, le=0.2)] | None = None
     """THD of the feeder's current, 0.03 is 3 %; None: the site's ``harmonic_filter.threshold``."""
     temperature_limit_c: Annotated[float, Meta(ge=30, le=150)] = 85.0
-    """A higher carrier frequency heats the switches: no further above this."""
+    """A higher carrier frequency heats the switches: above this the filter steps back."""
 
 
 class Inverter(Section, frozen=True, kw_only=True):

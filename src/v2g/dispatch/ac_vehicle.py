@@ -90,7 +90,7 @@ def ac_vehicle_bounds(
     until_s = evse.as_of_s + readings_max_age_s
     phases = min(ratings.phases, ratings.phases if vehicle_phases is None else vehicle_phases)
     # The lowest phase: power is spread evenly, and none may pass its current.
-    volts = min(evse.voltage_v[: ratings.phases])
+    volts = min(map(_magnitude, evse.voltage_v[: ratings.phases]))
     device_w = lower(evse.max_current_a, ratings.max_current_a) * volts * phases
     cable_a = evse.pilot.proximity_a if evse.pilot is not None else None
     bounds = (

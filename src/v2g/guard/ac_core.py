@@ -105,10 +105,6 @@ class AcCore:
         self._started_s = now_s
         self._stopping = False
 
-    @property
-    def evse_ids(self) -> tuple[str, ...]:
-        return tuple(self._evses)
-
     def __contains__(self, evse_id: str) -> bool:
         return evse_id in self._evses
 
@@ -191,7 +187,9 @@ class AcCore:
             rated_a = _rated_a(evse, reading)
             order = self._order(evse, now_s)
             ending = order is None or not order.close_contactor
-            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, now_s, ending=ending or bool(view.stop))
+            # A reading counts once, however often it is looked at.
+            at_s = reading.as_of_s
+            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, at_s, ending=ending or bool(view.stop))
             if refusal is None and evse.vehicle.latched is not None:
                 refusal = bound_by = evse.vehicle.latched.bound_by
                 power_w = 0.0

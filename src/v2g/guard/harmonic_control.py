@@ -265,7 +265,7 @@ class HarmonicControl:
         steps = {}
         for unit in self._units.values():
             temperature_c = unit.reading.temperature_c
-            if not unit.managed or not unit.index or temperature_c is None:
+            if not unit.index or temperature_c is None:
                 continue
             if temperature_c <= unit.range.temperature_limit_c or now_s - unit.heat_at_s < HEAT_EVERY_S:
                 continue

@@ -1,4 +1,6 @@
-"""Interlocks of the V2G breaker: emergency stop, door, winding stress. Each is a contact, closed while all is well.
+"""Interlocks of the V2G breaker: emergency stop, door, winding stress.
+
+Each is a contact, closed while all is well unless ``healthy_open`` names it.
 
 A contact that is open for :data:`DEBOUNCE_TICKS` ticks (20 ms) trips, latched, in whatever state the breaker is, the
 start included; so does one that chatters for :data:`CHATTER_S`, as the input of a broken wire beside the mains does. It
@@ -110,7 +112,6 @@ class Interlocks:
             closed = contact.is_closed(now_s)
             if closed is None:
                 lost |= each
-            if closed is None:
                 self._unhealthy.pop(each, None)
                 self.open &= ~each
                 continue

@@ -35,7 +35,8 @@ class PowerSetpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvseSetpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A leased command of one EVSE: after expiry current goes to zero, then the contactors open."""
+    """A leased command of one EVSE. After expiry: DC, the current goes to zero, then the contactors open; AC, the
+    contactor opens at once."""
 
     evse_id: str
     command: DcEvseCommand | AcEvseCommand
@@ -112,7 +113,8 @@ class EfficiencyState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """State of one Modbus connection, for status and logs. ``name`` is ``inverter US*V2G*E1`` or ``transducers``."""
+    """State of one Modbus connection, for status and logs. ``name``: ``inverter``, ``DC output`` or ``AC EVSE``
+    with the EVSE's id, or ``transducers``."""
 
     name: str
     address: str
@@ -126,7 +128,8 @@ class DeviceHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``wires`` really commanded an inverter, and what bound it: the name of a clamp, or None.
+    """What ``wires`` really commanded an inverter, or allows a vehicle at an AC EVSE, and what bound it: the name of a
+    clamp, or None.
 
     ``bound_by`` is one of these. Power is zero for
 
@@ -138,9 +141,9 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     - ``enter_service``: the inverter left service by itself and is back; it waits the site's enter-service delay;
     - ``pilot`` (state E, F or lost, protective earth), ``overdraw`` (an AC vehicle that takes or gives more than it was
       told), ``contactor_open`` (AC);
-    - discharge only: ``low_efficiency`` (the discharge test measured less than 97 %), ``ac_discharge_off`` (the site
-      does not allow it), ``relay`` (the hardware relay's setting, feedback or failure), ``no_reversion``,
-      ``no_anti_islanding`` (neither the inverter's own detection nor a mains input).
+    - discharge only: ``ac_discharge_off`` (the site does not allow it), ``relay`` (the hardware relay's setting,
+      feedback or failure), ``no_reversion``, ``no_anti_islanding`` (neither the inverter's own detection nor a mains
+      input).
 
     It is less, or other, than ordered for ``rating``, ``enter_service_ramp``, ``frequency_window`` (a discharge that
     runs goes on and does not grow, a new one is refused), ``frequency_droop``, ``volt_watt``, ``overcurrent``.

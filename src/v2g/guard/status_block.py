@@ -104,8 +104,8 @@ class StatusReader:
     def read(self, now_s: float) -> GuardStatus:
         """The newest whole status. Never raises: missing, torn, foreign, old or from the future is ``GUARD_STALE``.
 
-        A stale status keeps its time, its counters, its trip and who has locked it; everything measured and the
-        breaker are unknown.
+        A stale status keeps its time, its counters, its trip, the interlocks that were open and who has locked it;
+        everything measured and the breaker are unknown.
         """
         status = self._newest()
         if status is None or abs(now_s - status.as_of_s) > MAX_AGE_S:
@@ -131,6 +131,7 @@ class StatusReader:
             ticks=status.ticks,
             late_ticks=status.late_ticks,
             worst_lateness_s=status.worst_lateness_s,
+            interlocks_open=status.interlocks_open,
             locked_by=status.locked_by,
         )
 

@@ -112,7 +112,7 @@ class Telling:
                 interlock=name,
             )
         for name in ((before[0] | before[1]) & ~(opened | lost)).names:
-            event("info", "INTERLOCK_BACK", f"the contact of the interlock {name} is closed again", interlock=name)
+            event("info", "INTERLOCK_BACK", f"the interlock {name} is healthy again", interlock=name)
         self._interlocks = opened, lost
 
     def judged(self, events: tuple[GridEvent, ...]) -> None:

@@ -59,7 +59,7 @@ def _emergency(status: GuardStatus) -> str:
     stop = Interlock.EMERGENCY_STOP
     if stop in status.interlocks_open or status.trip_element == stop.name:
         return "emergency_stop"
-    return "lockout" if status.locked_by else ""
+    return "lockout" if status.locked_by or status.permit is Permit.LOCKOUT else ""
 
 
 def allowance(view: GuardView) -> tuple[float, float, float]:

@@ -234,6 +234,10 @@ class Wires:
             logs.daemon_log().warning("SENSORS_REFUSED", f"the sensors stay as they are: {error}", by=reload.by)
             self._server.answer(Reloaded(id=reload.id, accepted=False, message=str(error)))
             return
+        except Exception as error:
+            logs.daemon_log().error("SENSORS_REFUSED", f"the sensors stay as they are: {error!r}", by=reload.by)
+            self._server.answer(Reloaded(id=reload.id, accepted=False, message=repr(error)))
+            return
         gone = self._sensors.adopt(loaded.config, loaded.sensors)
         message = f"{len(loaded.sensors.channels)} channels of {loaded.sensors.file} are in force"
         logs.daemon_log().info("SENSORS_RELOADED", message, by=reload.by)

@@ -130,10 +130,6 @@ class WiresCore:
         self._sequence = -1
         self._stopping = False
 
-    @property
-    def evse_ids(self) -> tuple[str, ...]:
-        return (*self._evses, *self.ac.evse_ids)
-
     def new_peer(self) -> None:
         """Another orchestrator: its sequence starts anew; leases that run go on."""
         self._sequence = -1
@@ -243,7 +239,7 @@ class WiresCore:
         return dc_opening or self.ac.opening()
 
     def busy(self, evse_id: str) -> bool:
-        """A vehicle is plugged in, or somebody holds a lease: its devices are worth frequent readings."""
+        """A vehicle is plugged in, or the contactors are commanded closed: its devices are worth frequent readings."""
         evse = self._evses[evse_id]
         return evse.last.close_contactors or (evse.output is not None and evse.output.plugged)
 
@@ -284,9 +280,12 @@ class WiresCore:
         inverter, output = evse.inverter, evse.output
         wanted_w = evse.power.power_w
         if wanted_w == 0:
-            # Pre-charge needs current without power, but not on a cable that nobody has tested.
+            # Pre-charge needs current without power, but not on a cable that nobody has tested, nor without a vehicle
+            # that is ready.
             barred = wants_closed and evse.setpoint is not None and evse.setpoint.command.current_limit_a > 0
-            return "insulation" if barred and not _insulated(output) else None
+            if barred and not _insulated(output):
+                return "insulation"
+            return "pilot" if barred and not _pilot_ready(evse) else None
         if not view.permit:
             return "no_permit"
         if view.stop:
@@ -299,7 +298,7 @@ class WiresCore:
             return "enter_service"
         if not _insulated(output):
             return "insulation"
-        if output.pilot is not None and not evse.pilot.energy:
+        if not _pilot_ready(evse):
             return "pilot"
         if not (wants_closed and output.contactors_closed and output.plugged):
             return "contactors_open"
@@ -435,6 +434,11 @@ def _stale(reading: InverterReading | DcEvseReading, now_s: float) -> bool:
 
 def _insulated(output: DcEvseReading | None) -> bool:
     return output is not None and output.insulation is Insulation.VALID
+
+
+def _pilot_ready(evse: _Evse) -> bool:
+    """A stage that measures no pilot judges it by itself."""
+    return evse.output is None or evse.output.pilot is None or evse.pilot.energy
 
 
 def _is_dead(command: DcEvseCommand) -> bool:

@@ -277,8 +277,9 @@ class _DeviceReader(_Reader):
             self.watch.succeeded("read")
         except Exception as error:
             self.watch.failed("read", error)
-            for sensing in due:
-                sensing.fail(str(error) if isinstance(error, DeviceError) else repr(error))
+            # What a device did not answer is told of the channels that it was asked for.
+            for sensing in () if isinstance(error, DeviceError) else due:
+                sensing.fail(repr(error))
         return self.link.retry_at_s
 
     def _tell_dropped(self, failing: dict[str, str]) -> None:

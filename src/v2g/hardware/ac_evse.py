@@ -10,7 +10,7 @@ from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.pilot_roles import PILOT_ROLES, pilot_reading
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading
-from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map
+from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map, require_plain_flags
 
 ROLES = {
     "contactor_closed": "r",
@@ -42,12 +42,15 @@ OPTIONAL = {
 """What a map may have. Without ``connector_locked`` and ``lock_connector`` the cable is fixed: it is locked while it is
 plugged in."""
 
+_UNSUPERVISED = frozenset(f"reactive_{line}_var" for line in _LINES)
 _COMMANDS = ("heartbeat", "close_contactor", "lock_connector", "pilot_error", "pilot_duty_order_pct")
 
 
 def load_ac_map(name: str, config_dir: Path | None = None) -> RegisterMap:
     """As :func:`load_map`, with all that this driver needs."""
-    return load_map(name, config_dir, ROLES, OPTIONAL)
+    map_ = load_map(name, config_dir, ROLES, OPTIONAL)
+    require_plain_flags(map_, ("contactor_closed", "contactor_commanded"), name)
+    return map_
 
 
 class RegisterMapAcEvse:
@@ -124,10 +127,11 @@ class RegisterMapAcEvse:
         await self._link.close()
 
     def _lines(self, role: str) -> tuple[float, float, float]:
-        """Of L1 to L3: NaN what the device does not measure, 0 what its map or the EVSE does not have."""
+        """Of L1 to L3: NaN what the device does not measure or its map does not have, 0 beyond the EVSE's phases."""
         one, two, three = (self._line(role.format(line), number) for number, line in enumerate(_LINES))
         return one, two, three
 
     def _line(self, name: str, number: int) -> float:
-        value = self._image.number(name) if name in self._image.map.points else 0.0
+        missing = 0.0 if name in _UNSUPERVISED else math.nan
+        value = self._image.number(name) if name in self._image.map.points else missing
         return 0.0 if math.isnan(value) and number >= self._phases else value

@@ -10,7 +10,7 @@ from v2g.hardware.map_heartbeat import advance_heartbeat
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.pilot_roles import PILOT_ROLES, PILOT_STATE_ROLES, pilot_reading
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, DeviceError, Insulation
-from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map
+from v2g.hardware.register_map import RegisterImage, RegisterMap, load_map, require_plain_flags
 
 ROLES = {
     "contactors_closed": "r",
@@ -64,6 +64,7 @@ def load_dc_map(name: str, config_dir: Path | None = None) -> RegisterMap:
             f"register map {name}: points: {', '.join(missing)} missing; give them under ratings: when no register "
             "has them"
         )
+    require_plain_flags(map_, ("contactors_closed", "contactors_commanded"), name)
     if PILOT_ROLES.keys() & map_.points.keys() and not PILOT_STATE_ROLES & map_.points.keys():
         raise DeviceError(
             f"register map {name}: points: {' or '.join(sorted(PILOT_STATE_ROLES))} missing; without one of them no "
@@ -134,6 +135,7 @@ class RegisterMapEvse:
             for block, registers in held:
                 self._image.load(block, registers)
             self._generation = self._link.generation
+            self._commanded = DcEvseCommand()
         image, points = self._image, self._image.map.points
         image.write_constants()
         if "heartbeat" in points:

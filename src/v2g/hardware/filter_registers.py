@@ -77,7 +77,7 @@ class RegisterFilter:
         if self._generation == self._link.generation and self._link.state.online:
             return
         for item in self._map.identity:
-            block = Block(item.table, item.address, item.type.words)
+            block = Block(item.table, item.address, item.words)
             self._image.load(block, await self._link.read(block.table, block.address, block.count))
         if (wrong := self._image.wrong_identity()) is not None:
             raise DeviceError(
@@ -106,7 +106,7 @@ class RegisterFilter:
 
 
 def _block(point: Point) -> Block:
-    return Block(point.table, point.address, point.type.words)
+    return Block(point.table, point.address, point.words)
 
 
 def check_filter(map_: RegisterMap) -> tuple[str, Point, tuple[float, ...]]:

@@ -216,6 +216,8 @@ class RegisterMapInverter:
             return
         repair = self._setpoint_w is None or self._image.wrong_constant() is not None
         power_w = self._fill(power_w, command.reactive_var)
+        # Not known until all of it was taken: a write that is refused half way must not pass for the zero before it.
+        self._setpoint_w = None
         roles = _COMMANDS if taken else tuple(role for role in _COMMANDS if role not in _REFRESHES)
         for block in self._map.write_blocks(roles, constants=repair):
             await self._link.write(block.address, self._sent.registers(block))
@@ -234,9 +236,10 @@ class RegisterMapInverter:
         self._setpoint_w = None
         self._watch.forget()
         self._reversion.lost()
-        if "heartbeat" in self._map.points and math.isfinite(self._image.number("heartbeat")):
-            # It goes on from the device's: one that stays the same is no refresh.
-            self._sent.set("heartbeat", self._image.number("heartbeat"))
+        # Bits beside ours in a register stay as they are; and the heartbeat goes on from the device's, since one that
+        # stays the same is no refresh.
+        for block in self._held_blocks:
+            self._sent.load(block, self._image.registers(block))
 
     async def _fetch(self) -> None:
         for block in (*self._read_blocks, *self._held_blocks):

@@ -146,7 +146,8 @@ class ModbusLink:
                 stream = await open_stream(endpoint.host, endpoint.port, endpoint.unit, context, name)
         except TlsProblem as problem:
             raise self._failed(str(problem)) from None
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A name that cannot be encoded is a ValueError.
             raise self._ended(error, "") from None
         self._stream = stream
         self.generation += 1
@@ -181,7 +182,8 @@ class ModbusLink:
     def _ended(self, cause: Exception | None, what: str) -> DeviceError:
         """A connection that could not be opened (no ``what``), or that ended before the answer."""
         tls = self.endpoint.tls
-        if tls is not None and cause is not None and (reason := refusal(cause, tls, self.endpoint.host)):
+        role_words = "" if self._tls is None else self._tls.role_words
+        if tls is not None and cause is not None and (reason := refusal(cause, tls, self.endpoint.host, role_words)):
             return self._failed(reason)
         if isinstance(cause, mbap.WrongAnswer):
             return self._broken(f"{what}: {cause}")

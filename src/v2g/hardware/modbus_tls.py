@@ -43,6 +43,8 @@ class TlsClient:
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
+        self.role_words = ""
+        """What our certificate bears, for a device that refuses it."""
         self._built: tuple[ssl.SSLContext, list[tuple[int, int, int]]] | None = None
 
     async def context(self) -> ssl.SSLContext:
@@ -54,6 +56,7 @@ class TlsClient:
         signatures = [_signature(file) for file in (files.ca, files.certificate, files.key)]
         if self._built is None or self._built[1] != signatures:
             self._built = load_context(files), signatures
+            self.role_words = _role_words(files)
         return self._built[0]
 
 
@@ -103,8 +106,11 @@ def role(certificate: Path) -> str | None:
     return data[2:].decode("utf-8", "replace") or None
 
 
-def refusal(error: BaseException, files: TlsFiles, host: str) -> str | None:
-    """What a failed or ended TLS connection means, with the remedy; None where ``error`` is not of TLS."""
+def refusal(error: BaseException, files: TlsFiles, host: str, role_words: str) -> str | None:
+    """What a failed or ended TLS connection means, with the remedy; None where ``error`` is not of TLS.
+
+    ``role_words``: of :class:`TlsClient`.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         remedy = _REMEDIES.get(error.verify_code, "put the CA that signed it into {ca}")
         remedy = remedy.format(ca=files.ca, name=files.server_name or host)
@@ -118,7 +124,7 @@ def refusal(error: BaseException, files: TlsFiles, host: str) -> str | None:
         return "the device speaks no TLS on this port; Modbus/TCP Security has port 802"
     for name, text in _OURS.items():
         if f"ALERT_{name}" in reason:
-            return f"the device refuses our certificate {files.certificate}: {text}{_role_words(files)}"
+            return f"the device refuses our certificate {files.certificate}: {text}{role_words}"
     return f"TLS failed: {reason.lower().replace('_', ' ')}"
 
 

@@ -26,14 +26,16 @@ class InverterReading(msgspec.Struct, frozen=True, kw_only=True):
     power_w: float
     """Active power at the AC terminals, positive: charges the vehicle."""
     reactive_var: float = 0.0
+    """Positive: absorbs."""
     voltage_v: float = 0.0
     """Line-to-neutral, mean of phases."""
     frequency_hz: float = 0.0
     setpoint_w: float = 0.0
-    """The set-point as read back from the device (0 when it is not enabled)."""
+    """The set-point as read back from the device (0 when it is not enabled or cannot be read back)."""
     setpoint_enabled: bool = False
     reversion_armed: bool = False
-    """Reversion to zero is written, read back and was seen counting: without it the device may not discharge."""
+    """Reversion to zero is written, read back and was seen counting; or heartbeats that stand for it are seen. Without
+    it the device may not discharge."""
     reversion_remaining_s: float = 0.0
     max_charge_w: float = 0.0
     """Rating, magnitude."""
@@ -216,7 +218,8 @@ class InverterPort(Protocol):
     async def read(self) -> InverterReading: ...
 
     async def apply(self, command: InverterCommand) -> None:
-        """Command power, with reversion to zero armed first. Clamped to ratings by the driver."""
+        """Command power; reversion to zero is written with it where the device has one. Clamped to ratings by the
+        driver."""
 
     async def close(self) -> None: ...
 

@@ -8,7 +8,7 @@ The driver and the simulated device read the same file, so that neither copies n
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -277,6 +277,16 @@ def _wrong_point(raw: Any) -> str | None:
 def is_path(name: str) -> bool:
     """A file by its path, and not a map by its name."""
     return name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def require_plain_flags(map_: RegisterMap, roles: Collection[str], name: str) -> None:
+    """Feedback that may be "not available" would read as open. Raises :class:`DeviceError`."""
+    for role in roles:
+        if role in map_.points and map_.points[role].nan:
+            raise DeviceError(
+                f"register map {name}: points.{role}: has nan values; without the contactor's own feedback nothing may "
+                "be closed"
+            )
 
 
 def built_in_maps() -> list[str]:

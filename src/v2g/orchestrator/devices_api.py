@@ -16,7 +16,7 @@ from v2g.sessions.watch import STALE_AFTER_S
 
 _PLUGGED = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _NO_READING = "v2g-guard wires has no reading of it: see v2g-tool status"
-_NOTHING_YET = "nothing measured yet: it needs half a minute of steady power above a tenth of its rating, AC and DC"
+_NOTHING_YET = "nothing measured yet: it needs ten seconds of steady power above a tenth of its rating, AC and DC"
 _NO_PILOT = "its register map has no pilot roles, and sensor_map.conf no pilot channels for it"
 
 

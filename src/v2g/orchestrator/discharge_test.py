@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
+from v2g.guard.efficiency import BELIEVED_MOST, EFFICIENT
 from v2g.hardware.ports import DcEvseReading, InverterReading
 
-MIN_EFFICIENCY = 0.97
-MAX_EFFICIENCY = 1.005
-"""More AC out than DC in is a wrong measurement."""
 FOLLOW_TOLERANCE = 0.05
 SETTLED_FOR_S = 2.0
 """Measured from when the order was kept to for this long: a power on its way from elsewhere passes it as well."""
@@ -105,9 +103,9 @@ def efficiency_problem(efficiency: float | None) -> str:
     if efficiency is None:
         return ""
     shown = f"{100 * efficiency:.1f} %"
-    if not round(efficiency, 3) >= MIN_EFFICIENCY:
-        return f"measured {shown}, less than {100 * MIN_EFFICIENCY:.0f} %"
-    if not efficiency <= MAX_EFFICIENCY:
+    if not round(efficiency, 3) >= EFFICIENT:
+        return f"measured {shown}, less than {100 * EFFICIENT:.0f} %"
+    if not efficiency <= BELIEVED_MOST:
         return f"measured {shown}, which no inverter has: check both measurements"
     return ""
 

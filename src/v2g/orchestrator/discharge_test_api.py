@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime
 from collections.abc import Awaitable, Callable, Iterable
 from math import isfinite
@@ -78,7 +77,6 @@ class DischargeTestApi:
         if self._running is not None and self._running.going:
             raise Refused(f"a discharge test runs at {self._running.evse.id}; wait for its end", code="BUSY")
         evse = self._evse(params.evse_id)
-        person = acknowledged(params.acknowledge, "v2g-tool test-discharge", caller, self._audit)
         power_w, duration_s, now_s = params.power_w, params.duration_s, self.clock.monotonic_s()
         if not (isfinite(power_w) and LEAST_W <= power_w <= evse.max_discharge_w):
             raise Refused(
@@ -91,6 +89,7 @@ class DischargeTestApi:
                 f"a duration of {duration_s:g} s: give {DURATION_S[0]:g} to {DURATION_S[1]:g} s", code="BAD_TEST"
             )
         self._require_ready(evse.id, now_s)
+        person = acknowledged(params.acknowledge, "v2g-tool test-discharge", caller, self._audit)
         self._tests.testing = evse.id
         try:
             order = self._site.book.add(
@@ -221,8 +220,8 @@ class _Running:
         """Over before its time, if it is not over."""
         if not self._task.done():
             self._interrupted = self._interrupted or reason
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            # Whoever waits may be cancelled; the test is not, it has its record to write.
+            await asyncio.wait((self._task,))
 
     @property
     def order_id(self) -> int:

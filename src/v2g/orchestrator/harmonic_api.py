@@ -19,6 +19,7 @@ from v2g.grid.harmonics import current_limit_pct
 from v2g.guard.harmonic_control import THRESHOLD_RANGE, feeder_thd
 from v2g.guard.quality_report import QualityReport, read_report
 from v2g.orchestrator.adoption import write_settings
+from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.site import Site
 
@@ -29,13 +30,13 @@ _LITTLE = "too little current flows on the V2G feeder for a THD to mean anything
 class HarmonicApi:
     """What is refused raises :class:`Refused` and has changed nothing."""
 
-    def __init__(self, site: Site, quality_file: Path, config_dir: Path, clock: Clock) -> None:
+    def __init__(self, site: Site, quality_file: Path, config_dir: Path, clock: Clock, changes: Changes) -> None:
         """``quality_file``: what ``v2g-guard quality`` publishes."""
         self._site = site
         self._quality_file = quality_file
         self._config_dir = config_dir
         self._clock = clock
-        self._change = asyncio.Lock()
+        self._changes = changes
 
     def methods(self) -> tuple[Method[Any], ...]:
         return (
@@ -80,25 +81,29 @@ class HarmonicApi:
                 f"threshold {params.threshold:g} is outside {low:g}..{high:g}: it is a share, 0.03 is 3 %",
                 code="BAD_THRESHOLD",
             )
-        async with self._change:
-            loaded = await self._load()
-            changes = dict(_changes(loaded, params))
-            if changes:
-                lifted = {path: UNSET if value is None else value for path, value in changes.items()}
-                loaded = (await write_settings(self._config_dir, OPERATOR_DROPIN, lifted)).config
-            if below := dict(_changes(loaded, params)):
-                # Other files have it too: the operator's says explicitly that there is none.
-                loaded = (await write_settings(self._config_dir, OPERATOR_DROPIN, below)).config
-            self._site.filter_thresholds = filter_thresholds(loaded)
+        loaded, changed = await self._changes.alone("a harmonic filter is being set", lambda: self._write(params))
         thd_now, not_measured = _thd(await self._report())
         return HarmonicFilterResult(
-            changed=bool(changes),
+            changed=changed,
             file=str(dropin_path(self._config_dir, OPERATOR_DROPIN)),
             thd_now=thd_now,
             not_measured=not_measured,
             filters=tuple(self._lines()),
             remarks=tuple(_remarks(loaded, params)),
         )
+
+    async def _write(self, params: HarmonicFilterParams) -> tuple[Config, bool]:
+        """What is in force then, and whether it is another."""
+        loaded = await self._load()
+        changes = dict(_changes(loaded, params))
+        if changes:
+            lifted = {path: UNSET if value is None else value for path, value in changes.items()}
+            loaded = (await write_settings(self._config_dir, OPERATOR_DROPIN, lifted)).config
+        if below := dict(_changes(loaded, params)):
+            # Other files have it too: the operator's says explicitly that there is none.
+            loaded = (await write_settings(self._config_dir, OPERATOR_DROPIN, below)).config
+        self._site.filter_thresholds = filter_thresholds(loaded)
+        return loaded, bool(changes)
 
     def _require_filter(self, evse_id: str | None) -> None:
         evses = self._site.config.dc_evses

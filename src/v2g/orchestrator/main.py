@@ -160,7 +160,9 @@ class Orchestrator:
         )
         self.site.discharge_tests = DischargeTests(paths.state_dir / DISCHARGE_TESTS_FILE)
         self._discharge_api = DischargeTestApi(self.site, self.site.discharge_tests, clock, logs.audit_log().info)
-        self._harmonic_api = HarmonicApi(self.site, paths.run_dir / REPORT_FILE, loaded.config_dir, clock)
+        self._harmonic_api = HarmonicApi(
+            self.site, paths.run_dir / REPORT_FILE, loaded.config_dir, clock, self._changes
+        )
         self._devices_api = DevicesApi(self.site, clock)
         self._control = ControlServer(
             paths.control_sock,
@@ -361,7 +363,9 @@ class Orchestrator:
         try:
             result = await self._sensors_api.reload(NoParams(), caller)
         except Refused as error:
-            self._log.warning("SENSORS_REFUSED", str(error), by=caller.user)
+            code = "SENSORS_HALF_RELOADED" if error.code == "HALF_RELOADED" else "SENSORS_REFUSED"
+            self._log.warning(code, str(error), by=caller.user)
+            logs.audit_log().info(code, str(error), user=caller.user)
             return
         self._log.info("SENSORS_RELOADED", result.message, by=caller.user)
         logs.audit_log().info("SENSORS_RELOADED", result.message, user=caller.user, digest=result.digest)

@@ -216,7 +216,10 @@ class SensorsApi:
         readings: dict[float, float] = {}
         problem = "v2g-guard-wires is not connected"
         while self._clock.monotonic_s() <= since_s + READ_WITHIN_S:
-            state = state_of(channel.name, self._image())
+            image = self._image()
+            state = state_of(channel.name, image)
+            if image is not None and state is None:
+                problem = "v2g-guard-wires does not read it yet: v2g-tool sensors reload"
             if state is not None:
                 problem = state.problem
                 if state.value is not None and state.as_of_s is not None and state.as_of_s >= since_s:

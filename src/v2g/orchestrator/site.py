@@ -12,6 +12,7 @@ from math import isfinite
 from v2g.config.ratings import charge_rated_w, discharge_rated_w
 from v2g.config.schema import AcEvse, Config, DcEvse, Evse
 from v2g.dispatch.book import OrderBook
+from v2g.guard.bounds import fraction
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.status import GuardStatus
 from v2g.guard.view import view
@@ -284,7 +285,7 @@ class Site:
             return 1.0
         guard = self.image.guard
         share = guard.curtail_charge if power_w > 0 else guard.curtail_discharge
-        return min(1.0, share) if share >= 0.0 else 0.0
+        return fraction(share)
 
 
 def _source(order_id: int | None, orders: Mapping[int, str], decision: Decision) -> str:

@@ -53,6 +53,7 @@ class DcWatch:
             self._mismatch.update(False, now_s)
             self._contradiction.update(False, now_s)
             self._pilot.forget()
+            self._alarm.update(False, now_s)
             return Verdict(fault=stage)
         contactors = self._contactor_fault(evse.contactors_closed, commanded.close_contactors, now_s)
         alarm = f"inverter: {inverter.fault}" if inverter is not None and inverter.fault else None

@@ -29,6 +29,12 @@ DEVICES: tuple[Entry, ...] = (
     Entry("SENSOR_BACK", "The value is plausible again.", "Uses it again.", _NOTHING),
     Entry("SENSORS_RELOADED", "The sensor map was read again.", "Measures by it.", _NOTHING),
     Entry(
+        "SENSORS_HALF_RELOADED",
+        "v2g-guard wires took what was read again, the guard did not, or the files changed meanwhile.",
+        "Each works by what it has.",
+        "Correct what the line names, then v2g-tool sensors reload.",
+    ),
+    Entry(
         "SENSORS_REFUSED",
         "The sensor map or the configuration that was read again has mistakes.",
         "Changes nothing: all sensors are read as before.",

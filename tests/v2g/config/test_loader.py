@@ -321,6 +321,7 @@ def test_text_that_is_no_configuration_is_refused(configure: Configure, text: st
     assert reason in found.reason
 
 
+@pytest.mark.soak
 def test_aliases_cannot_blow_up(configure: Configure) -> None:
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
     (found,) = problems(configure(bomb))
@@ -434,6 +435,7 @@ def test_a_problem_reads_as_two_lines() -> None:
     assert str(problem) == "/etc/v2g/v2g.yaml:12: evses[1].tcp_port: 70000: must be at most 65535\n    write less"
 
 
+@pytest.mark.soak
 def test_five_hundred_evses_load(configure: Configure) -> None:
     devices = "inverter: {modbus: {host: i%d}}, dc: {modbus: {host: d%d}}"
     entries = "".join(f"  - {{id: US*V2G*E{n}, interface: e{n}, {devices % (n, n)}}}\n" for n in range(500))

@@ -168,6 +168,7 @@ def test_flicker_of_ten_minutes():
     assert bench.quality.report().pst == pytest.approx((0.71,) * 3, abs=0.02)
 
 
+@pytest.mark.soak
 def test_after_a_dead_phase_the_flicker_filters_settle_anew():
     bench = Bench()
     bench.run(61)

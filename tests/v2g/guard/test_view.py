@@ -30,6 +30,7 @@ GRANTED: dict[str, Any] = {
         ({"permit": Permit.TRIPPED, "trip_element": "DOOR", "interlocks_open": Interlock.DOOR}, False, ""),
         ({"permit": Permit.LOCKOUT, "locked_by": "anna"}, True, "lockout"),
         ({"permit": Permit.GUARD_STALE, "locked_by": "anna"}, True, "lockout"),
+        ({"permit": Permit.GUARD_STALE, "interlocks_open": Interlock.EMERGENCY_STOP}, True, "emergency_stop"),
         ({"permit": Permit.INTERLOCK, "interlocks_lost": Interlock.EMERGENCY_STOP}, False, ""),
     ],
 )

@@ -212,6 +212,13 @@ class TestPilot:
         assert target.command is not None
         assert target.command.current_limit_a == 0.0
 
+    def test_pre_charge_too_waits_for_a_vehicle_that_is_ready(self) -> None:
+        core = core_with(0.0)
+        core.observe_output(output(pilot=msgspec.structs.replace(self.READY, state=PilotState.B, high_v=9.0)))
+        target = one(core)
+        assert target.command == msgspec.structs.replace(LOADED, current_limit_a=0.0)
+        assert target.applied.bound_by == "pilot"
+
     def test_it_has_to_be_ready_for_a_while(self) -> None:
         core = core_with(-10_000.0)
         core.observe_output(output(pilot=self.READY))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import struct
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from v2g.clock import ManualClock
 from v2g.hardware.ac_evse import RegisterMapAcEvse, load_ac_map
-from v2g.hardware.ports import AcEvseCommand
+from v2g.hardware.ports import AcEvseCommand, DeviceError
 
 VOLTAGE, CURRENT, POWER = (6, 8, 10), (12, 14, 16), (18, 20, 22)
 
@@ -57,3 +60,25 @@ async def test_each_command_has_a_new_heartbeat(device: Any, memory_link: Any, c
         await driver.apply(AcEvseCommand())
         beats.append(device.tables["holding"][0])
     assert beats == [65535, 0, 1]
+
+
+async def test_a_map_that_has_one_line_only_measures_nothing_of_a_three_phase_evse(
+    device: Any, memory_link: Any, clock: ManualClock
+) -> None:
+    map_ = load_ac_map("v2g-ac-evse")
+    points = {role: point for role, point in map_.points.items() if role.split("_")[1:2] not in (["l2"], ["l3"])}
+    one_line = msgspec.structs.replace(map_, points=points)
+    reading = await RegisterMapAcEvse("E1", memory_link(device), one_line, clock, 3).read()
+    for values in (reading.voltage_v, reading.current_a, reading.power_w):
+        assert values == pytest.approx((230.0, math.nan, math.nan), nan_ok=True)
+    assert reading.reactive_var[1:] == (0.0, 0.0)
+
+
+def test_feedback_that_may_be_not_available_is_refused(tmp_path: Path) -> None:
+    text = (resources.files("v2g.hardware") / "maps" / "v2g-ac-evse.yaml").read_text("utf-8")
+    line = next(line for line in text.splitlines() if line.strip().startswith("contactor_closed:"))
+    (tmp_path / "own.yaml").write_text(
+        text.replace(line, "  contactor_closed: { table: input, address: 60, nan: [0xFFFF] }")
+    )
+    with pytest.raises(DeviceError, match="contactor_closed: has nan values"):
+        load_ac_map("own.yaml", tmp_path)

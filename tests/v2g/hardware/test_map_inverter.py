@@ -352,3 +352,30 @@ def test_a_map_that_lacks_what_the_driver_needs_is_refused(tmp_path: Path, old: 
     (tmp_path / "vendor.yaml").write_text(VENDOR.replace(old, new))
     with pytest.raises(DeviceError, match=said):
         load_inverter_map("vendor.yaml", tmp_path)
+
+
+async def test_an_order_that_is_refused_half_way_is_taken_back_by_the_zero_that_follows(
+    tmp_path: Path, device: Device, memory_link: Any
+) -> None:
+    text = VENDOR.replace(
+        "states:", "  enable:                { table: holding, address: 50, access: rw, order: 2 }\nstates:"
+    )
+    driver = make(tmp_path, device, memory_link, text)
+    await driver.apply(InverterCommand(power_w=0))
+    device.registers.missing = {50}
+    with pytest.raises(DeviceError):
+        await driver.apply(InverterCommand(power_w=3000))
+    assert device.holding[42] == 65536 - 3000
+    device.registers.missing = set()
+    await driver.apply(InverterCommand(power_w=0))
+    assert device.holding[42] == 0
+
+
+async def test_bits_beside_ours_stay_as_they_are(tmp_path: Path, device: Device, memory_link: Any) -> None:
+    text = VENDOR.replace(
+        "states:", "  enable:                { table: holding, address: 50, bit: 0, access: rw, order: 2 }\nstates:"
+    )
+    device.holding[50] = 0b1010_0000
+    driver = make(tmp_path, device, memory_link, text)
+    await driver.apply(InverterCommand(power_w=1000))
+    assert device.holding[50] == 0b1010_0001

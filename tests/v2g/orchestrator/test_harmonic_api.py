@@ -18,6 +18,7 @@ from v2g.control.messages_quality import HarmonicFilterParams, HarmonicFilterRes
 from v2g.control.server import Caller, Refused, Role
 from v2g.guard.link import FilterState, Image
 from v2g.guard.quality_report import QualityReport
+from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.harmonic_api import HarmonicApi
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
@@ -52,7 +53,7 @@ class World:
         clock = ThermalClock(self.clock, SiteZone("UTC"))
         self.site = Site(load(self.config_dir).config, clock, lambda *_: None)
         self.quality = folder / "quality.json"
-        self.api = HarmonicApi(self.site, self.quality, self.config_dir, self.clock)
+        self.api = HarmonicApi(self.site, self.quality, self.config_dir, self.clock, Changes())
 
     def publish(self, **fields: Any) -> None:
         report = {

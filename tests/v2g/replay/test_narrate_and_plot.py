@@ -61,6 +61,7 @@ def test_a_record_that_ends_before_the_contact_says_so() -> None:
     assert "the record ends before the contact parts" in verdict_text(made)
 
 
+@pytest.mark.soak
 def test_a_picture_is_drawn(tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     draw(path, outcome(HEALTHY, DEEP), GRID, "a deep sag")

@@ -396,6 +396,7 @@ def test_the_summary_finds_the_tightest_times() -> None:
     assert plain["over_a_limit_min"] == 0.0
 
 
+@pytest.mark.soak
 def test_a_thinned_picture_keeps_every_peak(tmp_path: Path) -> None:
     count = 12_000
     loads = [0.4] * count

@@ -200,6 +200,7 @@ async def test_the_set_in_force_takes_no_writes(running: Running) -> None:
         assert (await client.write_register(at + model.point(name).offset, 0)).isError() is refused
 
 
+@pytest.mark.soak
 async def test_the_dc_evse_speaks_its_register_map(running: Running) -> None:
     client, map_ = await running.dc(), load_map("v2g-dc-evse")
     image = RegisterImage(map_)

@@ -68,6 +68,7 @@ def watch(
     return verdicts, monitor.finding
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("dor", [1.0, 0.85])
 @pytest.mark.parametrize(("rate", "within_days"), [(-4.0, 6.0), (-1.5, 7.5), (1.5, 7.5)])
 def test_a_drift_is_told_from_whatever_model_error_there_is(dor: float, rate: float, within_days: float) -> None:
@@ -94,6 +95,7 @@ def test_a_wrong_nameplate_is_model_error_and_never_drift(wrong: dict[str, float
     assert Verdict.SENSOR_DRIFT not in {verdict for _, verdict in verdicts}
 
 
+@pytest.mark.soak
 def test_the_model_error_scales_with_the_rise() -> None:
     _, finding = watch(replace(PARAMS, dtheta_or_k=55.0 * 0.8))
     assert finding.rise_share > 0.2

@@ -15,6 +15,7 @@ Ramp rate: ``WRmp``, percent of ``WMax`` per second; the profile has it for incr
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -211,12 +212,13 @@ class Ieee1547Family(Family):
         timed = self._reversion in (_Reversion.PROBING, _Reversion.ARMED)
         rearm = self._encoded(CONTROLS, "WSetRvrtTms", self._reversion_s)
         # A timer that ran out must run again before power flows; one that runs is only prolonged by a device that took
-        # the set-point, so that a refused set-point ends in zero.
-        # Nor is one prolonged by a device that is not seen to take its set-points.
+        # the set-point and is seen to take its set-points, so that a refused one ends in zero.
         prolongs = timed and self.setpoints.problem is None
         if prolongs and self._clock.monotonic_s() - self._rearmed_at_s > self._reversion_s + _EXPIRY_MARGIN_S:
             await self._write(CONTROLS, "WSetRvrtTms", rearm)
         set_point = self._encoded(CONTROLS, "WSet", -power_w)
+        # Not known until the device has taken it: a write refused half way must not pass for the zero before it.
+        self._written_w = math.nan
         if image.integer("WSetMod") is None:
             await self._write(CONTROLS, "WSet", set_point)
             await self._write(CONTROLS, "WSetEna", [_ENABLED])
@@ -231,7 +233,7 @@ class Ieee1547Family(Family):
             self._rearmed_at_s = self._clock.monotonic_s()
 
     async def _command_reactive(self, reactive_var: float | None) -> None:
-        if reactive_var is None:
+        if reactive_var is None or not math.isfinite(reactive_var):
             if self._reactive:
                 await self._write(CONTROLS, "VarSetEna", [0])
                 self._reactive = False

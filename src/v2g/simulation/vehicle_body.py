@@ -31,7 +31,8 @@ from v2g.simulation.vehicle_config import (
 )
 
 _BACK_OFF_S = (0.5, 1.0, 2.0, 4.0)
-_PLUG_BACK_OFF_S = 0.5
+_PLUG_BACK_OFF_S = 1.5
+"""A plug that was pulled is not put back sooner by anybody."""
 _DEAD_CABLE_S = 2.0
 _TELL_MACHINE_S = 0.1
 

@@ -146,7 +146,8 @@ DC_ROWS = [
             }
         ],
         zero=Times([("ratings read every", 2.0), INVERTER_POLL, REQUEST, RAMP]),
-        back=Times([("ratings read every", 2.0), INVERTER_POLL]) + DISPATCHED,
+        # A power that is still measured beyond the rating of zero may end the session.
+        back=Times([("ratings read every", 2.0), INVERTER_POLL]) + DC_BACK,
         bound_by="rating",
     ),
     Row(

@@ -32,7 +32,7 @@ from v2g.hardware.sunspec.groups import read_model, write_points
 
 pytestmark = pytest.mark.interop
 
-DATA = Path("/work/shared/data/grid/sunspec")
+DATA = Path(__file__).resolve().parents[3] / "shared/data/grid/sunspec"
 IMAGE = DATA / "pysunspec2_device_1547.registers.csv"
 TRUTH = DATA / "pysunspec2_device_1547.json"
 HERE = Path(__file__).parent / "modbus"

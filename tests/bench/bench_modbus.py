@@ -268,8 +268,8 @@ def main() -> int:
         [
             "# Modbus: time of a read, 32 inverters at 10 Hz, late and split answers",
             "",
-            f"Host: {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}; other work",
-            "ran beside it. `python tests/bench/bench_modbus.py` writes this.",
+            f"Host: {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}; load",
+            f"average at the end {os.getloadavg()[0]:.1f}. `python tests/bench/bench_modbus.py` writes this.",
             "",
             f"## A read of {COUNT} registers",
             "",

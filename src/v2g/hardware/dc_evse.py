@@ -7,6 +7,7 @@ from pathlib import Path
 
 from v2g.clock import Clock
 from v2g.hardware.map_heartbeat import advance_heartbeat
+from v2g.hardware.map_link import load_image
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.pilot_roles import PILOT_ROLES, PILOT_STATE_ROLES, pilot_reading
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, DeviceError, Insulation
@@ -94,11 +95,7 @@ class RegisterMapEvse:
         """Raises :class:`DeviceError`, also for a device that is not the map's."""
         as_of_s = self._clock.monotonic_s()
         image = self._image
-        for block in self._read_blocks:
-            image.load(block, await self._link.read(block.table, block.address, block.count))
-        wrong = image.wrong_identity()
-        if wrong is not None:
-            raise self._link.refuse(f"it is no {image.map.name}: {wrong}")
+        await load_image(self._link, image, self._read_blocks)
         insulation = image.text("insulation")
         plugged = image.flag("plugged")
         commanded, locked = image.optional_flag("contactors_commanded"), image.optional_flag("connector_locked")

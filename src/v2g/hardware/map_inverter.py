@@ -18,6 +18,7 @@ from v2g.clock import Clock
 from v2g.grid.support import enabled
 from v2g.hardware.inverter_driver import RAMP_RATE, DeviceSettings
 from v2g.hardware.map_heartbeat import advance_heartbeat
+from v2g.hardware.map_link import load_image
 from v2g.hardware.map_reversion import MapReversion
 from v2g.hardware.modbus import ModbusLink
 from v2g.hardware.ports import DeviceError, InverterCommand, InverterReading
@@ -242,11 +243,7 @@ class RegisterMapInverter:
             self._sent.load(block, self._image.registers(block))
 
     async def _fetch(self) -> None:
-        for block in (*self._read_blocks, *self._held_blocks):
-            self._image.load(block, await self._link.read(block.table, block.address, block.count))
-        wrong = self._image.wrong_identity()
-        if wrong is not None:
-            raise self._link.refuse(f"it is no {self._map.name}: {wrong}")
+        await load_image(self._link, self._image, (*self._read_blocks, *self._held_blocks))
 
     def _fill(self, power_w: float, reactive_var: float | None) -> float:
         """Everything into the image that is to be written; the set-point as the device will hold it."""

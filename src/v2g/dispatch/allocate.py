@@ -27,6 +27,8 @@ from v2g.dispatch.orders import Allocation, Candidate, Grant, Mode, Order, Short
 
 _NEGLIGIBLE_W: Final = 1e-3
 _ROUNDING_W: Final = 1e-6
+LEAST_W: Final = 10.0
+"""Less is no grant: what is left of a limit by the noise of a measurement, and below what any converter can hold."""
 
 
 @dataclass(slots=True)
@@ -137,7 +139,9 @@ def _share(candidate: Candidate, twice: bool, sign: float, now_s: float) -> _Sha
     else:
         cap_w, source = _stated(-limits.lo_w, limits.lo_source)
         floor_w, floor_source = -limits.hi_w, limits.hi_source
-    return _Share(candidate.evse_id, max(0.0, cap_w), max(0.0, floor_w), source, floor_source)
+    if floor_w < LEAST_W:
+        floor_w, floor_source = LEAST_W, source
+    return _Share(candidate.evse_id, max(0.0, cap_w), floor_w, source, floor_source)
 
 
 def _stated(end_w: float, source: str) -> tuple[float, str]:

@@ -391,3 +391,14 @@ class TestFloors:
             NOW_S,
         )
         assert powers(result) == [0.0, -3e3]
+
+
+def test_what_the_noise_of_a_limit_leaves_is_no_grant() -> None:
+    """Without base load the relief that a hot transformer permits is the noise of its measurement."""
+    site = (Bound(-0.3, inf, "thermal top-oil", inf), Bound(-inf, 0.0, "thermal top-oil", inf))
+    vehicle = Candidate(evse_id="E1", bounds=(Bound(-11_000.0, 11_000.0, "EVSE rating", inf),))
+    order = Order(id=1, mode=Mode.DISCHARGE, power_w=10_000.0, evse_id=None, created_at_s=0.0, expires_at_s=9.0, by="a")
+    found = allocate([order], [vehicle], site, 1.0)
+    assert found.grants[0].power_w == 0.0
+    assert found.grants[0].bound_by == "thermal top-oil"
+    assert [(s.code, s.missing_w) for s in found.shortfalls] == [("REVERSE_FLOW_DENIED", 10_000.0)]

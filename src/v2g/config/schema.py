@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from v2g.config.schema_base import EvseId, Percent, Port, Positive
 from v2g.config.schema_base import Section as _Section
+from v2g.config.schema_dispatch import Dispatch
 from v2g.config.schema_evse import (
     AcEvse,
     AcOutput,
@@ -25,6 +26,7 @@ from v2g.config.schema_evse import (
     ModbusTls,
     TlsProfileName,
 )
+from v2g.config.schema_utility import Utility
 
 __all__ = [
     "AcEvse",
@@ -328,15 +330,6 @@ class Interlocks(_Section, frozen=True, kw_only=True):
     """Beyond the limit for this long: the breaker opens, latched."""
 
 
-class Dispatch(_Section, frozen=True, kw_only=True):
-    min_soc_pct: Percent = 30.0
-    """No discharge of a vehicle whose state of charge is at or below this."""
-    setpoint_lease_s: Annotated[float, Meta(gt=0.2, le=5)] = 1.0
-    thermal_horizon_s: Annotated[float, Meta(ge=60, le=1680)] = 900.0
-    """How far ahead the transformer must stay inside its limits with a constant power; 28 min is what every cooling
-    class can be solved for."""
-
-
 class History(_Section, frozen=True, kw_only=True):
     """What is kept by the minute, for the forecast, for calibration and for people; one SQLite file."""
 
@@ -383,6 +376,7 @@ class Config(_Section, frozen=True, kw_only=True):
     dispatch: Dispatch = Dispatch()
     secc: SeccTiming = SeccTiming()
     control: Control = Control()
+    utility: Utility = Utility()
     history: History = History()
     interlocks: Interlocks = Interlocks()
     harmonic_filter: SiteHarmonicFilter = SiteHarmonicFilter()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from v2g.config.schema_base import EvseId, Port, Positive, Section
+from v2g.config.schema_base import EvseId, Percent, Port, Positive, Section
 
 
 class TlsProfileName(enum.StrEnum):
@@ -111,6 +111,8 @@ class _Evse(Section, frozen=True, kw_only=True):
     """Send BPT_DischargedEnergyReadingWh in MeterInfo; EcoG's EVCC rejects that element."""
     max_charge_w: Positive = 22_000.0
     max_discharge_w: Positive = 22_000.0
+    min_soc_pct: Percent | None = None
+    """No discharge here of a vehicle at or below this; None: the site's ``dispatch.min_soc_pct``."""
 
 
 class DcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="DC"):
@@ -119,6 +121,8 @@ class DcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="DC"):
     max_voltage_v: Positive = 920.0
     min_voltage_v: Positive = 150.0
     max_current_a: Positive = 80.0
+    phases: Literal["abc", "a", "b", "c"] = "abc"
+    """Phases of the bus that the inverter is connected to."""
     inverter: Inverter
     dc: DcOutput
 

@@ -41,7 +41,8 @@ class VehicleData:
     Limits are magnitudes; a discharge limit of either sign is read as one. ``min_energy_wh`` and ``max_energy_wh`` are
     EVMinimumEnergyRequest and EVMaximumEnergyRequest: positive is still to be charged, zero or negative says that the
     minimum (the maximum) is covered. ``min_soc_pct`` is the vehicle's own and counts where it is above the site's.
-    ``max_*_a``: of a vehicle at a DC EVSE.
+    ``max_*_a``: of a vehicle at a DC EVSE. ``*_v2x_energy_wh``: EVMaximum- and EVMinimumV2XEnergyRequest; a minimum
+    below zero is what the vehicle lets be taken out. ``departs_at_s``: monotonic.
     """
 
     expires_at_s: float
@@ -54,6 +55,15 @@ class VehicleData:
     min_soc_pct: float | None = None
     min_energy_wh: float | None = None
     max_energy_wh: float | None = None
+    min_charge_w: float = 0.0
+    """Below it the vehicle charges nothing at all; likewise ``min_discharge_w``. Magnitudes."""
+    min_discharge_w: float = 0.0
+    target_energy_wh: float | None = None
+    target_soc_pct: float | None = None
+    min_v2x_energy_wh: float | None = None
+    max_v2x_energy_wh: float | None = None
+    capacity_wh: float | None = None
+    departs_at_s: float | None = None
 
 
 class StageReading(Protocol):

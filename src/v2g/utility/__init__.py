@@ -1,0 +1,1 @@
+"""Metering (AMI) and demand response in. Everything works without any of it."""

@@ -28,9 +28,9 @@ def phase_groups(
     """The groups of the phases.
 
     ``shares``: of each EVSE's power in each phase. ``rated_w``: of the transformer, three phases; ``k_pu``: its limit
-    in force. ``base_w``: base load by phase, (at least, at most), positive downstream; None: not known by phase, and only the feeder's limit
-    holds. ``feeder_w``: what the V2G feeder carries in one phase, magnitude; None: not stated. ``as_of_s``: when the
-    base load was measured; limits end :data:`VALID_S` after it.
+    in force. ``base_w``: base load by phase, (at least, at most), positive downstream; None: not known by phase, and
+    only the feeder's limit holds. ``feeder_w``: what the V2G feeder carries in one phase, magnitude; None: not stated.
+    ``as_of_s``: when the base load was measured; limits end :data:`VALID_S` after it.
     """
     groups = []
     for index, name in enumerate(NAMES):

@@ -139,11 +139,13 @@ class SocWatch:
     def _words(self, soc_pct: float, charged_wh: float, discharged_wh: float) -> str:
         assert self._first is not None  # noqa: S101 (set by the first observation, which cannot miss)
         first_pct, charged_at_wh, discharged_at_wh = self._first
-        last_pct = first_pct if self._last is None else self._last[0]
+        last_pct, charged_last_wh, discharged_last_wh = self._first if self._last is None else self._last[:3]
+        since_wh = charged_wh - charged_last_wh + (discharged_wh - discharged_last_wh) / LEAST_EFFICIENCY
+        explained_pct = 2.0 * RESOLUTION_PCT + 100.0 * since_wh / self._capacities()[0]
         charged_wh, discharged_wh = charged_wh - charged_at_wh, discharged_wh - discharged_at_wh
         if self._lo_pct > 100.0 + RESOLUTION_PCT:
             what = "the vehicle took more energy than its battery can hold"
-        elif abs(soc_pct - last_pct) > 2.0 * RESOLUTION_PCT:
+        elif abs(soc_pct - last_pct) > explained_pct:
             what = f"it jumped from {last_pct:g} % to {soc_pct:g} %"
         elif soc_pct > self._hi_pct and discharged_wh > charged_wh:
             what = f"it rises while the vehicle discharges ({soc_pct:g} %)"
@@ -157,7 +159,7 @@ class SocWatch:
             what = f"it falls by more than was discharged ({soc_pct:g} %)"
         lo_pct, hi_pct = max(0.0, self._lo_pct), min(100.0, self._hi_pct)
         span = f"{lo_pct:.0f} to {hi_pct:.0f} %" if lo_pct <= hi_pct else "no state of charge"
-        size = f" of {_kwh(self._capacity_wh)} battery" if self._capacity_wh is not None else ""
+        size = f" of a battery of {_kwh(self._capacity_wh)}" if self._capacity_wh is not None else ""
         return (
             f"{what}; by the meter it is {span}{size}: {_kwh(charged_wh)} charged, {_kwh(discharged_wh)} discharged "
             f"since {first_pct:g} %"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from v2g.config.crosscheck_dispatch import check_dispatch, dispatch_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.paths import run_paths
 from v2g.config.problems import Report
@@ -32,6 +33,7 @@ def cross_check(config: Config, report: Report) -> None:
         _one_evse(evse, f"evses[{position}]", config, report)
     _transformer(config, report)
     check_guard(config, report)
+    check_dispatch(config, report)
     _timezone(config, report)
     _history(config, report)
     _paths(config, report)
@@ -47,9 +49,7 @@ def suspicions(config: Config) -> Iterator[str]:
     volts = config.grid.nominal_voltage_v
     if volts in (208.0, 380.0, 400.0, 415.0, 480.0, 600.0):
         yield f"grid.nominal_voltage_v is line to neutral; {volts:g} V looks like line to line: {volts / 3**0.5:.0f} V?"
-    share = config.dispatch.min_soc_pct
-    if 0 < share <= 1:
-        yield f"dispatch.min_soc_pct is {share:g} %; is {share * 100:g} % meant?"
+    yield from dispatch_suspicions(config)
     for position, evse in enumerate(config.evses):
         for name in ("max_charge_w", "max_discharge_w"):
             inverter = [(evse.inverter, "inverter.")] if isinstance(evse, DcEvse) else []

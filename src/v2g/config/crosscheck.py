@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from v2g.config.addresses import modbus_addresses
 from v2g.config.crosscheck_dispatch import check_dispatch, dispatch_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
+from v2g.config.crosscheck_utility import check_utility, utility_suspicions
 from v2g.config.paths import run_paths
 from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
@@ -34,6 +36,7 @@ def cross_check(config: Config, report: Report) -> None:
     _transformer(config, report)
     check_guard(config, report)
     check_dispatch(config, report)
+    check_utility(config, report)
     _timezone(config, report)
     _history(config, report)
     _paths(config, report)
@@ -77,6 +80,7 @@ def suspicions(config: Config) -> Iterator[str]:
             "and a silent vehicle is noticed that much later"
         )
     yield from guard_suspicions(config)
+    yield from utility_suspicions(config)
     yield from _history_suspicions(config)
     if slow := slow_samples(config):
         yield slow
@@ -257,13 +261,6 @@ def _paths(config: Config, report: Report) -> None:
             f"makes socket names longer than the {_SUN_PATH_MAX} bytes the kernel takes ({socket})",
             "choose a shorter directory",
         )
-
-
-def modbus_addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:
-    """The part of the EVSE's section, and its address."""
-    if isinstance(evse, DcEvse):
-        return ("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)
-    return (("ac", evse.ac.modbus),)
 
 
 def _address(address: ModbusAddress) -> str:

@@ -203,10 +203,11 @@ class Site:
         bay = self.bays[evse_id]
         try:
             power_w = self._measured_w(evse_id, now_s)
+            bounds = bay.bounds(now_s)
             vehicle = bay.vehicle
             return BayImage(
                 evse_id=evse_id,
-                bounds=bay.bounds(now_s),
+                bounds=bounds,
                 fault=bay.fault,
                 discharging=power_w is not None and power_w < -FLOWING_W,
                 islanding_watched=self.islanding_watched(evse_id),

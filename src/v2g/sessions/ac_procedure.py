@@ -124,6 +124,7 @@ class AcProcedure(Procedure):
             self._evse,
             STALE_AFTER_S,
             now_s,
+            wants=self._wants,
             bidirectional=self.service is ev.EnergyService.AC_BPT,
             vehicle_phases=self.phases_used,
         )

@@ -11,6 +11,7 @@ from pyiso15118.events import ControlMode, MobilityNeedsMode
 from v2g.dispatch.ac_vehicle import ac_rated_w
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.vehicle import VehicleData
+from v2g.dispatch.wants import Wants
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.ac_procedure import HLC_DUTY_PCT, AcProcedure
@@ -61,6 +62,8 @@ class EvseBay(abc.ABC):
         self._permitted = self._supplied = False
         self._bound_by: str | None = None
         self._ending = ""
+        self.wants: Wants | None = None
+        """What the site asks for the vehicle here, by the last :meth:`observe`."""
         self._leaving: Procedure | None = None
 
     # ---- what differs between DC and AC ----
@@ -146,16 +149,17 @@ class EvseBay(abc.ABC):
         supplied: bool | None = None,
         bound_by: str | None = None,
         ending: str = "",
+        wants: Wants | None = None,
     ) -> None:
         """This cycle's readings (``inverter``: of a DC EVSE), and whether energy is permitted at all.
 
         ``supplied``: an AC EVSE may hold its contactor closed; None: whenever energy is permitted. ``bound_by``: what
         ``wires`` says of its set-point, as in :class:`v2g.guard.link.Applied`. ``ending``: why no session may go on, in
-        words; empty: they may.
+        words; empty: they may. ``wants``: what the site asks for the vehicle here.
         """
         self._evse, self._inverter, self._permitted = evse, inverter, permitted
         self._supplied = permitted if supplied is None else supplied
-        self._bound_by, self._ending = bound_by, ending
+        self._bound_by, self._ending, self.wants = bound_by, ending, wants
         self._verdict = self._judge(now_s)
         if self.procedure is None and self._leaving is None:
             fresh = is_fresh(self._evse, now_s)
@@ -175,6 +179,7 @@ class EvseBay(abc.ABC):
             hold=verdict.hold,
             available=self._leaving is None,
             supplied=self._supplied,
+            wants=self.wants,
         )
         for procedure in (self.procedure, self._leaving):
             if procedure is not None:

@@ -151,7 +151,7 @@ class DcProcedure(Procedure):
         evse, inverter = self._evse, self._view.inverter
         if evse is None or inverter is None:
             return ()
-        bounds = vehicle_bounds(self.profile, vehicle, evse, inverter, STALE_AFTER_S, now_s)
+        bounds = vehicle_bounds(self.profile, vehicle, evse, inverter, STALE_AFTER_S, now_s, wants=self._wants)
         if not self.scheduled:
             return bounds
         return (*bounds, *self._target.bound(self.profile.inverter_efficiency, vehicle.expires_at_s))

@@ -15,7 +15,9 @@ from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, Command
 from pyiso15118.messages.common_types import evseNotificationType
 from v2g.dispatch.constraints import Bound, intersect
+from v2g.dispatch.soc_watch import BatteryWatch
 from v2g.dispatch.vehicle import SOC_MAX_AGE_S, VehicleData
+from v2g.dispatch.wants import Wants
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.authorization import AuthorizationPolicy, AuthorizationRequest
 from v2g.sessions.schedules import Room
@@ -49,7 +51,8 @@ class EvseView:
     """What is known of one EVSE at one moment.
 
     ``fault`` and ``hold``: the verdict of its watch. ``inverter``: of a DC EVSE. ``available``: no earlier session
-    holds the EVSE. ``supplied``: the guard permits energy.
+    holds the EVSE. ``supplied``: the guard permits energy. ``wants``: what the site asks for the vehicle here; None:
+    the EVSE's own minimum and no more.
     """
 
     evse: DcEvseReading | AcEvseReading | None = None
@@ -58,6 +61,7 @@ class EvseView:
     hold: str | None = None
     available: bool = True
     supplied: bool = True
+    wants: Wants | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +100,16 @@ class Procedure(abc.ABC):
         """Why authorisation was last refused."""
         self.released = False
         self.evccid = ""
+        self.identity: str | None = None
+        """What its certificate proves."""
+        self.battery = BatteryWatch()
         self.service: ev.EnergyService | None = None
         self.control_mode: ev.ControlMode | None = None
         self.mobility_needs_mode: ev.MobilityNeedsMode | None = None
         self.needs: ev.EnergyNeeds | None = None
         self.soc_pct: int | None = None
         self.scheduling = Scheduling()
+        self._notices: list[Notice] = []
         self._departs_at_s: float | None = None
         self._capacity_wh: float | None = None
         self._unix_offset_s: float | None = None
@@ -270,7 +278,7 @@ class Procedure(abc.ABC):
 
     @property
     def vehicle(self) -> VehicleData | None:
-        """What the vehicle said last, while it is in its charge loop."""
+        """What the vehicle said last, with what is known of its battery, while it is in its charge loop."""
         return self._vehicle if self.charging else None
 
     @property
@@ -294,11 +302,28 @@ class Procedure(abc.ABC):
         if not self.charging or vehicle is None:
             return ()
         if self._bounds is None or self._bounds[0] != now_s:
+            self._vehicle = vehicle = self._judged(vehicle, now_s)
             bounds = self._bounds_of(vehicle, now_s)
             if bounds and self._view.hold is not None:
                 bounds = (Bound(0.0, 0.0, self._view.hold, math.inf), *bounds)
             self._bounds = now_s, bounds
         return self._bounds[1]
+
+    @property
+    def _wants(self) -> Wants:
+        return self._view.wants or Wants(min_soc_pct=self._min_soc_pct)
+
+    def _judged(self, vehicle: VehicleData, now_s: float) -> VehicleData:
+        evse, believed = self._view.evse, self.battery.verdict.believed
+        charged_wh, discharged_wh = math.nan, math.nan
+        if evse is not None:
+            charged_wh, discharged_wh = evse.charged_energy_wh, evse.discharged_energy_wh
+        judged = self.battery.judge(vehicle, self._wants, charged_wh, discharged_wh, now_s)
+        verdict = self.battery.verdict
+        if believed and not verdict.believed:
+            text = f"no discharge of this vehicle: {verdict.words}"
+            self._notices.append(Notice(code=verdict.code, text=text, is_warning=True))
+        return judged
 
     @abc.abstractmethod
     def _bounds_of(self, vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]: ...
@@ -351,7 +376,8 @@ class Procedure(abc.ABC):
         return self.scheduling.planned_w(now_s + self._unix_offset_s)
 
     def take_notices(self) -> tuple[Notice, ...]:
-        return self.scheduling.take_notices()
+        notices, self._notices = self._notices, []
+        return (*notices, *self.scheduling.take_notices())
 
     def _granted_w(self, now_s: float) -> float:
         """The grant within site, vehicle and EVSE."""

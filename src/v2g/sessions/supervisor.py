@@ -120,6 +120,7 @@ class SessionSupervisor:
         now_s = self._clock.monotonic_s()
         if isinstance(event, ev.SessionStarted):
             self._procedure = self._bay.begin(now_s)
+            self._procedure.identity = self.info.identity
             self.info = SessionInfo(
                 evse_id=self.info.evse_id,
                 evccid=event.evccid,

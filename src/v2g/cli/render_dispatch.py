@@ -66,7 +66,7 @@ def vehicles_text(evses: Sequence[EvseLine]) -> str:
     if not rows:
         return "no vehicles"
     head = ("EVSE", "VEHICLE", "IDENTITY", "STATE", "SERVICE", "SOC", "MIN-SOC", "NEEDS", "TO SPARE", "LEAVES",
-            "MEASURED", "GRANTED", "BY", "BOUND BY", "SINCE")  # fmt: skip
+            "MAX CHARGE / DISCHARGE", "MEASURED", "GRANTED", "BY", "BOUND BY", "SINCE")  # fmt: skip
     remarks = [
         f"{evse.evse_id}: {remark}"
         for evse in evses
@@ -89,6 +89,7 @@ def _vehicle_row(evse: EvseLine, session: SessionLine) -> tuple[str, ...]:
         _energy(energy.needed_wh) if energy is not None else "",
         _energy(energy.surplus_wh) if energy is not None else "",
         _leaves(session),
+        f"{format_power(session.max_charge_w)} / {format_power(session.max_discharge_w)}",
         flow(evse.power_w),
         _granted(evse),
         "auto" if evse.auto else "order" if evse.granted_w or evse.share_w else "",
@@ -98,7 +99,7 @@ def _vehicle_row(evse: EvseLine, session: SessionLine) -> tuple[str, ...]:
 
 
 def _granted(evse: EvseLine) -> str:
-    if abs(evse.share_w - evse.granted_w) < 1.0:
+    if not evse.share_w or abs(evse.share_w - evse.granted_w) < 1.0:
         return flow(evse.granted_w)
     return f"{flow(evse.granted_w)} of {format_power(abs(evse.share_w))}"
 

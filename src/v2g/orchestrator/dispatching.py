@@ -68,8 +68,7 @@ class Dispatching:
         """The base load by phase. ``v2g_w``: measured power of each vehicle with its shares."""
         measured = None
         if guard.permit is not Permit.GUARD_STALE and guard.measured and guard.load_measured:
-            volts = tuple(value * self._phase_v for value in guard.v_pu)
-            measured = measured_base_w(guard.transformer_a, volts, guard.transformer_w, v2g_w)  # type: ignore[arg-type]
+            measured = measured_base_w(guard.transformer_va, guard.transformer_w, guard.transformer_a, v2g_w)
         return combine(measured, meters)
 
     def groups(

@@ -39,7 +39,7 @@ def values(loaded: Loaded, path: str | None = None) -> tuple[Value, ...]:
 def suggestions(loaded: Loaded, path: str) -> tuple[str, ...]:
     """Paths that look like ``path`` or end with it, best first."""
     known = [each for each, _ in _leaves(msgspec.to_builtins(loaded.config), "")]
-    ending = [each for each in known if each.endswith(f".{path}")]
+    ending = sorted((each for each in known if each.endswith(f".{path}")), key=lambda each: ("[" in each, each))
     return tuple(dict.fromkeys([*ending, *difflib.get_close_matches(path, known, 3, 0.6)]))[:3]
 
 

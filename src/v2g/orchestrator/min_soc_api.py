@@ -202,7 +202,7 @@ class MinSocApi:
             own = ", ".join(f"{evse_id} {pct:g} %" for evse_id, pct in settings.by_evse.items())
             yield f"EVSEs with a value of their own keep it: {own}"
         if params.evse_id is None and settings.by_vehicle and params.vehicle is None:
-            yield f"{len(settings.by_vehicle)} vehicles keep a value of their own"
+            yield f"vehicles with a value of their own keep it: {len(settings.by_vehicle)}"
         if params.vehicle is None or params.value is None:
             return
         for present in self._present():

@@ -1,9 +1,9 @@
 """Whether a reading can be what it says. Pure.
 
-A meter that tells kW as W, or W as kW, is found by its own history: readings about a thousand times smaller or larger
-than the median of the last day. The finding stands until readings come back near the median. A load that really
-switches so far is known after three such means of a minute, or 5 % of the day if that is more; and what nobody
-corrects for a day is history itself.
+A meter that tells kW as W, or W as kW, is found by its own history of a day: readings about a thousand times smaller or
+larger than its median, or far outside all that it told while their thousandfold, or thousandth, is well within. The
+finding stands until readings come back near the median. A load that really switches so far is known after three such
+means of a minute, or 5 % of the day if that is more; and what nobody corrects for a day is history itself.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ RELEASE = 30.0
 """A slip that was found stands until the ratio to the median is below this."""
 FLOOR_W = 100.0
 """A median below this is a customer that draws nothing: any appliance is a thousand times as much."""
+_BEYOND = 1.4
+"""A day may go so far beyond the one before."""
 LEAST_MEANS = 8
 """Means of a minute that the median rests on, at least."""
 BEYOND_RATED = 2.0
@@ -78,6 +80,12 @@ class DayHistory:
         low, high = bisect_left(self._sorted, told_w / 3.0), bisect_left(self._sorted, told_w * 3.0)
         return high - low >= max(3, 0.05 * len(self._sorted))
 
+    def only_scaled(self, told_w: float, factor: float) -> bool:
+        """Far outside the magnitudes of the day, while ``factor`` times as much is among them."""
+        lowest_w, highest_w = self._sorted[0], self._sorted[-1]
+        outside = told_w < lowest_w / RELEASE if factor > 1.0 else told_w > highest_w * RELEASE
+        return outside and lowest_w / _BEYOND <= told_w * factor <= highest_w * _BEYOND
+
     def _mean(self) -> Phases:
         a, b, c = (total / self._count for total in self._sums)
         return a, b, c
@@ -113,9 +121,11 @@ def slip_by_history(power_w: Phases, history: DayHistory, standing: Slip | None)
         return standing
     if standing is Slip.W_AS_KW and ratio > RELEASE:
         return standing
-    if RATIO_LO <= ratio <= RATIO_HI and not history.knows(told_w):
+    if history.knows(told_w):
+        return None
+    if RATIO_LO <= ratio <= RATIO_HI or history.only_scaled(told_w, 1e-3):
         return Slip.W_AS_KW
-    if RATIO_LO <= 1.0 / ratio <= RATIO_HI and not history.knows(told_w):
+    if RATIO_LO <= 1.0 / ratio <= RATIO_HI or history.only_scaled(told_w, 1e3):
         return Slip.KW_AS_W
     return None
 

@@ -13,9 +13,10 @@ daemon's user and group and to ``utility.meter_feed.group``. A line is of at mos
     when it was measured, or when the interval that it is the mean of ended: seconds since 1970 (UTC), or ISO 8601 with
     a time zone. At most 5 s in the future.
 ``power_w`` or ``energy_wh``
-    by phase of the *bus*; phases that the customer lacks are left out. A single number is a total and is shared equally
-    among three phases, which is said. Powers are positive where the customer draws. ``energy_wh`` is a register that
-    counts on, import less export; the power is the mean between two readings, 10 s to ``max_age_s`` apart.
+    by phase of the *bus*; phases that the customer lacks are left out, in every line. A single number is a total and is
+    shared equally among three phases, which is said. Powers are positive where the customer draws. ``energy_wh`` is a
+    register that counts on, import less export; the power is the mean between two readings, 10 s to ``max_age_s``
+    apart.
 ``unit``
     ``W`` (which goes without saying) or ``kW`` with ``power_w``; ``Wh`` or ``kWh`` with ``energy_wh``.
 

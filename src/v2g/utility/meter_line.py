@@ -44,10 +44,10 @@ def parse(line: bytes) -> MeterLineIn:
     if len(what) != 1:
         raise ReadingRefused('give either "power_w" or "energy_wh"')
     factor = _factor(what[0], raw.get("unit"))
-    values, remark = _phases(what[0], raw[what[0]], factor)
+    values, phases, remark = _phases(what[0], raw[what[0]], factor)
     if what[0] == "power_w":
-        return MeterLineIn(meter, Reading(at_unix_s=at_unix_s, power_w=values, remark=remark))
-    return MeterLineIn(meter, Register(at_unix_s=at_unix_s, energy_wh=values, remark=remark))
+        return MeterLineIn(meter, Reading(at_unix_s=at_unix_s, power_w=values, phases=phases, remark=remark))
+    return MeterLineIn(meter, Register(at_unix_s=at_unix_s, energy_wh=values, phases=phases, remark=remark))
 
 
 def _time(at: object) -> float:
@@ -81,11 +81,12 @@ def _factor(what: str, unit: object) -> float:
     return units[unit]
 
 
-def _phases(what: str, told: object, factor: float) -> tuple[Phases, str]:
+def _phases(what: str, told: object, factor: float) -> tuple[Phases, str, str]:
+    """Values, the phases that were told, and what was assumed."""
     if not isinstance(told, dict):
         total = factor * _number(f'"{what}"', told, "a number, or an object with numbers for a, b, c")
-        return (total / 3.0,) * 3, "its phases are not told: its total is shared equally among three"
-    return _told_phases(what, told, factor), ""
+        return (total / 3.0,) * 3, LETTERS, "its phases are not told: its total is shared equally among three"
+    return _told_phases(what, told, factor), "".join(letter for letter in LETTERS if letter in told), ""
 
 
 def _told_phases(what: str, told: Mapping[Any, object], factor: float) -> Phases:

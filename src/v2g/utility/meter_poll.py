@@ -33,21 +33,25 @@ def timing(meter: Meter) -> LinkTiming:
     )
 
 
+def link_to(meter: Meter, endpoint: ModbusEndpoint, clock: Clock, jitter: Callable[[], float]) -> ModbusLink:
+    return ModbusLink(f"meter {meter.id}", endpoint, clock, jitter, timing(meter))
+
+
 class MeterPoll:
     """Reads one meter for ever and writes it into ``book``. ``jitter`` gives numbers in [0, 1)."""
 
     def __init__(
         self,
         meter: Meter,
-        endpoint: ModbusEndpoint,
+        link: ModbusLink,
         book: MeterBook,
         clock: Clock,
         jitter: Callable[[], float],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.link = ModbusLink(f"meter {meter.id}", endpoint, clock, jitter, timing(meter))
         self._meter = meter
-        self._device = SunSpecMeter(self.link, clock)
+        self._link = link
+        self._device = SunSpecMeter(link, clock)
         self._book = book
         self._clock = clock
         self._jitter = jitter
@@ -62,10 +66,10 @@ class MeterPoll:
                 await self.once()
                 now_s = self._clock.monotonic_s()
                 # A device that takes longer than poll_s for its answers gets a rest as well.
-                due_s = max(due_s + self._meter.poll_s, now_s + 0.1 * self._meter.poll_s, self.link.retry_at_s)
+                due_s = max(due_s + self._meter.poll_s, now_s + 0.1 * self._meter.poll_s, self._link.retry_at_s)
                 await self._pause(due_s - now_s)
         finally:
-            await self.link.close()
+            await self._link.close()
 
     async def once(self) -> None:
         """One read. What goes wrong is in the book, for people."""

@@ -32,6 +32,8 @@ class Reading:
 
     at_unix_s: float
     power_w: Phases
+    phases: str = LETTERS
+    """Those that were told; the others are 0."""
     remark: str = ""
 
 
@@ -41,6 +43,8 @@ class Register:
 
     at_unix_s: float
     energy_wh: Phases
+    phases: str = LETTERS
+    """As :attr:`Reading.phases`."""
     remark: str = ""
 
 

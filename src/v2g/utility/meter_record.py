@@ -52,6 +52,8 @@ class MeterRecord:
         """Of ``_told_w``, by the two clocks."""
         self._register: Register | None = None
         self._energy = False
+        self._phases: frozenset[str] = frozenset()
+        """All that it ever told."""
         self._lost = ""
         self._rejected = ""
 
@@ -60,19 +62,22 @@ class MeterRecord:
     def take(self, reading: Reading, now_s: float, unix_s: float) -> str:
         """Empty: used; else why not, though nothing is wrong with it. Raises :class:`ReadingRefused`."""
         self._lost = ""
+        self._require_phases(reading.phases)
         if why := self._out_of_turn(reading.at_unix_s, unix_s, reading.power_w == self._told_w):
             return why
         self._energy = False
+        self._phases |= set(reading.phases)
         self._use(reading, now_s, unix_s)
         return ""
 
     def take_register(self, register: Register, now_s: float, unix_s: float) -> str:
         """As :meth:`take`; the power is the mean since the reading before."""
+        self._require_phases(register.phases)
         before = self._register
         same = before is not None and register.energy_wh == before.energy_wh
         if why := self._out_of_turn(register.at_unix_s, unix_s, same):
             return why
-        if before is None or not self._energy:
+        if before is None or not self._energy or before.phases != register.phases:
             self._begin(register)
             return "a first reading of the register: power follows from the next"
         interval_s = register.at_unix_s - before.at_unix_s
@@ -148,8 +153,18 @@ class MeterRecord:
             return "ignored: it is older than a day"
         return f"ignored: {format_duration(max(1, round(self._at_unix_s - at_unix_s)))} older than what is known"
 
+    def _require_phases(self, phases: str) -> None:
+        """A customer's connection does not lose phases; one that is left out is a gap in it, not 0."""
+        if missing := self._phases - set(phases):
+            self.counts.refused += 1
+            raise ReadingRefused(
+                f"meter {self.spec.id}: phase {', '.join(sorted(missing))} is missing, which it told before; write 0 "
+                "where it draws nothing"
+            )
+
     def _begin(self, register: Register) -> None:
         self._energy = True
+        self._phases |= set(register.phases)
         self._register = register
         self._at_unix_s = register.at_unix_s
 

@@ -14,7 +14,7 @@ from v2g.config.schema import Config
 from v2g.telemetry.logs import EventLog
 from v2g.utility.meter_book import MeterBook
 from v2g.utility.meter_feed import EndpointError, MeterFeedServer, answer
-from v2g.utility.meter_poll import MeterPoll
+from v2g.utility.meter_poll import MeterPoll, link_to
 from v2g.utility.meter_reading import MeterSpec
 from v2g.utility.meter_record import MeterRecord
 from v2g.utility.meter_view import MeteredLoad
@@ -36,7 +36,13 @@ class Meters:
         self._log = log
         self._book = MeterBook(meter_specs(config))
         self._polls = {
-            meter.id: MeterPoll(meter, endpoint(meter.modbus, config_dir), self._book, clock, jitter)
+            meter.id: MeterPoll(
+                meter,
+                link_to(meter, endpoint(meter.modbus, config_dir), clock, jitter),
+                self._book,
+                clock,
+                jitter,
+            )
             for meter in config.utility.meters
         }
         self._feed: MeterFeedServer | None = None

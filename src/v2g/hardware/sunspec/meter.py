@@ -59,16 +59,17 @@ class SunSpecMeter:
     async def read(self) -> MeterReading:
         """Raises :class:`DeviceError`: no answer, no meter model, or nothing in it that can be believed."""
         as_of_s = self._clock.monotonic_s()
+        # Over another connection it may be another device.
         if self._location is None or self._link.generation != self._generation:
             self._location = await self._find()
         try:
             image = await read_model(self._link, self._location)
         except SunSpecError as error:
+            self._location = None
             raise self._link.refuse(str(error)) from None
-        finally:
-            # A connection that was opened anew meanwhile may lead to another device.
-            if self._link.generation != self._generation:
-                self._location = None
+        except DeviceError:
+            self._location = None
+            raise
         return reading_of(image, as_of_s, self._link.name)
 
     async def _find(self) -> ModelLocation:

@@ -51,7 +51,9 @@ def offer(plan: PowerPlan, room: Room = ROOM, unix_s: float = NOW, **options: An
 
 def at(offered: ScheduleTuple, after_s: float) -> tuple[float, float]:
     """(charge, discharge) that the schedules allow so long after NOW."""
-    powers = [schedule.power.power_at(NOW + after_s) for schedule in (offered.charging, offered.discharging) if schedule]
+    powers = [
+        schedule.power.power_at(NOW + after_s) for schedule in (offered.charging, offered.discharging) if schedule
+    ]
     return tuple(power[0] for power in powers if power is not None)  # type: ignore[return-value]
 
 

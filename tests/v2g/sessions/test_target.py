@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from v2g.dispatch.constraints import intersect
+from v2g.dispatch.constraints import Bound, intersect
 from v2g.sessions.target import SOURCE, VehicleTarget
 
 EFFICIENCY = 0.96
@@ -36,9 +36,7 @@ class Loop:
                 asked_w = min(max(self.wants_w, -discharge_w), charge_w)
                 self.target.ask(asked_w if abs(asked_w) >= self.least_w else 0.0, self.now)
             if n % 10 == 0:
-                allowed = intersect(
-                    (*self.target.bound(EFFICIENCY, self.now + 1.0), *self.site_bounds()), self.now
-                )
+                allowed = intersect((*self.target.bound(EFFICIENCY, self.now + 1.0), *self.site_bounds()), self.now)
                 self.sources |= {allowed.lo_source, allowed.hi_source}
                 self.grant_w = allowed.hi_w if self.may[1] > 0.0 else allowed.lo_w
             self.told = self.target.limits(self.grant_w, EFFICIENCY, self.least_w, self.least_w)
@@ -46,9 +44,7 @@ class Loop:
             self.commanded_w = self.target.within(self.grant_w, EFFICIENCY)
             assert abs(self.commanded_w) <= abs(self.grant_w) + 1e-6
 
-    def site_bounds(self) -> tuple:  # type: ignore[type-arg]
-        from v2g.dispatch.constraints import Bound
-
+    def site_bounds(self) -> tuple[Bound, ...]:
         return (Bound(min(0.0, self.may[0]), max(0.0, self.may[1]), "site", self.now + 1.0),)
 
 

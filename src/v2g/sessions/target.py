@@ -23,7 +23,7 @@ OWN_BELOW = 0.9
 TELLING_W = 250.0
 """A lower limit tells nothing of what the vehicle wants."""
 MORE_PU, MORE_W = 1.2, 500.0
-"""What a vehicle is told beyond its own target; more than :data:`OWN_BELOW` leaves, else the bound would come and go."""
+"""What a vehicle is told beyond its own target: more than :data:`OWN_BELOW` leaves, or the bound would come and go."""
 AS_ASKED = 0.95
 """A grant of so much of the target is bound by it: the target it was made for was that of a turn before."""
 

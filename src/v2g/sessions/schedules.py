@@ -35,6 +35,7 @@ LONGEST_S = 3 * DAY_S
 """No plan reaches farther; a vehicle that stays longer gets its next schedule in time ([V2G20-1564])."""
 MOST_SLOTS = 96
 ALLOWANCE_PU = 0.1
+MOST_SENT = 2**15 - 1
 IDLE_W = 100.0
 """A plan with less than this does nothing with the vehicle."""
 CHEAPEST, CHEAP, IDLE, DEAREST = range(4)
@@ -150,10 +151,10 @@ def flat_offer(room: Room, unix_s: float | None, *, departure_s: int | None = No
         charge_w = min(charge_w, max(0.0, room.site_charge_w))
         discharge_w = None if discharge_w is None else min(discharge_w, max(0.0, room.site_discharge_w))
     return flat_schedule(
-        charge_w,
+        _sent(charge_w),
         _reach_s(departure_s),
         0 if unix_s is None else int(unix_s),
-        discharge_power_w=None if discharge_w is None else 0.0 - discharge_w,
+        discharge_power_w=None if discharge_w is None else 0.0 - _sent(discharge_w),
     )
 
 
@@ -229,8 +230,8 @@ def _coarse(pieces: list[_Piece], most: int) -> list[_Piece]:
 def _tuple(pieces: Sequence[_Piece], room: Room, begin: int) -> ScheduleTuple:
     charge_allowance_w = max(ALLOWANCE_PU * max(piece.charge_w for piece in pieces), room.least_charge_w)
     discharge_allowance_w = max(ALLOWANCE_PU * max(piece.discharge_w for piece in pieces), room.least_discharge_w)
-    charging = [min(p.charge_w, max(0.0, p.power_w) + charge_allowance_w) for p in pieces]
-    discharging = [0.0 - min(p.discharge_w, max(0.0, -p.power_w) + discharge_allowance_w) for p in pieces]
+    charging = [_sent(min(p.charge_w, max(0.0, p.power_w) + charge_allowance_w)) for p in pieces]
+    discharging = [0.0 - _sent(min(p.discharge_w, max(0.0, -p.power_w) + discharge_allowance_w)) for p in pieces]
     seconds = [piece.duration_s for piece in pieces]
     top_w = max(piece.power_w for piece in pieces)
     levels = [_level(piece.power_w, top_w) for piece in pieces]
@@ -239,6 +240,14 @@ def _tuple(pieces: Sequence[_Piece], room: Room, begin: int) -> ScheduleTuple:
         charging=_schedule(seconds, charging, levels, begin, 1),
         discharging=None if room.discharge_w is None else _schedule(seconds, discharging, levels, begin, 2),
     )
+
+
+def _sent(power_w: float) -> float:
+    """A magnitude as it can be sent (15 bits and a power of ten), never more: what both sides know is then alike."""
+    unit = 1
+    while power_w > MOST_SENT * unit:
+        unit *= 10
+    return float(math.floor(power_w / unit) * unit)
 
 
 def _schedule(

@@ -22,8 +22,8 @@ OWN_BELOW = 0.9
 """Of the limit: a target below this is the vehicle's own."""
 TELLING_W = 250.0
 """A lower limit tells nothing of what the vehicle wants."""
-MORE_PU, MORE_W = 1.1, 500.0
-"""What a vehicle is told beyond its own target."""
+MORE_PU, MORE_W = 1.2, 500.0
+"""What a vehicle is told beyond its own target: more than :data:`OWN_BELOW` leaves, or the bound would come and go."""
 AS_ASKED = 0.95
 """A grant of so much of the target is bound by it: the target it was made for was that of a turn before."""
 

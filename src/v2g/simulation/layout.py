@@ -309,12 +309,10 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
 
 
 def _rotations(specs: Sequence[VehicleSpec]) -> list[str]:
-    """Of an AC EVSE the next of its turn, or the next with as many phases as asked for."""
-    turns = {phases: itertools.cycle(r for r in AC_ROTATIONS if len(r) == phases) for phases in (1, 3)}
-    in_turn = itertools.cycle(AC_ROTATIONS)
-    return [
-        "abc" if spec.kind == "DC" else next(in_turn if spec.phases is None else turns[spec.phases]) for spec in specs
-    ]
+    """Of an AC EVSE the next of its turn among those with as many phases; three and one in turn where nobody asks."""
+    turns = {phases: itertools.cycle([r for r in AC_ROTATIONS if len(r) == phases]) for phases in (1, 3)}
+    unasked = itertools.cycle([len(rotation) for rotation in AC_ROTATIONS])
+    return ["abc" if spec.kind == "DC" else next(turns[spec.phases or next(unasked)]) for spec in specs]
 
 
 def _write_controller_config(layout: Layout) -> None:

@@ -16,6 +16,8 @@ from v2g.dispatch.filling import Limit, Phases
 
 TOLERANCE = 1e-10
 MULTIPLIER = 1e-7
+SLACK = 1e-8
+"""A fixed share may fall by so much, of the greatest capacity: the tolerances of the programmes before add up."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def max_min(case: Case, balanced: bool = False) -> tuple[list[float], int]:
         tight = [i for i in left if weights[i] * abs(duals[i]) > MULTIPLIER]
         for i in tight or [max(left, key=lambda i: weights[i] * abs(duals[i]))]:
             share = min(max(weights[i] * level, case.floors[i] / scale), case.caps[i] / scale)
-            h.changeColBounds(i, max(0.0, share - TOLERANCE), share)
+            h.changeColBounds(i, max(0.0, share - SLACK), share)
             h.changeRowBounds(i, -infinity, infinity)
             left.discard(i)
     return [x * scale for x in h.getSolution().col_value[:n]], programmes

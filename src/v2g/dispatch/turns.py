@@ -6,10 +6,10 @@ others wait, and the one that has waited longest is next as soon as others have 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
-from types import MappingProxyType
 from typing import Final
 
 from v2g.dispatch.filling import Limit
@@ -17,8 +17,11 @@ from v2g.dispatch.filling import Limit
 HOLD_AFTER_S: Final = 600.0
 """Once somebody has waited so long, nobody else should get more than its floor; see :attr:`Admission.hold_floors`."""
 MARGIN: Final = 0.05
-"""Of its floor: room that one who left must find besides, for ``ROOM_S``, to come back before a dwell time is over."""
+"""Of its floor: room that must be there besides where it has to last."""
 ROOM_S: Final = 60.0
+"""So long it has to last for one who comes back before a dwell time is over, or where others just had to leave."""
+_GRAIN_S: Final = 1.0
+"""Capacities of one second are remembered as their least, however often it is asked."""
 _ROUNDING: Final = 1e-10
 
 
@@ -41,8 +44,8 @@ class Admission:
     """``impossible``: who can have no turn at present, and why; it does not wait. ``waiting_s``: how long who waits."""
 
     admitted: frozenset[str] = frozenset()
-    waiting_s: Mapping[str, float] = MappingProxyType({})
-    impossible: Mapping[str, str] = MappingProxyType({})
+    waiting_s: Mapping[str, float] = field(default_factory=dict)
+    impossible: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def longest_wait_s(self) -> float:
@@ -56,11 +59,11 @@ class Admission:
 
 @dataclass(slots=True)
 class _Vehicle:
-    """``possible_at_s``: when it fitted last. ``waits``: since the step before."""
+    """``gave_way_at_s``: left as a limit fell. ``possible_at_s``: fitted last. ``waits``: since the last step."""
 
     turn_since_s: float | None = None
     left_at_s: float = -inf
-    room_since_s: float | None = None
+    gave_way_at_s: float = -inf
     possible_at_s: float = -inf
     waited_s: float = 0.0
     waits: bool = False
@@ -83,6 +86,7 @@ class Turns:
         self._last_s = -inf
         self._last: tuple[tuple[Claim, ...], tuple[Limit, ...]] | None = None
         self._admission = Admission()
+        self._capacities: deque[tuple[float, list[float]]] = deque()
 
     def admit(self, claims: Sequence[Claim], limits: Sequence[Limit], now_s: float) -> Admission:
         """Who takes part at ``now_s`` (monotonic). The floors of the admitted fit all ``limits`` together.
@@ -103,9 +107,28 @@ class Turns:
             if vehicle.waits:
                 vehicle.waited_s += elapsed_s
         impossible = _impossible(asked[0], limits)
-        self._admission = _Step(self.dwell_s, self._vehicles, by_id, impossible, _Used(asked[0], limits), now_s).run()
+        used = _Used(asked[0], limits, self._lasting_w(limits, now_s))
+        self._admission = _Step(self.dwell_s, self._vehicles, by_id, impossible, used, now_s).run()
         self._last_s, self._last = now_s, asked
         return self._admission
+
+    def _lasting_w(self, limits: Sequence[Limit], now_s: float) -> list[float]:
+        if self._capacities and len(self._capacities[-1][1]) != len(limits):
+            self._capacities.clear()
+        while self._capacities and now_s - self._capacities[0][0] > ROOM_S:
+            self._capacities.popleft()
+        if len(self._capacities) > 1 and now_s - self._capacities[-2][0] < _GRAIN_S:
+            _, earlier_w = self._capacities.pop()
+            self._capacities.append(
+                (now_s, [min(*pair) for pair in zip(earlier_w, _capacities_w(limits), strict=True)])
+            )
+        else:
+            self._capacities.append((now_s, _capacities_w(limits)))
+        return [min(column) for column in zip(*(row for _, row in self._capacities), strict=True)]
+
+
+def _capacities_w(limits: Sequence[Limit]) -> list[float]:
+    return [limit.capacity for limit in limits]
 
 
 def _impossible(claims: Sequence[Claim], limits: Sequence[Limit]) -> dict[str, str]:
@@ -126,7 +149,8 @@ def _impossible(claims: Sequence[Claim], limits: Sequence[Limit]) -> dict[str, s
             if not _fits(coefficient * claim.floor_w - help_w, limit.capacity):
                 reasons.setdefault(
                     claim.evse_id,
-                    f"its least power of {claim.floor_w:g} W does not fit limit {n} ({limit.capacity:g} W) even alone",
+                    f"its least power of {claim.floor_w:g} W does not fit {limit.called(n)} even alone: that has "
+                    f"{limit.capacity:g} W",
                 )
     return reasons
 
@@ -138,8 +162,9 @@ def _fits(used_w: float, capacity_w: float) -> bool:
 class _Used:
     """What the floors of those who take part use of each limit."""
 
-    def __init__(self, claims: Sequence[Claim], limits: Sequence[Limit]) -> None:
-        self.capacity_w = [limit.capacity for limit in limits]
+    def __init__(self, claims: Sequence[Claim], limits: Sequence[Limit], lasting_w: Sequence[float]) -> None:
+        self.capacity_w = _capacities_w(limits)
+        self.lasting_w = lasting_w
         self.used_w = [0.0] * len(limits)
         self.loaders = [0] * len(limits)
         ids = {claim.index: claim.evse_id for claim in claims}
@@ -160,16 +185,20 @@ class _Used:
             n for n, loaders in enumerate(self.loaders) if loaders and not _fits(self.used_w[n], self.capacity_w[n])
         ]
 
-    def full(self, claim: Claim, factor: float = 1.0, besides: Claim | None = None) -> list[int]:
-        """Limits that stand in the way of ``claim``, its floor taken ``factor`` times, with ``besides`` there too."""
+    def full(self, claim: Claim, factor: float = 1.0, besides: Claim | None = None, lasting: bool = False) -> list[int]:
+        """Limits that stand in the way of ``claim``, its floor taken ``factor`` times, with ``besides`` there too.
+
+        ``lasting``: by the least capacity of the last minute.
+        """
         others, other_w = ({}, 0.0) if besides is None else (self.loads[besides.evse_id], besides.floor_w)
+        capacity_w = self.lasting_w if lasting else self.capacity_w
         return [
             n
             for n, coefficient in self.loads[claim.evse_id].items()
             if coefficient * claim.floor_w > 0.0
             and not _fits(
                 self.used_w[n] + coefficient * claim.floor_w * factor + max(0.0, others.get(n, 0.0)) * other_w,
-                self.capacity_w[n],
+                capacity_w[n],
             )
         ]
 
@@ -209,17 +238,14 @@ class _Step:
             elif vehicle.turn_since_s is not None:
                 self._leave(claim)
         self._give_way()
-        self._watch_room()
         while self._let_in():
             pass
         for vehicle in self.vehicles.values():
             vehicle.waits = vehicle.turn_since_s is None and self._was_possible(vehicle)
         return Admission(
             admitted=frozenset(self.taking_part),
-            waiting_s=MappingProxyType(
-                {e: v.waited_s for e, v in self.vehicles.items() if v.waits and e not in self.impossible}
-            ),
-            impossible=MappingProxyType(dict(self.impossible)),
+            waiting_s={e: v.waited_s for e, v in self.vehicles.items() if v.waits and e not in self.impossible},
+            impossible=self.impossible,
         )
 
     def _give_way(self) -> None:
@@ -230,20 +256,11 @@ class _Step:
             out.append(first)
         for claim in self._put_back(out):
             self._leave(claim)
+            self.vehicles[claim.evse_id].gave_way_at_s = self.now_s
 
     def _gives_way_first(self, claim: Claim) -> tuple[bool, float, float, str]:
         since_s = self._since_s(claim)
         return (self.now_s - since_s < self.dwell_s, claim.weight, since_s, claim.evse_id)
-
-    def _watch_room(self) -> None:
-        for evse_id, claim in self.claims.items():
-            vehicle = self.vehicles[evse_id]
-            if vehicle.turn_since_s is None:
-                has_room = evse_id not in self.impossible and not self.used.full(claim, 1.0 + MARGIN)
-                if not has_room:
-                    vehicle.room_since_s = None
-                elif vehicle.room_since_s is None:
-                    vehicle.room_since_s = self.now_s
 
     def _let_in(self) -> bool:
         """One pass through the queue; True if it let anyone in, which may have made room in a difference."""
@@ -252,15 +269,11 @@ class _Step:
         for claim in self._queue():
             vehicle = self.vehicles[claim.evse_id]
             if claim.evse_id not in self.impossible and not any(self._keeps_out(other, claim) for other in overdue):
-                if self.now_s - vehicle.left_at_s >= self.dwell_s:
-                    enters = not self.used.full(claim) or self._displace_for(claim)
+                lasting = self._needs_lasting_room(claim)
+                if self.now_s - vehicle.left_at_s < self.dwell_s:
+                    enters = not self.used.full(claim, 1.0 + MARGIN, lasting=True)
                 else:
-                    room_since_s = vehicle.room_since_s
-                    enters = (
-                        room_since_s is not None
-                        and self.now_s - room_since_s >= ROOM_S
-                        and not self.used.full(claim, 1.0 + MARGIN)
-                    )
+                    enters = not self.used.full(claim, lasting=lasting) or self._displace_for(claim, lasting)
                 if enters:
                     self._enter(claim)
                     entered = True
@@ -268,6 +281,13 @@ class _Step:
             if vehicle.waited_s >= self.dwell_s:
                 overdue.append(claim)
         return entered
+
+    def _needs_lasting_room(self, claim: Claim) -> bool:
+        """Somebody just had to leave a limit that it loads: what room is there now may be noise."""
+        return self.vehicles[claim.evse_id].waited_s < 2.0 * self.dwell_s and any(
+            self.now_s - other.gave_way_at_s < ROOM_S and self.used.share_a_limit(claim, self.claims[evse_id])
+            for evse_id, other in self.vehicles.items()
+        )
 
     def _queue(self) -> list[Claim]:
         waiting = [
@@ -286,21 +306,25 @@ class _Step:
             return True
         return bool(self.used.full(claim, besides=overdue))
 
-    def _displace_for(self, claim: Claim) -> bool:
+    def _displace_for(self, claim: Claim, lasting: bool) -> bool:
         """Make room by those whose dwell time is over, longest turn first; all stay where that is not enough."""
         out: list[Claim] = []
         had_their_turn = sorted(
-            (c for c in self._loading(self.used.full(claim)) if self.now_s - self._since_s(c) >= self.dwell_s),
+            (
+                other
+                for other in self._loading(self.used.full(claim, lasting=lasting))
+                if self.now_s - self._since_s(other) >= self.dwell_s
+            ),
             key=lambda c: (self._since_s(c), c.weight, c.evse_id),
         )
         for other in had_their_turn:
-            full = self.used.full(claim)
+            full = self.used.full(claim, lasting=lasting)
             if not full:
                 break
             if self.used.is_loading(other, full):
                 self._remove(other)
                 out.append(other)
-        enough = not self.used.full(claim)
+        enough = not self.used.full(claim, lasting=lasting)
         if enough:
             self.used.add(claim)
             enough = not self.used.exceeded()
@@ -341,8 +365,8 @@ class _Step:
     def _enter(self, claim: Claim) -> None:
         self._add(claim)
         vehicle = self.vehicles[claim.evse_id]
-        vehicle.turn_since_s, vehicle.waited_s, vehicle.room_since_s = self.now_s, 0.0, None
+        vehicle.turn_since_s, vehicle.waited_s = self.now_s, 0.0
 
     def _leave(self, claim: Claim) -> None:
         vehicle = self.vehicles[claim.evse_id]
-        vehicle.turn_since_s, vehicle.left_at_s, vehicle.room_since_s = None, self.now_s, None
+        vehicle.turn_since_s, vehicle.left_at_s = None, self.now_s

@@ -148,7 +148,56 @@ def test_a_large_one_is_not_passed_over_for_ever_by_small_ones() -> None:
         here = [small[i] for i in range(8) if now_s >= 70.0 * i]
         seen.append("large" in turns.admit([*here, large] if now_s >= 20.0 else here, limits, now_s).admitted)
     assert True in seen
-    assert seen.index(True) * 10.0 <= 3.0 * DWELL_S
+    assert seen.index(True) * 10.0 <= 20.0 + 2.0 * DWELL_S
+
+
+def test_a_large_one_gets_its_turn_though_it_fits_now_and_then_only_and_others_come_and_go() -> None:
+    # In turn 2 kW of P and 8 kW of Q, then 4 kW of each, which is what it needs. At the first there is room on Q beside
+    # it, and who takes that would have no dwell time behind it at the second.
+    turns = Turns(DWELL_S)
+    large = Claim(evse_id="large", index=0, floor_w=4e3, cap_w=11e3, weight=0.01)
+    admitted_at_s = None
+    for n in range(100, 400):
+        now_s = 10.0 * n
+        small = [
+            Claim(evse_id=f"small {k}", index=k, floor_w=1.3e3, cap_w=11e3, weight=1.0)
+            for k in range(1, 60)
+            if 100.0 * k <= now_s < 100.0 * k + 250.0
+        ]
+        p_w, q_w = (2e3, 8e3) if n // 10 % 2 else (4e3, 4e3)
+        limits = [Limit(p_w, [(0, 1.0)]), Limit(q_w, [(k, 1.0) for k in range(60)])]
+        asked = [*small, large] if now_s > 1000.0 else small
+        if admitted_at_s is None and "large" in turns.admit(asked, limits, now_s).admitted:
+            admitted_at_s = now_s
+    assert admitted_at_s is not None
+    assert admitted_at_s <= 1000.0 + 3.5 * DWELL_S
+
+
+def test_one_that_left_needlessly_stays_where_a_larger_one_has_to_leave_after_all() -> None:
+    turns = Turns(DWELL_S)
+    asked = claims(1e3, 4e3, weights=[1.0, 2.0])
+    turns.admit(asked, site(5e3, 2), 0.0)
+    assert names(turns.admit(asked, site(3.9e3, 2), 1.0)) == "A"
+
+
+def test_room_just_after_somebody_had_to_leave_counts_when_it_has_lasted_a_minute() -> None:
+    turns = Turns(DWELL_S)
+    asked = claims(2e3, 2e3, 2e3)
+    assert names(turns.admit(asked, site(4e3, 3), 0.0)) == "AB"
+    assert names(turns.admit(asked, site(3.9e3, 3), 10.0)) == "A"
+    seen = {now_s: names(a) for now_s, a in run(turns, asked, lambda _: 4.05e3, 80.0, from_s=20.0)}
+    assert set(seen.values()) == {"A", "AC"}
+    assert min(now_s for now_s, who in seen.items() if who == "AC") == 10.0 + ROOM_S
+
+
+def test_a_turn_is_not_taken_from_one_that_another_needs_as_its_counterweight() -> None:
+    # C's three phases unbalance nothing, but A may not be there without B: both make room.
+    phases: list[Phases] = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1 / 3, 1 / 3, 1 / 3), (0.0, 0.0, 1.0)]
+    asked = claims(2e3, 2e3, 2e3, 1.1e3)
+    limits = [*site(5.5e3, 4), *unbalance_limits(phases, 1.2e3)]
+    turns = Turns(DWELL_S)
+    assert names(turns.admit([asked[0], asked[1], asked[3]], limits, 0.0)) == "ABD"
+    assert names(turns.admit(asked, limits, 300.0)) == "CD"
 
 
 def test_impossible_ones_are_named_with_the_reason_and_do_not_wait() -> None:
@@ -201,6 +250,15 @@ def test_floors_on_one_phase_wait_for_their_counterweight() -> None:
     limits = [*site(20e3, 5), *unbalance_limits(phases, 4.5e3)]
     assert names(Turns(DWELL_S).admit(asked[:3], limits, 0.0)) == "AB"
     assert names(Turns(DWELL_S).admit(asked, limits, 0.0)) == "ABCDE"
+
+
+def test_three_that_unbalance_alone_come_in_together() -> None:
+    asked = claims(2e3, 2e3, 2e3)
+    phases: list[Phases] = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
+    turns = Turns(DWELL_S)
+    assert names(turns.admit(asked[:2], [*site(9e3, 3), *unbalance_limits(phases, 1e3)], 0.0)) == ""
+    assert names(turns.admit(asked, [*site(5e3, 3), *unbalance_limits(phases, 1e3)], 1.0)) == ""
+    assert names(turns.admit(asked, [*site(9e3, 3), *unbalance_limits(phases, 1e3)], 2.0)) == "ABC"
 
 
 def test_when_a_counterweight_leaves_the_heavy_phase_gives_way() -> None:

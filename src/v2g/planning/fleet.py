@@ -161,9 +161,7 @@ class Fleet:
 
     def discharge_costs(self, price: float) -> dict[int, float]:
         """``price`` of each kWh that leaves a battery."""
-        return {
-            column: price * self._hours for columns in self.columns for column in columns.discharge if column >= 0
-        }
+        return {column: price * self._hours for columns in self.columns for column in columns.discharge if column >= 0}
 
     def powers_w(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         """Net power by vehicle for its stay. Charge and discharge at once are netted, which wastes less: what the

@@ -1,4 +1,4 @@
-"""The plan: linear programmes in rounds, each held against the thermal model. Pure; HiGHS is loaded by the first one."""
+"""The plan: linear programmes in rounds, each held against the thermal model. Pure; HiGHS is loaded when it is used."""
 
 from __future__ import annotations
 

@@ -107,12 +107,12 @@ class Programme:
         status = highs.modelStatusToString(highs.getModelStatus())
         solution = highs.getSolution()
         if info.primal_solution_status == _FEASIBLE:
-            self.values = np.array(solution.col_value)
+            self.values = list(solution.col_value)
         if status != "Optimal":
             reasons = {"Time limit reached": "deadline", "Infeasible": "infeasible"}
             raise Stopped(reasons.get(status, status))
-        self.reduced_costs = np.array(solution.col_dual)
-        self.duals = np.array(solution.row_dual)
+        self.reduced_costs = list(solution.col_dual)
+        self.duals = list(solution.row_dual)
         return float(info.objective_function_value)
 
     def _load(self) -> None:
@@ -121,7 +121,7 @@ class Programme:
 
         new = len(self._row_lower) - self._loaded_rows
         if self._highs is None:
-            self._highs = highs = highspy.Highs()
+            self._highs = highs = highspy.Highs()  # type: ignore[no-untyped-call]
             highs.setOptionValue("output_flag", False)
             highs.setOptionValue("threads", 1)
             highs.setOptionValue("simplex_strategy", _PRIMAL)

@@ -164,7 +164,8 @@ def _figure(request: PlanRequest, wish: Wish, shared: str) -> str:
 def _of_transformer(request: PlanRequest, plan: Plan, ran: Course) -> Iterator[Relaxation]:
     site = request.site
     k_pu = [
-        (abs(load_w) - reach_w(site, n)) / site.params.rated_va + site.k_limit_pu for n, load_w in enumerate(plan.load_w)
+        (abs(load_w) - reach_w(site, n)) / site.params.rated_va + site.k_limit_pu
+        for n, load_w in enumerate(plan.load_w)
     ]
     limits = (
         ("hot-spot", ran.hot_spot_c, site.hot_spot_limit_c, _NOTICED_K, "°C"),

@@ -16,6 +16,7 @@ _DEARER: Final = 0.05
 _LATER: Final = 0.01
 _ORDER: Final = 10.0
 """In stage ``limits``: a kW of an order against a kWh of the way up to min-SoC in one step."""
+_SOONER: Final = 1e-3
 _ON_THE_WAY_KWH: Final = 1e-3
 
 
@@ -115,7 +116,7 @@ class Fleet:
         costs: dict[int, float] = {}
         for columns in self.columns:
             costs.update(dict.fromkeys(columns.short, 1.0))
-            costs.update(dict.fromkeys(columns.unfollowed, _ORDER))
+            costs.update({column: _ORDER - _SOONER * n for n, column in enumerate(columns.unfollowed)})
         return costs
 
     def free_duties(self) -> None:

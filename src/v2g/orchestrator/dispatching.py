@@ -11,10 +11,9 @@ from v2g.dispatch.inputs import Aim, Group, Phases
 from v2g.dispatch.min_soc import MinSocSettings
 from v2g.dispatch.wants import Wants
 from v2g.guard.status import GuardStatus, Permit
-from v2g.orchestrator.aims import aim_of
+from v2g.orchestrator.aims import NO_PLAN, StandingPlan, aim_of
 from v2g.orchestrator.min_soc_api import min_soc_settings
 from v2g.orchestrator.phase_limits import measured_base_w, phase_groups, shares_of
-from v2g.planning.types import Plan
 from v2g.sessions.scheduling import Outlook
 from v2g.thermal.limits import Regime, limits_of, size_class
 from v2g.thermal.view import ThermalView
@@ -39,7 +38,7 @@ class Dispatching:
                 rated_w=self._rated_va,
             )
         )
-        self.plan: Callable[[], Plan | None] = lambda: None
+        self.plan: Callable[[], StandingPlan] = lambda: NO_PLAN
         self.utility: Callable[[float], UtilityView] = lambda now_s: UtilityView()
         self.meters: Callable[[float, float | None], MeteredLoad] = lambda now_s, base_w: MeteredLoad()
         configured = min_soc_settings(config)

@@ -16,6 +16,7 @@ from v2g.control.server import Method
 from v2g.dispatch.energy import energy_of
 from v2g.dispatch.vehicle import VehicleData
 from v2g.dispatch.wants import Wants
+from v2g.orchestrator.aims import NO_PLAN, StandingPlan
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.meters_api import MetersApi
 from v2g.orchestrator.min_soc_api import MinSocApi
@@ -60,6 +61,8 @@ class Surroundings:
         self._thermal_clock: ThermalClock = site.thermal_clock
         self._signature: object = None
         self._notes: tuple[str, ...] = ()
+        self._planned_orders: tuple[int, ...] = ()
+        self._under_orders: frozenset[str] = frozenset()
         self.min_soc = MinSocApi(config, site.bays, sessions.info, loaded.config_dir, changes)
         self.utility = UtilityApi(config.utility, paths.state_dir / SIGNALS_FILE, clock, log)
         self.meters = Meters(config, loaded.config_dir, clock, random.random, log)
@@ -73,7 +76,7 @@ class Surroundings:
         )
         dispatching = site.dispatching
         dispatching.min_soc = lambda: self.min_soc.settings
-        dispatching.plan = self._plan
+        dispatching.plan = self._standing_plan
         dispatching.utility = lambda now_s: self.utility.view()
         dispatching.meters = lambda now_s, base_w: self.meters.view(now_s, clock.unix_s(), base_w)
         dispatching.outlook = self._outlook
@@ -91,7 +94,8 @@ class Surroundings:
 
     def on_cycle(self, now_s: float) -> None:
         """Ask for a new plan where one is due, or where what the last one rests on has changed."""
-        if self._compressed:
+        image = self._site.image
+        if self._compressed or image is None or image.transformer.base_load_w is None:
             return
         signature = self._rests_on(now_s)
         if signature != self._signature:
@@ -109,6 +113,16 @@ class Surroundings:
     def _plan(self) -> Plan | None:
         return None if self._compressed else self.plans.plan(self._clock.monotonic_s(), self._clock.unix_s())
 
+    def _standing_plan(self) -> StandingPlan:
+        plan = self._plan()
+        if plan is None:
+            return NO_PLAN
+        orders = self._orders(self._clock.monotonic_s())
+        return StandingPlan(plan=plan, orders_changed=orders != self._planned_orders, under_orders=self._under_orders)
+
+    def _orders(self, now_s: float) -> tuple[int, ...]:
+        return tuple(order.id for order in self._site.book.standing(now_s))
+
     def _outlook(self, evse_id: str, wants: Wants | None) -> Outlook:
         plan, (charge_w, discharge_w) = self._plan(), self._site.rated_w(evse_id)
         schedule = PowerPlan.of(plan, evse_id, charge_w, discharge_w) if plan is not None else None
@@ -124,7 +138,9 @@ class Surroundings:
         site = self._site
         utility = site.image.utility if site.image is not None else None
         return (
-            tuple(evse_id for evse_id, bay in site.bays.items() if bay.announced is not None),
+            tuple(
+                (evse_id, bay.vehicle is not None) for evse_id, bay in site.bays.items() if bay.announced is not None
+            ),
             tuple(order.id for order in site.book.all(now_s)),
             tuple((bound.lo_w, bound.hi_w, bound.source) for bound in utility.bounds) if utility is not None else (),
             self.min_soc.settings,
@@ -144,6 +160,9 @@ class Surroundings:
         if outlook is None:
             return "the transformer's load or temperatures are not known"
         self._notes = outlook.ahead.notes
+        self._planned_orders = self._orders(now_s)
+        grants = site.decision.allocation.grants if site.decision is not None else ()
+        self._under_orders = frozenset(grant.evse_id for grant in grants if grant.order_id is not None)
         charge_w, discharge_w = site.all_rated_w
         rated_a = self._config.protection.feeder.rated_a
         inputs = PlanInputs(

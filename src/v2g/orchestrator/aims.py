@@ -12,7 +12,10 @@ from v2g.utility.signals import UtilityView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingPlan:
-    """The plan in force, or None, and how it stands to the orders of now. ``under_orders``: EVSEs that it held to one."""
+    """The plan in force, or None, and how it stands to the orders of now.
+
+    ``under_orders``: EVSEs that it held to one.
+    """
 
     plan: Plan | None = None
     orders_changed: bool = False

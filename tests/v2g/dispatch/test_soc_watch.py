@@ -64,6 +64,7 @@ steps = st.lists(
     st.sampled_from(sorted(ROUNDINGS)),
     st.booleans(),
     st.floats(-0.02, 0.02),
+    st.sampled_from([0.1, 1.0, 10.0, 100.0]),
 )
 def test_an_honest_battery_is_never_doubted(
     steps: list[tuple[float, float, float]],
@@ -74,6 +75,7 @@ def test_an_honest_battery_is_never_doubted(
     rounding: str,
     told: bool,
     meter_error: float,
+    meter_step_wh: float,
 ) -> None:
     pack, watch, now_s = Pack(capacity_wh, soc_pct, efficiency), SocWatch(), 50.0
     # The true capacity is within 10 % of what is told.
@@ -85,8 +87,8 @@ def test_an_honest_battery_is_never_doubted(
         verdict = watch.observe(
             ROUNDINGS[rounding](pack.soc_pct),
             told_wh,
-            pack.charged_wh * (1.0 + meter_error),
-            pack.discharged_wh * (1.0 + meter_error),
+            pack.charged_wh * (1.0 + meter_error) // meter_step_wh * meter_step_wh,
+            pack.discharged_wh * (1.0 + meter_error) // meter_step_wh * meter_step_wh,
             now_s,
         )
         assert verdict == Verdict(), verdict.words
@@ -149,6 +151,11 @@ def test_the_words_name_what_the_meter_says() -> None:
         "it does not fall as the vehicle discharges (60 %); by the meter it is 54 to 58 % of a battery of 60.0 kWh: "
         "0.0 kWh charged, 2.0 kWh discharged since 60 %"
     )
+
+
+def test_a_jump_is_found_whatever_the_capacity() -> None:
+    assert "jumped from 50 % to 57 %" in told(SocWatch(), (50, 3, 1), (57, 3, 1), capacity_wh=None).words
+    assert told(SocWatch(), (50, 3, 1), (57, 3.2, 1), capacity_wh=None).believed
 
 
 def test_a_capacity_told_far_too_large_is_found_by_the_fall_of_soc() -> None:

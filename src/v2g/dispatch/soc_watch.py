@@ -179,6 +179,7 @@ class BatteryWatch:
         self.soc = SocWatch()
         self._told: tuple[float, float | None] | None = None
         self._known: tuple[float, float, float] | None = None
+        self._counted = False, False
         self._held = False
 
     @property
@@ -189,9 +190,13 @@ class BatteryWatch:
         self, vehicle: VehicleData, wants: Wants, charged_wh: float, discharged_wh: float, now_s: float
     ) -> VehicleData:
         """``vehicle`` with what it cannot say itself. Totals of the EVSE's meter; both 0: it has counted nothing yet,
-        or there is none, and neither balances anything."""
-        if not (isfinite(charged_wh) and isfinite(discharged_wh) and (charged_wh > 0.0 or discharged_wh > 0.0)):
+        or there is none, and neither balances anything. A total that was above 0 and is 0 was not read."""
+        counted = charged_wh > 0.0, discharged_wh > 0.0
+        lost = any(before and not now for before, now in zip(self._counted, counted, strict=True))
+        if lost or not any(counted) or not (isfinite(charged_wh) and isfinite(discharged_wh)):
             charged_wh = discharged_wh = nan
+        else:
+            self._counted = counted
         told = vehicle.soc_expires_at_s, vehicle.soc_pct
         if told != self._told:
             self._told = told

@@ -267,6 +267,15 @@ def test_where_nothing_is_metered_nothing_is_claimed(totals: tuple[float, float]
     assert watch.verdict.believed
 
 
+@pytest.mark.parametrize("unread", [(0.0, 0.0), (9e3, 0.0), (0.0, 5e3), (nan, 5e3)])
+def test_a_total_that_was_not_read_once_is_no_new_meter(unread: tuple[float, float]) -> None:
+    watch = BatteryWatch()
+    for second, totals in enumerate([(9e3, 5e3), unread, (9e3, 5e3), (9e3, 5.1e3)]):
+        judged = watch.judge(at(float(second), 50.0), WANTS, *totals, float(second))
+    assert watch.verdict.believed
+    assert judged.discharged_since_soc_wh == pytest.approx(100.0)
+
+
 def test_a_vehicle_at_its_floor_does_not_flap() -> None:
     watch, may = BatteryWatch(), []
     for minute, soc_pct in enumerate([32, 31, 30, 31, 30, 31, 32, 31, 30]):

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from support.sensors import TOP_OIL
 from v2g.config.loader import load
+from v2g.config.tree import parse
 from v2g.control.messages_min_soc import MinSocParams, MinSocResult
 from v2g.control.server import Caller, Refused, Role
+from v2g.dispatch.min_soc import vehicle_id_problem
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.min_soc_api import MinSocApi
 from v2g.sessions.supervisor import SessionInfo
@@ -240,3 +244,16 @@ def test_wants_carry_the_rest_of_the_section(tmp_path: Path) -> None:
     wants = world.api.wants(E1)
     assert (wants.max_soc_pct, wants.assumed_capacity_wh, wants.assumed_stay_s) == (90.0, 70e3, 7200.0)
     assert wants.min_soc_from == "site"
+
+
+@given(st.text(max_size=40).filter(lambda name: not vehicle_id_problem(name)))
+@example("<<")
+@example("=")
+@example("0x1F")
+@example(".inf")
+@example("- a")
+@example("{a: b}")
+@example("\\n%@`|>!&*?")
+def test_every_name_that_is_taken_survives_the_file(name: str) -> None:
+    content = {"dispatch": {"min_soc_by_vehicle": {name: 20.0}}}
+    assert parse(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "file").plain() == content

@@ -273,7 +273,7 @@ class Vtn:
         self.bl("DELETE", f"/{kind}/{key}")
 
     def tell(self, **fields: Any) -> None:
-        """Set faults (``kind``, ``path``, ``times``), ``token_life_s``, ``told_life_s``, ``forget_tokens``, ``wipe``."""
+        """Set faults (``kind``, ``path``, ``times``) and tokens' lives; ``forget_tokens`` of VENs; ``wipe`` objects."""
         self._call("POST", "/_test", json.dumps(fields).encode())
 
     def break_down(self, kind: str, path: str = "/events", times: int = 1000) -> None:

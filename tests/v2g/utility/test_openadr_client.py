@@ -14,7 +14,7 @@ from support.modbus_peer import Ca
 from support.vtn import Vtn, running
 from v2g.clock import ManualClock
 from v2g.utility.openadr_client import Account, VtnClient, VtnError
-from v2g.utility.openadr_http import Exchanger, ExchangeError, read_secret, split_url, tls_context
+from v2g.utility.openadr_http import ExchangeError, Exchanger, read_secret, split_url, tls_context
 
 NAME = "transformer-12"
 GHG = {
@@ -133,7 +133,7 @@ def test_a_token_is_renewed_before_it_expires_and_once_when_it_is_refused(vtn_31
 
 def test_a_wrong_secret_names_the_settings_and_never_the_secret(vtn_31: Vtn, ca: Path) -> None:
     client, _ = client_of(vtn_31, ca, secret="hush")
-    with pytest.raises(VtnError, match="invalid_client: unknown client or wrong secret.*client_secret_file") as caught:
+    with pytest.raises(VtnError, match=r"invalid_client: unknown client or wrong secret.*client_secret_file") as caught:
         client.poll()
     assert "hush" not in str(caught.value)
     assert "hush" not in repr(client._account)
@@ -142,7 +142,7 @@ def test_a_wrong_secret_names_the_settings_and_never_the_secret(vtn_31: Vtn, ca:
 def test_a_name_that_another_client_has_is_told(vtn_31: Vtn, ca: Path) -> None:
     vtn_31.create("vens", objectType="BL_VEN_REQUEST", clientID="stranger", venName=NAME)
     client, _ = client_of(vtn_31, ca)
-    with pytest.raises(VtnError, match="belongs to another client: choose another utility.openadr.ven_name"):
+    with pytest.raises(VtnError, match=r"belongs to another client: choose another utility\.openadr\.ven_name"):
         client.poll()
 
 
@@ -217,7 +217,7 @@ def test_a_certificate_of_another_authority_is_refused(vtn_31: Vtn, tmp_path: Pa
 
 def test_nobody_there_is_told() -> None:
     exchanger = Exchanger(tls_context(""), 1.0)
-    with pytest.raises(ExchangeError, match="GET http://127.0.0.1:1/events: Connection refused"):
+    with pytest.raises(ExchangeError, match=r"GET http://127\.0\.0\.1:1/events: Connection refused"):
         exchanger.exchange("GET", "http://127.0.0.1:1/events?skip=0", {})
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -251,12 +252,8 @@ def test_one_event_that_cannot_be_read_does_not_take_the_others_with_it() -> Non
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b"[" * 100_000, b"\xff", b'"x"', b"[NaN]", b"null"])
 def test_what_is_no_list_is_an_error_of_words(body: bytes) -> None:
-    try:
-        members = decode_list(body, Event)
-    except WireError as error:
-        assert "as OpenADR 3 has it" in str(error)
-    else:
-        pytest.fail(f"read as {members}")
+    with pytest.raises(WireError, match="no list of events as OpenADR 3 has it"):
+        decode_list(body, Event)
 
 
 def test_words_of_a_stranger_are_one_bounded_line() -> None:
@@ -327,9 +324,7 @@ def test_no_list_of_events_breaks_the_reader_and_what_it_takes_is_sound(objects:
 @given(st.binary(max_size=64))
 def test_no_octets_break_the_decoder(body: bytes) -> None:
     for kind in (Event, Program, Ven, Token):
-        try:
-            decode_list(body, kind)
-            decode(body, kind)
-        except WireError as error:
-            assert str(error).isprintable()
+        for read_it in (decode_list, decode):
+            with contextlib.suppress(WireError):
+                read_it(body, kind)
     assert problem_words(body).isprintable()

@@ -50,7 +50,7 @@ def test_durations_are_iso_8601(text: str, seconds: float) -> None:
     "text", ["", "P", "PT", "1H", "-PT1H", "P1M", "PT1H ", "PTH", "P1H", "PT١H", "P" + "9" * 99 + "D"]
 )
 def test_what_is_no_length_is_refused_by_name(text: str) -> None:
-    with pytest.raises(TimeError, match="duration|months"):
+    with pytest.raises(TimeError, match=r"duration|months"):
         parse_duration(text)
 
 
@@ -59,11 +59,12 @@ def test_times_are_rfc_3339_and_utc_where_no_offset_is_given() -> None:
     assert parse_time("2023-02-10T01:00:00+01:00") == START_S
     assert parse_time("2023-02-10T00:00:00") == START_S
     assert parse_time("0001-01-01") is parse_time("0001-01-01T00:00:00") is parse_time("0000-00-00") is None
-    for text in ("", "today", "17:15:16", "2023-02-30T00:00:00Z", "9999-12-31T23:59:59-23:59"):
-        try:
-            assert isinstance(parse_time(text), float)
-        except TimeError as error:
-            assert "RFC 3339" in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "today", "17:15:16", "2023-02-30T00:00:00Z", "2023-02-10T00:00:00+99:00", "٢023"])
+def test_what_is_no_time_is_refused_by_name(text: str) -> None:
+    with pytest.raises(TimeError, match=r"is no date-time of RFC 3339"):
+        parse_time(text)
 
 
 def test_intervals_of_one_length_follow_one_another() -> None:

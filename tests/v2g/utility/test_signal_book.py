@@ -91,7 +91,7 @@ def test_of_set_points_priority_decides_and_then_the_newest(first: bool) -> None
 def test_a_signal_that_is_given_again_unchanged_is_no_newer() -> None:
     old = entry("setpoint", 1e3, id="old", origin=VTN, priority=LOWEST, revision="r1")
     book = book_of(old, entry("setpoint", 2e3, id="new", origin=VTN, priority=LOWEST, revision="r1"))
-    book.replace(VTN, [e for e in book.standing(UNIX_S)], UNIX_S)
+    book.replace(VTN, list(book.standing(UNIX_S)), UNIX_S)
     assert book.view(NOW_S, UNIX_S).target_w == 2e3
     changed = entry("setpoint", 1.5e3, id="old", origin=VTN, priority=LOWEST, revision="r2")
     book.replace(VTN, [changed, *(e for e in book.standing(UNIX_S) if e.signal.id == "new")], UNIX_S)

@@ -86,8 +86,11 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.world.fault(parts.path)
         if fault:
             self._misbehave(fault)
-        elif parts.path == "/auth/token":
+        elif parts.path in ("/auth/token", "/oauth/token"):
             self._token(body)
+        elif parts.path == "/auth/server" and self.world.is_31:
+            scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
+            self._answer(200, {"tokenURL": f"{scheme}://{self.headers['Host']}/oauth/token"})
         else:
             who = self._who()
             if who is None:

@@ -69,6 +69,8 @@ class Followed:
     entries: tuple[Entry, ...]
     notes: tuple[str, ...]
     """What of the events is not followed, and why."""
+    refused: frozenset[tuple[str, str]] = frozenset()
+    """Event id and payload type (empty: all) of what is there and cannot be followed."""
 
 
 class _Refused(ValueError):
@@ -86,6 +88,7 @@ def follow(
     entries: list[Entry] = []
     notes: list[str] = []
     unknown: dict[str, list[str]] = {}
+    refused: set[tuple[str, str]] = set()
     for event in events:
         name = f"OpenADR event {one_line(event.name or event.id, 64)!r}"
         if not _is_ours(event, programs.get(event.program_id), reader):
@@ -95,17 +98,35 @@ def follow(
             wanted = ", ".join(sorted({one_line(report.payload_type, 40) for report in event.reports})[:_NAMED])
             notes.append(f"{name} asks for reports ({wanted}): this VEN sends none")
         try:
-            made = _entries(event, programs.get(event.program_id), reader, unix_s, first_seen, name, unknown, notes)
+            made = _entries(
+                event, programs.get(event.program_id), reader, unix_s, first_seen, name, unknown, notes, refused
+            )
             entries += islice(made, _MOST_OF_ONE)
         except TimeError as error:
             notes.append(f"{name} is not followed: {error}")
+            refused.add((event.id, ""))
         if len(entries) > _MOST:
             notes.append(f"the VTN has more than {_MOST} intervals for this VEN: events after {name} are left out")
             break
     for kind, names in sorted(unknown.items()):
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         notes.append(f"payload type {kind} is not followed (in {', '.join(names[:_NAMED])}{more})")
-    return Followed(tuple(entries), tuple(dict.fromkeys(notes)))
+    return Followed(tuple(entries), tuple(dict.fromkeys(notes)), frozenset(refused))
+
+
+def still_held(before: Sequence[Entry], followed: Followed, unread: Collection[str]) -> tuple[Entry, ...]:
+    """Of the entries ``before``, those of events that are still there and can no longer be understood.
+
+    They hold until their own end: what a VTN says wrongly must not lift the limit that it said before.
+    """
+    new = {entry.signal.id for entry in followed.entries}
+    held = []
+    for entry in before:
+        _, event_id, _, payload_type, _ = entry.signal.id.split(":")
+        lost = event_id in unread or not followed.refused.isdisjoint({(event_id, ""), (event_id, payload_type)})
+        if lost and entry.signal.id not in new:
+            held.append(entry)
+    return tuple(held)
 
 
 def target_set(targets: Sequence[str | ValuesMap] | None) -> frozenset[Target]:
@@ -139,6 +160,7 @@ def _entries(
     name: str,
     unknown: dict[str, list[str]],
     notes: list[str],
+    refused: set[tuple[str, str]],
 ) -> Iterator[Entry]:
     once = places(event, first_seen.get(event.id, unix_s), reader.ven_name)
     descriptors = {
@@ -159,6 +181,7 @@ def _entries(
                 parts = _parts(place, len(values))
             except _Refused as error:
                 notes.append(f"{payload.type} of {name} is not followed: {error}")
+                refused.add((event.id, payload.type))
                 continue
             unit = _price_unit(descriptors.get(payload.type), name, notes) if kind is SignalKind.PRICE else ""
             for part, value in zip(parts, values, strict=True):

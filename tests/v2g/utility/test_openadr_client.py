@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from support.modbus_peer import Ca
 from support.vtn import Vtn, running
 from v2g.clock import ManualClock
 from v2g.utility.openadr_client import Account, VtnClient, VtnError
-from v2g.utility.openadr_http import ExchangeError, Exchanger, read_secret, split_url, tls_context
+from v2g.utility.openadr_http import Answer, ExchangeError, Exchanger, read_secret, split_url, tls_context
 
 NAME = "transformer-12"
 GHG = {
@@ -51,7 +51,7 @@ def clean(request: pytest.FixtureRequest) -> None:
 
 def client_of(vtn: Vtn, ca: Path | None, timeout_s: float = 5.0, **changes: str) -> tuple[VtnClient, ManualClock]:
     clock = ManualClock()
-    fields = {"client_id": "ven", "secret": "ven-secret", "ven_name": NAME, "token_url": f"{vtn.url}/auth/token"}
+    fields = {"client_id": "ven", "secret": "ven-secret", "ven_name": NAME}
     account = Account(**{"url": vtn.url, **fields, **changes})
     return VtnClient(account, Exchanger(tls_context(str(ca) if ca else ""), timeout_s), clock), clock
 
@@ -129,6 +129,33 @@ def test_a_token_is_renewed_before_it_expires_and_once_when_it_is_refused(vtn_31
     vtn_31.tell(forget_tokens=True)
     client.poll()
     assert vtn_31.requests()[:3] == ["GET /vens?skip=0&limit=50", "POST /auth/token", "GET /vens?skip=0&limit=50"]
+
+
+def test_where_tokens_are_had_elsewhere_the_vtn_is_asked_for_the_place(vtn_31: Vtn, ca: Path) -> None:
+    vtn_31.break_down("404", "/auth/token")
+    client, _ = client_of(vtn_31, ca)
+    client.poll()
+    assert vtn_31.requests()[:3] == ["POST /auth/token", "GET /auth/server", "POST /oauth/token"]
+    client, _ = client_of(vtn_31, ca)
+    vtn_31.break_down("404", "/auth")
+    with pytest.raises(VtnError, match=r"set utility\.openadr\.token_url"):
+        client.poll()
+
+
+def test_a_place_for_tokens_that_is_not_encrypted_gets_no_secret() -> None:
+    asked: list[str] = []
+
+    class Told:
+        def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+            asked.append(f"{method} {url}")
+            if url.endswith("/auth/server"):
+                return Answer(200, b'{"tokenURL": "http://elsewhere.example/token"}')
+            return Answer(404, b"")
+
+    account = Account(url="https://vtn.example", client_id="ven", secret="hush", ven_name=NAME)
+    with pytest.raises(VtnError, match="is not encrypted"):
+        VtnClient(account, Told(), ManualClock()).poll()
+    assert asked == ["POST https://vtn.example/auth/token", "GET https://vtn.example/auth/server"]
 
 
 def test_a_wrong_secret_names_the_settings_and_never_the_secret(vtn_31: Vtn, ca: Path) -> None:

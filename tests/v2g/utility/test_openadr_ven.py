@@ -135,6 +135,31 @@ async def test_while_the_vtn_is_away_signals_hold_until_their_own_end_and_no_lon
         assert [code for code, _ in told.lines] == ["OPENADR_UP", "OPENADR_DOWN", "OPENADR_UP"]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"payloadDescriptors": []},
+        {"intervals": "soon"},
+        {"intervalPeriod": {"start": "soon"}},
+    ],
+)
+async def test_an_event_that_can_no_longer_be_understood_does_not_lift_its_limit(
+    vtn: Vtn, secret: Path, broken: dict[str, Any]
+) -> None:
+    key = cap(vtn, 20.0)
+    async with linked(vtn.url, secret) as (link, book, _told, clock):
+        await until(lambda: top_w(book, clock) == 20e3)
+        vtn.change("events", key, **broken)
+        await until(lambda: bool(link.status.notes))
+        assert top_w(book, clock) == 20e3
+        assert link.status.notes[-1] == "OpenADR event 'peak': what it said before holds until its end"
+        clock.advance(3600.0)
+        assert top_w(book, clock) is None
+        clock.advance(-3600.0)
+        vtn.delete("events", key)
+        await until(lambda: top_w(book, clock) is None)
+
+
 async def test_what_is_not_followed_is_told_once(vtn: Vtn, secret: Path) -> None:
     cap(vtn, 20.0, payloadDescriptors=[])
     async with linked(vtn.url, secret) as (link, book, told, _clock):

@@ -18,6 +18,7 @@ from v2g.control.messages_min_soc import MinSocParams, MinSocResult
 from v2g.control.server import Caller, Refused, Role
 from v2g.dispatch.min_soc import MinSoc, vehicle_id_problem
 from v2g.orchestrator.changes import Changes
+from v2g.orchestrator.dispatching import Dispatching
 from v2g.orchestrator.min_soc_api import MinSocApi
 from v2g.sessions.supervisor import SessionInfo
 
@@ -246,7 +247,7 @@ async def test_other_settings_of_the_operator_stay(world: World) -> None:
 
 def test_wants_carry_the_rest_of_the_section(tmp_path: Path) -> None:
     world = World(tmp_path, {"max_soc_pct": 90.0, "assumed_capacity_kwh": 70.0, "assumed_stay_h": 2.0})
-    wants = world.api.wants(E1)
+    wants = Dispatching(load(world.config_dir).config).wants(E1, None, "")
     assert (wants.max_soc_pct, wants.assumed_capacity_wh, wants.assumed_stay_s) == (90.0, 70e3, 7200.0)
     assert wants.min_soc_from == "site"
 

@@ -29,6 +29,8 @@ REST_CURRENT_A = 1.0
 """Contactors open below this."""
 FIRST_LOOP_WITHIN_S = 2.0
 METER_ID_CHARS = 32
+JUDGED_EVERY_S = 1.0
+"""A battery is judged with each message of its vehicle, and so often between them: 50 kW move 14 Wh in a second."""
 MAX_TOLD = 1e6
 
 
@@ -103,6 +105,7 @@ class Procedure(abc.ABC):
         self.identity: str | None = None
         """What its certificate proves."""
         self.battery = BatteryWatch()
+        self._judgement: tuple[VehicleData, Wants, float] | None = None
         self.service: ev.EnergyService | None = None
         self.control_mode: ev.ControlMode | None = None
         self.mobility_needs_mode: ev.MobilityNeedsMode | None = None
@@ -318,11 +321,15 @@ class Procedure(abc.ABC):
         return self._view.wants or Wants(min_soc_pct=self._min_soc_pct)
 
     def _judged(self, vehicle: VehicleData, now_s: float) -> VehicleData:
+        wants, last = self._wants, self._judgement
+        if last is not None and last[0] is vehicle and last[1] == wants and now_s - last[2] < JUDGED_EVERY_S:
+            return vehicle
         evse, believed = self._view.evse, self.battery.verdict.believed
         charged_wh, discharged_wh = math.nan, math.nan
         if evse is not None:
             charged_wh, discharged_wh = evse.charged_energy_wh, evse.discharged_energy_wh
-        judged = self.battery.judge(vehicle, self._wants, charged_wh, discharged_wh, now_s)
+        judged = self.battery.judge(vehicle, wants, charged_wh, discharged_wh, now_s)
+        self._judgement = judged, wants, now_s
         verdict = self.battery.verdict
         if believed and not verdict.believed:
             text = f"no discharge of this vehicle: {verdict.words}"

@@ -334,8 +334,9 @@ def unbalance_limits(phases: Sequence[Phases], unbalance: float) -> list[Limit]:
 
     Shares that keep them are balanced by themselves.
     """
+    parts = [_uneven(triple) for triple in phases]
     return [
-        Limit(unbalance, [(i, d) for i, part in enumerate(map(_uneven, phases)) if (d := part[p] - part[q]) != 0.0])
+        Limit(unbalance, [(i, d) for i, part in enumerate(parts) if (d := part[p] - part[q]) != 0.0])
         for p in range(3)
         for q in range(3)
         if p != q

@@ -149,11 +149,11 @@ def main() -> None:
     lines = [
         "# Allocator: exactness and time",
         "",
-        f"Python {platform.python_version()}, {platform.machine()}, on a machine with a load of {os.getloadavg()[1]:.1f} on "
+        f"Python {platform.python_version()}, {platform.machine()}, with a load of {os.getloadavg()[1]:.1f} on "
         f"{os.cpu_count()} cores. Written by `python tests/bench/bench_allocator.py`.",
         "",
         f"{CASES} random cases with and as many without two-phase vehicles: 1 to 50 vehicles of up to 22 kW, weights "
-        "over three decades, floors in half of the cases; limits of the site, of the three phases and of 0 to 4 feeders. "
+        "over three decades, floors in half of the cases; limits of the site, the three phases and 0 to 4 feeders. "
         "The reference maximises the lowest x/weight by a linear programme (HiGHS), fixes the shares whose rows have a "
         "multiplier, and goes on with the rest. Differences and excesses are of the largest capacity of the case.",
         "",

@@ -303,7 +303,8 @@ class _Balance:
             earlier = past[-3] if len(past) > 2 else past[0]
             hoped = [now + length * (now - was) for now, was in zip(past[-1], earlier, strict=True)]
             rows = [
-                Limit(self.unbalance + w, positive) for w, (_, positive, _) in zip(hoped, self.differences, strict=True)
+                Limit(max(self.unbalance + w, _loaded(positive, filled.shares)), positive)
+                for w, (_, positive, _) in zip(hoped, self.differences, strict=True)
             ]
             raised = fill(self.caps, self.weights, [*self.limits, *rows], filled.shares)
             sums = self.sums(raised.shares)

@@ -288,6 +288,8 @@ def test_a_dwell_time_must_be_a_time(dwell_s: float) -> None:
 def test_two_claims_of_one_evse_are_refused() -> None:
     with pytest.raises(ValueError, match="two claims of one EVSE"):
         Turns(DWELL_S).admit([*claims(1e3), *claims(1e3)], site(1e4, 1), 0.0)
+    with pytest.raises(ValueError, match="or of one index"):
+        Turns(DWELL_S).admit([*claims(1e3), replace(claims(1e3)[0], evse_id="B")], site(1e4, 1), 0.0)
 
 
 Capacity = Callable[[Random, float], float]

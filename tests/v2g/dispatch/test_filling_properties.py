@@ -18,14 +18,14 @@ Shares = tuple[list[float], list[float], list[float], list[Limit]]
 @st.composite
 def problems(draw: st.DrawFn, decades: float = 6.0, with_floors: bool = True) -> Shares:
     n = draw(st.integers(1, 12))
-    caps = [draw(st.one_of(st.just(0.0), st.floats(0.0, 1e5))) for _ in range(n)]
+    caps = [draw(st.one_of(st.just(0.0), st.floats(1e-300, 1e5))) for _ in range(n)]
     weights = [draw(st.one_of(st.just(0.0), st.floats(-decades, decades).map(lambda e: 10.0**e))) for _ in range(n)]
     floors = [cap * draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])) if with_floors else 0.0 for cap in caps]
     limits = []
     for _ in range(draw(st.integers(0, 5))):
         members = draw(st.lists(st.integers(0, n - 1), unique=True, max_size=n))
         loads = [(i, draw(st.sampled_from([1.0, 1.0, 1 / 3, 0.5, 7.0]))) for i in members]
-        spare = draw(st.one_of(st.just(0.0), st.floats(0.0, 3e5), st.just(inf)))
+        spare = draw(st.one_of(st.just(0.0), st.floats(1e-250, 3e5), st.just(inf)))
         limits.append(Limit(used(loads, floors) + spare, loads))
     return caps, weights, floors, limits
 

@@ -95,14 +95,14 @@ class Turns:
 
         Limits may have coefficients below 0 (the difference of two phases): such a load makes room for others. A
         vehicle that is no longer among ``claims`` is forgotten. The order of ``claims`` does not matter, and a second
-        call with the same arguments gives the same result. Raises ``ValueError`` for two claims of one EVSE.
+        call with the same arguments gives the same result. Raises ``ValueError`` for two claims of one EVSE or index.
         """
         asked = (tuple(sorted(claims, key=lambda claim: claim.evse_id)), tuple(limits))
         if now_s == self._last_s and asked == self._last:
             return self._admission
         by_id = {claim.evse_id: claim for claim in asked[0]}
-        if len(by_id) != len(asked[0]):
-            raise ValueError("two claims of one EVSE: each may have one")
+        if len(by_id) != len(asked[0]) or len({claim.index for claim in claims}) != len(by_id):
+            raise ValueError("two claims of one EVSE, or of one index in the limits: each may have one")
         elapsed_s = max(0.0, now_s - self._last_s) if self._last_s > -inf else 0.0
         self._vehicles = {evse_id: self._vehicles.get(evse_id) or _Vehicle() for evse_id in by_id}
         for vehicle in self._vehicles.values():

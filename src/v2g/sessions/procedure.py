@@ -113,6 +113,8 @@ class Procedure(abc.ABC):
         self.soc_pct: int | None = None
         self.scheduling = Scheduling()
         self._notices: list[Notice] = []
+        self._said_min_soc_pct: int | None = None
+        self._said_target_soc_pct: int | None = None
         self._departs_at_s: float | None = None
         self._capacity_wh: float | None = None
         self._unix_offset_s: float | None = None
@@ -194,14 +196,22 @@ class Procedure(abc.ABC):
 
     def _take_needs(self, needs: ev.EnergyNeeds, now_s: float) -> None:
         """Energies speak for the moment of their message; what is a state of charge or a time holds until it is said
-        anew. A departure counts from its message."""
-        known = self.needs or needs
+        anew. A departure counts from its message.
+
+        A minimum state of charge that is not repeated gives way to an EVMinimumEnergyRequest that says it is covered:
+        the newer word. EcoG's vehicle says 30 % before the loop, and in it 10 % present with the minimum covered.
+        """
         if needs.departure_time_s is not None:
             self._departs_at_s = now_s + needs.departure_time_s
+        if needs.min_soc_pct is not None:
+            self._said_min_soc_pct = needs.min_soc_pct
+        if needs.target_soc_pct is not None:
+            self._said_target_soc_pct = needs.target_soc_pct
+        covered = needs.min_energy_wh is not None and needs.min_energy_wh <= 0.0
         self.needs = replace(
             needs,
-            min_soc_pct=known.min_soc_pct if needs.min_soc_pct is None else needs.min_soc_pct,
-            target_soc_pct=known.target_soc_pct if needs.target_soc_pct is None else needs.target_soc_pct,
+            min_soc_pct=needs.min_soc_pct if covered else self._said_min_soc_pct,
+            target_soc_pct=self._said_target_soc_pct,
         )
 
     def _take_loop(self, event: ev.DcChargeLoopReceived | ev.AcChargeLoopReceived, now_s: float) -> None:

@@ -18,6 +18,7 @@ _ORDER: Final = 10.0
 """In stage ``limits``: a kW of an order against a kWh of the way up to min-SoC in one step."""
 _SOONER: Final = 1e-3
 _BOTH_KW: Final = 1e-3
+_SLACK_KWH: Final = 1e-5
 _ON_THE_WAY_KWH: Final = 1e-3
 
 
@@ -122,14 +123,13 @@ class Fleet:
         return costs
 
     def free_duties(self) -> None:
-        """As before :meth:`fix_duties`."""
+        """For stage ``limits``: everything open, but that nobody below his floor discharges at all."""
         bound = self._programme.bound_column
         for wish, columns in zip(self.wishes, self.columns, strict=True):
             for n, column in enumerate(columns.short):
                 bound(column, 0.0, wish.way_up_wh / 1e3)
-                discharge = columns.discharge[n]
-                if discharge >= 0 and discharge not in self._closed:
-                    bound(discharge, 0.0, wish.discharge_w[n] / 1e3)
+                if columns.discharge[n] >= 0:
+                    bound(columns.discharge[n], 0.0, 0.0)
             forced = [abs(power_w) for power_w in wish.forced_w if power_w]
             for column, forced_w in zip(columns.unfollowed, forced, strict=True):
                 bound(column, 0.0, forced_w / 1e3)
@@ -146,15 +146,17 @@ class Fleet:
                 self._programme.bound_column(less, 0.0, 0.0)
 
     def fix_duties(self, values: Sequence[float]) -> None:
-        """As stage ``limits`` found them: nobody falls back on his way up, nor discharges on it."""
-        for columns in self.columns:
+        """As stage ``limits`` found them: nobody falls back on his way up, and who has it behind him may discharge."""
+        bound = self._programme.bound_column
+        for wish, columns in zip(self.wishes, self.columns, strict=True):
             for n, column in enumerate(columns.short):
                 short = max(0.0, values[column])
-                self._programme.bound_column(column, 0.0, short + 1e-6)
-                if short > _ON_THE_WAY_KWH and columns.discharge[n] >= 0:
-                    self._programme.bound_column(columns.discharge[n], 0.0, 0.0)
+                bound(column, 0.0, short + _SLACK_KWH)
+                discharge = columns.discharge[n]
+                if short <= _ON_THE_WAY_KWH and discharge >= 0 and discharge not in self._closed:
+                    bound(discharge, 0.0, wish.discharge_w[n] / 1e3)
             for column in columns.unfollowed:
-                self._programme.bound_column(column, 0.0, max(0.0, values[column]) + 1e-6)
+                bound(column, 0.0, max(0.0, values[column]) + _SLACK_KWH)
 
     def missing_costs(self) -> dict[int, float]:
         """Energy that drivers miss: first that of who leaves first, shared by the segments."""

@@ -229,8 +229,8 @@ def main() -> None:
         f"{os.cpu_count()} cores, load {load:.1f} at the end. Steps of 15 min, 24 h unless said. Vehicles of 40 to "
         "90 kWh at 10 to 90 %, leaving in 6 to 20 h, a third of them on one phase, a fifth without discharge.",
         "",
-        f"A plan for 60 vehicles and 24 h takes {typical_s:.1f} s, {typical_cpu_s:.1f} s of CPU (medians of {len(sixty)} "
-        "evenings), from the start of its process to its answer.",
+        f"A plan for 60 vehicles and 24 h takes {typical_s:.1f} s, {typical_cpu_s:.1f} s of CPU (medians of "
+        f"{len(sixty)} evenings), from the start of its process to its answer.",
         "",
         "## Time",
         "",

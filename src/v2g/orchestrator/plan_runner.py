@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ RENEW_AFTER_S: Final = 30.0
 GOOD_FOR: Final = 3.0
 """Intervals of ``planning.every_s`` after which a plan no longer counts."""
 COMMAND: Final = (sys.executable, "-m", "v2g.planning")
+_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
+"""A pool of threads for every core is of no use to a linear programme."""
 _MOST_PLAN_BYTES: Final = 64_000_000
 _MOST_WORDS_BYTES: Final = 4_000
 _CHUNK: Final = 65_536
@@ -179,6 +182,7 @@ class PlanRunner:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
+                env={**os.environ, **_ENVIRONMENT},
             )
         except OSError as error:
             raise _Failed(f"its process does not start: {error}") from None

@@ -39,7 +39,9 @@ def assert_honest(asked: PlanRequest, plan: Plan) -> None:
         energy_wh = wish.energy_wh
         for n, (power_w, after_wh) in enumerate(zip(told.power_w, told.energy_wh, strict=True)):
             share = min(1.0, max(0.0, stay_s / STEP_S - n))
-            assert -share * wish.max_discharge_w - 0.1 <= power_w <= share * wish.max_charge_w + 0.1
+            lo_w, hi_w = wish.limit_w[n] if wish.limit_w else (-wish.max_discharge_w, wish.max_charge_w)
+            assert share * max(min(lo_w, 0.0), -wish.max_discharge_w) - 0.1 <= power_w
+            assert power_w <= share * min(max(hi_w, 0.0), wish.max_charge_w) + 0.1
             by = wish.efficiency_charge if power_w > 0.0 else 1.0 / wish.efficiency_discharge
             if energy_wh < wish.floor_wh - 2.0:
                 assert power_w >= -0.1, "discharged below its floor"
@@ -53,6 +55,11 @@ def assert_honest(asked: PlanRequest, plan: Plan) -> None:
         assert plan.load_w[n] == pytest.approx(asked.site.base_w[n] + net_w, abs=0.01)
         assert net_w <= max(asked.site.hi_w[n], 0.0) + 1.0
         assert net_w >= min(asked.site.lo_w[n], 0.0) - 1.0
+        for phase in range(3):
+            in_phase_w = sum(
+                told.power_w[n] * wish.phases[phase] for told, wish in zip(plan.vehicles, asked.vehicles, strict=True)
+            )
+            assert asked.site.phase_w is None or abs(in_phase_w) <= asked.site.phase_w + 1.0
     # Against the model itself, with the margins, step by step.
     ran = course(asked.site, plan.load_w, STEP_S, margins=True)
     alone = course(asked.site, asked.site.base_w, STEP_S, margins=True)
@@ -380,10 +387,21 @@ def vehicles(draw: st.DrawFn) -> PlanVehicle:
         departs_in_s=draw(st.one_of(st.none(), st.floats(-3600.0, 30_000.0))),
         efficiency_charge=draw(st.floats(0.8, 1.0)),
         efficiency_discharge=draw(st.floats(0.8, 1.0)),
+        phases=draw(st.sampled_from(((1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0), (0.0, 0.5, 0.5)))),
+        limit_w=draw(
+            st.sampled_from(
+                (
+                    (),
+                    ((-5e3, -5e3),) * 6 + ((-1e5, 1e5),) * 18,
+                    ((2e3, 2e3),) * 24,
+                    ((0.0, 0.0),) * 12 + ((0.0, 1e5),) * 12,
+                )
+            )
+        ),
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(vehicles(), max_size=5),
     st.floats(0.1, 1.8),
@@ -391,14 +409,24 @@ def vehicles(draw: st.DrawFn) -> PlanVehicle:
     st.sampled_from(("DIST_ONAN", "ONAN", "OF")),
     st.sampled_from((1_000.0, 20_000.0, 200_000.0)),
     st.booleans(),
+    st.sampled_from((None, 3_000.0, 30_000.0)),
+    st.sampled_from(((), (0.3, 0.1, -0.1, 0.2) * 6)),
 )
 def test_whatever_is_asked_no_limit_no_floor_and_no_energy_balance_is_broken(
-    asked_by: list[PlanVehicle], peak_pu: float, ambient_c: float, cooling: str, hi_w: float, reverse: bool
+    asked_by: list[PlanVehicle],
+    peak_pu: float,
+    ambient_c: float,
+    cooling: str,
+    hi_w: float,
+    reverse: bool,
+    phase_w: float | None,
+    price: tuple[float, ...],
 ) -> None:
     base_w = street_w(24, 100e3, peak_pu)
     where = site(
         24, rated_va=100e3, cooling=cooling, base_w=tuple(-w for w in base_w) if reverse else base_w,
         ambient_c=(ambient_c,) * 24, lo_w=(-hi_w,) * 24, hi_w=(hi_w,) * 24,
+        phase_w=phase_w, price=price,
     )  # fmt: skip
     asked = PlanRequest(starts_unix_s=STARTS, steps=24, site=where, vehicles=tuple(asked_by))
     assert_honest(asked, made(asked))

@@ -87,7 +87,7 @@ class TestFourVehicles:
             assert found[evse_id] == pytest.approx(wanted_w, rel=0.04, abs=60.0), (evse_id, found)
             figures.add(f"sharing: {evse_id} at min-SoC 50 %, kW", f"{wanted_w / 1e3:.2f} ± 4 %", found[evse_id] / 1e3)
         why = four.evse(E2)["bound_by"]
-        assert why.startswith("min-SoC 50 % (four)"), why
+        assert why.startswith("min-SoC 50 % (site)"), why
 
     def test_an_evse_has_a_minimum_of_its_own(self, four: Any) -> None:
         assert four.command("v2g-config", "--min-soc", "85", "--evse", E1).returncode == 0

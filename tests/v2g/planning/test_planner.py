@@ -365,6 +365,19 @@ def test_a_deadline_after_the_first_round_returns_that_round_s_plan_and_says_so(
     assert_honest(request(*fleet(4)), plan)
 
 
+def test_a_deadline_before_the_drivers_are_served_is_what_stands_in_their_way() -> None:
+    calls = [0]
+
+    def elapsed() -> float:
+        calls[0] += 1
+        return 0.0 if calls[0] == 1 else 100.0
+
+    plan = solve(request(vehicle("low", energy_wh=6_000.0), vehicle("high")), elapsed)
+    assert plan.limited_by_deadline
+    assert plan.vehicles[0].energy_wh[8] >= 17_900.0, "the first stage was solved"
+    assert {each.because for each in plan.relaxations} == {"the search for a better plan ended at its deadline"}
+
+
 def test_a_plan_and_its_request_pass_through_json_unchanged() -> None:
     asked = request(*fleet(3))
     assert msgspec.json.decode(msgspec.json.encode(asked), type=PlanRequest) == asked

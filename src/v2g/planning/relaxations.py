@@ -198,5 +198,5 @@ def _of_transformer(request: PlanRequest, plan: Plan, ran: Course) -> Iterator[R
             unit=unit,
             at_unix_s=request.starts_unix_s + series.index(highest) * request.step_s,
             words=f"{name} {told}",
-            because="base load with its margin, which the vehicles cannot relieve further",
+            because="base load with its margin, beyond what vehicles can spare",
         )

@@ -26,6 +26,8 @@ NEGLIGIBLE_K: Final = 0.1
 _NEGLIGIBLE_W: Final = 1.0
 _WITHIN_K: Final = 0.05
 """So much below the limit is aimed at where the model was beyond it."""
+_LATE: Final = 0.4
+"""Of the deadline: who has needed so much for a round that agrees with the model does not begin another."""
 _KEPT_FOR_WORDS: Final = 0.03
 """Of the deadline, for what comes after the last programme."""
 
@@ -114,7 +116,8 @@ class _Rounds:
             found, apart_k = self._verify(outcome)
             if found.kept and (best is None or found.complete or not best.complete):
                 best = found
-            if why == DEADLINE or (found.kept and apart_k <= AGREES_K and rounds > 1):
+            agreed = found.kept and found.complete and apart_k <= AGREES_K
+            if why == DEADLINE or (agreed and (rounds > 1 or self._elapsed() > _LATE * request.deadline_s)):
                 break
             self._fleet.part_ways(outcome.values, strictly=rounds > 1)
             self._again(found)

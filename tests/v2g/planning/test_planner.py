@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.plan_cases import RATED_VA, STARTS, STEP_S, fleet, params_of, request, site, street_w, vehicle
+from v2g.planning import planner
 from v2g.planning.planner import AGREES_K, NEGLIGIBLE_K, Detail, solve
 from v2g.planning.types import Plan, PlanRequest, PlanVehicle, VehiclePlan
 from v2g.planning.warming import course
@@ -349,20 +350,41 @@ def test_a_deadline_that_is_over_gives_no_plan_and_says_what_to_do() -> None:
     assert plan.problem == "no plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
 
 
-def test_a_deadline_after_the_first_round_returns_that_round_s_plan_and_says_so() -> None:
+def after_one_round(asked: PlanRequest) -> Plan:
+    """As if the deadline passed when the first round is over."""
+    calls, whole = [0], Detail()
+    made(asked, whole)
+
+    def elapsed() -> float:
+        calls[0] += 1
+        return 0.0 if calls[0] <= len(whole.stages[0]) else 100.0
+
+    plan = solve(asked, elapsed)
+    assert plan.rounds == 1
+    assert_honest(asked, plan)
+    return plan
+
+
+def test_one_round_that_agrees_with_the_model_is_enough_where_time_is_short() -> None:
+    assert not after_one_round(request(*fleet(4))).limited_by_deadline
+
+
+def test_a_round_that_does_not_agree_is_told_to_be_all_there_was_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "AGREES_K", 0.0)
+    assert after_one_round(request(*fleet(4))).limited_by_deadline
+
+
+def test_a_deadline_before_the_drivers_are_served_is_what_stands_in_their_way() -> None:
     calls = [0]
 
     def elapsed() -> float:
         calls[0] += 1
-        return 0.0 if calls[0] <= len(stages.stages[0]) else 100.0
+        return 0.0 if calls[0] == 1 else 100.0
 
-    stages = Detail()
-    whole = made(request(*fleet(4)), stages)
-    plan = solve(request(*fleet(4)), elapsed)
-    assert not plan.problem
+    plan = solve(request(vehicle("low", energy_wh=6_000.0), vehicle("high")), elapsed)
     assert plan.limited_by_deadline
-    assert not whole.limited_by_deadline
-    assert_honest(request(*fleet(4)), plan)
+    assert plan.vehicles[0].energy_wh[8] >= 17_900.0, "the first stage was solved"
+    assert {each.because for each in plan.relaxations} == {"the search for a better plan ended at its deadline"}
 
 
 def test_a_plan_and_its_request_pass_through_json_unchanged() -> None:

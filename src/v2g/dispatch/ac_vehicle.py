@@ -12,7 +12,8 @@ from math import inf, isfinite
 from typing import Final, Literal, Protocol
 
 from v2g.dispatch.constraints import Bound
-from v2g.dispatch.vehicle import VehicleData, full_bound, lower, power_bound, soc_bound
+from v2g.dispatch.vehicle import VehicleData, battery_bounds, lower, power_bound
+from v2g.dispatch.wants import Wants
 
 NOT_ALLOWED: Final = "AC discharge is not allowed at this site (evses[].allow_discharge)"
 
@@ -21,7 +22,7 @@ NOT_ALLOWED: Final = "AC discharge is not allowed at this site (evses[].allow_di
 class AcRatings:
     """What the configuration says of one AC EVSE. Magnitudes; ``max_current_a`` a phase.
 
-    At or below ``min_soc_pct`` a vehicle is not discharged.
+    ``min_soc_pct``: of :class:`v2g.dispatch.wants.Wants` that nobody gave.
     """
 
     max_charge_w: float
@@ -80,12 +81,13 @@ def ac_vehicle_bounds(
     *,
     bidirectional: bool,
     vehicle_phases: int | None = None,
+    wants: Wants | None = None,
 ) -> tuple[Bound, ...]:
     """The bounds of a vehicle whose charge loop runs. Readings are believed for ``readings_max_age_s``.
 
     ``bidirectional``: the vehicle chose AC_BPT, which is its consent to be discharged. ``vehicle_phases``: how many
-    phases it uses where it gave its limits by phase; None: all of the EVSE's. State of charge: as for a DC EVSE
-    (:func:`v2g.dispatch.vehicle.vehicle_bounds`).
+    phases it uses where it gave its limits by phase; None: all of the EVSE's. ``wants`` and the battery's bounds: as
+    for a DC EVSE (:func:`v2g.dispatch.vehicle.battery_bounds`).
     """
     until_s = evse.as_of_s + readings_max_age_s
     phases = min(ratings.phases, ratings.phases if vehicle_phases is None else vehicle_phases)
@@ -97,8 +99,7 @@ def ac_vehicle_bounds(
         power_bound(vehicle.max_discharge_w, vehicle.max_charge_w, "vehicle power limit", vehicle.expires_at_s),
         power_bound(ratings.max_discharge_w, ratings.max_charge_w, "EVSE rating", inf),
         power_bound(device_w, device_w, "EVSE current limit", until_s),
-        soc_bound(ratings.min_soc_pct, vehicle, now_s),
-        *full_bound(vehicle, now_s),
+        *battery_bounds(wants or Wants(min_soc_pct=ratings.min_soc_pct), vehicle, ratings.max_discharge_w, now_s),
     )
     if cable_a is not None:
         cable_w = abs(cable_a) * volts * phases if isfinite(cable_a) else cable_a

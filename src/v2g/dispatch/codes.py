@@ -20,6 +20,8 @@ _CODES: Final[tuple[tuple[str, str], ...]] = (
     ("no vehicle", "NO_VEHICLE"),
     ("order", "INVALID_ORDER"),
     ("min-SoC", "MIN_SOC"),
+    ("SoC implausible", "SOC_IMPLAUSIBLE"),
+    ("max-SoC", "MAX_SOC"),
     ("vehicle full", "VEHICLE_FULL"),
     ("vehicle", "VEHICLE_LIMIT"),
     ("inverter rating", "INVERTER_RATING"),
@@ -46,6 +48,8 @@ def shortfall_code(source: str, mode: Mode) -> str:
     ``no vehicle …``      ``NO_VEHICLE``                         nobody to serve the order
     ``order …``           ``INVALID_ORDER``                      its power is not a magnitude in W
     ``min-SoC …``         ``MIN_SOC``                            the battery is at its minimum, or it is unknown
+    ``SoC implausible …`` ``SOC_IMPLAUSIBLE``                    the state of charge contradicts the meter
+    ``max-SoC …``         ``MAX_SOC``                            charged to the site's maximum
     ``vehicle full``      ``VEHICLE_FULL``                       the vehicle takes no more energy
     ``vehicle …``         ``VEHICLE_LIMIT``                      the vehicle's own limits of power and current
     ``inverter rating``   ``INVERTER_RATING``                    the device's rating, or the site's below it

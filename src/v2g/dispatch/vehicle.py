@@ -12,9 +12,21 @@ from math import inf, isfinite
 from typing import Final, Protocol
 
 from v2g.dispatch.constraints import Bound
+from v2g.dispatch.wants import Wants
 
 SOC_MAX_AGE_S: Final = 60.0
 """A vehicle need not repeat its state of charge with every message; at 22 kW a minute is less than 1 % of a battery."""
+RESUME_ABOVE_PCT: Final = 1.0
+"""State of charge is told in whole percent, rounded either way: only what is told as more than this above the floor is
+surely so much above it."""
+REACTION_S: Final = 2.0
+"""So long energy may flow on after the last reading: its age, a set-point's lease and the inverter's ramp."""
+DISCHARGE_EFFICIENCY: Final = 0.9
+"""Of battery to meter, the least that is usual: so much more leaves the battery than is counted."""
+LEAST_CAPACITY_WH: Final = 1_000.0
+MOST_CAPACITY_WH: Final = 2_000_000.0
+"""A heavy truck has about 1 MWh; more is a mistake of units."""
+SOC_IMPLAUSIBLE: Final = "SoC implausible"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +34,7 @@ class Ratings:
     """What the configuration says of one EVSE. Magnitudes.
 
     ``inverter_max_*_w``: limits of the site below the inverter's own rating, at its AC terminals, or None.
-    ``inverter_efficiency``: DC to AC. At or below ``min_soc_pct`` a vehicle is not discharged.
+    ``inverter_efficiency``: DC to AC. ``min_soc_pct``: of :class:`Wants` that nobody gave.
     """
 
     max_charge_w: float
@@ -41,8 +53,11 @@ class VehicleData:
     Limits are magnitudes; a discharge limit of either sign is read as one. ``min_energy_wh`` and ``max_energy_wh`` are
     EVMinimumEnergyRequest and EVMaximumEnergyRequest: positive is still to be charged, zero or negative says that the
     minimum (the maximum) is covered. ``min_soc_pct`` is the vehicle's own and counts where it is above the site's.
-    ``max_*_a``: of a vehicle at a DC EVSE. ``*_v2x_energy_wh``: EVMaximum- and EVMinimumV2XEnergyRequest; a minimum
-    below zero is what the vehicle lets be taken out. ``departs_at_s``: monotonic.
+    ``max_*_a``: of a vehicle at a DC EVSE. ``departs_at_s``: monotonic.
+
+    ``min_v2x_energy_wh`` and ``max_v2x_energy_wh`` are EVMinimum- and EVMaximumV2XEnergyRequest: the energy from now to
+    the lower and to the upper end of the range within which the vehicle lets its battery be cycled. A minimum below
+    zero is what may be taken out; above zero the battery is below the range. A maximum below zero: it is above it.
     """
 
     expires_at_s: float
@@ -64,6 +79,12 @@ class VehicleData:
     max_v2x_energy_wh: float | None = None
     capacity_wh: float | None = None
     departs_at_s: float | None = None
+    discharged_since_soc_wh: float | None = None
+    """By the EVSE's meter since the state of charge was told; None: not metered, the EVSE's rating is assumed."""
+    held_at_floor: bool = False
+    """It was at its floor, and has not been clearly above it since."""
+    soc_doubt: str = ""
+    """Why its state of charge is not believed; empty: it is."""
 
 
 class StageReading(Protocol):
@@ -111,12 +132,13 @@ def vehicle_bounds(
     inverter: InverterReading,
     readings_max_age_s: float,
     now_s: float,
+    *,
+    wants: Wants | None = None,
 ) -> tuple[Bound, ...]:
     """The bounds of a vehicle whose charge loop runs. Readings are believed for ``readings_max_age_s``.
 
-    State of charge: discharge only above the higher of both minima. Where it is not known, discharge only while the
-    vehicle's own EVMinimumEnergyRequest is 0 or negative. Where neither is known, no discharge. No charge at 100 %, nor
-    while EVMaximumEnergyRequest is 0 or negative.
+    ``wants``: what the site asks for this vehicle now; None: ``ratings.min_soc_pct``. Its battery's bounds are those of
+    :func:`battery_bounds`.
     """
     stage_until_s = stage.as_of_s + readings_max_age_s
     inverter_until_s = inverter.as_of_s + readings_max_age_s
@@ -147,8 +169,7 @@ def vehicle_bounds(
             inverter_until_s,
         ),
         *_state_bounds(inverter, inverter_until_s),
-        soc_bound(ratings.min_soc_pct, vehicle, now_s),
-        *full_bound(vehicle, now_s),
+        *battery_bounds(wants or Wants(min_soc_pct=ratings.min_soc_pct), vehicle, ratings.max_discharge_w, now_s),
     )
 
 
@@ -173,31 +194,146 @@ def lower(device: float, configured: float | None) -> float:
     return configured if configured is not None and configured < magnitude else magnitude
 
 
-def _known_soc(vehicle: VehicleData, now_s: float) -> float | None:
+def known_soc(vehicle: VehicleData, now_s: float) -> float | None:
+    """What it told last, while that is not too old."""
     return vehicle.soc_pct if now_s < vehicle.soc_expires_at_s else None
 
 
-def soc_bound(site_min_soc_pct: float, vehicle: VehicleData, now_s: float) -> Bound:
-    """Discharge only above the higher of both minima; see :func:`vehicle_bounds`."""
-    soc_pct = _known_soc(vehicle, now_s)
-    if soc_pct is not None:
-        until_s = vehicle.soc_expires_at_s
-        if not 0.0 <= soc_pct <= 100.0:
-            return Bound(0.0, inf, f"min-SoC: a state of charge of {soc_pct:g} % is impossible", until_s)
-        floor_pct = site_min_soc_pct
-        if vehicle.min_soc_pct is not None and not vehicle.min_soc_pct <= floor_pct:
-            floor_pct = vehicle.min_soc_pct
-        return Bound(-inf if soc_pct > floor_pct else 0.0, inf, f"min-SoC {floor_pct:g} %", until_s)
-    if vehicle.min_energy_wh is None or not isfinite(vehicle.min_energy_wh):
-        return Bound(0.0, inf, "min-SoC: state of charge unknown", vehicle.expires_at_s)
-    covered = vehicle.min_energy_wh <= 0.0
-    return Bound(-inf if covered else 0.0, inf, "min-SoC: EVMinimumEnergyRequest", vehicle.expires_at_s)
+def believed_capacity_wh(vehicle: VehicleData) -> float | None:
+    """What it says of its battery where such a battery can be."""
+    told = vehicle.capacity_wh
+    return told if told is not None and LEAST_CAPACITY_WH <= told <= MOST_CAPACITY_WH else None
 
 
-def full_bound(vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]:
-    """No charge at 100 %, nor while EVMaximumEnergyRequest is 0 or negative."""
-    soc_pct = _known_soc(vehicle, now_s)
+def floor_of(vehicle: VehicleData, wants: Wants) -> tuple[float, str]:
+    """The higher of both minima in %, and whose it is. A minimum of the vehicle that cannot be forbids discharge."""
+    own = vehicle.min_soc_pct
+    if own is None or own <= wants.min_soc_pct:
+        return wants.min_soc_pct, wants.min_soc_from
+    if not own <= 100.0:
+        return 100.0, f"the vehicle's MinimumSOC of {own:g} % cannot be"
+    return own, "the vehicle's own"
+
+
+def least_pct(vehicle: VehicleData, wants: Wants) -> float:
+    """Up to where it is charged first, %: :func:`floor_of` without a minimum of the vehicle that cannot be."""
+    own = vehicle.min_soc_pct
+    return max(wants.min_soc_pct, own if own is not None and 0.0 <= own <= 100.0 else 0.0)
+
+
+def ceiling_pct(vehicle: VehicleData, wants: Wants) -> float:
+    """Up to where it is charged, %: the site's max-SoC, or what vehicle and min-SoC want above it."""
+    target = vehicle.target_soc_pct
+    wanted = target if target is not None and 0.0 <= target <= 100.0 else 0.0
+    return max(wants.max_soc_pct, wanted, least_pct(vehicle, wants))
+
+
+def battery_bounds(wants: Wants, vehicle: VehicleData, discharge_w: float, now_s: float) -> tuple[Bound, ...]:
+    """What the state of the battery permits. ``discharge_w``: the EVSE's rating, a magnitude.
+
+    Discharge: not while EVMinimumEnergyRequest is above zero (the vehicle must first be charged). Where a state of
+    charge is told, only above the floor (:func:`floor_of`) by more than has left the battery since it was told; after
+    that, only above the floor by :data:`RESUME_ABOVE_PCT`. Where it is told and not believed, none.
+
+    A V2X energy range (dynamic control mode of a BPT service) is the range of cycling that the vehicle consents to.
+    EVMinimumV2XEnergyRequest is the energy to its lower end, EVMaximumV2XEnergyRequest that to its upper end, both
+    counted from now and positive for charging: the battery is within the range while the first is below zero and the
+    second is not. Outside it there is no discharge. Without a state of charge there is none without the whole range.
+
+    Charge: none at or above :func:`ceiling_pct` nor while EVMaximumEnergyRequest is zero or negative.
+    """
+    return (
+        *_first_charged(vehicle),
+        *_soc_bounds(wants, vehicle, discharge_w, now_s),
+        *_range_bounds(vehicle, now_s),
+        *_full_bounds(wants, vehicle, now_s),
+    )
+
+
+def _no_discharge(source: str, until_s: float) -> tuple[Bound, ...]:
+    return (Bound(0.0, inf, source, until_s),)
+
+
+def _first_charged(vehicle: VehicleData) -> tuple[Bound, ...]:
+    least_wh = vehicle.min_energy_wh
+    if least_wh is None or least_wh <= 0.0:
+        return ()
+    if not isfinite(least_wh):
+        return _no_discharge("min-SoC: EVMinimumEnergyRequest is no number", vehicle.expires_at_s)
+    return _no_discharge(
+        f"min-SoC: EVMinimumEnergyRequest: {least_wh / 1e3:.1f} kWh are to be charged first", vehicle.expires_at_s
+    )
+
+
+def _soc_bounds(wants: Wants, vehicle: VehicleData, discharge_w: float, now_s: float) -> tuple[Bound, ...]:
+    if vehicle.soc_doubt:
+        return _no_discharge(f"{SOC_IMPLAUSIBLE}: {vehicle.soc_doubt}", vehicle.expires_at_s)
+    floor_pct, whose = floor_of(vehicle, wants)
+    source = f"min-SoC {floor_pct:g} %" + (f" ({whose})" if whose else "")
+    soc_pct = known_soc(vehicle, now_s)
+    if soc_pct is None:
+        at_floor = "min-SoC: it was at its floor, and was not told to be above it since"
+        return _no_discharge(at_floor, vehicle.expires_at_s) if vehicle.held_at_floor else ()
+    until_s = vehicle.soc_expires_at_s
+    if not 0.0 <= soc_pct <= 100.0:
+        return _no_discharge(f"min-SoC: a state of charge of {soc_pct:g} % is impossible", until_s)
+    if vehicle.held_at_floor:
+        return _no_discharge(f"{source}: discharge resumes above {floor_pct + RESUME_ABOVE_PCT:g} %", until_s)
+    if not soc_pct > floor_pct:
+        return _no_discharge(source, until_s)
+    if not above_floor_wh(wants, vehicle, soc_pct) > _gone_wh(vehicle, discharge_w, now_s):
+        return _no_discharge(f"{source}: what has been discharged since {soc_pct:g} % was told reaches it", until_s)
+    return (Bound(-inf, inf, source, until_s),)
+
+
+def above_floor_wh(wants: Wants, vehicle: VehicleData, soc_pct: float) -> float:
+    """Between ``soc_pct`` and the floor, in the battery; negative below it."""
+    capacity_wh = believed_capacity_wh(vehicle) or wants.assumed_capacity_wh
+    return (soc_pct - floor_of(vehicle, wants)[0]) / 100.0 * capacity_wh
+
+
+def _gone_wh(vehicle: VehicleData, discharge_w: float, now_s: float) -> float:
+    """Out of the battery since its state of charge was told, and until a stop takes effect."""
+    told_w = abs(vehicle.max_discharge_w)
+    power_w = min(discharge_w, told_w) if isfinite(told_w) else discharge_w
+    metered_wh = vehicle.discharged_since_soc_wh
+    if metered_wh is None or not isfinite(metered_wh):
+        told_at_s = vehicle.soc_expires_at_s - SOC_MAX_AGE_S
+        metered_wh = power_w * max(0.0, now_s - told_at_s) / 3600.0 if isfinite(told_at_s) else 0.0
+    return (metered_wh + power_w * REACTION_S / 3600.0) / DISCHARGE_EFFICIENCY
+
+
+def range_problem(vehicle: VehicleData, *, needed: bool) -> str:
+    """Why the vehicle's V2X energy range permits no discharge; empty: it does. ``needed``: it has to be there."""
+    least_wh, most_wh = vehicle.min_v2x_energy_wh, vehicle.max_v2x_energy_wh
+    if needed and (least_wh is None or most_wh is None):
+        return "min-SoC: state of charge unknown, and " + (
+            "no V2X energy range" if least_wh is None and most_wh is None else "only one end of a V2X energy range"
+        )
+    if least_wh is not None and not least_wh < 0.0:
+        return (
+            f"vehicle V2X range: EVMinimumV2XEnergyRequest is {least_wh:g} Wh, the battery is not above its lower end"
+        )
+    if most_wh is not None and not most_wh >= 0.0:
+        return f"vehicle V2X range: EVMaximumV2XEnergyRequest is {most_wh:g} Wh, the battery is above its upper end"
+    return ""
+
+
+def _range_bounds(vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]:
+    problem = range_problem(vehicle, needed=known_soc(vehicle, now_s) is None)
+    return _no_discharge(problem, vehicle.expires_at_s) if problem else ()
+
+
+def _full_bounds(wants: Wants, vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]:
+    soc_pct = known_soc(vehicle, now_s)
     full = soc_pct is not None and soc_pct >= 100.0
     if vehicle.max_energy_wh is not None and not vehicle.max_energy_wh > 0.0:
         full = True
-    return (Bound(-inf, 0.0, "vehicle full", vehicle.expires_at_s),) if full else ()
+    if full:
+        return (Bound(-inf, 0.0, "vehicle full", vehicle.expires_at_s),)
+    most_pct = ceiling_pct(vehicle, wants)
+    if soc_pct is None or not soc_pct >= most_pct:
+        return ()
+    if vehicle.target_soc_pct is None and vehicle.target_energy_wh is not None and vehicle.target_energy_wh > 0.0:
+        return ()
+    return (Bound(-inf, 0.0, f"max-SoC {most_pct:g} %", vehicle.expires_at_s),)

@@ -57,6 +57,19 @@ ORDERS: tuple[Entry, ...] = (
         "Does not discharge this vehicle.",
         "Charge it, or lower dispatch.min_soc_pct or --min-soc.",
     ),
+    Entry(
+        "SOC_IMPLAUSIBLE",
+        "The state of charge that the vehicle tells contradicts the energy that the EVSE's meter has counted.",
+        "Does not discharge this vehicle until its session ends; charging goes on.",
+        "Compare the EVSE's meter with another one; if it is right, the vehicle tells a wrong state of charge or "
+        "capacity.",
+    ),
+    Entry(
+        "MAX_SOC",
+        "The battery is at the site's highest state of charge, and the vehicle's own target is not above it.",
+        "Does not charge this vehicle.",
+        "Raise dispatch.max_soc_pct where that is too low.",
+    ),
     Entry("VEHICLE_FULL", "The vehicle takes no more energy.", "Does not charge it.", "Nothing needs to be done."),
     Entry("VEHICLE_LIMIT", "The vehicle's own limits of power or current.", _LESS, _STATUS),
     Entry("INVERTER_RATING", "The inverter's rating, or the site's limit below it.", _LESS, _STATUS),

@@ -11,6 +11,7 @@ import pytest
 from v2g.dispatch.ac_vehicle import AcRatings, ac_rated_w, ac_vehicle_bounds
 from v2g.dispatch.constraints import intersect
 from v2g.dispatch.vehicle import VehicleData
+from v2g.dispatch.wants import Wants
 
 RATINGS = AcRatings(
     max_charge_w=22_000.0,
@@ -87,3 +88,12 @@ def test_discharge_needs_the_site_s_and_the_vehicle_s_consent() -> None:
 
 def test_an_old_reading_gives_nothing() -> None:
     assert allowed(reading=Reading(as_of_s=9.0)) == (0.0, 0.0)
+
+
+def test_the_floor_of_the_moment_and_the_v2x_range_hold_here_as_well() -> None:
+    assert allowed(wants=Wants(min_soc_pct=70.0))[0] == 0.0
+    assert allowed(replace(RATINGS, min_soc_pct=70.0))[0] == 0.0
+    assert allowed(replace(RATINGS, min_soc_pct=70.0), wants=Wants(min_soc_pct=69.0))[0] == -11_000.0
+    above = replace(VEHICLE, min_v2x_energy_wh=-1e3, max_v2x_energy_wh=-5.0)
+    found = intersect(ac_vehicle_bounds(RATINGS, above, Reading(), 1.0, 10.5, bidirectional=True), 10.5)
+    assert (found.lo_w, found.lo_source[:17]) == (0.0, "vehicle V2X range")

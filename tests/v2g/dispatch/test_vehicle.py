@@ -10,6 +10,7 @@ from v2g.dispatch.codes import shortfall_code
 from v2g.dispatch.constraints import Intersection, intersect
 from v2g.dispatch.orders import Mode
 from v2g.dispatch.vehicle import Ratings, VehicleData, vehicle_bounds
+from v2g.dispatch.wants import Wants
 
 NOW_S = 100.0
 VEHICLE = VehicleData(
@@ -154,11 +155,13 @@ def test_an_inverter_off_the_grid_gets_nothing() -> None:
     ("soc_pct", "own_min_pct", "discharge", "floor"),
     [
         (30.1, None, True, ""),
-        (30.0, None, False, "30"),
-        (29.0, None, False, "30"),
-        (45.0, 50.0, False, "50"),
+        (30.0, None, False, "30 %"),
+        (29.0, None, False, "30 %"),
+        (45.0, 50.0, False, "50 % (the vehicle's own)"),
         (45.0, 20.0, True, ""),
-        (45.0, nan, False, "nan"),
+        (45.0, -5.0, True, ""),
+        (45.0, nan, False, "100 % (the vehicle's MinimumSOC of nan % cannot be)"),
+        (45.0, 101.0, False, "100 % (the vehicle's MinimumSOC of 101 % cannot be)"),
     ],
 )
 def test_no_discharge_at_or_below_the_higher_minimum(
@@ -168,32 +171,126 @@ def test_no_discharge_at_or_below_the_higher_minimum(
     assert found.lo_w == (-10e3 if discharge else 0.0)
     assert found.hi_w == 20e3
     if not discharge:
-        assert found.lo_source == f"min-SoC {floor} %"
+        assert found.lo_source == f"min-SoC {floor}"
+
+
+@pytest.mark.parametrize("soc_pct", [60.0, None])
+@pytest.mark.parametrize(("min_energy_wh", "discharge"), [(-20e3, True), (0.0, True), (50.0, False), (nan, False)])
+def test_a_vehicle_that_must_first_be_charged_is_not_discharged(
+    soc_pct: float | None, min_energy_wh: float, discharge: bool
+) -> None:
+    found = limits(soc_pct=soc_pct, min_energy_wh=min_energy_wh, min_v2x_energy_wh=-5e3, max_v2x_energy_wh=10e3)
+    assert found.lo_w == (-10e3 if discharge else 0.0)
+    assert discharge or found.lo_source.startswith("min-SoC: EVMinimumEnergyRequest")
+    assert found.hi_w == 20e3
+
+
+UNKNOWN = "min-SoC: state of charge unknown, and "
 
 
 @pytest.mark.parametrize(
-    ("min_energy_wh", "lo_w", "source"),
+    ("least_wh", "most_wh", "without_soc", "with_soc"),
     [
-        (-20e3, -10e3, "vehicle current limit"),
-        (0.0, -10e3, "vehicle current limit"),
-        (50.0, 0.0, "min-SoC: EVMinimumEnergyRequest"),
-        (nan, 0.0, "min-SoC: state of charge unknown"),
-        (None, 0.0, "min-SoC: state of charge unknown"),
+        (-5e3, 10e3, "", ""),
+        (-5e3, 0.0, "", ""),
+        (None, None, UNKNOWN + "no V2X energy range", ""),
+        (-5e3, None, UNKNOWN + "only one end", ""),
+        (None, 5e3, UNKNOWN + "only one end", ""),
+        (0.0, 10e3, "vehicle V2X range: EVMinimumV2X", "vehicle V2X range: EVMinimumV2X"),
+        (2e3, 10e3, "vehicle V2X range: EVMinimumV2X", "vehicle V2X range: EVMinimumV2X"),
+        (-5e3, -1.0, "vehicle V2X range: EVMaximumV2X", "vehicle V2X range: EVMaximumV2X"),
+        (None, -1.0, UNKNOWN + "only one end", "vehicle V2X range: EVMaximumV2X"),
+        (nan, 10e3, "vehicle V2X range: EVMinimumV2X", "vehicle V2X range: EVMinimumV2X"),
+        (-5e3, nan, "vehicle V2X range: EVMaximumV2X", "vehicle V2X range: EVMaximumV2X"),
     ],
 )
-def test_without_soc_the_vehicles_own_minimum_request_decides(
-    min_energy_wh: float | None, lo_w: float, source: str
+def test_discharge_only_within_the_v2x_range_and_without_soc_only_with_one(
+    least_wh: float | None, most_wh: float | None, without_soc: str, with_soc: str
 ) -> None:
-    found = limits(soc_pct=None, min_energy_wh=min_energy_wh)
-    assert (found.lo_w, found.lo_source) == (lo_w, source)
-    assert found.hi_w == 20e3
+    for soc_pct, refusal in ((None, without_soc), (60.0, with_soc)):
+        found = limits(soc_pct=soc_pct, min_v2x_energy_wh=least_wh, max_v2x_energy_wh=most_wh)
+        assert found.lo_w == (0.0 if refusal else -10e3)
+        assert found.lo_source.startswith(refusal or "vehicle current limit")
+        assert found.hi_w == 20e3
+        if refusal:
+            assert shortfall_code(found.lo_source, Mode.DISCHARGE) in ("MIN_SOC", "VEHICLE_LIMIT")
+
+
+def test_a_v2x_range_does_not_lift_the_floor() -> None:
+    assert limits(soc_pct=30.0, min_v2x_energy_wh=-5e3, max_v2x_energy_wh=10e3).lo_source == "min-SoC 30 %"
 
 
 def test_an_old_soc_is_no_soc() -> None:
     assert limits(soc_expires_at_s=NOW_S + 1.0).lo_w == -10e3
     old = limits(soc_expires_at_s=NOW_S)
-    assert (old.lo_w, old.lo_source) == (0.0, "min-SoC: state of charge unknown")
-    assert limits(soc_expires_at_s=NOW_S, min_energy_wh=-1e3).lo_w == -10e3
+    assert (old.lo_w, old.lo_source) == (0.0, "min-SoC: state of charge unknown, and no V2X energy range")
+    assert limits(soc_expires_at_s=NOW_S, min_v2x_energy_wh=-1e3, max_v2x_energy_wh=0.0).lo_w == -10e3
+
+
+def test_a_floor_of_the_moment_names_whose_it_is_and_replaces_that_of_the_ratings() -> None:
+    wants = Wants(min_soc_pct=65.0, min_soc_from="EVSE US*V2G*E1")
+    found = intersect(vehicle_bounds(RATINGS, VEHICLE, Stage(), Inverter(), 1.0, NOW_S, wants=wants), NOW_S)
+    assert (found.lo_w, found.lo_source) == (0.0, "min-SoC 65 % (EVSE US*V2G*E1)")
+    lower = dataclasses.replace(VEHICLE, soc_pct=20.0)
+    wants = Wants(min_soc_pct=10.0)
+    assert intersect(vehicle_bounds(RATINGS, lower, Stage(), Inverter(), 1.0, NOW_S, wants=wants), NOW_S).lo_w == -10e3
+
+
+def test_what_went_out_since_the_soc_was_told_counts_against_the_floor() -> None:
+    # 1 % of 60 kWh are 600 Wh; 10 Wh at the meter and 6.1 Wh until a stop takes effect are 17.9 Wh of the battery.
+    near = {"soc_pct": 31.0, "capacity_wh": 60e3}
+    assert limits(**near, discharged_since_soc_wh=10.0).lo_w == -10e3
+    # 540 Wh at the meter are 600 Wh of the battery.
+    out = limits(**near, discharged_since_soc_wh=535.0)
+    assert (out.lo_w, out.lo_source) == (0.0, "min-SoC 30 %: what has been discharged since 31 % was told reaches it")
+    assert shortfall_code(out.lo_source, Mode.DISCHARGE) == "MIN_SOC"
+
+
+def test_without_a_meter_the_rated_power_is_taken_for_what_went_out() -> None:
+    # Told 50 s ago, 11 kW since: 153 Wh, of a pack of 10 kWh more than 1 %.
+    small = {"soc_pct": 31.0, "capacity_wh": 10e3}
+    assert limits(**small, soc_expires_at_s=NOW_S + 60.0).lo_w == -10e3
+    assert limits(**small, soc_expires_at_s=NOW_S + 10.0).lo_w == 0.0
+    assert limits(**small, soc_expires_at_s=NOW_S + 10.0, discharged_since_soc_wh=0.0).lo_w == -10e3
+
+
+def test_a_soc_that_is_not_believed_stops_discharge_and_says_why() -> None:
+    found = limits(soc_doubt="it jumped", min_v2x_energy_wh=-5e3, max_v2x_energy_wh=5e3)  # type: ignore[arg-type]
+    assert (found.lo_w, found.hi_w, found.lo_source) == (0.0, 20e3, "SoC implausible: it jumped")
+    assert shortfall_code(found.lo_source, Mode.DISCHARGE) == "SOC_IMPLAUSIBLE"
+
+
+def test_held_at_its_floor_it_resumes_one_percent_above() -> None:
+    found = limits(soc_pct=31.0, held_at_floor=True)
+    assert (found.lo_w, found.lo_source) == (0.0, "min-SoC 30 %: discharge resumes above 31 %")
+    assert limits(soc_pct=None, held_at_floor=True, min_v2x_energy_wh=-5.0, max_v2x_energy_wh=5.0).lo_w == 0.0
+
+
+@pytest.mark.parametrize(
+    ("soc_pct", "target", "hi_w", "source"),
+    [
+        (79.0, {}, 20e3, "vehicle power limit"),
+        (80.0, {}, 0.0, "max-SoC 80 %"),
+        (85.0, {"target_soc_pct": 90.0}, 20e3, "vehicle power limit"),
+        (90.0, {"target_soc_pct": 90.0}, 0.0, "max-SoC 90 %"),
+        (80.0, {"target_soc_pct": 50.0}, 0.0, "max-SoC 80 %"),
+        (85.0, {"target_energy_wh": 1e3}, 20e3, "vehicle power limit"),
+        (85.0, {"target_energy_wh": 0.0}, 0.0, "max-SoC 80 %"),
+        (85.0, {"target_soc_pct": 150.0}, 0.0, "max-SoC 80 %"),
+        (85.0, {"min_soc_pct": nan}, 0.0, "max-SoC 80 %"),
+        (100.0, {"target_energy_wh": 1e3}, 0.0, "vehicle full"),
+        (None, {}, 20e3, "vehicle power limit"),
+    ],
+)
+def test_no_charge_above_max_soc_unless_the_vehicle_itself_wants_more(
+    soc_pct: float | None, target: dict[str, float], hi_w: float, source: str
+) -> None:
+    vehicle = dataclasses.replace(VEHICLE, soc_pct=soc_pct, **target)  # type: ignore[arg-type]
+    wants = Wants(min_soc_pct=30.0, max_soc_pct=80.0)
+    found = intersect(vehicle_bounds(RATINGS, vehicle, Stage(), Inverter(), 1.0, NOW_S, wants=wants), NOW_S)
+    assert (found.hi_w, found.hi_source) == (hi_w, source)
+    if source.startswith("max-SoC"):
+        assert shortfall_code(found.hi_source, Mode.CHARGE) == "MAX_SOC"
 
 
 @pytest.mark.parametrize("soc_pct", [-1.0, 101.0, nan])

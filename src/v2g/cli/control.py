@@ -25,6 +25,7 @@ from v2g.control.messages import (
 from v2g.units import QuantityError, parse_duration_s, parse_power_w
 
 _NAME = "v2g-control"
+_WITHOUT_POWER = ("idle", "auto")
 _EXAMPLE = "v2g-control --dispatch --mode=discharge --power=10kW"
 
 
@@ -36,6 +37,7 @@ def cli() -> None:
     \b
     v2g-control --dispatch --mode=discharge --power=10kW
     v2g-control --dispatch --mode=charge --power=5kW --evse 'US*V2G*E1' --duration 1h
+    v2g-control --dispatch --mode=discharge --power=20kW --at 18:00 --duration 2h
     v2g-control status
 
     A verb may be written with or without its two dashes.
@@ -43,21 +45,26 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--mode", required=True, type=click.Choice(["discharge", "charge", "idle"], case_sensitive=False))
-@click.option("--power", help="Magnitude with its unit: 10kW, 800W. Not needed for idle.")
+@click.option("--mode", required=True, type=click.Choice(["discharge", "charge", "idle", "auto"], case_sensitive=False))
+@click.option("--power", help="Magnitude with its unit: 10kW, 800W. Not for idle and auto.")
 @click.option("--evse", "evse_id", help="One EVSE by its id; without it the power is shared by all vehicles.")
 @click.option("--duration", default="15min", show_default=True, help="How long the order holds: 90s, 15min, 2h.")
+@click.option("--at", default="", help="When it begins: 18:00 (the site's time), or 2027-01-31T18:00. Without it: now.")
 @json_option
 @socket_option
 def dispatch(
-    mode: str, power: str | None, evse_id: str | None, duration: str, as_json: bool, socket_path: Path | None
+    mode: str, power: str | None, evse_id: str | None, duration: str, at: str, as_json: bool, socket_path: Path | None
 ) -> None:
-    """Order vehicles to charge, discharge or idle.
+    """Order vehicles to charge, discharge or idle; auto gives them back to the controller before an order ends.
 
     Exit code 0: some power is granted, and what is missing is named. 1: nothing is granted. 3: no daemon.
     """
     params = DispatchParams(
-        mode=mode.lower(), power_w=_power_w(mode.lower(), power), evse_id=evse_id, duration_s=_duration_s(duration)
+        mode=mode.lower(),
+        power_w=_power_w(mode.lower(), power),
+        evse_id=evse_id,
+        duration_s=_duration_s(duration),
+        at=at,
     )
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("dispatch", params)
@@ -66,7 +73,7 @@ def dispatch(
         print_json(answer)
     else:
         click.echo(render.dispatch_text(result))
-    sys.exit(0 if result.mode == "idle" or result.granted_w != 0 else 1)
+    sys.exit(0 if result.mode in ("idle", "auto") or result.granted_w != 0 or result.begins_in_s > 0 else 1)
 
 
 @cli.command()
@@ -172,14 +179,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _power_w(mode: str, text: str | None) -> float:
     if text is None:
-        if mode == "idle":
+        if mode in _WITHOUT_POWER:
             return 0.0
         raise click.UsageError(f"--power is missing: how much should the vehicles {mode}? For example {_EXAMPLE}")
     try:
         power_w = parse_power_w(text)
     except QuantityError as error:
         raise click.UsageError(str(error)) from None
-    if power_w == 0 and mode != "idle":
+    if power_w == 0 and mode not in _WITHOUT_POWER:
         raise click.UsageError("--power is zero: for no power write --mode=idle")
     return power_w
 

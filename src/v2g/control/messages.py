@@ -47,18 +47,26 @@ class HelloResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class DispatchParams(Params, frozen=True, kw_only=True):
     mode: str
-    """``charge``, ``discharge`` or ``idle``."""
+    """``charge``, ``discharge``, ``idle`` or ``auto``."""
     power_w: float = 0.0
-    """Magnitude; ignored for ``idle``."""
+    """Magnitude; ignored for ``idle`` and ``auto``."""
     evse_id: str | None = None
     duration_s: float = 900.0
+    at: str = ""
+    """When it begins: ``18:00`` (the next time that it is, at the site) or ISO 8601; empty: now."""
 
 
 class VehicleGrant(msgspec.Struct, frozen=True, kw_only=True):
     evse_id: str
     vehicle: str
     power_w: float
+    """Its share; power reaches it by its ramp, and as others make room."""
     bound_by: str | None = None
+    soc_pct: float | None = None
+    floor_pct: float | None = None
+    """Min-SoC in force for it."""
+    surplus_wh: float | None = None
+    """Above that, in its battery."""
 
 
 class ShortfallLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +76,11 @@ class ShortfallLine(msgspec.Struct, frozen=True, kw_only=True):
     evse_id: str | None = None
     words: str = ""
     """Of a thermal denial: temperature, limit, and when it may be granted; empty otherwise."""
+
+
+class ReplacedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: int
+    by: str
 
 
 class DispatchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +93,8 @@ class DispatchResult(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     grants: tuple[VehicleGrant, ...] = ()
     shortfalls: tuple[ShortfallLine, ...] = ()
+    begins_in_s: float = 0.0
+    replaced: tuple[ReplacedOrder, ...] = ()
 
 
 class CancelParams(Params, frozen=True, kw_only=True):
@@ -195,7 +210,24 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
     granted_w: float
     evse_id: str | None
     remaining_s: float
+    """Until it ends."""
     by: str
+    begins_in_s: float = 0.0
+    """0: it stands."""
+
+
+class EnergyLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vehicle needs and can spare, Wh of its battery; ``floor_source``: whose min-SoC it is."""
+
+    needed_wh: float
+    surplus_wh: float
+    capacity_wh: float
+    capacity_assumed: bool
+    departs_in_s: float
+    departure_assumed: bool
+    floor_pct: float
+    floor_source: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +241,8 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     max_charge_w: float
     max_discharge_w: float
     since_s: float
+    energy: EnergyLine | None = None
+    """While its charge loop runs."""
 
 
 class EvseLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +264,12 @@ class EvseLine(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "DC"
     ac: AcLine | None = None
     """Of an AC EVSE with a fresh reading."""
+    share_w: float = 0.0
+    """What ``granted_w`` is on its way to."""
+    auto: bool = False
+    """Its vehicle has no order."""
+    waits_s: float | None = None
+    """For how long its vehicle has been waiting for its turn."""
 
 
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):

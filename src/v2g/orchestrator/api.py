@@ -10,8 +10,8 @@ from typing import Any
 from v2g.clock import Clock
 from v2g.control import messages
 from v2g.control.server import Caller, Method, Refused, Role
-from v2g.dispatch.book import OrderError
-from v2g.dispatch.orders import Mode, Order
+from v2g.dispatch.book import Added
+from v2g.dispatch.orders import Grant, Mode
 from v2g.guard.tick_commands import CommandError, send_command
 from v2g.orchestrator import status
 from v2g.orchestrator.denial import denial_words_at
@@ -61,23 +61,30 @@ class Api:
         try:
             mode = Mode(params.mode)
         except ValueError:
-            raise Refused(f"mode {params.mode!r} is unknown; use charge, discharge or idle", code="BAD_ORDER") from None
+            raise Refused(
+                f"mode {params.mode!r} is unknown; use charge, discharge, idle or auto", code="BAD_ORDER"
+            ) from None
         if params.evse_id is not None and params.evse_id not in site.bays:
             known = ", ".join(site.bays)
             raise Refused(f"there is no EVSE {params.evse_id!r}; there are {known}", code="UNKNOWN_EVSE")
         now_s = self._clock.monotonic_s()
         try:
-            order = site.book.add(
+            added = site.book.add(
                 mode=mode,
                 power_w=params.power_w,
                 evse_id=params.evse_id,
                 duration_s=params.duration_s,
                 by=caller.user,
                 now_s=now_s,
-            ).order
-        except OrderError as error:
+                begins_in_s=self._begins_in_s(params.at),
+            )
+        except ValueError as error:
             raise Refused(str(error), code="BAD_ORDER") from None
-        return self._result(order, params.duration_s, now_s)
+        return self._result(added, params.duration_s, now_s)
+
+    def _begins_in_s(self, at: str) -> float:
+        unix_s = self._clock.unix_s()
+        return self._site.zone.next_time(at, unix_s) - unix_s if at else 0.0
 
     async def cancel(self, params: messages.CancelParams, caller: Caller) -> messages.CancelResult:
         gone = self._site.book.cancel(params.order_id)
@@ -96,7 +103,8 @@ class Api:
             raise Refused(reply.message, code="TRIP_NOT_RESET")
         return messages.TripResetResult(element=element)
 
-    def _result(self, order: Order, duration_s: float, now_s: float) -> messages.DispatchResult:
+    def _result(self, added: Added, duration_s: float, now_s: float) -> messages.DispatchResult:
+        order = added.order
         self._site.refresh_vehicles(now_s)
         allocation = self._site.decide(now_s).allocation
         grants = [grant for grant in allocation.grants if grant.order_id == order.id]
@@ -104,17 +112,11 @@ class Api:
             order_id=order.id,
             mode=order.mode.value,
             requested_w=order.signed_w,
-            granted_w=sum(grant.power_w for grant in grants),
+            granted_w=sum(grant.target_w for grant in grants),
             duration_s=duration_s,
-            grants=tuple(
-                messages.VehicleGrant(
-                    evse_id=grant.evse_id,
-                    vehicle=self._vehicle(grant.evse_id),
-                    power_w=grant.power_w,
-                    bound_by=grant.bound_by,
-                )
-                for grant in grants
-            ),
+            grants=tuple(self._grant(grant) for grant in grants),
+            begins_in_s=max(0.0, order.begins_at_s - now_s),
+            replaced=tuple(messages.ReplacedOrder(order_id=other.id, by=other.by) for other in added.replaced),
             shortfalls=tuple(
                 messages.ShortfallLine(
                     code=shortfall.code,
@@ -126,6 +128,19 @@ class Api:
                 for shortfall in allocation.shortfalls
                 if shortfall.order_id == order.id
             ),
+        )
+
+    def _grant(self, grant: Grant) -> messages.VehicleGrant:
+        image = self._site.image
+        energy = next((bay.energy for bay in image.bays if bay.evse_id == grant.evse_id), None) if image else None
+        return messages.VehicleGrant(
+            evse_id=grant.evse_id,
+            vehicle=self._vehicle(grant.evse_id),
+            power_w=grant.target_w,
+            bound_by=grant.bound_by,
+            soc_pct=energy.soc_pct if energy is not None else None,
+            floor_pct=energy.floor_pct if energy is not None else None,
+            surplus_wh=energy.surplus_wh if energy is not None else None,
         )
 
     def _words(self, source: str, mode: Mode) -> str:

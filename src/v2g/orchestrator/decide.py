@@ -1,7 +1,7 @@
 """One cycle's decision: image and orders in, grants and site limits out. Pure.
 
-Nothing is carried over from the cycle before: a limit that is not stated now does not hold, and what is unknown,
-stale or contradictory permits no power.
+No limit is carried over from the cycle before: one that is not stated now does not hold, and what is unknown, stale or
+contradictory permits no power. What the dispatcher remembers are turns, ramps and who does not follow.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, operation_words
-from v2g.dispatch.allocate import allocate
 from v2g.dispatch.codes import DISCHARGE_TEST, GUARD
 from v2g.dispatch.constraints import Bound, intersect
-from v2g.dispatch.orders import Allocation, Candidate, Grant, Order
+from v2g.dispatch.dispatcher import Dispatcher, Vehicle
+from v2g.dispatch.orders import Allocation, Grant, Order
 from v2g.dispatch.site import interval_bounds, permit_bounds, refuse_discharge, share_bounds
 from v2g.grid.protection import Block
 from v2g.guard.bounds import fraction
@@ -46,8 +46,8 @@ class Decision:
     """The allocation's grants by EVSE."""
 
 
-def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
-    """Share the standing orders among the vehicles in their charge loops, within all limits of this moment."""
+def decide(image: SiteImage, orders: Sequence[Order], dispatcher: Dispatcher, now_s: float) -> Decision:
+    """Share what orders and ``auto`` ask for among the vehicles in their loops, within all limits of this moment."""
     reason = permit_problem(image.wires, image.wires_connected, image.guard, now_s)
     until_s = now_s + PERMIT_VALID_S
     guard = view(image.guard)
@@ -59,24 +59,25 @@ def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
     bounds += interval_bounds(
         min(0.0, thermal.lo_w), max(0.0, thermal.hi_w), thermal.lo_source, thermal.hi_source, thermal.expires_at_s
     )
+    bounds += image.utility.bounds
     site = intersect(bounds, now_s)
     allowed_w = {each.evse_id: each.power_w for each in image.wires.applied} if image.wires is not None else {}
-    candidates = [
-        _candidate(bay, bay.bounds, guard, allowed_w.get(bay.evse_id, 0.0), until_s)
+    vehicles = [
+        _vehicle(bay, bay.bounds, guard, allowed_w.get(bay.evse_id, 0.0), until_s)
         for bay in image.bays
         if bay.bounds is not None
     ]
     if reason is not None:
         # It comes first here too: an inverter behind an open breaker is not connected, and that is not the reason.
-        candidates = [replace(each, bounds=(*permit, *each.bounds)) for each in candidates]
-    allocation = allocate(orders, candidates, bounds, now_s)
+        vehicles = [replace(each, bounds=(*permit, *each.bounds)) for each in vehicles]
+    allocation = dispatcher.step(vehicles, orders, bounds, image.groups, image.aim, now_s)
     return Decision(
         allocation=allocation,
         grants={grant.evse_id: grant for grant in allocation.grants},
         permitted=reason is None,
         permit_reason=reason or "",
-        site_lo_w=site.lo_w if site.lo_w > -inf else 0.0,
-        site_hi_w=site.hi_w if site.hi_w < inf else 0.0,
+        site_lo_w=min(0.0, site.lo_w) if site.lo_w > -inf else 0.0,
+        site_hi_w=max(0.0, site.hi_w) if site.hi_w < inf else 0.0,
         lo_source=site.lo_source,
         hi_source=site.hi_source,
     )
@@ -106,9 +107,7 @@ def block_name(block: Block) -> str:
     return (block.name or f"block {block.value}").lower()
 
 
-def _candidate(
-    bay: BayImage, bounds: tuple[Bound, ...], guard: GuardView, allowed_w: float, until_s: float
-) -> Candidate:
+def _vehicle(bay: BayImage, bounds: tuple[Bound, ...], guard: GuardView, allowed_w: float, until_s: float) -> Vehicle:
     """``allowed_w``: what ``wires`` allowed it last."""
     no_start = Block.NEW_DISCHARGE in guard.blocks
     if bay.ac_rated_w is not None:
@@ -119,7 +118,17 @@ def _candidate(
         bounds = (refuse_discharge(block_words("new_discharge").what, until_s), *bounds)
     if bay.discharge_refusal:
         bounds = (Bound(0.0, inf, f"{DISCHARGE_TEST}: {bay.discharge_refusal}", until_s), *bounds)
-    return Candidate(evse_id=bay.evse_id, bounds=bounds)
+    return Vehicle(
+        evse_id=bay.evse_id,
+        bounds=bounds,
+        rated_charge_w=bay.rated_w[0],
+        rated_discharge_w=bay.rated_w[1],
+        energy=bay.energy,
+        min_charge_w=bay.min_charge_w,
+        min_discharge_w=bay.min_discharge_w,
+        phases=bay.phases,
+        measured_w=bay.measured_w,
+    )
 
 
 def _told_bounds(rated_w: tuple[float, float], guard: GuardView, allowed_w: float, until_s: float) -> tuple[Bound, ...]:

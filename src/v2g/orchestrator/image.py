@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from v2g.dispatch.constraints import Bound
+from v2g.dispatch.energy import Energy
+from v2g.dispatch.inputs import BALANCED, Aim, Group, Phases
 from v2g.guard.link import Image
 from v2g.guard.status import GuardStatus
 from v2g.thermal.view import ThermalView
+from v2g.utility.meter_view import MeteredLoad
+from v2g.utility.signals import UtilityView
+
+_NO_UTILITY = UtilityView()
+_NO_METERS = MeteredLoad()
+_NO_AIM = Aim(enabled=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +34,15 @@ class BayImage:
     islanding_watched: bool = False
     discharge_refusal: str = ""
     ac_rated_w: tuple[float, float] | None = None
+    rated_w: tuple[float, float] = (0.0, 0.0)
+    """(charge, discharge) by the configuration, W, magnitudes."""
+    energy: Energy | None = None
+    min_charge_w: float = 0.0
+    min_discharge_w: float = 0.0
+    phases: Phases = BALANCED
+    """Share of its power in each phase of the bus."""
+    measured_w: float | None = None
+    """At the inverter or meter, positive charges; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,5 +58,10 @@ class SiteImage:
     guard: GuardStatus
     transformer: ThermalView
     bays: tuple[BayImage, ...]
+    groups: tuple[Group, ...] = ()
+    """Limits of phases and feeders."""
+    utility: UtilityView = _NO_UTILITY
+    meters: MeteredLoad = _NO_METERS
+    aim: Aim = _NO_AIM
     rated_charge_w: float
     rated_discharge_w: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from v2g.config.timezone import zone_of
@@ -31,6 +32,23 @@ class SiteZone:
             # Where the clock goes back across midnight there are two of them.
             left_s = tomorrow.replace(fold=1).timestamp() - unix_s
         return LocalTime(minute, at.toordinal(), left_s)
+
+    def next_time(self, text: str, unix_s: float) -> float:
+        """``18:00``: the next time after ``unix_s`` that it is so; or ISO 8601, taken as the site's time where it names
+        no zone. Raises ValueError, in words, for what is neither, and for a moment that is over."""
+        try:
+            if re.fullmatch(r"[0-2]?[0-9]:[0-5][0-9]", text):
+                hour, minute = (int(word) for word in text.split(":"))
+                now = datetime.fromtimestamp(unix_s, self._zone)
+                at = now.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+                return (at if at.timestamp() > unix_s else at + timedelta(days=1)).timestamp()
+            at = datetime.fromisoformat(text)
+        except (ValueError, OverflowError):
+            raise ValueError(f"{text!r} is no time: write 18:00, or 2027-01-31T18:00") from None
+        found_s = (at if at.tzinfo is not None else at.replace(tzinfo=self._zone)).timestamp()
+        if found_s <= unix_s:
+            raise ValueError(f"{text} is over: give a time to come")
+        return found_s
 
     def time_of_day(self, unix_s: float) -> str:
         """``18:25``, for people."""

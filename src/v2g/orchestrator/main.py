@@ -243,7 +243,7 @@ class Orchestrator:
 
     def _restore_orders(self) -> None:
         restored = self._orders.load()
-        self.site.book.restore(restored.orders, restored.next_id)
+        self.site.book.restore(restored.orders, restored.next_id, self._clock.monotonic_s())
         if restored.problem:
             self._log.warning("ORDERS_DROPPED", restored.problem)
         if restored.orders:
@@ -252,7 +252,7 @@ class Orchestrator:
     def _keep_orders(self, now_s: float) -> None:
         problem = ""
         try:
-            orders = self._discharge_api.lasting(self.site.book.standing(now_s))
+            orders = self._discharge_api.lasting(self.site.book.all(now_s))
             self._orders.save(orders, self.site.book.next_id)
         except OSError as error:
             problem = f"orders cannot be kept across a restart: {error}"

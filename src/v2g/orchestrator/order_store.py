@@ -28,6 +28,8 @@ class _KeptOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     created_unix_s: float
     expires_unix_s: float
     by: str
+    begins_unix_s: float | None = None
+    """None: when it was given."""
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +75,7 @@ class OrderStore:
                     evse_id=order.evse_id,
                     created_at_s=now_s - (unix_s - order.created_unix_s),
                     expires_at_s=now_s + (order.expires_unix_s - unix_s),
+                    begins_at_s=now_s + ((order.begins_unix_s or order.created_unix_s) - unix_s),
                     by=order.by,
                 )
                 for order in standing
@@ -97,6 +100,7 @@ class OrderStore:
                     evse_id=order.evse_id,
                     created_unix_s=order.created_at_s + shift_s,
                     expires_unix_s=order.expires_at_s + shift_s,
+                    begins_unix_s=max(order.begins_at_s, order.created_at_s) + shift_s,
                     by=order.by,
                 )
                 for order in orders

@@ -14,8 +14,17 @@ def add(
     evse_id: str | None = None,
     duration_s: float = 900.0,
     now_s: float = 100.0,
+    begins_in_s: float = 0.0,
 ) -> Added:
-    return book.add(mode=mode, power_w=power_w, evse_id=evse_id, duration_s=duration_s, by="ann", now_s=now_s)
+    return book.add(
+        mode=mode,
+        power_w=power_w,
+        evse_id=evse_id,
+        duration_s=duration_s,
+        by="ann",
+        now_s=now_s,
+        begins_in_s=begins_in_s,
+    )
 
 
 def test_an_order_stands_until_its_time_is_over() -> None:
@@ -33,7 +42,7 @@ def test_a_newer_order_of_the_site_replaces_the_older_for_good() -> None:
     book = OrderBook()
     first = add(book, duration_s=3600.0).order
     second = add(book, mode=Mode.CHARGE, duration_s=60.0, now_s=110.0)
-    assert second.replaced == first
+    assert second.replaced == (first,)
     assert book.standing(111.0) == (second.order,)
     assert book.standing(500.0) == ()
 
@@ -42,7 +51,7 @@ def test_orders_of_the_site_and_of_each_evse_stand_beside_each_other() -> None:
     book = OrderBook()
     orders = (add(book).order, add(book, evse_id="A").order, add(book, evse_id="B").order)
     assert book.standing(100.0) == orders
-    assert add(book, evse_id="A").replaced == orders[1]
+    assert add(book, evse_id="A").replaced == (orders[1],)
     assert [order.id for order in book.standing(100.0)] == [1, 3, 4]
 
 
@@ -104,3 +113,42 @@ def test_an_order_that_cannot_be_meant_is_refused_and_leaves_the_book_as_it_was(
 def test_a_long_name_is_cut() -> None:
     by = OrderBook().add(mode=Mode.IDLE, power_w=0.0, evse_id=None, duration_s=1.0, by="x" * 5000, now_s=0.0).order.by
     assert len(by) == 200
+
+
+class TestScheduled:
+    def test_an_order_begins_at_its_time_and_ends_after_its_duration(self) -> None:
+        book = OrderBook()
+        order = add(book, begins_in_s=3600.0, duration_s=900.0).order
+        assert book.standing(3699.9) == ()
+        assert book.all(3699.9) == (order,)
+        assert book.standing(3700.0) == (order,)
+        assert book.standing(4600.0) == ()
+
+    def test_it_stands_beside_one_that_holds_now_and_takes_its_place_for_good(self) -> None:
+        book = OrderBook()
+        now = add(book, duration_s=7200.0).order
+        later = add(book, mode=Mode.CHARGE, begins_in_s=3600.0, duration_s=900.0).order
+        assert book.standing(200.0) == (now,)
+        assert book.expire(3700.0) == (now,)
+        assert book.standing(3700.0) == (later,)
+        assert book.standing(4600.0) == ()
+
+    def test_it_replaces_what_is_scheduled_for_a_part_of_its_time(self) -> None:
+        book = OrderBook()
+        first = add(book, begins_in_s=3600.0, duration_s=900.0).order
+        other = add(book, begins_in_s=3600.0, duration_s=900.0, evse_id="A").order
+        after = add(book, begins_in_s=4500.0, duration_s=900.0).order
+        assert add(book, begins_in_s=4000.0, duration_s=400.0).replaced == (first,)
+        assert {other.id, after.id} <= {order.id for order in book.all(100.0)}
+
+    @pytest.mark.parametrize("begins_in_s", [-1.0, 8 * 86_400.0, float("nan")])
+    def test_a_begin_in_the_past_or_too_far_ahead_is_refused(self, begins_in_s: float) -> None:
+        with pytest.raises(OrderError, match="from now on"):
+            add(OrderBook(), begins_in_s=begins_in_s)
+
+    def test_it_survives_being_restored(self) -> None:
+        book = OrderBook()
+        orders = (add(book, duration_s=7200.0).order, add(book, begins_in_s=3600.0).order)
+        again = OrderBook()
+        again.restore(orders, 3, 100.0)
+        assert again.all(100.0) == orders

@@ -5,9 +5,10 @@ from math import inf, nan
 
 import pytest
 
-from v2g.dispatch.allocate import allocate
+from support.allocation import allocate, vehicle_of
 from v2g.dispatch.constraints import Bound
-from v2g.dispatch.orders import Allocation, Candidate, Mode, Order
+from v2g.dispatch.dispatcher import Vehicle
+from v2g.dispatch.orders import Allocation, Mode, Order
 from v2g.dispatch.site import interval_bounds, permit_bounds
 
 NOW_S = 100.0
@@ -35,12 +36,12 @@ def order(
     )
 
 
-def vehicle(evse_id: str, lo_w: float, hi_w: float, source: str = "vehicle power limit") -> Candidate:
-    return Candidate(evse_id=evse_id, bounds=(Bound(lo_w, hi_w, source, LATER_S),))
+def vehicle(evse_id: str, lo_w: float, hi_w: float, source: str = "vehicle power limit") -> Vehicle:
+    return vehicle_of(evse_id, (Bound(lo_w, hi_w, source, LATER_S),))
 
 
 def powers(allocation: Allocation) -> list[float]:
-    return [grant.power_w for grant in allocation.grants]
+    return [round(grant.power_w, 6) for grant in allocation.grants]
 
 
 def shortfalls(allocation: Allocation) -> list[tuple[int, str | None, float, str, str]]:
@@ -118,7 +119,7 @@ class TestShares:
             OPEN_SITE,
             NOW_S,
         )
-        assert [(g.evse_id, g.power_w, g.order_id) for g in result.grants] == [
+        assert [(g.evse_id, round(g.power_w, 6), g.order_id) for g in result.grants] == [
             ("C", 5e3, 1),
             ("A", 0.0, None),
             ("B", 0.0, None),
@@ -165,7 +166,8 @@ class TestPrecedence:
             OPEN_SITE,
             NOW_S,
         )
-        assert [(g.power_w, g.order_id) for g in result.grants] == [(0.0, 2), (-8e3, 1)]
+        assert powers(result) == [0.0, -8e3]
+        assert [grant.order_id for grant in result.grants] == [2, 1]
         assert result.shortfalls == ()
 
     def test_idle_without_vehicles_lacks_nothing(self) -> None:
@@ -254,21 +256,20 @@ class TestSite:
         assert result.site_w == pytest.approx(3e3)
 
     def test_of_opposite_orders_the_larger_side_gives_way(self) -> None:
-        # 2 charging less 9 discharging is -7 net; -4 is permitted: discharge falls to 6, over both in proportion.
+        # 2 charging less 8 discharging is -6 net; -4 is permitted: discharge falls to 6, 2 of it by B's own order.
         result = allocate(
             [
                 order(Mode.CHARGE, 2e3, "A"),
-                order(Mode.DISCHARGE, 3e3, "B", order_id=2),
+                order(Mode.DISCHARGE, 2e3, "B", order_id=2),
                 order(Mode.DISCHARGE, 6e3, order_id=3),
             ],
             [vehicle(name, -9e3, 9e3) for name in "ABC"],
             [Bound(-4e3, 4e3, "thermal K", LATER_S)],
             NOW_S,
         )
-        assert powers(result) == pytest.approx([2e3, -2e3, -4e3])
-        assert [grant.bound_by for grant in result.grants] == [None, "thermal K", "thermal K"]
+        assert powers(result) == [2e3, -2e3, -4e3]
+        assert [grant.bound_by for grant in result.grants] == [None, None, "thermal K"]
         assert shortfalls(result) == [
-            (2, "B", 1e3, "REVERSE_FLOW_DENIED", "thermal K"),
             (3, None, 2e3, "REVERSE_FLOW_DENIED", "thermal K"),
         ]
 
@@ -335,7 +336,7 @@ class TestFailClosed:
     def test_a_vehicle_of_unknown_limits_gets_nothing_and_says_so(
         self, bounds: tuple[Bound, ...], code: str, source: str
     ) -> None:
-        result = allocate([order(Mode.DISCHARGE, 5e3)], [Candidate(evse_id="A", bounds=bounds)], OPEN_SITE, NOW_S)
+        result = allocate([order(Mode.DISCHARGE, 5e3)], [vehicle_of("A", bounds)], OPEN_SITE, NOW_S)
         assert powers(result) == [0.0]
         assert result.grants[0].bound_by == source
         assert shortfalls(result) == [(1, "A", 5e3, code, source)]
@@ -362,16 +363,16 @@ class TestFailClosed:
 
 
 class TestFloors:
-    def test_a_share_below_the_floor_goes_to_the_others(self) -> None:
-        # 4 kW over 8 and 8 kW would be 2 each; A does not work below 3 kW.
+    def test_a_minimum_is_kept_before_the_rest_is_shared(self) -> None:
+        # 4 kW over 8 and 8 kW would be 2 each; A does not work below 3 kW, and nobody is stopped where both can go on.
         result = allocate(
             [order(Mode.CHARGE, 4e3)],
             [vehicle("A", 3e3, 8e3, "vehicle minimum"), vehicle("B", 0.0, 8e3)],
             OPEN_SITE,
             1.0,
         )
-        assert powers(result) == [0.0, 4e3]
-        assert [grant.bound_by for grant in result.grants] == ["vehicle minimum", None]
+        assert powers(result) == [3e3, 1e3]
+        assert [grant.bound_by for grant in result.grants] == [None, None]
 
     def test_a_floor_that_is_reached_is_served(self) -> None:
         result = allocate([order(Mode.CHARGE, 8e3)], [vehicle("A", 3e3, 8e3), vehicle("B", 0.0, 8e3)], OPEN_SITE, 1.0)
@@ -396,9 +397,9 @@ class TestFloors:
 def test_what_the_noise_of_a_limit_leaves_is_no_grant() -> None:
     """Without base load the relief that a hot transformer permits is the noise of its measurement."""
     site = (Bound(-0.3, inf, "thermal top-oil", inf), Bound(-inf, 0.0, "thermal top-oil", inf))
-    vehicle = Candidate(evse_id="E1", bounds=(Bound(-11_000.0, 11_000.0, "EVSE rating", inf),))
+    vehicle = vehicle_of("E1", (Bound(-11_000.0, 11_000.0, "EVSE rating", inf),))
     order = Order(id=1, mode=Mode.DISCHARGE, power_w=10_000.0, evse_id=None, created_at_s=0.0, expires_at_s=9.0, by="a")
     found = allocate([order], [vehicle], site, 1.0)
     assert found.grants[0].power_w == 0.0
     assert found.grants[0].bound_by == "thermal top-oil"
-    assert [(s.code, s.missing_w) for s in found.shortfalls] == [("REVERSE_FLOW_DENIED", 10_000.0)]
+    assert [(s.code, round(s.missing_w, 6)) for s in found.shortfalls] == [("REVERSE_FLOW_DENIED", 10_000.0)]

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.allocation import allocate, vehicle_of
 from support.examples import examples
-from v2g.dispatch.allocate import allocate
 from v2g.dispatch.constraints import Bound, intersect
-from v2g.dispatch.orders import Candidate, Mode, Order
+from v2g.dispatch.dispatcher import Vehicle
+from v2g.dispatch.orders import Mode, Order
 
 NOW_S = 100.0
 LATER_S = 1000.0
@@ -38,7 +39,7 @@ floored = st.builds(
 )
 vehicles = st.lists(
     st.builds(
-        lambda evse_id, bounds: Candidate(evse_id=evse_id, bounds=tuple(bounds)),
+        lambda evse_id, bounds: vehicle_of(evse_id, tuple(bounds)),
         names,
         st.lists(st.one_of(bounds, bounds, bounds, floored), max_size=3),
     ),
@@ -64,7 +65,7 @@ standing = st.lists(
 @settings(max_examples=examples(150), deadline=None)
 @given(orders=standing, candidates=vehicles, site=sites)
 def test_no_bound_no_order_and_no_site_limit_is_ever_exceeded(
-    orders: list[Order], candidates: list[Candidate], site: list[Bound]
+    orders: list[Order], candidates: list[Vehicle], site: list[Bound]
 ) -> None:
     result = allocate(orders, candidates, site, NOW_S)
     assert [grant.evse_id for grant in result.grants] == [candidate.evse_id for candidate in candidates]
@@ -91,7 +92,7 @@ def test_no_bound_no_order_and_no_site_limit_is_ever_exceeded(
 @settings(max_examples=examples(150), deadline=None)
 @given(orders=standing, candidates=vehicles, site=sites)
 def test_what_is_granted_and_what_is_missing_add_up_to_every_order_in_force(
-    orders: list[Order], candidates: list[Candidate], site: list[Bound]
+    orders: list[Order], candidates: list[Vehicle], site: list[Bound]
 ) -> None:
     result = allocate(orders, candidates, site, NOW_S)
     newest: dict[str | None, Order] = {}
@@ -110,7 +111,7 @@ def test_what_is_granted_and_what_is_missing_add_up_to_every_order_in_force(
 @given(orders=standing, candidates=vehicles, site=sites, random=st.randoms(use_true_random=False))
 def test_the_order_of_the_arguments_does_not_matter(
     orders: list[Order],
-    candidates: list[Candidate],
+    candidates: list[Vehicle],
     site: list[Bound],
     random: Random,
 ) -> None:
@@ -127,7 +128,7 @@ def test_the_order_of_the_arguments_does_not_matter(
 @settings(max_examples=examples(100), deadline=None)
 @given(orders=standing, candidates=vehicles, site=sites)
 def test_every_denied_discharge_with_a_thermal_source_is_reverse_flow_denied(
-    orders: list[Order], candidates: list[Candidate], site: list[Bound]
+    orders: list[Order], candidates: list[Vehicle], site: list[Bound]
 ) -> None:
     by_id = {o.id: o for o in orders}
     for shortfall in allocate(orders, candidates, site, NOW_S).shortfalls:

@@ -1,0 +1,139 @@
+"""The way from one allocation to the next: ramps, and room that is there only once it is measured. Pure.
+
+A vehicle that is told less needs a moment to follow, and one that does not follow goes on. So power falls at once and
+rises only into room that is free by measurement; what a vehicle takes beyond all that it was told within
+:data:`FOLLOW_S` counts as taken, and the others get less, until it follows or is isolated.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from math import fsum, inf
+from typing import Final
+
+from v2g.dispatch.claims import LEAST_W, Claim
+from v2g.dispatch.filling import Limit, fill
+from v2g.dispatch.sharing import Room
+
+FOLLOW_S: Final = 2.0
+"""As the guard gives a vehicle at an AC EVSE before it opens its contactor."""
+TOLERANCE_W: Final = 200.0
+TOLERANCE: Final = 0.03
+"""Of the rating: errors of meters, and auxiliaries."""
+RAMP: Final = "ramp"
+ROOM: Final = "waits until others have made room"
+_MOST_STEP_S: Final = 5.0
+"""A clock that jumps ahead is no licence to jump in power."""
+
+
+class Following:
+    """What each vehicle was told, and whether it does it."""
+
+    def __init__(self, ramp_pu_s: float) -> None:
+        self._ramp_pu_s = ramp_pu_s
+        self._at_s: float | None = None
+        self._elapsed_s = 0.0
+        self._before: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._course: dict[str, deque[tuple[float, float]]] = {}
+        self.ignored_w: dict[str, float] = {}
+        """By EVSE: signed power beyond what its vehicle was told, for longer than it may take to follow."""
+
+    def observe(self, measured_w: Mapping[str, float], rated_w: Mapping[str, float], now_s: float) -> None:
+        """A new moment, or the same one again. ``measured_w`` by EVSE, signed."""
+        if now_s != self._at_s:
+            past_s = 0.0 if self._at_s is None else now_s - self._at_s
+            self._elapsed_s = min(max(past_s, 0.0), _MOST_STEP_S)
+            self._before, self._told, self._at_s = self._told, {}, now_s
+            self._keep_course(now_s)
+        self.ignored_w = {}
+        for evse_id, power_w in measured_w.items():
+            said = self._course.get(evse_id)
+            if said is None:
+                continue
+            most_w = max(0.0, *(told_w for _, told_w in said))
+            least_w = min(0.0, *(told_w for _, told_w in said))
+            excess_w = max(power_w - most_w, 0.0) + min(power_w - least_w, 0.0)
+            if abs(excess_w) > _tolerance_w(rated_w.get(evse_id, 0.0)):
+                self.ignored_w[evse_id] = excess_w
+
+    def _keep_course(self, now_s: float) -> None:
+        for evse_id, told_w in self._before.items():
+            course = self._course.setdefault(evse_id, deque(maxlen=256))
+            if not course or course[-1][1] != told_w:
+                course.append((now_s, told_w))
+            # The first one that stays was in force when the time began.
+            while len(course) > 1 and course[1][0] <= now_s - FOLLOW_S:
+                course.popleft()
+        for evse_id in self._course.keys() - self._before.keys():
+            del self._course[evse_id]
+
+    def carry_out(
+        self, sign: float, claims: Sequence[Claim], rooms: Sequence[Room], measured_w: Mapping[str, float]
+    ) -> None:
+        """Set ``power_w`` of one direction's claims from their ``target_w``."""
+        rises = []
+        for claim in claims:
+            was_w = sign * self._before.get(claim.evse_id, 0.0)
+            kept_w = min(claim.target_w, max(0.0, was_w))
+            claim.power_w = kept_w
+            turning = was_w < -LEAST_W
+            rises.append(0.0 if turning else min(claim.target_w - kept_w, self._step_w(claim, kept_w)))
+        if any(rise > 0.0 for rise in rises):
+            self._rise(sign, claims, rises, rooms, measured_w)
+        for claim in claims:
+            short_w = claim.target_w - claim.power_w
+            if short_w > LEAST_W and claim.reason is None:
+                claim.reason = RAMP
+
+    def remember(self, evse_id: str, power_w: float) -> None:
+        """What a vehicle is told now, signed."""
+        self._told[evse_id] = power_w
+
+    def _step_w(self, claim: Claim, kept_w: float) -> float:
+        vehicle = claim.vehicle
+        rated_w = vehicle.rated_charge_w if claim.service.sign > 0.0 else vehicle.rated_discharge_w
+        if self._ramp_pu_s == inf:
+            return claim.target_w
+        ramp_w = self._ramp_pu_s * rated_w * self._elapsed_s
+        # Below its minimum it would do nothing at all.
+        return max(ramp_w, claim.minimum_w - kept_w)
+
+    def _rise(
+        self,
+        sign: float,
+        claims: Sequence[Claim],
+        rises: list[float],
+        rooms: Sequence[Room],
+        measured_w: Mapping[str, float],
+    ) -> None:
+        told = {claim.evse_id: claim.power_w for claim in claims}
+        rated = {claim.evse_id: claim.vehicle.rated_charge_w for claim in claims}
+        excess = {}
+        for evse_id, power_w in measured_w.items():
+            over_w = sign * power_w - told.get(evse_id, 0.0)
+            if over_w > _tolerance_w(rated.get(evse_id, 0.0)) and evse_id not in self.ignored_w:
+                excess[evse_id] = over_w
+        if not excess:
+            for claim, rise_w in zip(claims, rises, strict=True):
+                claim.power_w += rise_w
+            return
+        limits = []
+        for room in rooms:
+            taken_w = fsum(
+                [room.shares.get(evse_id, 0.0) * over_w for evse_id, over_w in excess.items()]
+                + [room.shares.get(claim.evse_id, 0.0) * claim.power_w for claim in claims]
+            )
+            loads = [(i, room.shares[c.evse_id]) for i, c in enumerate(claims) if room.shares.get(c.evse_id, 0.0) > 0.0]
+            limits.append(Limit(max(0.0, room.capacity_w - taken_w), loads))
+        filled = fill(rises, [claim.weight or 1.0 for claim in claims], limits)
+        for claim, rise_w, wanted_w in zip(claims, filled.shares, rises, strict=True):
+            if wanted_w - rise_w > LEAST_W:
+                claim.reason = ROOM
+            if claim.power_w + rise_w >= claim.floor_w:
+                claim.power_w += rise_w
+
+
+def _tolerance_w(rated_w: float) -> float:
+    return max(TOLERANCE_W, TOLERANCE * rated_w)

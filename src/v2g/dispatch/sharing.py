@@ -1,0 +1,225 @@
+"""One direction of an allocation: its claims share what orders, groups and site permit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum, isfinite
+from typing import Final
+
+from v2g.dispatch.claims import LEAST_W, Claim, Service, stated
+from v2g.dispatch.constraints import Intersection
+from v2g.dispatch.filling import Filled, Limit, fill, fill_balanced
+from v2g.dispatch.inputs import Settings
+from v2g.dispatch.turns import Admission, Turns
+from v2g.dispatch.turns import Claim as TurnClaim
+
+OTHERS_WAIT: Final = "others wait for their turn"
+_PHASES: Final = "abc"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimit:
+    """A group with its interval of this moment. ``shares``: the part of each vehicle's power that counts."""
+
+    name: str
+    limits: Intersection
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a group leaves to one direction, as a magnitude."""
+
+    source: str
+    capacity_w: float
+    shares: Mapping[str, float]
+
+
+class Direction:
+    """Charge (``sign`` 1) or discharge (-1), with whose turn it is."""
+
+    def __init__(self, sign: float, settings: Settings) -> None:
+        self._sign = sign
+        self._unbalance_w = settings.unbalance_w
+        self._turns = Turns(settings.dwell_s)
+        self.rooms: tuple[Room, ...] = ()
+        """Of the last :meth:`share`."""
+        self.waits_s: Mapping[str, float] = {}
+        """Likewise: by EVSE, for how long its vehicle has been waiting for its turn."""
+
+    def potential(self, claims: Sequence[Claim]) -> None:
+        """Set ``target_w`` and ``own_w`` to what orders and vehicles alone would lead to."""
+        active = _active(claims)
+        budgets = _budgets(active)
+        _greedy(active, [limit for _, limit in budgets])
+        self._fill([claim for claim in active if claim.reason is None], (), 0.0)
+        for claim in claims:
+            claim.own_w = claim.target_w
+
+    def share(
+        self,
+        claims: Sequence[Claim],
+        groups: Iterable[GroupLimit],
+        opposite: Sequence[Claim],
+        ignored_w: Mapping[str, float],
+        now_s: float,
+    ) -> None:
+        """Set ``target_w`` and ``reason`` of ``claims``.
+
+        ``opposite``: claims of the other direction with what flows of them, which makes room. ``ignored_w``: by EVSE,
+        signed power beyond what its vehicle was told, which takes room.
+        """
+        self.rooms = tuple(self._room(group, opposite, ignored_w) for group in groups)
+        active = _active(claims)
+        limits = [*(limit for _, limit in _budgets(active)), *_group_limits(active, self.rooms)]
+        turns = self._turns.admit(
+            [
+                TurnClaim(
+                    evse_id=claim.evse_id, index=index, floor_w=claim.minimum_w, cap_w=claim.cap_w, weight=claim.weight
+                )
+                for index, claim in enumerate(active)
+            ],
+            limits,
+            now_s,
+        )
+        self.waits_s = turns.waiting_s
+        taking_part = []
+        for claim in active:
+            if claim.evse_id not in turns.admitted:
+                claim.reason = self._why_out(claim, turns)
+                continue
+            taking_part.append(claim)
+            if turns.hold_floors and claim.minimum_w:
+                claim.cap_w, claim.source = claim.floor_w, OTHERS_WAIT
+        self._fill(taking_part, self.rooms, self._spread_w(opposite))
+
+    def _why_out(self, claim: Claim, turns: Admission) -> str:
+        if claim.evse_id not in turns.impossible:
+            return f"waits for its turn: it needs at least {claim.floor_w:.0f} W"
+        tightest = min(
+            (room for room in self.rooms if room.shares.get(claim.evse_id, 0.0) > 0.0),
+            key=lambda room: room.capacity_w / room.shares[claim.evse_id],
+            default=None,
+        )
+        if tightest is not None and tightest.capacity_w < claim.floor_w * tightest.shares[claim.evse_id]:
+            return tightest.source
+        return claim.floor_source
+
+    def _room(self, group: GroupLimit, opposite: Sequence[Claim], ignored_w: Mapping[str, float]) -> Room:
+        limits, shares = group.limits, group.shares
+        if self._sign > 0.0:
+            end_w, source = stated(limits.hi_w, limits.hi_source)
+        else:
+            end_w, source = stated(-limits.lo_w, limits.lo_source)
+        if limits.lo_w == limits.hi_w == 0.0:
+            # Nothing is known, or nothing may flow: what the other side would do makes no room.
+            return Room(source, 0.0, shares)
+        help_w = fsum(shares.get(claim.evse_id, 0.0) * claim.target_w for claim in opposite)
+        taken_w = fsum(
+            shares.get(evse_id, 0.0) * abs(power_w)
+            for evse_id, power_w in ignored_w.items()
+            if power_w * self._sign > 0.0
+        )
+        return Room(source, max(0.0, end_w + help_w - taken_w), shares)
+
+    def _spread_w(self, opposite: Sequence[Claim]) -> float:
+        """By how much the other direction's phases differ already."""
+        sums = [fsum(claim.vehicle.phases[p] * claim.target_w for claim in opposite) for p in range(3)]
+        return max(sums) - min(sums)
+
+    def _fill(self, claims: Sequence[Claim], rooms: Sequence[Room], spread_w: float) -> None:
+        if not claims:
+            return
+        budgets = _budgets(claims)
+        limits = [*(limit for _, limit in budgets), *_group_limits(claims, rooms)]
+        caps = [claim.cap_w for claim in claims]
+        weights = [claim.weight for claim in claims]
+        floors = [claim.minimum_w for claim in claims]
+        if self._unbalance_w is None or not rooms:
+            filled = fill(caps, weights, limits, floors)
+        else:
+            filled = fill_balanced(
+                caps,
+                weights,
+                limits,
+                [claim.vehicle.phases for claim in claims],
+                max(0.0, self._unbalance_w - spread_w),
+                floors,
+            )
+        _take(claims, filled, budgets, rooms)
+
+
+def _active(claims: Sequence[Claim]) -> list[Claim]:
+    active = []
+    for claim in claims:
+        claim.target_w, claim.reason = 0.0, None
+        if claim.service.refused is not None:
+            claim.reason = claim.service.refused
+        elif claim.cap_w < LEAST_W or not claim.weight > 0.0:
+            claim.reason = claim.source
+        elif claim.cap_w < claim.floor_w:
+            claim.reason = claim.floor_source
+        elif claim.service.wanted_w > 0.0:
+            active.append(claim)
+    return active
+
+
+def _budgets(claims: Sequence[Claim]) -> list[tuple[Service, Limit]]:
+    """The amount of each order, or of ``auto``, over its claims."""
+    of: dict[int, tuple[Service, list[tuple[int, float]]]] = {}
+    for index, claim in enumerate(claims):
+        if isfinite(claim.service.wanted_w):
+            of.setdefault(id(claim.service), (claim.service, []))[1].append((index, 1.0))
+    return [(service, Limit(service.wanted_w, loads)) for service, loads in of.values()]
+
+
+def _group_limits(claims: Sequence[Claim], rooms: Sequence[Room]) -> list[Limit]:
+    return [
+        Limit(
+            room.capacity_w,
+            [
+                (index, share)
+                for index, claim in enumerate(claims)
+                if (share := room.shares.get(claim.evse_id, 0.0)) > 0.0
+            ],
+        )
+        for room in rooms
+    ]
+
+
+def _greedy(claims: Sequence[Claim], limits: Sequence[Limit]) -> None:
+    """Leave out those of whom not all floors fit: the highest first."""
+    left = [limit.capacity for limit in limits]
+    loads: dict[int, list[tuple[int, float]]] = {}
+    for number, limit in enumerate(limits):
+        for index, share in limit.loads:
+            loads.setdefault(index, []).append((number, share))
+    for index in sorted(range(len(claims)), key=lambda i: (claims[i].floor_w, claims[i].evse_id)):
+        claim = claims[index]
+        if all(share * claim.minimum_w <= left[number] for number, share in loads.get(index, ())):
+            for number, share in loads.get(index, ()):
+                left[number] -= share * claim.minimum_w
+        else:
+            claim.reason = claim.floor_source
+
+
+def _take(
+    claims: Sequence[Claim], filled: Filled, budgets: Sequence[tuple[Service, Limit]], rooms: Sequence[Room]
+) -> None:
+    totals: dict[int, float] = {}
+    for claim, share in zip(claims, filled.shares, strict=True):
+        claim.target_w = share
+        totals[id(claim.service)] = totals.get(id(claim.service), 0.0) + share
+    for claim, bound in zip(claims, filled.bound_by, strict=True):
+        if bound is None:
+            short = claim.service.order is None or claim.service.wanted_w - totals[id(claim.service)] > 1e-3
+            claim.reason = claim.source if short else None
+        elif bound < len(budgets):
+            claim.reason = None
+        elif bound < len(budgets) + len(rooms):
+            claim.reason = rooms[bound - len(budgets)].source
+        else:
+            claim.reason = f"unbalance of phase {_PHASES[bound - len(budgets) - len(rooms)]}"
+        if claim.target_w < LEAST_W:
+            claim.target_w, claim.reason = 0.0, claim.reason or claim.floor_source

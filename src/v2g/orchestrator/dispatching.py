@@ -1,0 +1,92 @@
+"""What the site's decision goes by besides its vehicles' bounds: the dispatcher, phases, plan, utility and meters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+
+from v2g.config.schema import AcEvse, Config, Evse
+from v2g.dispatch.dispatcher import Dispatcher, Settings
+from v2g.dispatch.inputs import Aim, Group, Phases
+from v2g.dispatch.wants import Wants
+from v2g.guard.status import GuardStatus, Permit
+from v2g.orchestrator.aims import aim_of
+from v2g.orchestrator.phase_limits import measured_base_w, phase_groups, shares_of
+from v2g.planning.types import Plan
+from v2g.thermal.limits import Regime, limits_of, size_class
+from v2g.thermal.view import ThermalView
+from v2g.utility.base_load import combine
+from v2g.utility.meter_view import MeteredLoad
+from v2g.utility.signals import UtilityView
+
+
+class Dispatching:
+    """One site's. ``plan``, ``utility`` and ``meters`` are set by whoever composes the daemon; all may stay as they are."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._rated_va = config.transformer.rated_kva * 1e3
+        self._phase_v = config.grid.nominal_voltage_v
+        dispatch = config.dispatch
+        self.dispatcher = Dispatcher(
+            Settings(
+                ramp_pu_s=dispatch.ramp_pu_s,
+                dwell_s=dispatch.dwell_s,
+                unbalance_w=dispatch.unbalance_w,
+                rated_w=self._rated_va,
+            )
+        )
+        self.plan: Callable[[], Plan | None] = lambda: None
+        self.utility: Callable[[float], UtilityView] = lambda now_s: UtilityView()
+        self.meters: Callable[[float, float | None], MeteredLoad] = lambda now_s, base_w: MeteredLoad()
+        self._evses = {evse.id: evse for evse in config.evses}
+
+    def wants(self, min_soc_pct: float) -> Wants:
+        """What the site asks for a vehicle whose min-SoC this is."""
+        dispatch = self._config.dispatch
+        return Wants(
+            min_soc_pct=min_soc_pct,
+            max_soc_pct=dispatch.max_soc_pct,
+            assumed_capacity_wh=dispatch.assumed_capacity_kwh * 1e3,
+            assumed_stay_s=dispatch.assumed_stay_h * 3600.0,
+        )
+
+    def phases(self, evse_id: str, used: int | None) -> Phases:
+        """Shares of an EVSE's power in the phases of the bus. ``used``: phases that its vehicle uses, None: all."""
+        return evse_phases(self._evses[evse_id], used)
+
+    def base_by_phase(
+        self, guard: GuardStatus, view: ThermalView, meters: MeteredLoad, v2g_w: Sequence[tuple[Phases, float]]
+    ) -> tuple[Phases | None, tuple[str, ...]]:
+        """The base load by phase, and what is to be said of it."""
+        measured = None
+        if guard.permit is not Permit.GUARD_STALE and guard.measured and guard.load_measured:
+            volts = tuple(value * self._phase_v for value in guard.v_pu)
+            measured = measured_base_w(guard.transformer_a, volts, guard.transformer_w, v2g_w)  # type: ignore[arg-type]
+        base_w, _, notes = combine(measured, meters)
+        return base_w, notes
+
+    def groups(
+        self, shares: Sequence[tuple[str, Phases]], base_w: Phases | None, view: ThermalView, as_of_s: float
+    ) -> tuple[Group, ...]:
+        limits = view.limits or limits_of(Regime.NORMAL_CYCLIC, size_class(self._rated_va))
+        rated_a = self._config.protection.feeder.rated_a
+        return phase_groups(
+            shares,
+            rated_w=self._rated_va,
+            k_pu=limits.k_pu,
+            base_w=base_w,
+            feeder_w=rated_a * self._phase_v if rated_a is not None else None,
+            as_of_s=as_of_s,
+        )
+
+    def aim(self, view: ThermalView, utility: UtilityView, unix_s: float) -> Aim:
+        base_w = view.base_load_w if view.base_load_w is not None and isfinite(view.base_load_w) else None
+        return aim_of(self._config.dispatch, base_w, self._rated_va, self.plan(), utility, unix_s)
+
+
+def evse_phases(evse: Evse, used: int | None = None) -> Phases:
+    """``used``: phases that its vehicle uses; None: all that the EVSE has."""
+    if isinstance(evse, AcEvse):
+        return shares_of(evse.rotation[: evse.phases], used)
+    return shares_of(evse.phases)

@@ -1,0 +1,154 @@
+"""Power on its way to its share: it falls at once, and rises only into room that is measured to be there."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from v2g.dispatch.constraints import Bound
+from v2g.dispatch.dispatcher import Aim, Dispatcher, Settings, Vehicle
+from v2g.dispatch.orders import Allocation, Mode, Order
+
+ORDERS_ONLY = Aim(enabled=False)
+RATED_W = 20e3
+
+
+def vehicle(evse_id: str, measured_w: float | None = None, *, min_charge_w: float = 0.0) -> Vehicle:
+    return Vehicle(
+        evse_id=evse_id,
+        bounds=(Bound(-RATED_W, RATED_W, "EVSE rating", inf),),
+        rated_charge_w=RATED_W,
+        rated_discharge_w=RATED_W,
+        min_charge_w=min_charge_w,
+        measured_w=measured_w,
+    )
+
+
+def order(mode: Mode, power_w: float, evse_id: str | None = None, order_id: int = 1) -> Order:
+    return Order(id=order_id, mode=mode, power_w=power_w, evse_id=evse_id, created_at_s=0.0, expires_at_s=inf, by="ann")
+
+
+def site(limit_w: float) -> tuple[Bound, ...]:
+    return (Bound(-limit_w, limit_w, "thermal K", inf),)
+
+
+class Run:
+    """Steps of one dispatcher with vehicles that do what ``obeys`` makes of their last grant."""
+
+    def __init__(self, limit_w: float = 100e3, ramp_pu_s: float = 0.2) -> None:
+        self.dispatcher = Dispatcher(Settings(ramp_pu_s=ramp_pu_s))
+        self.limit_w = limit_w
+        self.now_s = 0.0
+
+    def step(self, vehicles: list[Vehicle], orders: list[Order], after_s: float = 1.0) -> Allocation:
+        self.now_s += after_s
+        return self.dispatcher.step(vehicles, orders, site(self.limit_w), (), ORDERS_ONLY, self.now_s)
+
+
+def powers(allocation: Allocation) -> list[float]:
+    return [round(grant.power_w, 3) for grant in allocation.grants]
+
+
+def test_power_rises_by_its_ramp_and_falls_at_once() -> None:
+    # 0.2 of 20 kW a second.
+    run = Run()
+    up = [order(Mode.CHARGE, 10e3)]
+    told = [powers(run.step([vehicle("A")], up))[0] for _ in range(5)]
+    assert told == pytest.approx([0.0, 4e3, 8e3, 10e3, 10e3], abs=0.01)
+    assert powers(run.step([vehicle("A")], [order(Mode.CHARGE, 3e3)])) == [3e3]
+    assert powers(run.step([vehicle("A")], [])) == [0.0]
+
+
+def test_a_share_that_is_not_reached_yet_is_told_and_why() -> None:
+    run = Run()
+    run.step([vehicle("A")], [order(Mode.CHARGE, 10e3)])
+    grant = run.step([vehicle("A")], [order(Mode.CHARGE, 10e3)]).grants[0]
+    assert grant.target_w == pytest.approx(10e3)
+    assert grant.power_w < grant.target_w
+    assert grant.bound_by == "ramp"
+
+
+def test_power_goes_to_zero_before_it_turns_round() -> None:
+    run = Run()
+    for _ in range(5):
+        run.step([vehicle("A")], [order(Mode.CHARGE, 10e3)])
+    down = [order(Mode.DISCHARGE, 10e3)]
+    told = [powers(run.step([vehicle("A")], down))[0] for _ in range(3)]
+    assert told[0] == 0.0
+    assert told[1:] == pytest.approx([-4e3, -8e3])
+
+
+def test_a_vehicle_starts_at_its_minimum_not_below_it() -> None:
+    run = Run(ramp_pu_s=0.01)
+    run.step([vehicle("A", min_charge_w=4.1e3)], [])
+    assert powers(run.step([vehicle("A", min_charge_w=4.1e3)], [order(Mode.CHARGE, 10e3)])) == [4.1e3]
+    assert powers(run.step([vehicle("A", min_charge_w=4.1e3)], [order(Mode.CHARGE, 10e3)])) == [4.3e3]
+
+
+def test_who_starts_waits_until_the_other_has_made_room() -> None:
+    # 20 kW in all. A has them; B comes. A is told 10 at once, but goes on with 20 for two more steps.
+    run = Run(limit_w=20e3, ramp_pu_s=inf)
+    alone = [order(Mode.CHARGE, 20e3)]
+    run.step([vehicle("A", 0.0)], alone)
+    run.step([vehicle("A", 20e3)], alone)
+    found = run.step([vehicle("A", 20e3), vehicle("B", 0.0)], alone)
+    assert powers(found) == [10e3, 0.0]
+    assert found.grants[1].bound_by == "waits until others have made room"
+    assert powers(run.step([vehicle("A", 20e3), vehicle("B", 0.0)], alone)) == [10e3, 0.0]
+    assert powers(run.step([vehicle("A", 10e3), vehicle("B", 0.0)], alone)) == [10e3, 10e3]
+
+
+def test_room_is_given_as_far_as_it_is_measured() -> None:
+    run = Run(limit_w=20e3, ramp_pu_s=inf)
+    alone = [order(Mode.CHARGE, 20e3)]
+    run.step([vehicle("A", 0.0)], alone)
+    run.step([vehicle("A", 20e3)], alone)
+    assert powers(run.step([vehicle("A", 14e3), vehicle("B", 0.0)], alone)) == [10e3, 6e3]
+
+
+def test_what_a_vehicle_takes_beyond_its_word_for_long_is_taken_from_the_others() -> None:
+    # A is told 5 of 20 kW, and takes 15: after 2 s only 10 of the 20 are left for both, 5 each.
+    run = Run(limit_w=20e3, ramp_pu_s=inf)
+    orders = [order(Mode.CHARGE, 5e3, "A"), order(Mode.CHARGE, 15e3, "B", order_id=2)]
+    both = [vehicle("A", 5e3), vehicle("B", 15e3)]
+    for _ in range(3):
+        run.step(both, orders)
+    deaf = [vehicle("A", 15e3), vehicle("B", 15e3)]
+    found = run.step(deaf, orders)
+    assert sum(powers(found)) + 10e3 <= 20e3 + 1.0
+    assert powers(found)[0] <= 5e3
+
+
+def test_a_vehicle_that_follows_late_is_not_taken_for_one_that_does_not() -> None:
+    run = Run(limit_w=20e3, ramp_pu_s=inf)
+    run.step([vehicle("A", 0.0), vehicle("B", 0.0)], [order(Mode.CHARGE, 20e3)])
+    run.step([vehicle("A", 10e3), vehicle("B", 10e3)], [order(Mode.CHARGE, 20e3)])
+    lower = [order(Mode.CHARGE, 4e3, "A"), order(Mode.CHARGE, 10e3, "B", order_id=2)]
+    run.step([vehicle("A", 10e3), vehicle("B", 10e3)], lower)
+    found = run.step([vehicle("A", 10e3), vehicle("B", 10e3)], lower, after_s=0.9)
+    assert powers(found) == [4e3, 10e3]
+
+
+def test_the_same_moment_again_gives_the_same_powers() -> None:
+    run = Run()
+    orders = [order(Mode.CHARGE, 10e3)]
+    for _ in range(2):
+        run.step([vehicle("A")], orders)
+    first = run.step([vehicle("A")], orders)
+    assert run.step([vehicle("A")], orders, after_s=0.0) == first
+
+
+def test_a_clock_that_jumps_ahead_gives_no_jump_in_power() -> None:
+    run = Run(ramp_pu_s=0.01)
+    run.step([vehicle("A")], [])
+    told = powers(run.step([vehicle("A")], [order(Mode.CHARGE, 20e3)], after_s=3600.0))
+    assert told[0] <= 0.01 * RATED_W * 5.0
+
+
+def test_what_charges_may_count_only_on_discharge_that_is_measured() -> None:
+    # 3 kW may flow in sum, and what B gives back; B has only begun, and gives 2 of its 3.
+    run = Run(limit_w=3e3, ramp_pu_s=inf)
+    orders = [order(Mode.CHARGE, 10e3, "A"), order(Mode.DISCHARGE, 10e3, "B", order_id=2)]
+    assert powers(run.step([vehicle("A", 0.0), vehicle("B", 0.0)], orders)) == [3e3, -3e3]
+    assert powers(run.step([vehicle("A", 3e3), vehicle("B", -2e3)], orders)) == [5e3, -6e3]

@@ -1,0 +1,196 @@
+"""The vehicles in the linear programme: charge, discharge and stored energy by step, in kW and kWh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
+
+from v2g.planning.programme import Programme
+from v2g.planning.wishes import Wish
+
+SEGMENTS: Final = 4
+"""In which the energy that a driver misses is counted, each dearer than the one before: a shortage is shared."""
+_DEARER: Final = 0.05
+_LATER: Final = 0.01
+_ORDER: Final = 10.0
+"""In stage ``limits``: a kW of an order against a kWh of the way up to min-SoC in one step."""
+_ON_THE_WAY_KWH: Final = 1e-3
+
+
+@dataclass(slots=True)
+class Columns:
+    """Of one vehicle; -1: there is none. One of each for every step of its stay."""
+
+    charge: list[int] = field(default_factory=list)
+    discharge: list[int] = field(default_factory=list)
+    stored: list[int] = field(default_factory=list)
+    short: list[int] = field(default_factory=list)
+    """What is missing of its floor, where it is below it now."""
+    missing: list[int] = field(default_factory=list)
+    """What is missing at departure, in segments."""
+    unfollowed: list[int] = field(default_factory=list)
+
+
+class Fleet:
+    """All vehicles of a programme."""
+
+    def __init__(self, programme: Programme, wishes: Sequence[Wish], step_s: float) -> None:
+        self._programme = programme
+        self._hours = step_s / 3600.0
+        self.wishes = wishes
+        self.columns = [self._add(wish) for wish in wishes]
+
+    def _add(self, wish: Wish) -> Columns:
+        programme, vehicle, columns = self._programme, wish.vehicle, Columns()
+        if not wish.steps:
+            return columns
+        e0, floor, ceiling = vehicle.energy_wh / 1e3, wish.floor_wh / 1e3, wish.ceiling_wh / 1e3
+        lowest = min(floor, e0)
+        stored_by, drawn_by = vehicle.efficiency_charge * self._hours, self._hours / vehicle.efficiency_discharge
+        before: int | None = None
+        short_before: int | None = None
+        for n in range(wish.steps):
+            charge_kw, discharge_kw, forced_kw = (
+                series[n] / 1e3 for series in (wish.charge_w, wish.discharge_w, wish.forced_w)
+            )
+            charge = programme.column(0.0, charge_kw) if charge_kw > 0.0 else -1
+            discharge = programme.column(0.0, discharge_kw) if discharge_kw > 0.0 else -1
+            stored = programme.column(lowest, ceiling)
+            terms = [(stored, 1.0)]
+            if charge >= 0:
+                terms.append((charge, -stored_by))
+            if discharge >= 0:
+                terms.append((discharge, drawn_by))
+            if before is not None:
+                terms.append((before, -1.0))
+            held = e0 if before is None else 0.0
+            programme.row(held, held, terms)
+            if wish.way_up_wh > 0.0:
+                short = programme.column(0.0, wish.way_up_wh / 1e3)
+                programme.row(floor, inf, ((stored, 1.0), (short, 1.0)))
+                if short_before is not None:
+                    programme.row(-inf, 0.0, ((short, 1.0), (short_before, -1.0)))
+                columns.short.append(short)
+                short_before = short
+            if forced_kw:
+                unfollowed = programme.column(0.0, abs(forced_kw))
+                columns.unfollowed.append(unfollowed)
+                does = charge if forced_kw > 0.0 else discharge
+                if does >= 0:
+                    programme.row(abs(forced_kw), inf, ((does, 1.0), (unfollowed, 1.0)))
+            columns.charge.append(charge)
+            columns.discharge.append(discharge)
+            columns.stored.append(stored)
+            before = stored
+        goal = wish.goal_wh / 1e3
+        if goal > lowest:
+            need = goal - lowest
+            widths = (need / SEGMENTS,) * (SEGMENTS - 1) + (inf,)
+            columns.missing = [programme.column(0.0, width) for width in widths]
+            last = columns.stored[-1]
+            programme.row(goal, inf, ((last, 1.0), *((column, 1.0) for column in columns.missing)))
+        return columns
+
+    def power_terms(self, vehicle: int, n: int) -> list[tuple[int, float]]:
+        """Net power of one vehicle in a step, as terms of a row."""
+        columns = self.columns[vehicle]
+        if n >= len(columns.stored):
+            return []
+        terms = []
+        if columns.charge[n] >= 0:
+            terms.append((columns.charge[n], 1.0))
+        if columns.discharge[n] >= 0:
+            terms.append((columns.discharge[n], -1.0))
+        return terms
+
+    @property
+    def has_duties(self) -> bool:
+        """Somebody is below his floor, or under an order that forces power."""
+        return any(columns.short or columns.unfollowed for columns in self.columns)
+
+    def duty_costs(self) -> dict[int, float]:
+        """Way up to min-SoC and orders, in stage ``limits``."""
+        costs: dict[int, float] = {}
+        for columns in self.columns:
+            costs.update(dict.fromkeys(columns.short, 1.0))
+            costs.update(dict.fromkeys(columns.unfollowed, _ORDER))
+        return costs
+
+    def free_duties(self) -> None:
+        """As before :meth:`fix_duties`."""
+        bound = self._programme.bound_column
+        for wish, columns in zip(self.wishes, self.columns, strict=True):
+            for n, column in enumerate(columns.short):
+                bound(column, 0.0, wish.way_up_wh / 1e3)
+                if columns.discharge[n] >= 0:
+                    bound(columns.discharge[n], 0.0, wish.discharge_w[n] / 1e3)
+            forced = [abs(power_w) for power_w in wish.forced_w if power_w]
+            for column, forced_w in zip(columns.unfollowed, forced, strict=True):
+                bound(column, 0.0, forced_w / 1e3)
+
+    def fix_duties(self, values: Sequence[float]) -> None:
+        """As stage ``limits`` found them: nobody falls back on his way up, nor discharges on it."""
+        for columns in self.columns:
+            for n, column in enumerate(columns.short):
+                short = max(0.0, values[column])
+                self._programme.bound_column(column, 0.0, short + 1e-6)
+                if short > _ON_THE_WAY_KWH and columns.discharge[n] >= 0:
+                    self._programme.bound_column(columns.discharge[n], 0.0, 0.0)
+            for column in columns.unfollowed:
+                self._programme.bound_column(column, 0.0, max(0.0, values[column]) + 1e-6)
+
+    def missing_costs(self) -> dict[int, float]:
+        """Energy that drivers miss: first that of who leaves first, shared by the segments."""
+        leaving = sorted(range(len(self.wishes)), key=lambda at: self.wishes[at].steps)
+        costs = {}
+        for rank, at in enumerate(leaving):
+            later = _LATER * (1.0 - rank / max(1, len(leaving)))
+            for segment, column in enumerate(self.columns[at].missing):
+                costs[column] = 1.0 + later + _DEARER * segment
+        return costs
+
+    def throughput_costs(self) -> dict[int, float]:
+        costs = {}
+        for columns in self.columns:
+            for column in (*columns.charge, *columns.discharge):
+                if column >= 0:
+                    costs[column] = self._hours
+        return costs
+
+    def discharge_costs(self, price: float) -> dict[int, float]:
+        """``price`` of each kWh that leaves a battery."""
+        return {
+            column: price * self._hours for columns in self.columns for column in columns.discharge if column >= 0
+        }
+
+    def powers_w(self, values: Sequence[float]) -> list[tuple[float, ...]]:
+        """Net power by vehicle for its stay. Charge and discharge at once are netted, which wastes less: what the
+        battery cannot take of it, or what would take it below its floor, is left out."""
+        powers = []
+        for wish, columns in zip(self.wishes, self.columns, strict=True):
+            energy_wh, series = wish.vehicle.energy_wh, []
+            for n in range(wish.steps):
+                net_w = 1e3 * sum(sign * values[column] for column, sign in self._signed(columns, n))
+                net_w, energy_wh = kept(wish, net_w, energy_wh, self._hours)
+                series.append(net_w)
+            powers.append(tuple(series))
+        return powers
+
+    @staticmethod
+    def _signed(columns: Columns, n: int) -> list[tuple[int, float]]:
+        both = ((columns.charge[n], 1.0), (columns.discharge[n], -1.0))
+        return [(column, sign) for column, sign in both if column >= 0]
+
+
+def kept(wish: Wish, power_w: float, energy_wh: float, hours: float) -> tuple[float, float]:
+    """A power as far as the battery goes with it, and its energy afterwards."""
+    vehicle = wish.vehicle
+    if power_w > 0.0:
+        room_wh = max(0.0, wish.ceiling_wh - energy_wh)
+        power_w = min(power_w, room_wh / (vehicle.efficiency_charge * hours))
+        return power_w, energy_wh + power_w * vehicle.efficiency_charge * hours
+    spare_wh = max(0.0, energy_wh - wish.floor_wh)
+    power_w = max(power_w, -spare_wh * vehicle.efficiency_discharge / hours)
+    return power_w + 0.0, energy_wh + power_w / vehicle.efficiency_discharge * hours

@@ -1,0 +1,243 @@
+"""The plan: linear programmes in rounds, each held against the thermal model. Pure; HiGHS is loaded by the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from v2g.planning.fleet import Fleet
+from v2g.planning.network import OVER_BASE_K, Network
+from v2g.planning.programme import Programme
+from v2g.planning.relaxations import Causes, relaxations
+from v2g.planning.stages import Outcome, Stages, Trace
+from v2g.planning.types import Plan, PlanRequest, VehiclePlan
+from v2g.planning.warming import Course, course
+from v2g.planning.wishes import Wish, site_problem, wish_of
+
+MOST_ROUNDS: Final = 4
+AGREES_K: Final = 1.0
+"""Between the programme's hot-spot and the model's."""
+NEGLIGIBLE_K: Final = 0.1
+"""Beyond a limit, or beyond what base load alone exceeds."""
+_WITHIN_K: Final = 0.05
+"""So much below the limit is aimed at where the model was beyond it."""
+_KEPT_FOR_WORDS: Final = 0.03
+"""Of the deadline, for what comes after the last programme."""
+
+
+@dataclass(slots=True)
+class Detail:
+    """What a solution took, for reports."""
+
+    solved_s: float = 0.0
+    """Within HiGHS."""
+    columns: int = 0
+    rows: int = 0
+    iterations: int = 0
+    stages: list[list[Trace]] = field(default_factory=list)
+    """By round."""
+    apart_k: list[float] = field(default_factory=list)
+    """By round: greatest difference of the hot-spot at a step's end between the programme and the model."""
+    over_k: list[float] = field(default_factory=list)
+    """By round: greatest excess over a limit, beyond what base load alone exceeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    powers_w: list[tuple[float, ...]]
+    net_w: list[float]
+    with_margins: Course
+    over_k: float
+    causes: Causes
+    complete: bool
+
+
+def solve(request: PlanRequest, elapsed: Callable[[], float], detail: Detail | None = None) -> Plan:
+    """The best plan that is found within ``request.deadline_s`` of ``elapsed()``, which counts seconds from the start.
+
+    Never raises for what a request can say: what is impossible is a plan's ``problem``, and what a vehicle wishes in
+    vain is a relaxation.
+    """
+    detail = detail if detail is not None else Detail()
+    problem = site_problem(request)
+    if problem:
+        return _none(request, problem, elapsed)
+    wishes = [wish_of(vehicle, request) for vehicle in request.vehicles]
+    base = course(request.site, request.site.base_w, request.step_s, margins=True)
+    if not any(sum(wish.charge_w) + sum(wish.discharge_w) > 0.0 for wish in wishes):
+        idle = [(0.0,) * wish.steps for wish in wishes]
+        found = _Found(idle, [0.0] * request.steps, base, 0.0, Causes(), complete=True)
+        return _plan(request, wishes, base, found, elapsed, rounds=0, out_of_time=False)
+    rounds = _Rounds(request, wishes, base, elapsed, detail)
+    return rounds.plan()
+
+
+class _Rounds:
+    def __init__(
+        self, request: PlanRequest, wishes: list[Wish], base: Course, elapsed: Callable[[], float], detail: Detail
+    ) -> None:
+        self._request = request
+        self._wishes = wishes
+        self._base = base
+        self._elapsed = elapsed
+        self._detail = detail
+        self._programme = Programme()
+        self._fleet = Fleet(self._programme, wishes, request.step_s)
+        self._network = Network(self._programme, request, self._fleet, base)
+        self._stages = Stages(self._programme, request, self._fleet, self._network)
+        detail.columns, detail.rows = self._programme.size
+        self._held_back = [(0.0, 0.0)] * request.steps
+
+    def _left_s(self) -> float:
+        return self._request.deadline_s * (1.0 - _KEPT_FOR_WORDS) - self._elapsed()
+
+    def plan(self) -> Plan:
+        request = self._request
+        best: _Found | None = None
+        rounds, why = 0, ""
+        self._network.follow_lag(request.site.base_w)
+        while rounds < MOST_ROUNDS:
+            if best is not None and self._left_s() <= 0.0:
+                break
+            rounds += 1
+            outcome = self._stages.run(self._left_s)
+            why = outcome.why
+            if not len(outcome.values):
+                break
+            found, apart_k = self._verify(outcome)
+            if found.over_k <= NEGLIGIBLE_K and (best is None or found.complete or not best.complete):
+                best = found
+            if not outcome.complete or (found.over_k <= NEGLIGIBLE_K and apart_k <= AGREES_K and rounds > 1):
+                break
+            self._again(found)
+        self._detail.solved_s, self._detail.iterations = self._programme.solved_s, self._programme.iterations
+        if best is None:
+            return _none(request, _without(why, rounds), self._elapsed)
+        out_of_time = why == "deadline" or not best.complete
+        return _plan(request, self._wishes, self._base, best, self._elapsed, rounds=rounds, out_of_time=out_of_time)
+
+    def _verify(self, outcome: Outcome) -> tuple[_Found, float]:
+        request, site = self._request, self._request.site
+        powers = self._fleet.powers_w(outcome.values)
+        net = [0.0] * request.steps
+        for series in powers:
+            for n, power_w in enumerate(series):
+                net[n] += power_w
+        load = [base_w + net_w for base_w, net_w in zip(site.base_w, net, strict=True)]
+        ran = course(site, load, request.step_s, margins=True)
+        over_k = max(0.0, *(max(over) for over in self._over(ran)))
+        linear_c = self._network.hot_spot_c(net)
+        apart_k = max(abs(one - other) for one, other in zip(linear_c, ran.hot_spot_end_c, strict=True))
+        causes = Causes.of(self._request, self._fleet, self._network, outcome)
+        self._detail.stages.append(outcome.traces)
+        self._detail.apart_k.append(apart_k)
+        self._detail.over_k.append(over_k)
+        return _Found(powers, net, ran, over_k, causes, outcome.complete), apart_k
+
+    def _over(self, ran: Course) -> list[tuple[float, float]]:
+        site, base = self._request.site, self._base
+        return [
+            (
+                hot_c - max(site.hot_spot_limit_c, base_hot_c + OVER_BASE_K),
+                oil_c - max(site.top_oil_limit_c, base_oil_c + OVER_BASE_K),
+            )
+            for hot_c, oil_c, base_hot_c, base_oil_c in zip(
+                ran.hot_spot_c, ran.top_oil_c, base.hot_spot_c, base.top_oil_c, strict=True
+            )
+        ]
+
+    def _again(self, found: _Found) -> None:
+        load = [base_w + net_w for base_w, net_w in zip(self._request.site.base_w, found.net_w, strict=True)]
+        self._network.linearise(load)
+        self._network.follow_lag(load)
+        self._held_back = [
+            (
+                back[0] + (over[0] + _WITHIN_K if over[0] > 0.0 else 0.0),
+                back[1] + (over[1] + _WITHIN_K if over[1] > 0.0 else 0.0),
+            )
+            for back, over in zip(self._held_back, self._over(found.with_margins), strict=True)
+        ]
+        self._network.hold_back(self._held_back)
+
+
+def _without(why: str, rounds: int) -> str:
+    if why == "deadline":
+        return "no plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
+    if why:
+        return f"no plan was found: {why}"
+    return f"no plan that the thermal model confirms was found in {rounds} rounds"
+
+
+def _none(request: PlanRequest, problem: str, elapsed: Callable[[], float]) -> Plan:
+    return Plan(
+        starts_unix_s=request.starts_unix_s, step_s=request.step_s, problem=problem, solve_s=round(elapsed(), 3)
+    )
+
+
+def _plan(
+    request: PlanRequest,
+    wishes: Sequence[Wish],
+    base: Course,
+    found: _Found,
+    elapsed: Callable[[], float],
+    *,
+    rounds: int,
+    out_of_time: bool,
+) -> Plan:
+    site, steps = request.site, request.steps
+    load = [base_w + net_w for base_w, net_w in zip(site.base_w, found.net_w, strict=True)]
+    expected = course(site, load, request.step_s, margins=False)
+    vehicles = [
+        _vehicle(wish, powers, steps, request.step_s) for wish, powers in zip(wishes, found.powers_w, strict=True)
+    ]
+    soc = [
+        sum(
+            plan.energy_wh[n]
+            for plan, wish in zip(vehicles, wishes, strict=True)
+            if n < wish.steps and not wish.problem
+        )
+        for n in range(steps)
+    ]
+    plan = Plan(
+        starts_unix_s=request.starts_unix_s,
+        step_s=request.step_s,
+        vehicles=tuple(vehicles),
+        net_w=tuple(found.net_w),
+        load_w=tuple(load),
+        hot_spot_c=expected.hot_spot_c,
+        top_oil_c=expected.top_oil_c,
+        soc_wh=tuple(soc),
+        loss_of_life_h=expected.loss_of_life_h,
+        overload_k=_excess(request, found.with_margins),
+        overload_base_k=_excess(request, base),
+        rounds=rounds,
+        limited_by_deadline=out_of_time,
+    )
+    told = relaxations(request, wishes, plan, found.causes, found.with_margins)
+    return msgspec.structs.replace(plan, relaxations=tuple(told), solve_s=round(elapsed(), 3))
+
+
+def _vehicle(wish: Wish, powers: Sequence[float], steps: int, step_s: float) -> VehiclePlan:
+    vehicle, hours = wish.vehicle, step_s / 3600.0
+    if wish.problem:
+        return VehiclePlan(evse_id=vehicle.evse_id, power_w=(0.0,) * steps, energy_wh=(0.0,) * steps)
+    energy_wh, energies = vehicle.energy_wh, []
+    for power_w in powers:
+        by = vehicle.efficiency_charge if power_w > 0.0 else 1.0 / vehicle.efficiency_discharge
+        energy_wh += power_w * by * hours
+        energies.append(energy_wh)
+    rest = steps - len(powers)
+    return VehiclePlan(
+        evse_id=vehicle.evse_id,
+        power_w=(*powers, *(0.0,) * rest),
+        energy_wh=(*energies, *(energy_wh,) * rest),
+        unserved_wh=max(0.0, wish.goal_wh - energy_wh),
+    )
+
+
+def _excess(request: PlanRequest, ran: Course) -> float:
+    site = request.site
+    return max(0.0, max(ran.hot_spot_c) - site.hot_spot_limit_c, max(ran.top_oil_c) - site.top_oil_limit_c)

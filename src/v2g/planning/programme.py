@@ -1,0 +1,152 @@
+"""A linear programme that is solved several times over, each time for another objective, by HiGHS.
+
+The basis of one solution is the start of the next. HiGHS and numpy are loaded with the first programme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Any, Final
+
+Terms = Iterable[tuple[int, float]]
+
+_TOLERANCE: Final = 1e-6
+_FEASIBLE: Final = 2
+"""HiGHS's kSolutionStatusFeasible."""
+_PRIMAL: Final = 4
+"""HiGHS's simplex_strategy: another objective leaves the last solution feasible, so primal simplex goes on from it."""
+
+
+class Stopped(Exception):
+    """No optimum: ``reason`` is ``deadline``, ``infeasible`` or what HiGHS says."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"linear programme not solved: {reason}")
+
+
+class Programme:
+    """Columns and rows are added one by one, then :meth:`minimise` as often as wanted; rows may be added later, too."""
+
+    def __init__(self) -> None:
+        self._lower: list[float] = []
+        self._upper: list[float] = []
+        self._row_lower: list[float] = []
+        self._row_upper: list[float] = []
+        self._starts: list[int] = []
+        self._index: list[int] = []
+        self._value: list[float] = []
+        self._highs: Any = None
+        self._loaded_rows = 0
+        self.solved_s = 0.0
+        """Time within HiGHS."""
+        self.iterations = 0
+        self.values: Sequence[float] = ()
+        self.reduced_costs: Sequence[float] = ()
+        self.duals: Sequence[float] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        return len(self._lower), len(self._row_lower)
+
+    def column(self, lower: float, upper: float) -> int:
+        self._lower.append(lower)
+        self._upper.append(upper)
+        return len(self._lower) - 1
+
+    def row(self, lower: float, upper: float, terms: Terms) -> int:
+        self._starts.append(len(self._index))
+        for index, value in terms:
+            self._index.append(index)
+            self._value.append(value)
+        self._row_lower.append(lower)
+        self._row_upper.append(upper)
+        return len(self._row_lower) - 1
+
+    def bound_column(self, column: int, lower: float, upper: float) -> None:
+        self._lower[column], self._upper[column] = lower, upper
+        if self._highs is not None:
+            self._highs.changeColBounds(column, lower, upper)
+
+    def bound_row(self, row: int, lower: float, upper: float) -> None:
+        self._row_lower[row], self._row_upper[row] = lower, upper
+        if row < self._loaded_rows:
+            self._highs.changeRowBounds(row, lower, upper)
+
+    def coefficient(self, row: int, column: int, value: float) -> None:
+        """Change one of a row that was added before."""
+        self._load()
+        self._highs.changeCoeff(row, column, value)
+
+    def forget(self) -> None:
+        """The solution, which is of other rows than those that there are now. The basis stays."""
+        self.values = self.reduced_costs = self.duals = ()
+
+    def minimise(self, costs: Mapping[int, float], within_s: float) -> float:
+        """The least cost. Raises :class:`Stopped`; :attr:`values` are then the best that was reached, or stay as they
+        were."""
+        import numpy as np
+
+        self._load()
+        if within_s <= 0.0:
+            raise Stopped("deadline")
+        highs = self._highs
+        size = len(self._lower)
+        cost = np.zeros(size)
+        for column, value in costs.items():
+            cost[column] = value
+        highs.changeColsCost(size, np.arange(size, dtype=np.int32), cost)
+        began_s = highs.getRunTime()
+        highs.setOptionValue("time_limit", began_s + within_s)
+        highs.run()
+        self.solved_s += highs.getRunTime() - began_s
+        info = highs.getInfo()
+        self.iterations += max(0, info.simplex_iteration_count)
+        status = highs.modelStatusToString(highs.getModelStatus())
+        solution = highs.getSolution()
+        if info.primal_solution_status == _FEASIBLE:
+            self.values = np.array(solution.col_value)
+        if status != "Optimal":
+            reasons = {"Time limit reached": "deadline", "Infeasible": "infeasible"}
+            raise Stopped(reasons.get(status, status))
+        self.reduced_costs = np.array(solution.col_dual)
+        self.duals = np.array(solution.row_dual)
+        return float(info.objective_function_value)
+
+    def _load(self) -> None:
+        import highspy
+        import numpy as np
+
+        new = len(self._row_lower) - self._loaded_rows
+        if self._highs is None:
+            self._highs = highs = highspy.Highs()
+            highs.setOptionValue("output_flag", False)
+            highs.setOptionValue("threads", 1)
+            highs.setOptionValue("simplex_strategy", _PRIMAL)
+            highs.setOptionValue("primal_feasibility_tolerance", _TOLERANCE)
+            size = len(self._lower)
+            nothing = np.zeros(0, dtype=np.int32)
+            highs.addCols(
+                size, np.zeros(size), np.array(self._lower), np.array(self._upper), 0, nothing, nothing, np.zeros(0)
+            )
+        if new:
+            first = self._loaded_rows
+            starts = np.array(self._starts[first:], dtype=np.int32) - self._starts[first]
+            begin = self._starts[first]
+            self._highs.addRows(
+                new,
+                np.array(self._row_lower[first:]),
+                np.array(self._row_upper[first:]),
+                len(self._index) - begin,
+                starts.astype(np.int32),
+                np.array(self._index[begin:], dtype=np.int32),
+                np.array(self._value[begin:]),
+            )
+            self._loaded_rows = len(self._row_lower)
+
+
+def tangent(programme: Programme, height: int, along: int, at: float, value: float, slope: float) -> int:
+    """``height >= value + slope * (along - at)``, a convex function from below."""
+    return programme.row(value - slope * at, inf, ((height, 1.0), (along, -slope)))

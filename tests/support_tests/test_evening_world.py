@@ -43,6 +43,7 @@ class Told:
 
     power_w: Callable[[float, Plugged], float]
     name: str = "told"
+    rests: dict[str, str] = field(default_factory=dict)
     seen: list[tuple[float, float]] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
 
@@ -217,15 +218,15 @@ def test_one_that_waits_below_its_minimum_while_another_has_more_is_found() -> N
     other = replace(VEHICLE, evse_id="E2")
     both = VEHICLE, other
     _, figures = run(Told(lambda now_s, vehicle: 0.0 if vehicle.spec.evse_id == "E2" else 8_000.0), *both)
-    assert figures.starved_evse == "E2"
-    assert figures.starved_s == pytest.approx(1_740.0, abs=10.0)
+    assert figures.starved.evse_id == "E2"
+    assert figures.starved.longest_s == pytest.approx(1_740.0, abs=10.0)
     _, figures = run(flat(4_100.0), *both)
-    assert figures.starved_s <= 5.0
+    assert figures.starved.longest_s <= 5.0
     _, figures = run(flat(0.0), *both)
-    assert figures.starved_s == 0.0
+    assert figures.starved.longest_s == 0.0
     full = replace(other, arrival_soc_pct=80.0)
     _, figures = run(Told(lambda now_s, vehicle: 0.0 if vehicle.spec.evse_id == "E2" else 8_000.0), VEHICLE, full)
-    assert figures.starved_s <= 5.0
+    assert figures.starved.longest_s <= 5.0
 
 
 def test_minutes_over_a_limit_are_counted_apart_from_those_of_the_base_load() -> None:

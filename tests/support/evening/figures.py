@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from v2g.dispatch.auto import LATER
 from v2g.dispatch.dispatcher import Phases
 from v2g.thermal.ageing import relative_ageing_rate
 from v2g.thermal.limits import ThermalLimits
@@ -62,6 +63,17 @@ class Shortage:
     missing_wh: float
 
 
+@dataclass(slots=True)
+class Starved:
+    """The longest time that a vehicle below its target was under its minimum power while another charged with more than
+    its own minimum. Discharge counts as power."""
+
+    longest_s: float = 0.0
+    evse_id: str = ""
+    until_s: float = 0.0
+    because: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Figures:
     """Temperatures in °C of the true transformer. ``series`` by :data:`SAMPLE_S`."""
@@ -91,9 +103,9 @@ class Figures:
     """Of one vehicle in one hour."""
     starts_worst_h: int = 0
     """How often a vehicle began to charge or discharge from nothing in one hour."""
-    starved_s: float = 0.0
-    starved_evse: str = ""
-    starved_at_s: float = 0.0
+    starved: Starved = field(default_factory=lambda: Starved())
+    starved_unplanned: Starved = field(default_factory=lambda: Starved())
+    """Without those that the plan has wait."""
     unbalance_w: float = 0.0
     """Of V2G power between two phases."""
     phase_k_pu: float = 0.0
@@ -131,7 +143,7 @@ class Ledger:
         self._started = np.zeros((hours, len(specs)), dtype=int)
         self._direction = np.zeros(len(specs), dtype=int)
         self._flowed = np.zeros(len(specs), dtype=bool)
-        self._starved_s = np.zeros(len(specs))
+        self._starved_s, self._unplanned_s = np.zeros(len(specs)), np.zeros(len(specs))
         self._plugged_s = 0.0
         self._stored_wh = 0.0
         self._found = Figures()
@@ -171,6 +183,7 @@ class Ledger:
         energy_wh: Any,
         phase_w: Sequence[float],
         base: Phases,
+        rests: Mapping[str, str],
     ) -> None:
         """``power_w`` as it flows, before the strategy's answer takes effect."""
         found = self._found
@@ -192,22 +205,30 @@ class Ledger:
             found.below_floor_pct = max(found.below_floor_pct, float((self._floor_pct - soc_pct)[gives].max()))
             found.discharged_wh -= float(power_w[gives].sum()) * dt_s / 3600.0
         found.charged_wh += float(power_w[power_w > 0.0].sum()) * dt_s / 3600.0
-        self._starve(now_s, dt_s, plugged, power_w, energy_wh)
+        self._starve(now_s, dt_s, plugged, power_w, energy_wh, rests)
         found.unbalance_w = max(found.unbalance_w, float(max(phase_w) - min(phase_w)))
         loads = (abs(one + float(other)) for one, other in zip(base, phase_w, strict=True))
         found.phase_k_pu = max(found.phase_k_pu, max(loads) / (self._rated_va / 3.0))
 
-    def _starve(self, now_s: float, dt_s: float, plugged: Any, power_w: Any, energy_wh: Any) -> None:
+    def _starve(
+        self, now_s: float, dt_s: float, plugged: Any, power_w: Any, energy_wh: Any, rests: Mapping[str, str]
+    ) -> None:
         wants = plugged & (energy_wh < self._target_wh - SHORT_PCT / 100.0 * self._capacity_wh)
         under = wants & (np.abs(power_w) < (1.0 - _NEAR) * self._min_w)
-        if (power_w > (1.0 + _NEAR) * self._min_w).any():
-            self._starved_s = np.where(under, self._starved_s + dt_s, 0.0)
-            worst = int(self._starved_s.argmax())
-            if self._starved_s[worst] > self._found.starved_s:
-                self._found.starved_s = float(self._starved_s[worst])
-                self._found.starved_evse, self._found.starved_at_s = self._specs[worst].evse_id, now_s
-        else:
-            self._starved_s[:] = 0.0
+        another = bool((power_w > (1.0 + _NEAR) * self._min_w).any())
+        self._starved_s = np.where(under & another, self._starved_s + dt_s, 0.0)
+        self._keep_worst(self._found.starved, self._starved_s, now_s, rests)
+        planned = [n for n in np.flatnonzero(under).tolist() if rests.get(self._specs[n].evse_id) == LATER]
+        under[planned] = False
+        self._unplanned_s = np.where(under & another, self._unplanned_s + dt_s, 0.0)
+        self._keep_worst(self._found.starved_unplanned, self._unplanned_s, now_s, rests)
+
+    def _keep_worst(self, worst: Starved, starved_s: Any, now_s: float, rests: Mapping[str, str]) -> None:
+        index = int(starved_s.argmax())
+        if starved_s[index] > worst.longest_s:
+            evse_id = self._specs[index].evse_id
+            worst.longest_s, worst.evse_id, worst.until_s = float(starved_s[index]), evse_id, now_s
+            worst.because = rests.get(evse_id) or worst.because
 
     def close(self, end_s: float, energy_wh: Any) -> Figures:
         found = self._found

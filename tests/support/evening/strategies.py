@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from support.evening.world import Plugged, Reading
 
@@ -14,6 +15,7 @@ class Uncontrolled:
     """Full power at once until the driver's target."""
 
     name = "without control"
+    rests: ClassVar[Mapping[str, str]] = {}
 
     def powers_w(self, reading: Reading, vehicles: Sequence[Plugged]) -> list[float]:
         return [vehicle.max_charge_w if _wants(vehicle) else 0.0 for vehicle in vehicles]
@@ -23,6 +25,7 @@ class StaticLimits:
     """Each EVSE is fixed to an equal share of what the rating leaves over the yearly peak of the base load."""
 
     name = "static limits"
+    rests: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, rated_va: float, evses: int) -> None:
         self.share_w = rated_va * (1.0 - YEARLY_PEAK_PU) / evses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, hypot, sqrt
 from time import perf_counter
@@ -101,6 +101,9 @@ class Plugged:
     measured_w: float = 0.0
     max_charge_w: float = 0.0
     max_discharge_w: float = 0.0
+    charged_wh: float = 0.0
+    discharged_wh: float = 0.0
+    """Both by the EVSE's meter, since it plugged in."""
 
     @property
     def soc_pct(self) -> float:
@@ -113,6 +116,11 @@ class Strategy(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def rests(self) -> Mapping[str, str]:
+        """Why vehicles get nothing, by EVSE and in its words, after the last answer."""
+        ...
 
     def powers_w(self, reading: Reading, vehicles: Sequence[Plugged]) -> Sequence[float]:
         """One for each of ``vehicles``."""
@@ -145,6 +153,7 @@ class World:
         self._all = np.arange(len(specs))
         self.energy_wh = self._capacity_wh * np.array([spec.arrival_soc_pct for spec in specs]) / 100.0
         self.power_w = np.zeros(len(specs))
+        self._charged_wh, self._discharged_wh = np.zeros(len(specs)), np.zeros(len(specs))
         self._told_w = np.zeros((_BUFFER, len(specs)))
         self._views = [Plugged(spec, n) for n, spec in enumerate(specs)]
         self.state = self.base_state = ThermalState(0.0, 0.0, 0.0)
@@ -177,7 +186,14 @@ class World:
                 if views:
                     self._told_w[n % _BUFFER, [view.index for view in views]] = powers_w
                 ledger.control(
-                    now_s, self._control_every * self._step_s, plugged, self.power_w, self.energy_wh, phase_w, base
+                    now_s,
+                    self._control_every * self._step_s,
+                    plugged,
+                    self.power_w,
+                    self.energy_wh,
+                    phase_w,
+                    base,
+                    strategy.rests,
                 )
                 reading_k2, reading_w, base_sum, count = 0.0, 0.0, [0.0, 0.0, 0.0], 0
             else:
@@ -232,9 +248,11 @@ class World:
     def _see(self, plugged: Any, max_charge_w: Any, max_discharge_w: Any) -> list[Plugged]:
         there = np.flatnonzero(plugged).tolist()
         lists = self.energy_wh.tolist(), self.power_w.tolist(), max_charge_w.tolist(), max_discharge_w.tolist()
+        charged_wh, discharged_wh = self._charged_wh.tolist(), self._discharged_wh.tolist()
         for index in there:
             view = self._views[index]
             view.energy_wh, view.measured_w, view.max_charge_w, view.max_discharge_w = (each[index] for each in lists)
+            view.charged_wh, view.discharged_wh = charged_wh[index], discharged_wh[index]
         return [self._views[index] for index in there]
 
     def _move(self, n: int, plugged: Any, max_charge_w: Any, max_discharge_w: Any) -> None:
@@ -244,6 +262,8 @@ class World:
         wanted_w[np.abs(wanted_w) < 0.999 * self._min_w] = 0.0
         self.power_w = self.power_w + np.clip(wanted_w - self.power_w, -self._ramp_w, self._ramp_w)
         self.power_w[~plugged] = 0.0
+        self._charged_wh += np.maximum(self.power_w, 0.0) * self._step_s / 3600.0
+        self._discharged_wh -= np.minimum(self.power_w, 0.0) * self._step_s / 3600.0
         inner_w = np.where(self.power_w > 0.0, self.power_w * self._efficiency, self.power_w / self._efficiency)
         self.energy_wh = np.clip(self.energy_wh + inner_w * self._step_s / 3600.0, 0.0, self._capacity_wh)
 

@@ -46,7 +46,7 @@ def cache() -> Path:
     return path
 
 
-def serial_command() -> list[str]:
+def serial_command(image: Path = IMAGE) -> list[str]:
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
@@ -58,16 +58,16 @@ def serial_command() -> list[str]:
             made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
             if made.returncode != 0:
                 pytest.skip(f"{PACKAGE} cannot be installed: {made.stderr.strip().splitlines()[-1:]}")
-    return ["node", str(HERE / "serial_server.js"), str(base / "node_modules"), str(IMAGE)]
+    return ["node", str(HERE / "serial_server.js"), str(base / "node_modules"), str(image)]
 
 
-def libmodbus_command(folder: Path) -> list[str]:
+def libmodbus_command(folder: Path, image: Path = IMAGE) -> list[str]:
     if shutil.which("cc") is None or not Path("/usr/include/modbus/modbus.h").exists():
         pytest.skip("libmodbus-dev or a C compiler is not installed")
     program = folder / "libmodbus_server"
     command = ["cc", "-O1", "-Wall", "-o", str(program), str(HERE / "libmodbus_server.c"), "-lmodbus"]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    return [str(program), str(IMAGE)]
+    return [str(program), str(image)]
 
 
 @pytest.fixture(params=["modbus-serial", "libmodbus"])

@@ -35,11 +35,16 @@ NO_POWER_W = 100.0
 class Simulation:
     """One ``v2g-orchestrator --simulate`` of our own, in a directory of its own.
 
-    ``environment``: what its processes and commands have besides ours.
+    ``environment``: what its processes and commands have besides ours. ``auto``: vehicles without an order do what
+    ``auto`` makes of them; otherwise they rest, so that all power is an order's.
     """
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None, auto: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="v2g-soak-"))
+        if not auto:
+            resting = self.folder / "orders-only.yaml"
+            resting.write_text("dispatch: {default_mode: idle}\n")
+            arguments = (*arguments, "--overlay", str(resting))
         self.run_dir = self.folder / "run"
         self._output = self.folder / "output"
         self._environment = {**os.environ, **(environment or {})}
@@ -257,8 +262,8 @@ def simulate() -> Iterator[Callable[..., Simulation]]:
     """Starts simulations; at the end of the module each must end by itself on SIGTERM and leave nothing."""
     made: list[Simulation] = []
 
-    def start(*arguments: str, environment: Mapping[str, str] | None = None) -> Simulation:
-        made.append(Simulation(*arguments, environment=environment))
+    def start(*arguments: str, environment: Mapping[str, str] | None = None, auto: bool = False) -> Simulation:
+        made.append(Simulation(*arguments, environment=environment, auto=auto))
         return made[-1]
 
     yield start

@@ -166,7 +166,8 @@ class FakeEvse(Registers):
 class MemoryLink:
     """Stands for :class:`v2g.hardware.modbus.ModbusLink` without a network."""
 
-    def __init__(self, device: Registers) -> None:
+    def __init__(self, device: Registers, name: str = "device") -> None:
+        self.name = name
         self.device = device
         self.state = LinkState(online=False)
         self.generation = 0

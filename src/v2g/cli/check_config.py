@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from v2g.cli.daemons import problems
-from v2g.config.addresses import tls_files
-from v2g.config.crosscheck import modbus_addresses
+from v2g.config.addresses import modbus_addresses, tls_files
 from v2g.config.loader import ConfigError, Loaded, Problem, load
 from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.schema import AcEvse, DcEvse, Evse
@@ -134,6 +133,9 @@ def _tls_addresses(loaded: Loaded) -> Iterator[tuple[str, TlsFiles]]:
         for part, address in modbus_addresses(evse):
             if (files := tls_files(address.tls, loaded.config_dir)) is not None:
                 yield f"evses[{position}].{part}.modbus.tls", files
+    for position, meter in enumerate(loaded.config.utility.meters):
+        if (files := tls_files(meter.modbus.tls, loaded.config_dir)) is not None:
+            yield f"utility.meters[{position}].modbus.tls", files
     for channel in loaded.sensors:
         if isinstance(channel.source, ModbusSource) and channel.source.device.tls is not None:
             yield f"sensors.{channel.name}.source.modbus.tls", channel.source.device.tls

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from v2g import __version__
-from v2g.cli import render
+from v2g.cli import render, render_dispatch
 from v2g.cli.common import daemon, json_option, print_json, show_status, socket_option
 from v2g.cli.verbs import normalise
 from v2g.control.messages import (
@@ -72,7 +72,7 @@ def dispatch(
     if as_json:
         print_json(answer)
     else:
-        click.echo(render.dispatch_text(result))
+        click.echo(render_dispatch.dispatch_text(result))
     sys.exit(0 if result.mode in ("idle", "auto") or result.granted_w != 0 or result.begins_in_s > 0 else 1)
 
 
@@ -93,7 +93,7 @@ def vehicles(as_json: bool, socket_path: Path | None) -> None:
         _NAME,
         socket_path,
         as_json,
-        lambda status: render.vehicles_text(status.evses),
+        lambda status: render_dispatch.vehicles_text(status.evses),
         lambda answer: [evse for evse in answer["evses"] if evse["session"] is not None],
     )
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +16,11 @@ from v2g.cli.daemons import config_option, run_configured
 from v2g.cli.verbs import normalise
 from v2g.units import QuantityError, parse_power_w
 
+if TYPE_CHECKING:
+    from v2g.simulation.vehicle_spec import VehicleSpec
+
 _NAME = "v2g-orchestrator"
+MOST_SPECS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,7 @@ class SimulateOptions:
     scenario: Path | None
     run_dir: Path | None
     ac_vehicles: int = 0
+    specs: tuple[VehicleSpec, ...] = ()
     foreign: tuple[str, ...] = ()
     overlays: tuple[Path, ...] = ()
     conditions: Mapping[str, float] = field(default_factory=dict)
@@ -42,6 +48,16 @@ def _scenario(context: click.Context, parameter: click.Parameter, value: str | N
     try:
         return find_scenario(value)
     except FaultError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _specs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[VehicleSpec, ...]:
+    del context, parameter
+    from v2g.simulation.vehicle_spec import VehicleSpecError, parse_vehicle
+
+    try:
+        return tuple(parse_vehicle(value) for value in values)
+    except VehicleSpecError as error:
         raise click.BadParameter(str(error)) from None
 
 
@@ -65,6 +81,17 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
     "--ac-vehicles",
     type=click.IntRange(0, 32),
     help="With --simulate: how many more at AC EVSEs, where the vehicle inverts; every second one is single-phase.",
+)
+@click.option(
+    "--vehicle",
+    "specs",
+    multiple=True,
+    callback=_specs,
+    metavar="KIND[,OPTION...]",
+    help="With --simulate: one more vehicle. KIND is dc or ac; options: v2g (both ways), soc=40, capacity=60kWh, "
+    "power=11kW, min-power=2kW, departs=8h (-1h: always about to leave), target=80, min-soc=20, "
+    "mode=dynamic|scheduled, needs=vehicle|station, no-soc, lie-soc=90|jumps, ignore-limits, phases=1|3. "
+    "Without --vehicles there are no others.",
 )
 @click.option("--demo", is_flag=True, help="With --simulate: plug in, discharge 10 kW, print what was measured, end.")
 @click.option(
@@ -111,6 +138,7 @@ def cli(
     simulate: bool,
     vehicles: int | None,
     ac_vehicles: int | None,
+    specs: tuple[VehicleSpec, ...],
     demo: bool,
     scenario: Path | None,
     run_dir: Path | None,
@@ -139,14 +167,17 @@ def cli(
     if simulate:
         if check_config:
             raise click.UsageError("--check-config and --simulate exclude each other")
-        count = 2 if vehicles is None else vehicles
-        if demo and ac_vehicles:
-            raise click.UsageError("--demo shows DC EVSEs only: leave --ac-vehicles out")
-        if count == 0 and (demo or not (foreign or ac_vehicles)):
-            raise click.UsageError("--vehicles 0 needs --ac-vehicles or --foreign, and no --demo")
+        count = vehicles if vehicles is not None else 0 if specs else 2
+        if demo and (ac_vehicles or specs):
+            raise click.UsageError("--demo shows DC EVSEs only: leave --ac-vehicles and --vehicle out")
+        if count == 0 and (demo or not (foreign or ac_vehicles or specs)):
+            raise click.UsageError("--vehicles 0 needs --ac-vehicles, --vehicle or --foreign, and no --demo")
+        if len(specs) > MOST_SPECS:
+            raise click.UsageError(f"{len(specs)} times --vehicle, at most {MOST_SPECS} are possible")
         options = SimulateOptions(
             vehicles=count,
             ac_vehicles=ac_vehicles or 0,
+            specs=specs,
             demo=demo,
             scenario=scenario,
             run_dir=run_dir,
@@ -158,6 +189,7 @@ def cli(
     simulation_only = {
         "--vehicles": vehicles is not None,
         "--ac-vehicles": ac_vehicles is not None,
+        "--vehicle": specs,
         "--demo": demo,
         "--scenario": scenario,
         "--run-dir": run_dir,

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from v2g.control.guard_words import block_words, interlock_words, lost_words, operation_words, trip_remedy, trip_words
 from v2g.control.messages import (
     DeviceLine,
-    DispatchResult,
     EvseLine,
     GuardLine,
     OrderLine,
     StatusResult,
     TransformerLine,
 )
-from v2g.units import format_duration, format_power
+from v2g.units import format_power
 
 _UNKNOWN = "?"
 _PERMITS = {
@@ -68,31 +67,6 @@ def span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def dispatch_text(result: DispatchResult) -> str:
-    """What became of an order."""
-    duration = format_duration(result.duration_s)
-    lines = []
-    if result.mode == "idle":
-        lines.append(f"idle for {duration} (order {result.order_id})")
-    elif result.granted_w == 0:
-        wanted = f"{result.mode} {format_power(abs(result.requested_w))}"
-        lines.append(f"{wanted}: nothing granted (order {result.order_id} stands for {duration})")
-    else:
-        granted = [grant for grant in result.grants if grant.power_w != 0]
-        named = ", ".join(f"{g.evse_id} {format_power(abs(g.power_w))} ({g.vehicle})" for g in granted[:3])
-        more = f" and {len(granted) - 3} more" if len(granted) > 3 else ""
-        of = "" if _is_full(result) else f" of {format_power(abs(result.requested_w))}"
-        lines.append(f"{flow(result.granted_w)}{of} granted for {duration}: {named}{more} (order {result.order_id})")
-    for shortfall in result.shortfalls:
-        where = f" at {shortfall.evse_id}" if shortfall.evse_id else ""
-        why = f"{shortfall.source}: {shortfall.words}" if shortfall.words else shortfall.source
-        lines.append(f"{format_power(abs(shortfall.missing_w))} short{where}: {shortfall.code}, bound by {why}")
-    if len(result.grants) > 1:
-        rows = ((g.evse_id, g.vehicle, flow(g.power_w), g.bound_by or "") for g in result.grants)
-        lines += ["", table(("EVSE", "VEHICLE", "GRANTED", "BOUND BY"), rows)]
-    return "\n".join(lines)
-
-
 def orders_text(orders: Sequence[OrderLine]) -> str:
     if not orders:
         return "no orders"
@@ -100,36 +74,16 @@ def orders_text(orders: Sequence[OrderLine]) -> str:
         (
             str(order.order_id),
             order.mode,
-            "" if order.mode == "idle" else format_power(abs(order.power_w)),
-            flow(order.granted_w),
+            format_power(order.power_w) if order.mode in ("charge", "discharge") else "",
+            flow(order.granted_w) if not order.begins_in_s else "",
             order.evse_id or "all",
+            f"in {span(order.begins_in_s)}" if order.begins_in_s else "now",
             span(order.remaining_s),
             order.by,
         )
         for order in orders
     )
-    return table(("ORDER", "MODE", "POWER", "GRANTED", "EVSE", "LEFT", "BY"), rows)
-
-
-def vehicles_text(evses: Sequence[EvseLine]) -> str:
-    rows = [
-        (
-            evse.evse_id,
-            session.vehicle,
-            session.identity or "not authenticated",
-            session.state,
-            session.service or "",
-            _UNKNOWN if session.soc_pct is None else f"{session.soc_pct} %",
-            f"{format_power(session.max_charge_w)} / {format_power(session.max_discharge_w)}",
-            span(session.since_s),
-        )
-        for evse in evses
-        if (session := evse.session) is not None
-    ]
-    if not rows:
-        return "no vehicles"
-    head = ("EVSE", "VEHICLE", "IDENTITY", "STATE", "SERVICE", "SOC", "MAX CHARGE / DISCHARGE", "SINCE")
-    return table(head, rows)
+    return table(("ORDER", "MODE", "POWER", "GRANTED", "EVSE", "BEGINS", "LEFT", "BY"), rows)
 
 
 def evses_text(evses: Sequence[EvseLine]) -> str:
@@ -349,10 +303,6 @@ def _devices(devices: Sequence[DeviceLine]) -> str:
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:<12} {value}" for name, value in facts)
-
-
-def _is_full(result: DispatchResult) -> bool:
-    return abs(result.granted_w) >= abs(result.requested_w) - 0.5
 
 
 def _power(power_w: float | None) -> str:

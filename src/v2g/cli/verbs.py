@@ -12,7 +12,7 @@ def normalise(argv: Sequence[str], verbs: Collection[str]) -> list[str]:
     """``["–-dispatch", "--mode=idle"]`` -> ``["dispatch", "--mode=idle"]``.
 
     A verb written as an option (``--dispatch``, or ``--dispatch`` behind other options) becomes the first word, unless
-    a first word is there already. Arguments behind ``--`` stay as they are.
+    a first word is there already; ``--min-soc=30`` is ``min-soc 30``. Arguments behind ``--`` stay as they are.
     """
     head, tail = list(argv), []
     if "--" in head:
@@ -21,8 +21,9 @@ def normalise(argv: Sequence[str], verbs: Collection[str]) -> list[str]:
     head = [_plain_dashes(word) for word in head]
     if head and head[0].startswith("-"):
         for position, word in enumerate(head):
-            if word.startswith("--") and word[2:] in verbs:
-                head = [word[2:], *head[:position], *head[position + 1 :]]
+            verb, equals, value = word[2:].partition("=")
+            if word.startswith("--") and verb in verbs:
+                head = [verb, *([value] if equals else []), *head[:position], *head[position + 1 :]]
                 break
     return head + tail
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from v2g.config.addresses import modbus_addresses
+from v2g.config.crosscheck_dispatch import check_dispatch, dispatch_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
+from v2g.config.crosscheck_utility import check_utility, utility_suspicions
 from v2g.config.paths import run_paths
 from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
@@ -32,6 +35,8 @@ def cross_check(config: Config, report: Report) -> None:
         _one_evse(evse, f"evses[{position}]", config, report)
     _transformer(config, report)
     check_guard(config, report)
+    check_dispatch(config, report)
+    check_utility(config, report)
     _timezone(config, report)
     _history(config, report)
     _paths(config, report)
@@ -47,9 +52,7 @@ def suspicions(config: Config) -> Iterator[str]:
     volts = config.grid.nominal_voltage_v
     if volts in (208.0, 380.0, 400.0, 415.0, 480.0, 600.0):
         yield f"grid.nominal_voltage_v is line to neutral; {volts:g} V looks like line to line: {volts / 3**0.5:.0f} V?"
-    share = config.dispatch.min_soc_pct
-    if 0 < share <= 1:
-        yield f"dispatch.min_soc_pct is {share:g} %; is {share * 100:g} % meant?"
+    yield from dispatch_suspicions(config)
     for position, evse in enumerate(config.evses):
         for name in ("max_charge_w", "max_discharge_w"):
             inverter = [(evse.inverter, "inverter.")] if isinstance(evse, DcEvse) else []
@@ -77,6 +80,7 @@ def suspicions(config: Config) -> Iterator[str]:
             "and a silent vehicle is noticed that much later"
         )
     yield from guard_suspicions(config)
+    yield from utility_suspicions(config)
     yield from _history_suspicions(config)
     if slow := slow_samples(config):
         yield slow
@@ -257,13 +261,6 @@ def _paths(config: Config, report: Report) -> None:
             f"makes socket names longer than the {_SUN_PATH_MAX} bytes the kernel takes ({socket})",
             "choose a shorter directory",
         )
-
-
-def modbus_addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:
-    """The part of the EVSE's section, and its address."""
-    if isinstance(evse, DcEvse):
-        return ("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)
-    return (("ac", evse.ac.modbus),)
 
 
 def _address(address: ModbusAddress) -> str:

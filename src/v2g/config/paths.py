@@ -89,3 +89,9 @@ def pki_paths(config: Config) -> PkiPaths:
 def sensor_map_path(config: Config, config_dir: Path) -> Path:
     """``sensor_map`` is relative to the configuration directory."""
     return config_dir / config.sensor_map
+
+
+def meter_feed_path(config: Config) -> Path:
+    """Where the meter feed is served, if it is configured."""
+    feed = config.utility.meter_feed
+    return Path((feed.path if feed is not None else "") or run_paths(config).run_dir / "meters.sock")

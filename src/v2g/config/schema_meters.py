@@ -34,3 +34,6 @@ class MeterFeed(Section, frozen=True, kw_only=True):
     """Ids that are expected; one that is missing leaves the base load incomplete. Others are refused."""
     max_age_s: Annotated[float, Meta(ge=2, le=7200)] = 1200.0
     rated_w: Positive | None = None
+    """As :attr:`Meter.rated_w`, of each of these."""
+    group: str = ""
+    """Unix group whose processes may write readings, besides the daemon's own user and group; empty: no other."""

@@ -23,3 +23,12 @@ class OpenAdr(Section, frozen=True, kw_only=True):
     ca: str = ""
     """PEM file of the authority that signed the VTN's certificate; empty: the system's."""
     poll_s: Annotated[float, Meta(ge=5, le=3600)] = 30.0
+    timeout_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
+    """Of one request, from its first octet to the last one of the answer."""
+    scope: str = ""
+    """Of the OAuth 2.0 token; empty: what the authorisation server gives by default."""
+    targets: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=50)] = ()
+    """Targets (groups, resources ...) that mean this VEN, besides those that the VTN has on record for it."""
+    simple_caps_w: tuple[float, float, float] | None = None
+    """What SIMPLE levels 1, 2 and 3 mean: caps of the V2G feeder's net power, negative asks for discharge. Without it
+    SIMPLE is not followed."""

@@ -28,6 +28,13 @@ _CODES: Final[tuple[tuple[str, str], ...]] = (
     ("reversion", "NO_REVERSION"),
     ("inverter", "INVERTER_FAULT"),
     ("EVSE", "EVSE_LIMIT"),
+    ("transformer current", "PHASE_CURRENT"),
+    ("feeder current", "PHASE_CURRENT"),
+    ("unbalance", "UNBALANCE"),
+    ("waits for its turn", "WAITS"),
+    ("others wait", "WAITS"),
+    ("utility", "UTILITY_LIMIT"),
+    ("OpenADR", "UTILITY_LIMIT"),
 )
 
 
@@ -56,6 +63,13 @@ def shortfall_code(source: str, mode: Mode) -> str:
     ``reversion …``       ``NO_REVERSION``                       the inverter would not go to zero by itself
     ``inverter …``        ``INVERTER_FAULT``                     the device reports a fault or is not connected
     ``EVSE …``            ``EVSE_LIMIT``                         configured limits of the EVSE
+    ``transformer …``,    ``PHASE_CURRENT``                      the current of one phase of transformer or feeder
+    ``feeder current …``
+    ``unbalance …``       ``UNBALANCE``                          phases may not differ more
+    ``waits …``,          ``WAITS``                              not all can have their minimum power at once
+    ``others wait …``
+    ``utility …``,        ``UTILITY_LIMIT``                      a cap or floor of the utility
+    ``OpenADR …``
     anything else         ``LIMITED``                            see the source
     ====================  =====================================  ==============================================
     """

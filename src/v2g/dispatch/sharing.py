@@ -16,6 +16,8 @@ from v2g.dispatch.turns import Claim as TurnClaim
 
 OTHERS_WAIT: Final = "others wait for their turn"
 _PHASES: Final = "abc"
+_DECIMALS: Final = 6
+"""Of a watt: nobody orders more, and 9999.999999999 W is hard to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ def _take(
 ) -> None:
     totals: dict[int, float] = {}
     for claim, share in zip(claims, filled.shares, strict=True):
-        claim.target_w = share
+        claim.target_w = round(share, _DECIMALS)
         totals[id(claim.service)] = totals.get(id(claim.service), 0.0) + share
     for claim, bound in zip(claims, filled.bound_by, strict=True):
         if bound is None:

@@ -9,10 +9,11 @@ nor is it that a vehicle does not charge where its auxiliaries could take as muc
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf, isfinite
+from math import inf, isfinite, isnan, nan
 from typing import Final
 
 from v2g.dispatch.vehicle import (
+    DISCHARGE_EFFICIENCY,
     LEAST_CAPACITY_WH,
     MOST_CAPACITY_WH,
     RESUME_ABOVE_PCT,
@@ -139,11 +140,13 @@ class SocWatch:
     def _words(self, soc_pct: float, charged_wh: float, discharged_wh: float) -> str:
         assert self._first is not None  # noqa: S101 (set by the first observation, which cannot miss)
         first_pct, charged_at_wh, discharged_at_wh = self._first
-        last_pct = first_pct if self._last is None else self._last[0]
+        last_pct, charged_last_wh, discharged_last_wh = self._first if self._last is None else self._last[:3]
+        since_wh = charged_wh - charged_last_wh + (discharged_wh - discharged_last_wh) / LEAST_EFFICIENCY
+        explained_pct = 2.0 * RESOLUTION_PCT + 100.0 * since_wh / self._capacities()[0]
         charged_wh, discharged_wh = charged_wh - charged_at_wh, discharged_wh - discharged_at_wh
         if self._lo_pct > 100.0 + RESOLUTION_PCT:
             what = "the vehicle took more energy than its battery can hold"
-        elif abs(soc_pct - last_pct) > 2.0 * RESOLUTION_PCT:
+        elif abs(soc_pct - last_pct) > explained_pct:
             what = f"it jumped from {last_pct:g} % to {soc_pct:g} %"
         elif soc_pct > self._hi_pct and discharged_wh > charged_wh:
             what = f"it rises while the vehicle discharges ({soc_pct:g} %)"
@@ -157,7 +160,7 @@ class SocWatch:
             what = f"it falls by more than was discharged ({soc_pct:g} %)"
         lo_pct, hi_pct = max(0.0, self._lo_pct), min(100.0, self._hi_pct)
         span = f"{lo_pct:.0f} to {hi_pct:.0f} %" if lo_pct <= hi_pct else "no state of charge"
-        size = f" of {_kwh(self._capacity_wh)} battery" if self._capacity_wh is not None else ""
+        size = f" of a battery of {_kwh(self._capacity_wh)}" if self._capacity_wh is not None else ""
         return (
             f"{what}; by the meter it is {span}{size}: {_kwh(charged_wh)} charged, {_kwh(discharged_wh)} discharged "
             f"since {first_pct:g} %"
@@ -173,7 +176,7 @@ class BatteryWatch:
     def __init__(self) -> None:
         self.soc = SocWatch()
         self._told: tuple[float, float | None] | None = None
-        self._told_discharged_wh: float | None = None
+        self._known: tuple[float, float, float] | None = None
         self._held = False
 
     @property
@@ -185,16 +188,20 @@ class BatteryWatch:
     ) -> VehicleData:
         """``vehicle`` with what it cannot say itself. Totals of the EVSE's meter; both 0: it has counted nothing yet,
         or there is none, and neither balances anything."""
-        metered = isfinite(charged_wh) and isfinite(discharged_wh) and (charged_wh > 0.0 or discharged_wh > 0.0)
-        soc_pct, told = vehicle.soc_pct, (vehicle.soc_expires_at_s, vehicle.soc_pct)
+        if not (isfinite(charged_wh) and isfinite(discharged_wh) and (charged_wh > 0.0 or discharged_wh > 0.0)):
+            charged_wh = discharged_wh = nan
+        told = vehicle.soc_expires_at_s, vehicle.soc_pct
         if told != self._told:
             self._told = told
-            self._told_discharged_wh = discharged_wh if metered else None
-            self.soc.observe(soc_pct, vehicle.capacity_wh, *_totals(metered, charged_wh, discharged_wh), now_s)
+            self.soc.observe(vehicle.soc_pct, vehicle.capacity_wh, charged_wh, discharged_wh, now_s)
+        soc_pct, known = known_soc(vehicle, now_s), self._known
+        # A value that is only repeated says nothing new: what went out counts from where it was told first.
+        if soc_pct is not None and (known is None or soc_pct != known[0] or isnan(known[1])):
+            self._known = known = soc_pct, charged_wh, discharged_wh
         gone_wh = None
-        if metered and self._told_discharged_wh is not None and discharged_wh >= self._told_discharged_wh:
-            gone_wh = discharged_wh - self._told_discharged_wh
-        self._held = self._still_held(vehicle, wants, now_s)
+        if known is not None and charged_wh >= known[1] and discharged_wh >= known[2]:
+            gone_wh = max(0.0, discharged_wh - known[2] - LEAST_EFFICIENCY * (charged_wh - known[1]))
+        self._held = self._still_held(vehicle, wants, gone_wh, now_s)
         return replace(
             vehicle,
             discharged_since_soc_wh=gone_wh,
@@ -202,20 +209,21 @@ class BatteryWatch:
             soc_doubt=self.soc.verdict.words,
         )
 
-    def _still_held(self, vehicle: VehicleData, wants: Wants, now_s: float) -> bool:
+    def _still_held(self, vehicle: VehicleData, wants: Wants, gone_wh: float | None, now_s: float) -> bool:
         soc_pct = known_soc(vehicle, now_s)
+        capacity_wh = believed_capacity_wh(vehicle) or wants.assumed_capacity_wh
+        if soc_pct is None and self._known is not None:
+            # Whoever told it once and does not any more is held to what he told, and to the meter.
+            if gone_wh is None:
+                return True
+            soc_pct = self._known[0] - 100.0 * gone_wh / DISCHARGE_EFFICIENCY / capacity_wh
         if soc_pct is not None:
             floor_pct = floor_of(vehicle, wants)[0]
             return soc_pct <= floor_pct or (self._held and soc_pct <= floor_pct + RESUME_ABOVE_PCT)
         least_wh = vehicle.min_v2x_energy_wh
         if least_wh is None:
             return self._held
-        capacity_wh = believed_capacity_wh(vehicle) or wants.assumed_capacity_wh
         return least_wh >= 0.0 or (self._held and -least_wh <= RESUME_ABOVE_PCT / 100.0 * capacity_wh)
-
-
-def _totals(metered: bool, charged_wh: float, discharged_wh: float) -> tuple[float, float]:
-    return (charged_wh, discharged_wh) if metered else (float("nan"), float("nan"))
 
 
 def _kwh(energy_wh: float) -> str:

@@ -80,7 +80,8 @@ class VehicleData:
     capacity_wh: float | None = None
     departs_at_s: float | None = None
     discharged_since_soc_wh: float | None = None
-    """By the EVSE's meter since the state of charge was told; None: not metered, the EVSE's rating is assumed."""
+    """By the EVSE's meter, less what was charged, since this state of charge was first told; None: not metered, the
+    EVSE's rating is assumed since it was last told."""
     held_at_floor: bool = False
     """It was at its floor, and has not been clearly above it since."""
     soc_doubt: str = ""
@@ -272,7 +273,7 @@ def _soc_bounds(wants: Wants, vehicle: VehicleData, discharge_w: float, now_s: f
     source = f"min-SoC {floor_pct:g} %" + (f" ({whose})" if whose else "")
     soc_pct = known_soc(vehicle, now_s)
     if soc_pct is None:
-        at_floor = "min-SoC: it was at its floor, and was not told to be above it since"
+        at_floor = "min-SoC: it was at its floor by its last word or the meter, and is not surely above it"
         return _no_discharge(at_floor, vehicle.expires_at_s) if vehicle.held_at_floor else ()
     until_s = vehicle.soc_expires_at_s
     if not 0.0 <= soc_pct <= 100.0:

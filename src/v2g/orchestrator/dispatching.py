@@ -8,6 +8,7 @@ from math import isfinite
 from v2g.config.schema import AcEvse, Config, Evse
 from v2g.dispatch.dispatcher import Dispatcher, Settings
 from v2g.dispatch.inputs import Aim, Group, Phases
+from v2g.dispatch.min_soc import MinSocSettings
 from v2g.dispatch.wants import Wants
 from v2g.guard.status import GuardStatus, Permit
 from v2g.orchestrator.aims import aim_of
@@ -15,13 +16,13 @@ from v2g.orchestrator.phase_limits import measured_base_w, phase_groups, shares_
 from v2g.planning.types import Plan
 from v2g.thermal.limits import Regime, limits_of, size_class
 from v2g.thermal.view import ThermalView
-from v2g.utility.base_load import combine
+from v2g.utility.base_load import BaseLoad, combine
 from v2g.utility.meter_view import MeteredLoad
 from v2g.utility.signals import UtilityView
 
 
 class Dispatching:
-    """One site's. ``plan``, ``utility`` and ``meters`` are set by whoever composes the daemon; all may stay as they are."""
+    """One site's. ``plan``, ``utility`` and ``meters`` are set by whoever composes the daemon; all may stay unset."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -39,13 +40,21 @@ class Dispatching:
         self.plan: Callable[[], Plan | None] = lambda: None
         self.utility: Callable[[float], UtilityView] = lambda now_s: UtilityView()
         self.meters: Callable[[float, float | None], MeteredLoad] = lambda now_s, base_w: MeteredLoad()
+        self.min_soc = MinSocSettings(
+            site_pct=dispatch.min_soc_pct,
+            by_evse={evse.id: evse.min_soc_pct for evse in config.evses if evse.min_soc_pct is not None},
+            by_vehicle=dispatch.min_soc_by_vehicle,
+        )
+        """In force; whoever changes the configuration replaces it whole."""
         self._evses = {evse.id: evse for evse in config.evses}
 
-    def wants(self, min_soc_pct: float) -> Wants:
-        """What the site asks for a vehicle whose min-SoC this is."""
+    def wants(self, evse_id: str, identity: str | None, evccid: str) -> Wants:
+        """What the site asks for the vehicle at an EVSE. ``identity``: proven by its certificate."""
         dispatch = self._config.dispatch
+        min_soc = self.min_soc.of(evse_id, identity, evccid)
         return Wants(
-            min_soc_pct=min_soc_pct,
+            min_soc_pct=min_soc.pct,
+            min_soc_from=min_soc.whose,
             max_soc_pct=dispatch.max_soc_pct,
             assumed_capacity_wh=dispatch.assumed_capacity_kwh * 1e3,
             assumed_stay_s=dispatch.assumed_stay_h * 3600.0,
@@ -55,27 +64,24 @@ class Dispatching:
         """Shares of an EVSE's power in the phases of the bus. ``used``: phases that its vehicle uses, None: all."""
         return evse_phases(self._evses[evse_id], used)
 
-    def base_by_phase(
-        self, guard: GuardStatus, view: ThermalView, meters: MeteredLoad, v2g_w: Sequence[tuple[Phases, float]]
-    ) -> tuple[Phases | None, tuple[str, ...]]:
-        """The base load by phase, and what is to be said of it."""
+    def base_by_phase(self, guard: GuardStatus, meters: MeteredLoad, v2g_w: Sequence[tuple[Phases, float]]) -> BaseLoad:
+        """The base load by phase. ``v2g_w``: measured power of each vehicle with its shares."""
         measured = None
         if guard.permit is not Permit.GUARD_STALE and guard.measured and guard.load_measured:
-            volts = tuple(value * self._phase_v for value in guard.v_pu)
-            measured = measured_base_w(guard.transformer_a, volts, guard.transformer_w, v2g_w)  # type: ignore[arg-type]
-        base_w, _, notes = combine(measured, meters)
-        return base_w, notes
+            measured = measured_base_w(guard.transformer_va, guard.transformer_w, guard.transformer_a, v2g_w)
+        return combine(measured, meters)
 
     def groups(
-        self, shares: Sequence[tuple[str, Phases]], base_w: Phases | None, view: ThermalView, as_of_s: float
+        self, shares: Sequence[tuple[str, Phases]], base: BaseLoad, view: ThermalView, as_of_s: float
     ) -> tuple[Group, ...]:
+        """The limits of the phases, of transformer and feeder."""
         limits = view.limits or limits_of(Regime.NORMAL_CYCLIC, size_class(self._rated_va))
         rated_a = self._config.protection.feeder.rated_a
         return phase_groups(
             shares,
             rated_w=self._rated_va,
             k_pu=limits.k_pu,
-            base_w=base_w,
+            base_w=(base.low_w, base.high_w) if base.low_w is not None and base.high_w is not None else None,
             feeder_w=rated_a * self._phase_v if rated_a is not None else None,
             as_of_s=as_of_s,
         )

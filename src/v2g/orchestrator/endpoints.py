@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from pyiso15118.aio import Endpoint
-from pyiso15118.events import EnergyService
+from pyiso15118.events import ControlMode, EnergyService, MobilityNeedsMode
 from pyiso15118.secc import SeccConfig
 from pyiso15118.secc.config import ParameterSet, ServiceOffer
 from pyiso15118.security import TlsError, TlsProfile, server_context
@@ -23,6 +23,8 @@ AC_POWER_DELIVERY_HOLD_S = 1.4
 vehicle waits 2 s."""
 _SINGLE_PHASE, _THREE_PHASE = 1, 3
 """Service parameter Connector."""
+_PRICE_LEVELS = 2
+"""Service parameter Pricing."""
 _ACTIVE = 1
 """Service parameter DetectionMethodGridCodeIslanding: what we ask of a vehicle that feeds the grid."""
 
@@ -87,7 +89,13 @@ def _secc(evse: Evse, config: Config) -> SeccConfig:
         service_renegotiation=False,
     )
     if not isinstance(evse, AcEvse):
-        return common(limits=dc_profile(evse, config.dispatch.min_soc_pct).rated)
+        return common(
+            limits=dc_profile(evse, config.dispatch.min_soc_pct).rated,
+            services=tuple(
+                ServiceOffer(service=kind, parameter_sets=_ways(ParameterSet(id=1)))
+                for kind in (EnergyService.DC_BPT, EnergyService.DC)
+            ),
+        )
     return common(
         ac_limits=ac_profile(evse, config).rated,
         ac_nominal_frequency_hz=config.grid.nominal_frequency_hz,
@@ -98,16 +106,25 @@ def _secc(evse: Evse, config: Config) -> SeccConfig:
 
 def _ac_services(evse: AcEvse, config: Config) -> tuple[ServiceOffer, ...]:
     """Bidirectional service only where the site allows discharge: its vehicle then is what feeds the grid."""
-    sets = (
+    sets = _ways(
         ParameterSet(
             id=1,
             connector=_THREE_PHASE if evse.phases == 3 else _SINGLE_PHASE,
             nominal_voltage_v=round(config.grid.nominal_voltage_v),
             islanding_detection=_ACTIVE,
-        ),
+        )
     )
     kinds = (EnergyService.AC_BPT, EnergyService.AC) if evse.allow_discharge else (EnergyService.AC,)
     return tuple(ServiceOffer(service=kind, parameter_sets=sets) for kind in kinds)
+
+
+def _ways(dynamic: ParameterSet) -> tuple[ParameterSet, ...]:
+    """A service in each way it is served: dynamic mode first, for there the site is steered best."""
+    return (
+        dynamic,
+        replace(dynamic, id=2, control_mode=ControlMode.SCHEDULED, pricing=_PRICE_LEVELS),
+        replace(dynamic, id=3, mobility_needs_mode=MobilityNeedsMode.BY_SECC),
+    )
 
 
 def _context(profile: TlsProfileName, paths: PkiPaths) -> ssl.SSLContext:

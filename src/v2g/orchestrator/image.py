@@ -37,6 +37,8 @@ class BayImage:
     rated_w: tuple[float, float] = (0.0, 0.0)
     """(charge, discharge) by the configuration, W, magnitudes."""
     energy: Energy | None = None
+    min_soc_from: str = ""
+    """Whose min-SoC counts for its vehicle."""
     min_charge_w: float = 0.0
     min_discharge_w: float = 0.0
     phases: Phases = BALANCED

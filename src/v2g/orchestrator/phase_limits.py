@@ -14,6 +14,8 @@ from v2g.dispatch.inputs import Group, Phases
 
 NAMES: Final = "abc"
 VALID_S: Final = 1.0
+MARGIN: Final = 1.05
+"""Of a phase over the mean of three, which the thermal limits hold: where phases are alike these are to bind first."""
 
 
 def phase_groups(
@@ -28,15 +30,15 @@ def phase_groups(
     """The groups of the phases.
 
     ``shares``: of each EVSE's power in each phase. ``rated_w``: of the transformer, three phases; ``k_pu``: its limit
-    in force. ``base_w``: base load by phase, (at least, at most), positive downstream; None: not known by phase, and only the feeder's limit
-    holds. ``feeder_w``: what the V2G feeder carries in one phase, magnitude; None: not stated. ``as_of_s``: when the
-    base load was measured; limits end :data:`VALID_S` after it.
+    in force. ``base_w``: base load by phase, (at least, at most), positive downstream; None: not known by phase, and
+    only the feeder's limit holds. ``feeder_w``: what the V2G feeder carries in one phase, magnitude; None: not stated.
+    ``as_of_s``: when the base load was measured; limits end :data:`VALID_S` after it.
     """
     groups = []
     for index, name in enumerate(NAMES):
         bounds: list[Bound] = []
         if base_w is not None:
-            least_w, most_w, rating_w = base_w[0][index], base_w[1][index], k_pu * rated_w / 3.0
+            least_w, most_w, rating_w = base_w[0][index], base_w[1][index], MARGIN * k_pu * rated_w / 3.0
             source = f"transformer current of phase {name}"
             bounds.append(_bound(-rating_w - least_w, rating_w - most_w, source, as_of_s + VALID_S))
         if feeder_w is not None:
@@ -48,16 +50,19 @@ def phase_groups(
 
 
 def measured_base_w(
-    transformer_a: Phases, phase_v: Phases, load_w: float, v2g_w: Sequence[tuple[Phases, float]]
+    load_va: float, load_w: float, transformer_a: Phases, v2g_w: Sequence[tuple[Phases, float]]
 ) -> Phases:
-    """The base load by phase from the transformer's currents, as active power at unity power factor.
+    """The base load by phase: the transformer's apparent power, divided as its currents are, less the vehicles.
 
     ``load_w``: of all phases, positive downstream: currents have no direction, and all are taken to flow as the total
     does. ``v2g_w``: the power of each vehicle with its shares.
     """
-    sign = -1.0 if load_w < 0.0 else 1.0
+    signed_va = -load_va if load_w < 0.0 else load_va
+    total_a = sum(transformer_a)
     a, b, c = (
-        sign * transformer_a[p] * phase_v[p] - sum(phases[p] * power_w for phases, power_w in v2g_w) for p in range(3)
+        signed_va * (transformer_a[p] / total_a if total_a > 0.0 else 1.0 / 3.0)
+        - sum(phases[p] * power_w for phases, power_w in v2g_w)
+        for p in range(3)
     )
     return a, b, c
 

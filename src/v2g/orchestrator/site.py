@@ -12,6 +12,10 @@ from math import isfinite
 from v2g.config.ratings import charge_rated_w, discharge_rated_w
 from v2g.config.schema import AcEvse, Config, DcEvse, Evse
 from v2g.dispatch.book import OrderBook
+from v2g.dispatch.energy import energy_of
+from v2g.dispatch.inputs import Aim
+from v2g.dispatch.orders import Grant
+from v2g.dispatch.wants import Wants
 from v2g.guard.bounds import fraction
 from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.status import GuardStatus
@@ -19,6 +23,7 @@ from v2g.guard.view import view
 from v2g.hardware.ports import InverterReading, Quantity, TransducerReading
 from v2g.orchestrator.decide import Decision, decide, ending_words, permit_problem
 from v2g.orchestrator.discharge_record import DischargeTests
+from v2g.orchestrator.dispatching import Dispatching
 from v2g.orchestrator.feeder_check import FeederCheck
 from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.image import BayImage, SiteImage
@@ -94,6 +99,8 @@ class Site:
         :class:`v2g.thermal.parameters.ParameterError` for a nameplate that no transformer has."""
         self.config = config
         self.book = OrderBook()
+        self.dispatching = Dispatching(config)
+        self.zone = thermal_clock.zone
         self.stopping = False
         self.image: SiteImage | None = None
         self.decision: Decision | None = None
@@ -109,9 +116,12 @@ class Site:
             config.transformer.rated_kva * 1e3,
             {evse.id: max(charge_rated_w(evse, volts), discharge_rated_w(evse, volts)) for evse in config.evses},
         )
+        self._evse_rated_w = {
+            evse.id: (charge_rated_w(evse, volts), discharge_rated_w(evse, volts)) for evse in config.evses
+        }
         self._rated_w = (
-            sum(charge_rated_w(evse, volts) for evse in config.evses),
-            sum(discharge_rated_w(evse, volts) for evse in config.evses),
+            sum(charge_w for charge_w, _ in self._evse_rated_w.values()),
+            sum(discharge_w for _, discharge_w in self._evse_rated_w.values()),
         )
         self.bays = {evse.id: bay_of(evse, config, policy or GrantUnlessFaulted()) for evse in config.evses}
         self.steps: dict[str, BayStep] = {}
@@ -149,22 +159,33 @@ class Site:
                     supplied=supplied,
                     bound_by=bound_by.get(evse_id),
                     ending=ending,
+                    wants=self._wants(bay),
                 )
             except Exception as error:
                 broken[evse_id] = self._broken(evse_id, error)
+        transformer = self.model.update(
+            guard,
+            self._transducers.values(),
+            now_s,
+            self.thermal_clock.moment(now_s),
+            self._feeder.update(guard, self._believed_powers(), now_s),
+        )
+        bays = self._bay_images(now_s, broken)
+        dispatching = self.dispatching
+        meters = dispatching.meters(now_s, transformer.base_load_w)
+        base = dispatching.base_by_phase(guard, meters, [(bay.phases, bay.measured_w or 0.0) for bay in bays])
+        utility = dispatching.utility(now_s)
         self.image = SiteImage(
             now_s=now_s,
             wires=wires,
             wires_connected=connected,
             guard=guard,
-            transformer=self.model.update(
-                guard,
-                self._transducers.values(),
-                now_s,
-                self.thermal_clock.moment(now_s),
-                self._feeder.update(guard, self._believed_powers(), now_s),
-            ),
-            bays=self._bay_images(now_s, broken),
+            transformer=transformer,
+            bays=bays,
+            groups=dispatching.groups([(bay.evse_id, bay.phases) for bay in bays], base, transformer, guard.as_of_s),
+            utility=utility,
+            meters=meters,
+            aim=dispatching.aim(transformer, utility, self.thermal_clock.unix_s(now_s)),
             rated_charge_w=self._rated_w[0],
             rated_discharge_w=self._rated_w[1],
         )
@@ -181,14 +202,24 @@ class Site:
     def _bay_image(self, evse_id: str, now_s: float) -> BayImage:
         bay = self.bays[evse_id]
         try:
+            power_w = self._measured_w(evse_id, now_s)
+            bounds = bay.bounds(now_s)
+            vehicle = bay.vehicle
             return BayImage(
                 evse_id=evse_id,
-                bounds=bay.bounds(now_s),
+                bounds=bounds,
                 fault=bay.fault,
-                discharging=self.measured_w(evse_id, now_s) < -FLOWING_W,
+                discharging=power_w is not None and power_w < -FLOWING_W,
                 islanding_watched=self.islanding_watched(evse_id),
                 discharge_refusal=self._discharge_refusal(evse_id),
                 ac_rated_w=bay.rated_w if isinstance(bay, AcBay) else None,
+                rated_w=self._evse_rated_w[evse_id],
+                energy=energy_of(vehicle, bay.wants, now_s) if vehicle is not None and bay.wants is not None else None,
+                min_soc_from=bay.wants.min_soc_from if bay.wants is not None else "",
+                min_charge_w=vehicle.min_charge_w if vehicle is not None else 0.0,
+                min_discharge_w=vehicle.min_discharge_w if vehicle is not None else 0.0,
+                phases=self.dispatching.phases(evse_id, bay.phases_used),
+                measured_w=power_w,
             )
         except Exception as error:
             return self._broken(evse_id, error)
@@ -199,10 +230,18 @@ class Site:
 
     def measured_w(self, evse_id: str, now_s: float) -> float:
         """At the AC terminals of its inverter, or at an AC EVSE's meter, positive charges; 0 where it is not known."""
+        return self._measured_w(evse_id, now_s) or 0.0
+
+    def _measured_w(self, evse_id: str, now_s: float) -> float | None:
         reading = self.bays[evse_id].power
-        return (
-            reading.power_w if reading is not None and is_fresh(reading, now_s) and isfinite(reading.power_w) else 0.0
-        )
+        known = reading is not None and is_fresh(reading, now_s) and isfinite(reading.power_w)
+        return reading.power_w if known and reading is not None else None
+
+    def _wants(self, bay: EvseBay) -> Wants | None:
+        procedure = bay.procedure
+        if procedure is None:
+            return None
+        return self.dispatching.wants(bay.evse_id, procedure.identity, procedure.evccid)
 
     def _discharge_refusal(self, evse_id: str) -> str:
         tests = self.discharge_tests
@@ -229,7 +268,9 @@ class Site:
             raise RuntimeError("nothing observed yet")
         self.book.expire(now_s)
         orders = () if self.stopping else self.book.standing(now_s)
-        self.decision = decide(self.image, orders, now_s)
+        if self.stopping:
+            self.image = replace(self.image, aim=Aim(enabled=False))
+        self.decision = decide(self.image, orders, self.dispatching.dispatcher, now_s)
         return self.decision
 
     def step(self, now_s: float) -> tuple[Setpoints, dict[str, BayStep]]:
@@ -261,7 +302,7 @@ class Site:
                 steps[evse_id] = BayStep(evse_id=evse_id, evse=bay.idle(locked=locked), power_w=0.0, commands=())
                 self._on_error(evse_id, error)
             step = steps[evse_id]
-            source = _source(grant.order_id if grant is not None else None, orders, decision)
+            source = _source(grant, orders, decision)
             # ``wires`` takes the curtailment off once more, and holds the vehicle to what is left.
             power_w = step.power_w / share if share > 0.0 else 0.0
             powers.append(PowerSetpoint(evse_id=evse_id, power_w=power_w, source=source, expires_at_s=until_s))
@@ -288,8 +329,10 @@ class Site:
         return fraction(share)
 
 
-def _source(order_id: int | None, orders: Mapping[int, str], decision: Decision) -> str:
-    if order_id is None:
-        return "no order" if decision.permitted else f"no permit: {decision.permit_reason}"
-    by = orders.get(order_id)
-    return f"order {order_id} by {by}" if by is not None else f"order {order_id}"
+def _source(grant: Grant | None, orders: Mapping[int, str], decision: Decision) -> str:
+    if grant is None or grant.order_id is None:
+        if not decision.permitted:
+            return f"no permit: {decision.permit_reason}"
+        return "auto" if grant is not None and grant.auto else "no order"
+    by = orders.get(grant.order_id)
+    return f"order {grant.order_id} by {by}" if by is not None else f"order {grant.order_id}"

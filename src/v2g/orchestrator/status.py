@@ -329,10 +329,13 @@ def _evse(
         interface=evse.interface,
         tcp_port=evse.tcp_port,
         tls=evse.tls.value,
-        session=_session(bay, session, power_w, now_s),
+        session=_session(bay, session, power_w, site.image, now_s),
         power_w=power_w,
         setpoint_w=step.power_w if step is not None else 0.0,
         granted_w=grant.power_w if grant is not None else 0.0,
+        share_w=grant.target_w if grant is not None else 0.0,
+        auto=grant is not None and grant.auto,
+        waits_s=grant.waits_s if grant is not None else None,
         bound_by=_bound_by(evse.id, site.image.wires if site.image is not None else None)
         or (grant.bound_by if grant is not None else None),
         voltage_v=finite(stage.present_voltage_v) if stage is not None else None,
@@ -368,7 +371,7 @@ def _bound_by(evse_id: str, wires: Image | None) -> str | None:
 
 
 def _session(
-    bay: EvseBay, info: SessionInfo | None, power_w: float | None, now_s: float
+    bay: EvseBay, info: SessionInfo | None, power_w: float | None, image: SiteImage | None, now_s: float
 ) -> messages.SessionLine | None:
     procedure = bay.procedure
     if procedure is None or info is None:
@@ -383,6 +386,25 @@ def _session(
         max_charge_w=_finite(charge_w),
         max_discharge_w=_finite(discharge_w),
         since_s=now_s - info.started_at_s,
+        energy=_energy(bay.evse_id, image, now_s),
+    )
+
+
+def _energy(evse_id: str, image: SiteImage | None, now_s: float) -> messages.EnergyLine | None:
+    found = next((bay for bay in image.bays if bay.evse_id == evse_id), None) if image is not None else None
+    if found is None or found.energy is None:
+        return None
+    energy = found.energy
+    return messages.EnergyLine(
+        needed_wh=energy.needed_wh,
+        surplus_wh=energy.surplus_wh,
+        capacity_wh=energy.capacity_wh,
+        capacity_assumed=energy.capacity_assumed,
+        departs_in_s=energy.departs_at_s - now_s,
+        departure_assumed=energy.departure_assumed,
+        floor_pct=energy.floor_pct,
+        floor_source=found.min_soc_from,
+        remarks=energy.remarks,
     )
 
 
@@ -404,8 +426,9 @@ def _orders(site: Site, decision: Decision | None, now_s: float) -> tuple[messag
             evse_id=order.evse_id,
             remaining_s=order.expires_at_s - now_s,
             by=order.by,
+            begins_in_s=max(0.0, order.begins_at_s - now_s),
         )
-        for order in site.book.standing(now_s)
+        for order in site.book.all(now_s)
     )
 
 

@@ -23,7 +23,8 @@ class ThermalClock:
         """``speed``: thermal seconds a second; other than 1 in simulations only. ``begin``: the host's monotonic and
         Unix time at which they were the same; default: now."""
         self._clock = clock
-        self._zone = zone
+        self.zone = zone
+        """The site's time zone."""
         self._speed = speed
         made_s = clock.monotonic_s()
         self._begin_s, self._begin_unix_s = begin or (made_s, clock.unix_s())
@@ -33,7 +34,7 @@ class ThermalClock:
     def moment(self, now_s: float) -> Moment:
         """``now_s``: CLOCK_MONOTONIC, this cycle's."""
         unix_s = self.unix_s(now_s)
-        return Moment(thermal_s=self.thermal_s(now_s), unix_s=unix_s, local=self._zone.local(unix_s))
+        return Moment(thermal_s=self.thermal_s(now_s), unix_s=unix_s, local=self.zone.local(unix_s))
 
     def thermal_s(self, now_s: float) -> float:
         """The engine's monotonic time at ``now_s``."""
@@ -47,7 +48,7 @@ class ThermalClock:
 
     def time_of_day(self, now_s: float, in_s: float) -> str:
         """``18:25``: the site's time ``in_s`` of the engine's seconds after ``now_s``."""
-        return self._zone.time_of_day(self.unix_s(now_s) + in_s)
+        return self.zone.time_of_day(self.unix_s(now_s) + in_s)
 
 
 def simulated_speed(environment: Mapping[str, str], simulation: bool) -> float:

@@ -19,7 +19,7 @@ import math
 from pyiso15118 import events as ev
 from pyiso15118.commands import Command, UpdateAcEvse
 from pyiso15118.events import AcLimits, AcPower
-from pyiso15118.messages.common_types import evseNotificationType, responseCodeType
+from pyiso15118.messages.common_types import responseCodeType
 from v2g.dispatch.ac_vehicle import ac_vehicle_bounds
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.vehicle import VehicleData
@@ -27,7 +27,6 @@ from v2g.hardware.ports import AcEvseCommand, AcEvseReading, PilotState
 from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.authorization import AuthorizationPolicy
 from v2g.sessions.procedure import (
-    FIRST_LOOP_WITHIN_S,
     EvseView,
     Phase,
     Procedure,
@@ -36,6 +35,7 @@ from v2g.sessions.procedure import (
     meter_of,
     sane,
 )
+from v2g.sessions.schedules import Room
 from v2g.sessions.watch import STALE_AFTER_S, Lasting, is_fresh
 from v2g.units import format_power
 
@@ -51,6 +51,9 @@ HLC_DUTY_PCT = 5.0
 """Digital communication: the vehicle shall talk ISO 15118 (IEC 61851-1 Annex A)."""
 CONTACTOR_ERROR = responseCodeType.FAILED_ContactorError.value
 _READY = (PilotState.C, PilotState.D)
+PROFILE = "vehicle's power profile"
+AS_PLANNED_W = 1.0
+"""A vehicle that is granted what it announced needs no set-point in scheduled mode."""
 
 
 class AcProcedure(Procedure):
@@ -86,26 +89,23 @@ class AcProcedure(Procedure):
                 self._enter(Phase.CLOSING, now_s, (Phase.SETUP,))
             case ev.PowerDeliveryStarted():
                 self._enter(Phase.CHARGING, now_s, (Phase.CLOSING,))
-                self._vehicle = self._vehicle_data(now_s + max(FIRST_LOOP_WITHIN_S, self._vehicle_max_age_s))
+                self._vehicle = self._vehicle_data(self._first_loop(now_s))
             case ev.AcChargeLoopReceived():
-                self.vehicle_limits, self.needs = event.limits, event.needs
-                self._take_soc(event.present_soc_pct, now_s)
-                self._vehicle = self._vehicle_data(now_s + self._vehicle_max_age_s)
+                self.vehicle_limits = event.limits
+                self._take_loop(event, now_s)
 
     def _vehicle_data(self, until_s: float) -> VehicleData | None:
-        needs = self.needs or ev.EnergyNeeds()
-        if self.vehicle_limits is None:
+        limits = self.vehicle_limits
+        if limits is None:
             return None
-        charge_w, discharge_w = self.limits_w
-        return VehicleData(
-            expires_at_s=until_s,
-            max_charge_w=charge_w,
-            max_discharge_w=discharge_w,
-            soc_pct=self.soc_pct,
-            soc_expires_at_s=self._soc_until_s,
-            min_soc_pct=needs.min_soc_pct,
-            min_energy_wh=needs.min_energy_wh,
-            max_energy_wh=needs.max_energy_wh,
+        evse = self.profile.rated
+        return self._data(
+            until_s,
+            charge_w=(_higher(limits.min_charge_power, evse.min_charge_power), limits.max_charge_power.total),
+            discharge_w=(
+                _higher(limits.min_discharge_power, evse.min_discharge_power),
+                limits.max_discharge_power.total,
+            ),
         )
 
     # ---- what dispatch may do with it ----
@@ -124,17 +124,44 @@ class AcProcedure(Procedure):
             self._evse,
             STALE_AFTER_S,
             now_s,
+            wants=self._wants,
             bidirectional=self.service is ev.EnergyService.AC_BPT,
-            vehicle_phases=self._vehicle_phases(),
+            vehicle_phases=self.phases_used,
         )
+        planned_w = self._planned_w(now_s)
+        if planned_w is not None:
+            bounds = (*bounds, Bound(min(0.0, planned_w), max(0.0, planned_w), PROFILE, vehicle.expires_at_s))
         if not self._evse.contactor_closed:
             return (Bound(0.0, 0.0, "contactor open", math.inf), *bounds)
         return bounds
 
-    def _vehicle_phases(self) -> int | None:
+    @property
+    def phases_used(self) -> int | None:
         """How many phases the vehicle uses, where it gave its limits by phase."""
         values = self.vehicle_limits.max_charge_power.phases if self.vehicle_limits is not None else ()
         return sum(1 for value in values if value > 0.0) or None if len(values) > 1 else None
+
+    @property
+    def _room(self) -> Room | None:
+        limits = self.vehicle_limits
+        if limits is None:
+            return None
+        rated, share = self.profile.rated, self._share
+        least = limits.min_charge_power.total, limits.min_discharge_power.total
+        discharge_w = min(rated.max_discharge_power.total, limits.max_discharge_power.total)
+        return Room(
+            charge_w=min(rated.max_charge_power.total, limits.max_charge_power.total),
+            discharge_w=discharge_w if self.service is ev.EnergyService.AC_BPT else None,
+            site_charge_w=max(0.0, share.site_hi_w),
+            site_discharge_w=max(0.0, -share.site_lo_w),
+            least_charge_w=least[0],
+            least_discharge_w=least[1],
+            rated_w=rated.max_charge_power.total,
+        )
+
+    @property
+    def _min_soc_pct(self) -> float:
+        return self.profile.min_soc_pct
 
     # ---- one control cycle ----
 
@@ -197,8 +224,7 @@ class AcProcedure(Procedure):
         return "" if evse.contactor_closed else "the contactor to close"
 
     def step(self, share: Share, now_s: float) -> Step:
-        self._share = share
-        commands: list[Command] = list(self._authorize(now_s))
+        commands: list[Command] = list(self._take_share(share, now_s))
         if self.phase in (Phase.STOPPING, Phase.ENDED):
             self._come_to_rest(now_s)
         else:
@@ -206,7 +232,7 @@ class AcProcedure(Procedure):
             self._close = wanted and self._missing(now_s) in ("", "the contactor to close")
         power_w = self._power_w(now_s)
         if self.phase is not Phase.ENDED:
-            commands.append(self._update(power_w))
+            commands.append(self._update(power_w, now_s))
         return Step(commands=tuple(commands), evse=self._evse_command(), power_w=power_w)
 
     def _come_to_rest(self, now_s: float) -> None:
@@ -239,16 +265,27 @@ class AcProcedure(Procedure):
             return AcEvseCommand(pilot_duty_pct=HLC_DUTY_PCT)
         return AcEvseCommand(close_contactor=self._close, lock_connector=True, pilot_duty_pct=HLC_DUTY_PCT)
 
-    def _update(self, power_w: float) -> UpdateAcEvse:
+    def _update(self, power_w: float, now_s: float) -> UpdateAcEvse:
         evse = self._evse
         closed = evse is not None and evse.contactor_closed
         present_w = sane(evse.total_w) if evse is not None else 0.0
         return UpdateAcEvse(
             # Open by the guard's hand and to be closed again is no contactor error of this session.
             contactor_closed=closed or self.charging,
-            target_active_power=AcPower(power_w),
+            target_active_power=self._target(power_w, now_s),
             present_active_power=AcPower(present_w),
             fault=self.fault or self._view.fault,
-            notification=evseNotificationType.Terminate if self._share.stopping else None,
+            notification=self._notification(now_s),
             meter=meter_of(self.evse_id, evse),
         )
+
+    def _target(self, power_w: float, now_s: float) -> AcPower | None:
+        """The set-point; in scheduled mode the vehicle follows its profile without one where it is granted as much."""
+        planned_w = self._planned_w(now_s)
+        if planned_w is not None and self.charging and abs(planned_w - power_w) <= AS_PLANNED_W:
+            return None
+        return AcPower(power_w)
+
+
+def _higher(one: AcPower, other: AcPower) -> float:
+    return max(one.total, other.total)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pyiso15118.commands import Command
+from pyiso15118.events import ControlMode, MobilityNeedsMode
 from v2g.dispatch.ac_vehicle import ac_rated_w
 from v2g.dispatch.constraints import Bound
+from v2g.dispatch.vehicle import VehicleData
+from v2g.dispatch.wants import Wants
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.ac_procedure import HLC_DUTY_PCT, AcProcedure
@@ -18,6 +21,7 @@ from v2g.sessions.dc_procedure import SAFE_VOLTAGE_V, DcProcedure
 from v2g.sessions.dc_watch import DcWatch
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.procedure import EvseView, Phase, Procedure, Share
+from v2g.sessions.scheduling import NO_OUTLOOK, Outlook
 from v2g.sessions.watch import PowerReading, Verdict, is_fresh
 
 _UNKNOWN = Verdict(fault="no reading yet")
@@ -58,6 +62,8 @@ class EvseBay(abc.ABC):
         self._permitted = self._supplied = False
         self._bound_by: str | None = None
         self._ending = ""
+        self.wants: Wants | None = None
+        """What the site asks for the vehicle here, by the last :meth:`observe`."""
         self._leaving: Procedure | None = None
 
     # ---- what differs between DC and AC ----
@@ -143,16 +149,17 @@ class EvseBay(abc.ABC):
         supplied: bool | None = None,
         bound_by: str | None = None,
         ending: str = "",
+        wants: Wants | None = None,
     ) -> None:
         """This cycle's readings (``inverter``: of a DC EVSE), and whether energy is permitted at all.
 
         ``supplied``: an AC EVSE may hold its contactor closed; None: whenever energy is permitted. ``bound_by``: what
         ``wires`` says of its set-point, as in :class:`v2g.guard.link.Applied`. ``ending``: why no session may go on, in
-        words; empty: they may.
+        words; empty: they may. ``wants``: what the site asks for the vehicle here.
         """
         self._evse, self._inverter, self._permitted = evse, inverter, permitted
         self._supplied = permitted if supplied is None else supplied
-        self._bound_by, self._ending = bound_by, ending
+        self._bound_by, self._ending, self.wants = bound_by, ending, wants
         self._verdict = self._judge(now_s)
         if self.procedure is None and self._leaving is None:
             fresh = is_fresh(self._evse, now_s)
@@ -172,6 +179,7 @@ class EvseBay(abc.ABC):
             hold=verdict.hold,
             available=self._leaving is None,
             supplied=self._supplied,
+            wants=self.wants,
         )
         for procedure in (self.procedure, self._leaving):
             if procedure is not None:
@@ -183,12 +191,20 @@ class EvseBay(abc.ABC):
             return None
         return self.procedure.bounds(now_s)
 
-    def step(self, grant_w: float, site_lo_w: float, site_hi_w: float, stopping: bool, now_s: float) -> BayStep:
+    def step(
+        self,
+        grant_w: float,
+        site_lo_w: float,
+        site_hi_w: float,
+        stopping: bool,
+        now_s: float,
+        outlook: Outlook = NO_OUTLOOK,
+    ) -> BayStep:
         """This cycle's commands. Without a session: open, unlocked, zero."""
         command, power_w = self.idle(), 0.0
         commands: tuple[Command, ...] = ()
         if self.procedure is not None:
-            share = Share(site_lo_w=site_lo_w, site_hi_w=site_hi_w, grant_w=grant_w, stopping=stopping)
+            share = Share(site_lo_w=site_lo_w, site_hi_w=site_hi_w, grant_w=grant_w, stopping=stopping, outlook=outlook)
             step = self.procedure.step(share, now_s)
             command, power_w, commands = step.evse, step.power_w, step.commands
         if self._leaving is not None:
@@ -202,6 +218,34 @@ class EvseBay(abc.ABC):
     def charging(self) -> bool:
         """A session here is in its charge loop, and energy may flow as far as it is concerned."""
         return self.procedure is not None and self.procedure.charging
+
+    @property
+    def vehicle(self) -> VehicleData | None:
+        """What the vehicle here said last, while it is in its charge loop."""
+        return self.procedure.vehicle if self.procedure is not None else None
+
+    @property
+    def announced(self) -> VehicleData | None:
+        """What it said of itself so far, before its charge loop too: for a plan that it waits for."""
+        return self.procedure.announced if self.procedure is not None else None
+
+    @property
+    def awaits_schedule(self) -> bool:
+        """The vehicle here waits for a schedule, best one by the plan."""
+        return self.procedure is not None and self.procedure.scheduling.awaits_schedule
+
+    @property
+    def control_mode(self) -> ControlMode | None:
+        return self.procedure.control_mode if self.procedure is not None else None
+
+    @property
+    def mobility_needs_mode(self) -> MobilityNeedsMode | None:
+        return self.procedure.mobility_needs_mode if self.procedure is not None else None
+
+    @property
+    def phases_used(self) -> int | None:
+        """How many phases of an AC EVSE its vehicle uses, where it gave its limits by phase; None: not known."""
+        return self.procedure.phases_used if isinstance(self.procedure, AcProcedure) else None
 
     @property
     def phase(self) -> Phase | None:

@@ -5,7 +5,8 @@ and stays until the session ends: contactors that opened by themselves are never
 
 What the vehicle is told: at parameter discovery the ratings, since loop limits may never exceed those ([V2G20-2654]);
 in the loop the ratings within what the site permits now. The share that dispatch grants is not sent as a limit: in
-dynamic mode the EVSE sets the power, and a limit that followed each order would look like a failing charger.
+dynamic mode the EVSE sets the power, and a limit that followed each order would look like a failing charger. In
+scheduled mode the vehicle sets the power, and its limits follow its grant.
 """
 
 from __future__ import annotations
@@ -15,14 +16,12 @@ import math
 from pyiso15118 import events as ev
 from pyiso15118.commands import CableCheckFinished, Command, UpdateDcEvse
 from pyiso15118.events import DcLimits
-from pyiso15118.messages.common_types import evseNotificationType
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.vehicle import VehicleData, vehicle_bounds
 from v2g.hardware.ports import DcEvseCommand, DcEvseReading, Insulation, InverterReading
 from v2g.sessions.authorization import AuthorizationPolicy
 from v2g.sessions.limits import EvseProfile, offered, within_site
 from v2g.sessions.procedure import (
-    FIRST_LOOP_WITHIN_S,
     REST_CURRENT_A,
     EvseView,
     Phase,
@@ -32,6 +31,8 @@ from v2g.sessions.procedure import (
     meter_of,
     sane,
 )
+from v2g.sessions.schedules import Room
+from v2g.sessions.target import VehicleTarget
 from v2g.sessions.watch import STALE_AFTER_S, is_fresh
 
 CABLE_CHECK_LIMIT_S = 30.0
@@ -59,6 +60,7 @@ class DcProcedure(Procedure):
         self.profile = profile
         self.vehicle_limits: ev.DcLimits | None = None
         self._evse: DcEvseReading | None = None
+        self._target = VehicleTarget()
         self._test_since_s: float | None = None
         self._tested = False
         self._fresh_result = False
@@ -83,9 +85,11 @@ class DcProcedure(Procedure):
             case ev.PowerDeliveryStarted():
                 self._start_energy(now_s)
             case ev.DcChargeLoopReceived():
-                self.vehicle_limits, self.needs = event.limits, event.needs
-                self._take_soc(event.present_soc_pct, now_s)
-                self._vehicle = self._vehicle_data(now_s + self._vehicle_max_age_s)
+                self.vehicle_limits = event.limits
+                self._take_loop(event, now_s)
+                if self.scheduled and event.target_current_a is not None:
+                    volts = self._evse.present_voltage_v if self._evse is not None else event.ev_present_voltage_v
+                    self._target.ask(event.target_current_a * sane(volts), now_s)
 
     def _start_pre_charge(self, target_v: float, now_s: float) -> None:
         if self.phase is not Phase.PRE_CHARGE:
@@ -103,24 +107,38 @@ class DcProcedure(Procedure):
             self._fail(f"pre-charge out of tolerance: {present_v:.0f} V of {self._target_v:.0f} V", now_s)
             return
         self._enter(Phase.CHARGING, now_s, (Phase.PRE_CHARGE,))
-        self._vehicle = self._vehicle_data(now_s + max(FIRST_LOOP_WITHIN_S, self._vehicle_max_age_s))
+        self._vehicle = self._vehicle_data(self._first_loop(now_s))
 
     def _vehicle_data(self, until_s: float) -> VehicleData | None:
-        limits, needs = self.vehicle_limits, self.needs or ev.EnergyNeeds()
+        limits = self.vehicle_limits
         if limits is None:
             return None
-        return VehicleData(
-            expires_at_s=until_s,
-            max_charge_w=limits.max_charge_power_w,
-            max_discharge_w=limits.max_discharge_power_w,
-            max_charge_a=limits.max_charge_current_a,
-            max_discharge_a=limits.max_discharge_current_a,
-            soc_pct=self.soc_pct,
-            soc_expires_at_s=self._soc_until_s,
-            min_soc_pct=needs.min_soc_pct,
-            min_energy_wh=needs.min_energy_wh,
-            max_energy_wh=needs.max_energy_wh,
+        least_charge_w, least_discharge_w = self._least_w(limits)
+        return self._data(
+            until_s,
+            charge_w=(least_charge_w, limits.max_charge_power_w),
+            discharge_w=(least_discharge_w, limits.max_discharge_power_w),
+            charge_a=limits.max_charge_current_a,
+            discharge_a=limits.max_discharge_current_a,
         )
+
+    def _least_w(self, limits: DcLimits) -> tuple[float, float]:
+        """The higher of the vehicle's minimum and the EVSE's, as power and as current, (charge, discharge); never above
+        what the vehicle takes at most."""
+        volts = sane(self._evse.present_voltage_v) if self._evse is not None else 0.0
+        evse, efficiency = self._offered, self.profile.inverter_efficiency
+        charge_w = max(
+            limits.min_charge_power_w,
+            evse.min_charge_power_w,
+            max(limits.min_charge_current_a, evse.min_charge_current_a) * volts,
+        )
+        discharge_w = max(
+            limits.min_discharge_power_w,
+            evse.min_discharge_power_w,
+            max(limits.min_discharge_current_a, evse.min_discharge_current_a) * volts,
+        )
+        # Powers are shared at the AC terminals, of which the losses leave less to charge with.
+        return min(limits.max_charge_power_w, charge_w / efficiency), min(limits.max_discharge_power_w, discharge_w)
 
     # ---- what dispatch may do with it ----
 
@@ -133,7 +151,32 @@ class DcProcedure(Procedure):
         evse, inverter = self._evse, self._view.inverter
         if evse is None or inverter is None:
             return ()
-        return vehicle_bounds(self.profile, vehicle, evse, inverter, STALE_AFTER_S, now_s)
+        bounds = vehicle_bounds(self.profile, vehicle, evse, inverter, STALE_AFTER_S, now_s, wants=self._wants)
+        if not self.scheduled:
+            return bounds
+        return (*bounds, *self._target.bound(self.profile.inverter_efficiency, vehicle.expires_at_s))
+
+    @property
+    def _room(self) -> Room | None:
+        limits = self.vehicle_limits
+        if limits is None:
+            return None
+        offered, share = self._offered, self._share
+        least_charge_w, least_discharge_w = self._least_w(limits)
+        bidirectional = self.service is not None and self.service.is_bpt
+        return Room(
+            charge_w=min(offered.max_charge_power_w, limits.max_charge_power_w),
+            discharge_w=min(offered.max_discharge_power_w, limits.max_discharge_power_w) if bidirectional else None,
+            site_charge_w=max(0.0, share.site_hi_w),
+            site_discharge_w=max(0.0, -share.site_lo_w),
+            least_charge_w=least_charge_w,
+            least_discharge_w=least_discharge_w,
+            rated_w=offered.max_charge_power_w,
+        )
+
+    @property
+    def _min_soc_pct(self) -> float:
+        return self.profile.min_soc_pct
 
     # ---- one control cycle ----
 
@@ -162,14 +205,13 @@ class DcProcedure(Procedure):
             self._offered, self._offered_for = offered(self.profile, evse, inverter), known
 
     def step(self, share: Share, now_s: float) -> Step:
-        self._share = share
-        commands: list[Command] = list(self._authorize(now_s))
+        commands: list[Command] = list(self._take_share(share, now_s))
         if self.phase is Phase.CABLE_CHECK:
             commands += self._check_cable(now_s)
         if self.phase in (Phase.STOPPING, Phase.ENDED):
             self._come_to_rest(now_s)
         if self.phase is not Phase.ENDED:
-            commands.append(self._update())
+            commands.append(self._update(now_s))
         return Step(commands=tuple(commands), evse=self._evse_command(), power_w=self._power_w(now_s))
 
     def _check_cable(self, now_s: float) -> list[Command]:
@@ -247,7 +289,8 @@ class DcProcedure(Procedure):
     def _power_w(self, now_s: float) -> float:
         if not self.charging or self._evse is None or not self._evse.contactors_closed:
             return 0.0
-        return self._granted_w(now_s)
+        granted_w = self._granted_w(now_s)
+        return self._target.within(granted_w, self.profile.inverter_efficiency) if self.scheduled else granted_w
 
     def _evse_command(self) -> DcEvseCommand:
         if self.released:
@@ -278,11 +321,11 @@ class DcProcedure(Procedure):
         vehicle_a = vehicle.max_discharge_current_a if towards_grid else vehicle.max_charge_current_a
         return min(self._offered.max_charge_current_a, abs(vehicle_a))
 
-    def _update(self) -> UpdateDcEvse:
+    def _update(self, now_s: float) -> UpdateDcEvse:
         view, evse = self._view, self._evse
         limits = self._offered
         if self.phase is Phase.CHARGING:
-            wanted = limits, self._share.site_lo_w, self._share.site_hi_w
+            wanted = limits, *self._told_range_w(now_s)
             if wanted != self._told_for:
                 self._told, self._told_for = within_site(*wanted), wanted
             limits = self._told
@@ -300,6 +343,19 @@ class DcProcedure(Procedure):
             power_limit_achieved=active and abs(power_w) >= 0.98 * limit_w,
             current_limit_achieved=active and abs(current_a) >= 0.98 * limits.max_charge_current_a,
             voltage_limit_achieved=active and voltage_v >= limits.max_voltage_v,
-            notification=evseNotificationType.Terminate if self._share.stopping else None,
+            notification=self._notification(now_s),
             meter=meter_of(self.evse_id, evse),
         )
+
+    def _told_range_w(self, now_s: float) -> tuple[float, float]:
+        """What the vehicle is told in the charge loop, signed: what the site permits, in scheduled mode no more than
+        its grant."""
+        lo_w, hi_w = self._share.site_lo_w, self._share.site_hi_w
+        if not self.scheduled:
+            return lo_w, hi_w
+        least_w = self._least_w(self.vehicle_limits) if self.vehicle_limits is not None else (0.0, 0.0)
+        efficiency = self.profile.inverter_efficiency
+        charge_w, discharge_w = self._target.limits(self._granted_w(now_s), efficiency, *least_w)
+        charge_w, discharge_w = min(charge_w, max(0.0, hi_w)), min(discharge_w, max(0.0, -lo_w) / efficiency)
+        self._target.tell(charge_w, discharge_w, now_s)
+        return -discharge_w, charge_w

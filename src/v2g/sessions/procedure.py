@@ -9,14 +9,19 @@ from __future__ import annotations
 import abc
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, Command
+from pyiso15118.messages.common_types import evseNotificationType
 from v2g.dispatch.constraints import Bound, intersect
+from v2g.dispatch.soc_watch import BatteryWatch
 from v2g.dispatch.vehicle import SOC_MAX_AGE_S, VehicleData
+from v2g.dispatch.wants import Wants
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.authorization import AuthorizationPolicy, AuthorizationRequest
+from v2g.sessions.schedules import Room
+from v2g.sessions.scheduling import NO_OUTLOOK, Notice, Outlook, Scheduling
 
 REFUSE_AFTER_S = 5.0
 """So long an EVSE's fault may last before authorisation is refused for it; the vehicle is told Ongoing."""
@@ -46,7 +51,8 @@ class EvseView:
     """What is known of one EVSE at one moment.
 
     ``fault`` and ``hold``: the verdict of its watch. ``inverter``: of a DC EVSE. ``available``: no earlier session
-    holds the EVSE. ``supplied``: the guard permits energy.
+    holds the EVSE. ``supplied``: the guard permits energy. ``wants``: what the site asks for the vehicle here; None:
+    the EVSE's own minimum and no more.
     """
 
     evse: DcEvseReading | AcEvseReading | None = None
@@ -55,19 +61,22 @@ class EvseView:
     hold: str | None = None
     available: bool = True
     supplied: bool = True
+    wants: Wants | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """What one EVSE is allowed at one moment. Powers signed, in W.
 
-    ``site_lo_w..site_hi_w``: what the site permits now. ``stopping``: its vehicle shall be asked to end.
+    ``site_lo_w..site_hi_w``: what the site permits now. ``stopping``: its vehicle shall be asked to end. ``outlook``:
+    of the time ahead.
     """
 
     site_lo_w: float = 0.0
     site_hi_w: float = 0.0
     grant_w: float = 0.0
     stopping: bool = False
+    outlook: Outlook = NO_OUTLOOK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +100,19 @@ class Procedure(abc.ABC):
         """Why authorisation was last refused."""
         self.released = False
         self.evccid = ""
+        self.identity: str | None = None
+        """What its certificate proves."""
+        self.battery = BatteryWatch()
         self.service: ev.EnergyService | None = None
+        self.control_mode: ev.ControlMode | None = None
+        self.mobility_needs_mode: ev.MobilityNeedsMode | None = None
         self.needs: ev.EnergyNeeds | None = None
         self.soc_pct: int | None = None
+        self.scheduling = Scheduling()
+        self._notices: list[Notice] = []
+        self._departs_at_s: float | None = None
+        self._capacity_wh: float | None = None
+        self._unix_offset_s: float | None = None
         self._policy = policy
         self._vehicle_max_age_s = vehicle_max_age_s
         self._vehicle: VehicleData | None = None
@@ -117,6 +136,7 @@ class Procedure(abc.ABC):
     def handle(self, event: ev.Event, now_s: float) -> tuple[Command, ...]:
         """Take one event; the commands that answer it at once. Events that concern nobody here are ignored."""
         self._bounds = None
+        self.scheduling.take(event, now_s)
         match event:
             case ev.SessionStarted():
                 self.evccid = event.evccid
@@ -124,9 +144,12 @@ class Procedure(abc.ABC):
                 self._authorization_since_s = now_s
                 return self._authorize(now_s)
             case ev.EnergyServiceSelected():
-                self.service = event.service
+                self.service, self.control_mode = event.service, event.control_mode
+                self.mobility_needs_mode = event.mobility_needs_mode
             case ev.EnergyNeedsReceived():
-                self.needs = event.needs
+                self._take_needs(event.needs, now_s)
+            case ev.RenegotiationStarted(service=False):
+                self._keep_vehicle(now_s)
             case ev.PowerDeliveryStopped():
                 self._rest(now_s)
             case ev.SessionEnded():
@@ -165,6 +188,70 @@ class Procedure(abc.ABC):
         if soc_pct is not None:
             self.soc_pct, self._soc_until_s = soc_pct, now_s + SOC_MAX_AGE_S
 
+    def _take_needs(self, needs: ev.EnergyNeeds, now_s: float) -> None:
+        """Energies speak for the moment of their message; what is a state of charge or a time holds until it is said
+        anew. A departure counts from its message."""
+        known = self.needs or needs
+        if needs.departure_time_s is not None:
+            self._departs_at_s = now_s + needs.departure_time_s
+        self.needs = replace(
+            needs,
+            min_soc_pct=known.min_soc_pct if needs.min_soc_pct is None else needs.min_soc_pct,
+            target_soc_pct=known.target_soc_pct if needs.target_soc_pct is None else needs.target_soc_pct,
+        )
+
+    def _take_loop(self, event: ev.DcChargeLoopReceived | ev.AcChargeLoopReceived, now_s: float) -> None:
+        self._take_needs(event.needs, now_s)
+        self._take_soc(event.present_soc_pct, now_s)
+        if event.battery_capacity_wh is not None:
+            self._capacity_wh = event.battery_capacity_wh
+        self._vehicle = self._vehicle_data(now_s + self._vehicle_max_age_s)
+
+    def _first_loop(self, now_s: float) -> float:
+        """Until when its last word holds where its next charge-loop request is still on the way."""
+        return now_s + max(FIRST_LOOP_WITHIN_S, self._vehicle_max_age_s)
+
+    def _keep_vehicle(self, now_s: float) -> None:
+        """Energy flows on while a schedule is negotiated anew, and the charge loop stands still meanwhile."""
+        if self._vehicle is not None and now_s < self._vehicle.expires_at_s:
+            self._vehicle = replace(self._vehicle, expires_at_s=self._first_loop(now_s))
+
+    @abc.abstractmethod
+    def _vehicle_data(self, until_s: float) -> VehicleData | None:
+        """What the vehicle said last, believed until then; None before it gave its limits."""
+
+    def _data(
+        self,
+        until_s: float,
+        *,
+        charge_w: tuple[float, float],
+        discharge_w: tuple[float, float],
+        charge_a: float = 0.0,
+        discharge_a: float = 0.0,
+    ) -> VehicleData:
+        """``charge_w`` and ``discharge_w``: (least, most), magnitudes."""
+        needs, site = self.needs or ev.EnergyNeeds(), self.scheduling.told
+        return VehicleData(
+            expires_at_s=until_s,
+            max_charge_w=charge_w[1],
+            max_discharge_w=discharge_w[1],
+            max_charge_a=charge_a,
+            max_discharge_a=discharge_a,
+            soc_pct=self.soc_pct,
+            soc_expires_at_s=self._soc_until_s,
+            min_soc_pct=needs.min_soc_pct,
+            min_energy_wh=needs.min_energy_wh,
+            max_energy_wh=needs.max_energy_wh,
+            min_charge_w=charge_w[0],
+            min_discharge_w=discharge_w[0],
+            target_energy_wh=needs.target_energy_wh,
+            target_soc_pct=needs.target_soc_pct if site is None else site.target_soc_pct,
+            min_v2x_energy_wh=needs.min_v2x_energy_wh,
+            max_v2x_energy_wh=needs.max_v2x_energy_wh,
+            capacity_wh=self._capacity_wh,
+            departs_at_s=self._departs_at_s if site is None else self.scheduling.secc_departs_at_s,
+        )
+
     def _enter(self, phase: Phase, now_s: float, allowed: tuple[Phase, ...]) -> None:
         if self.phase in allowed:
             self.phase = phase
@@ -190,6 +277,21 @@ class Procedure(abc.ABC):
         return self.phase is Phase.CHARGING and self.fault is None
 
     @property
+    def vehicle(self) -> VehicleData | None:
+        """What the vehicle said last, with what is known of its battery, while it is in its charge loop."""
+        return self._vehicle if self.charging else None
+
+    @property
+    def announced(self) -> VehicleData | None:
+        """What it said of itself so far, in whatever phase, for a plan; it does not expire. None before its limits."""
+        return self._vehicle_data(math.inf)
+
+    @property
+    def scheduled(self) -> bool:
+        """It follows a schedule it chose."""
+        return self.control_mode is ev.ControlMode.SCHEDULED
+
+    @property
     @abc.abstractmethod
     def limits_w(self) -> tuple[float, float]:
         """What the vehicle can charge and discharge with by its own word, magnitudes."""
@@ -200,11 +302,28 @@ class Procedure(abc.ABC):
         if not self.charging or vehicle is None:
             return ()
         if self._bounds is None or self._bounds[0] != now_s:
+            self._vehicle = vehicle = self._judged(vehicle, now_s)
             bounds = self._bounds_of(vehicle, now_s)
             if bounds and self._view.hold is not None:
                 bounds = (Bound(0.0, 0.0, self._view.hold, math.inf), *bounds)
             self._bounds = now_s, bounds
         return self._bounds[1]
+
+    @property
+    def _wants(self) -> Wants:
+        return self._view.wants or Wants(min_soc_pct=self._min_soc_pct)
+
+    def _judged(self, vehicle: VehicleData, now_s: float) -> VehicleData:
+        evse, believed = self._view.evse, self.battery.verdict.believed
+        charged_wh, discharged_wh = math.nan, math.nan
+        if evse is not None:
+            charged_wh, discharged_wh = evse.charged_energy_wh, evse.discharged_energy_wh
+        judged = self.battery.judge(vehicle, self._wants, charged_wh, discharged_wh, now_s)
+        verdict = self.battery.verdict
+        if believed and not verdict.believed:
+            text = f"no discharge of this vehicle: {verdict.words}"
+            self._notices.append(Notice(code=verdict.code, text=text, is_warning=True))
+        return judged
 
     @abc.abstractmethod
     def _bounds_of(self, vehicle: VehicleData, now_s: float) -> tuple[Bound, ...]: ...
@@ -218,6 +337,47 @@ class Procedure(abc.ABC):
     @abc.abstractmethod
     def step(self, share: Share, now_s: float) -> Step:
         """After :meth:`look`: what to say to vehicle and EVSE."""
+
+    @property
+    @abc.abstractmethod
+    def _room(self) -> Room | None:
+        """Within what the vehicle can be offered schedules; None before it gave its limits."""
+
+    @property
+    @abc.abstractmethod
+    def _min_soc_pct(self) -> float:
+        """Of the EVSE."""
+
+    def _take_share(self, share: Share, now_s: float) -> tuple[Command, ...]:
+        """Keep it, and answer the requests that wait."""
+        self._share = share
+        unix_s = share.outlook.unix_s
+        self._unix_offset_s = None if unix_s is None else unix_s - now_s
+        commands = self._authorize(now_s)
+        room = self._room if self.scheduling.may_answer else None
+        if room is None or self.phase in (Phase.STOPPING, Phase.ENDED):
+            return commands
+        return (*commands, *self.scheduling.answer(share.outlook, room, self._min_soc_pct, now_s))
+
+    def _notification(self, now_s: float) -> evseNotificationType | None:
+        """What the vehicle is asked for."""
+        if self._share.stopping:
+            return evseNotificationType.Terminate
+        room = self._room if self.scheduled and self.charging else None
+        if room is None:
+            return None
+        asked = self.scheduling.wants_renegotiation(self._share.outlook, room, now_s)
+        return evseNotificationType.ScheduleRenegotiation if asked else None
+
+    def _planned_w(self, now_s: float) -> float | None:
+        """What the vehicle announced for this moment in scheduled mode; None: not known."""
+        if not self.scheduled or self._unix_offset_s is None:
+            return None
+        return self.scheduling.planned_w(now_s + self._unix_offset_s)
+
+    def take_notices(self) -> tuple[Notice, ...]:
+        notices, self._notices = self._notices, []
+        return (*notices, *self.scheduling.take_notices())
 
     def _granted_w(self, now_s: float) -> float:
         """The grant within site, vehicle and EVSE."""

@@ -120,6 +120,7 @@ class SessionSupervisor:
         now_s = self._clock.monotonic_s()
         if isinstance(event, ev.SessionStarted):
             self._procedure = self._bay.begin(now_s)
+            self._procedure.identity = self.info.identity
             self.info = SessionInfo(
                 evse_id=self.info.evse_id,
                 evccid=event.evccid,
@@ -130,7 +131,13 @@ class SessionSupervisor:
             self._meters = self._read_meters()
             self._log.info("SESSION_START", str(self.info), session=event.session_id.hex().upper(), peer=self.info.peer)
         elif isinstance(event, ev.EnergyServiceSelected):
-            self._log.info("SERVICE", str(self.info), service=event.service.name, mode=event.control_mode.name)
+            self._log.info(
+                "SERVICE",
+                str(self.info),
+                service=event.service.name,
+                mode=event.control_mode.name,
+                needs=event.mobility_needs_mode.name,
+            )
         if self._procedure is not None:
             for command in self._procedure.handle(event, now_s):
                 self._connection.command(command)
@@ -160,6 +167,9 @@ class SessionSupervisor:
         if procedure.fault is not None and procedure.fault != self._fault:
             self._fault = procedure.fault
             self._log.error("EVSE_FAULT", f"{self.info}: {procedure.fault}")
+        for notice in procedure.take_notices():
+            log = self._log.warning if notice.is_warning else self._log.info
+            log(notice.code, f"{self.info}: {notice.text}")
 
     def _tell_end(self, event: ev.SessionEnded, now_s: float) -> None:
         fields: dict[str, object] = {"lasted_s": round(now_s - self.info.started_at_s, 1)}

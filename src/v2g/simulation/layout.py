@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from v2g.hardware.waveform_layout import CHANNELS
 from v2g.simulation.composed_image import FILTER_MAP
 from v2g.simulation.plant_config import INTERLOCK_FILES, Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.transducer_image import ORDER, SCALE
-from v2g.simulation.vehicle_config import VehicleConfig
+from v2g.simulation.vehicle_config import VehicleConfig, vehicle_settings
+from v2g.simulation.vehicle_spec import VehicleSpec
 
 INTERFACE = "lo"
 HOST = "127.0.0.1"
@@ -69,6 +71,7 @@ class SimulatedVehicle:
     evccid: str
     config: Path
     state: Path
+    spec: VehicleSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +153,13 @@ def build(
     clock: Clock,
     *,
     ac_vehicles: int = 0,
+    specs: Sequence[VehicleSpec] = (),
     foreign: Sequence[ForeignEvse] = (),
     overlays: Sequence[Path] = (),
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
 ) -> Layout:
-    """Write it all: a DC EVSE for each of ``vehicles``, an AC EVSE for each of ``ac_vehicles``, then the foreign ones.
+    """Write it all: a DC EVSE for each of ``vehicles``, an AC EVSE for each of ``ac_vehicles``, one for each of
+    ``specs``, then the foreign ones.
 
     ``overlays`` become drop-ins.
 
@@ -163,8 +168,11 @@ def build(
     require_ipv6_loopback()
     for name in ("etc", "etc/conf.d", "log", "state", "notify", "vehicles", "pki"):
         (run_dir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    base, reservation = reserve_secc_ports(vehicles + ac_vehicles)
-    ports = iter(free_tcp_ports(2 * (vehicles + len(foreign)) + ac_vehicles + 1))
+    all_specs = [VehicleSpec(kind="DC", both_ways=True)] * vehicles
+    all_specs += [*[VehicleSpec(kind="AC", both_ways=True)] * ac_vehicles, *specs]
+    base, reservation = reserve_secc_ports(len(all_specs))
+    ports = iter(free_tcp_ports(2 * (len(all_specs) + len(foreign)) + 1))
+    rotations = _rotations(all_specs)
     evses = [
         SimulatedEvse(
             evse_id=f"US*V2G*E{number}",
@@ -172,18 +180,19 @@ def build(
             tls=TlsProfileName.STRICT.value,
             sdp_port=base + number - 1,
             tcp_port=base + number - 1,
-            inverter_port=next(ports) if number <= vehicles else 0,
-            dc_port=next(ports) if number <= vehicles else 0,
-            ac_port=next(ports) if number > vehicles else 0,
-            kind="DC" if number <= vehicles else "AC",
-            rotation="abc" if number <= vehicles else AC_ROTATIONS[(number - vehicles - 1) % len(AC_ROTATIONS)],
+            inverter_port=next(ports) if spec.kind == "DC" else 0,
+            dc_port=next(ports) if spec.kind == "DC" else 0,
+            ac_port=next(ports) if spec.kind == "AC" else 0,
+            kind=spec.kind,
+            rotation=rotation,
             vehicle=SimulatedVehicle(
                 evccid=f"SIMEV{number:07d}",
                 config=run_dir / "vehicles" / f"SIMEV{number:07d}.config.json",
                 state=run_dir / "vehicles" / f"SIMEV{number:07d}.json",
+                spec=spec,
             ),
         )
-        for number in range(1, vehicles + ac_vehicles + 1)
+        for number, (spec, rotation) in enumerate(zip(all_specs, rotations, strict=True), start=1)
     ]
     evses += [
         SimulatedEvse(
@@ -281,6 +290,8 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
     write_trust_anchor(pki.oem_root, folder, "oem-root")
     for number, (evse, vehicle) in enumerate(layout.vehicles):
         files = write_credential(pki.vehicle(vehicle.evccid), folder, vehicle.evccid)
+        most_w = AC_VEHICLE_W[evse.phases == 1]
+        spec = vehicle.spec
         config = VehicleConfig(
             evccid=vehicle.evccid,
             evse_id=evse.evse_id,
@@ -292,11 +303,16 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
             cert_key=str(files.key),
             trust=str(v2g_root),
             state_file=str(vehicle.state),
-            soc=_SOC_SPREAD[number % len(_SOC_SPREAD)],
-            max_charge_w=AC_VEHICLE_W[evse.phases == 1],
-            max_discharge_w=AC_VEHICLE_W[evse.phases == 1],
+            **vehicle_settings(spec, soc=_SOC_SPREAD[number % len(_SOC_SPREAD)], most_w=most_w),
         )
         vehicle.config.write_bytes(msgspec.json.encode(config))
+
+
+def _rotations(specs: Sequence[VehicleSpec]) -> list[str]:
+    """Of an AC EVSE the next of its turn among those with as many phases; three and one in turn where nobody asks."""
+    turns = {phases: itertools.cycle([r for r in AC_ROTATIONS if len(r) == phases]) for phases in (1, 3)}
+    unasked = itertools.cycle([len(rotation) for rotation in AC_ROTATIONS])
+    return ["abc" if spec.kind == "DC" else next(turns[spec.phases or next(unasked)]) for spec in specs]
 
 
 def _write_controller_config(layout: Layout) -> None:

@@ -19,6 +19,7 @@ from v2g.simulation.faults import FaultError, load_scenario
 from v2g.simulation.layout import Layout, LayoutError
 from v2g.simulation.plant_config import Conditions
 from v2g.simulation.run_directory import RunDirectory, RunDirectoryError
+from v2g.simulation.vehicle_spec import VehicleSpec
 
 _START_TIMEOUT_S = 30.0
 _MAX_OUTPUT_BYTES = 16 << 20
@@ -35,6 +36,9 @@ class SimulateOptions(Protocol):
 
     @property
     def ac_vehicles(self) -> int: ...
+
+    @property
+    def specs(self) -> Sequence[VehicleSpec]: ...
 
     @property
     def demo(self) -> bool: ...
@@ -77,6 +81,7 @@ def main(options: SimulateOptions) -> int:
             options.scenario,
             clock,
             ac_vehicles=options.ac_vehicles,
+            specs=options.specs,
             foreign=foreign,
             overlays=options.overlays,
             conditions=conditions,

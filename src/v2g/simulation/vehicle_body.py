@@ -17,7 +17,8 @@ from pyiso15118 import commands, events
 from pyiso15118.aio import EvccConnection, NetworkError, connect, discover
 from pyiso15118.errors import Iso15118Error
 from pyiso15118.evcc import EvccConfig
-from pyiso15118.events import EnergyNeeds, EnergyService
+from pyiso15118.events import ControlMode, EnergyNeeds, EnergyService, MobilityNeedsMode
+from pyiso15118.schedules import PowerProfile
 from pyiso15118.security import TlsProfile, client_context
 from v2g.clock import Clock
 from v2g.simulation.battery import Battery
@@ -29,12 +30,17 @@ from v2g.simulation.vehicle_config import (
     read_state,
     write_state,
 )
+from v2g.simulation.vehicle_schedule import choose
 
 _BACK_OFF_S = (0.5, 1.0, 2.0, 4.0)
 _PLUG_BACK_OFF_S = 1.5
 """A plug that was pulled is not put back sooner by anybody."""
 _DEAD_CABLE_S = 2.0
 _TELL_MACHINE_S = 0.1
+JUMP_PU, _JUMP_EVERY_S = 0.3, 30.0
+"""What a vehicle whose told state of charge jumps is off by, up or down, whichever is possible."""
+_SCHEDULED_FIRST = (ControlMode.SCHEDULED, ControlMode.DYNAMIC)
+_STATION_FIRST = (MobilityNeedsMode.BY_SECC, MobilityNeedsMode.BY_EVCC)
 
 
 class Vehicle(abc.ABC):
@@ -60,6 +66,8 @@ class Vehicle(abc.ABC):
         self._counted: Tick | None = None
         self._connection: EvccConnection | None = None
         self._failures = 0
+        self._began_s = clock.monotonic_s()
+        self._profile: PowerProfile | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -163,7 +171,7 @@ class Vehicle(abc.ABC):
             raise NetworkError("no reading of the vehicle's sensors yet")
         connection = await connect(
             found.address,
-            EvccConfig(evccid=self._config.evccid, services=self.services),
+            self.evcc_config(),
             tls=self._tls,
             vehicle=self._report(cable.tick),
         )
@@ -179,11 +187,28 @@ class Vehicle(abc.ABC):
             else:
                 connection.abort("the plug was pulled")
 
+    def evcc_config(self) -> EvccConfig:
+        """What its computer can do and wants."""
+        config, scheduled = self._config, self._config.control_mode == "scheduled"
+        modes = _SCHEDULED_FIRST if scheduled else _SCHEDULED_FIRST[::-1]
+        needs = _STATION_FIRST if config.needs_by == "station" else _STATION_FIRST[::-1]
+        return EvccConfig(
+            evccid=config.evccid,
+            services=tuple(service for service in self.services if config.both_ways or not service.is_bpt),
+            control_modes=modes,
+            mobility_needs_modes=needs,
+            select_schedules=scheduled,
+        )
+
     async def _react(self, event: events.Event, connection: EvccConnection, cable: Cable) -> None:
         match event:
             case events.SessionStarted(session_id=session_id):
                 self.state.session_id = session_id.hex()
                 self._enter("connected")
+            case events.SchedulesOffered(tuples=tuples):
+                config = self._config
+                self._profile = choose(tuples, config.max_charge_w, config.max_discharge_w * config.both_ways)
+                connection.command(commands.SelectSchedule(profile=self._profile))
             case events.ChargingStopped():
                 await self._part(cable)
                 self._enter("connected")
@@ -212,17 +237,41 @@ class Vehicle(abc.ABC):
         """What the machine is told of the vehicle as it is now."""
 
     def _needs(self) -> EnergyNeeds:
-        config, soc, capacity_wh = self._config, self._battery.soc, self._config.battery.capacity_wh
+        config, soc, capacity_wh = self._config, self._told_soc, self._config.battery.capacity_wh
+        departs_at_s = self._began_s + config.departure_s
         return EnergyNeeds(
-            departure_time_s=config.departure_s,
+            departure_time_s=max(0, round(departs_at_s - self._clock.monotonic_s())),
             target_energy_wh=(config.target_soc_pct / 100.0 - soc) * capacity_wh,
             max_energy_wh=(1.0 - soc) * capacity_wh,
             min_energy_wh=(config.min_soc_pct / 100.0 - soc) * capacity_wh,
             max_v2x_energy_wh=(1.0 - soc) * capacity_wh,
             min_v2x_energy_wh=(config.min_soc_pct / 100.0 - soc) * capacity_wh,
-            min_soc_pct=config.min_soc_pct,
-            target_soc_pct=config.target_soc_pct,
+            min_soc_pct=config.min_soc_pct if config.tells_soc else None,
+            target_soc_pct=config.target_soc_pct if config.tells_soc else None,
         )
+
+    @property
+    def _told_soc(self) -> float:
+        """0..1, and not always the truth."""
+        config, soc = self._config, self._battery.soc
+        if config.told_soc_pct is not None:
+            return config.told_soc_pct / 100.0
+        if config.soc_jumps and int((self._clock.monotonic_s() - self._began_s) / _JUMP_EVERY_S) % 2:
+            return soc + (JUMP_PU if soc < 0.5 else -JUMP_PU)
+        return soc
+
+    @property
+    def _told_soc_pct(self) -> int | None:
+        return round(self._told_soc * 100.0) if self._config.tells_soc else None
+
+    @property
+    def _told_capacity_wh(self) -> float | None:
+        return self._config.battery.capacity_wh if self._config.tells_soc else None
+
+    def _planned_w(self) -> float:
+        """What its own profile has for now."""
+        powers = self._profile.power_at(self._clock.unix_s()) if self._profile is not None else None
+        return sum(power or 0.0 for power in powers) if powers else 0.0
 
     @property
     def _full(self) -> bool:

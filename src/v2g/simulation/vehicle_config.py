@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from v2g.simulation.battery import BatteryModel
+from v2g.simulation.vehicle_spec import VehicleSpec
 
 
 class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,9 +30,50 @@ class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_charge_w: float = 11_000.0
     max_discharge_w: float = 11_000.0
     max_current_a: float = 40.0
+    min_power_w: float = 0.0
+    """Below it the vehicle exchanges nothing, as it says; of either direction."""
     target_soc_pct: int = 80
     min_soc_pct: int = 20
-    departure_s: int = 8 * 3600
+    departure_s: float = 8 * 3600.0
+    """From the start of its process; below zero: it says all the time that it is about to leave."""
+    both_ways: bool = True
+    """It asks for bidirectional service."""
+    control_mode: Literal["dynamic", "scheduled"] = "dynamic"
+    needs_by: Literal["vehicle", "station"] = "vehicle"
+    """Who provides the mobility needs in dynamic mode."""
+    tells_soc: bool = True
+    """False: nothing but its energy requests."""
+    told_soc_pct: int | None = None
+    """A lie: the state of charge that it tells all the time, its energy requests to match."""
+    soc_jumps: bool = False
+    """A lie: what it tells is off by :data:`v2g.simulation.vehicle_body.JUMP_PU` every other half minute."""
+    ignores_limits: bool = False
+    """At an AC EVSE: it takes or gives all it can, whatever it is told."""
+
+
+def vehicle_settings(spec: VehicleSpec, *, soc: float, most_w: float) -> dict[str, Any]:
+    """The fields of :class:`VehicleConfig` that ``spec`` is about; ``soc`` and ``most_w`` where it leaves them open."""
+    most_w = most_w if spec.power_w is None else spec.power_w
+    open_ones = {
+        "battery": None if spec.capacity_wh is None else BatteryModel(capacity_wh=spec.capacity_wh),
+        "departure_s": spec.departure_s,
+        "target_soc_pct": spec.target_soc_pct,
+        "min_soc_pct": spec.min_soc_pct,
+    }
+    return {
+        "soc": soc if spec.soc_pct is None else spec.soc_pct / 100.0,
+        "max_charge_w": most_w,
+        "max_discharge_w": most_w,
+        "min_power_w": spec.min_power_w,
+        "both_ways": spec.both_ways,
+        "control_mode": spec.control_mode,
+        "needs_by": spec.needs_by,
+        "tells_soc": spec.tells_soc,
+        "told_soc_pct": spec.told_soc_pct,
+        "soc_jumps": spec.soc_jumps,
+        "ignores_limits": spec.ignores_limits,
+        **{name: value for name, value in open_ones.items() if value is not None},
+    }
 
 
 class VehicleState(msgspec.Struct, kw_only=True):

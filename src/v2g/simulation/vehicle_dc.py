@@ -61,14 +61,17 @@ class DcVehicle(Vehicle):
             await asyncio.sleep(0.05)
 
     def _report(self, tick: Tick) -> commands.UpdateDcVehicle:
-        config, soc = self._config, self._battery.soc
-        capacity_wh = config.battery.capacity_wh
+        config = self._config
+        most_w = 0.0 if self._full else config.max_charge_w
+        give_w = 0.0 if self._empty else config.max_discharge_w
         limits = DcLimits(
-            max_charge_power_w=0.0 if self._full else config.max_charge_w,
+            max_charge_power_w=most_w,
+            min_charge_power_w=min(config.min_power_w, most_w),
             max_charge_current_a=config.max_current_a,
             max_voltage_v=config.battery.emf_v(1.0) + config.max_current_a * config.battery.resistance_ohm + 5.0,
             min_voltage_v=config.battery.emf_v(0.0) * 0.9,
-            max_discharge_power_w=0.0 if self._empty else config.max_discharge_w,
+            max_discharge_power_w=give_w,
+            min_discharge_power_w=min(config.min_power_w, give_w),
             max_discharge_current_a=config.max_current_a,
         )
         return commands.UpdateDcVehicle(
@@ -76,6 +79,6 @@ class DcVehicle(Vehicle):
             target_voltage_v=tick.battery_v,
             limits=limits,
             needs=self._needs(),
-            present_soc_pct=round(soc * 100.0),
-            battery_capacity_wh=capacity_wh,
+            present_soc_pct=self._told_soc_pct,
+            battery_capacity_wh=self._told_capacity_wh,
         )

@@ -14,11 +14,12 @@ from v2g.telemetry.catalogue_devices import DEVICES
 from v2g.telemetry.catalogue_entry import Entry
 from v2g.telemetry.catalogue_guard import GUARD
 from v2g.telemetry.catalogue_history import HISTORY
+from v2g.telemetry.catalogue_meters import METERS
 from v2g.telemetry.catalogue_orders import ORDERS
 from v2g.telemetry.catalogue_quality import QUALITY
 from v2g.telemetry.catalogue_trips import TRIPS
 
-ENTRIES: tuple[Entry, ...] = (*TRIPS, *GUARD, *QUALITY, *ORDERS, *DEVICES, *HISTORY, *COMMISSIONING)
+ENTRIES: tuple[Entry, ...] = (*TRIPS, *GUARD, *QUALITY, *ORDERS, *DEVICES, *METERS, *HISTORY, *COMMISSIONING)
 
 _CLOSE_MATCHES = 3
 

@@ -91,5 +91,29 @@ ORDERS: tuple[Entry, ...] = (
     ),
     Entry("LIMIT_EXPIRED", "A limit is older than it may be; old is unknown.", "No power by it.", _STATUS),
     Entry("CONTRADICTION", "Limits exclude each other.", "No power.", "The shortfall names the limits: correct one."),
+    Entry(
+        "PHASE_CURRENT",
+        "The current of one phase of the transformer or the V2G feeder is at its limit.",
+        _LESS,
+        "v2g-tool status shows the currents; move single-phase vehicles or customers to another phase.",
+    ),
+    Entry(
+        "UNBALANCE",
+        "The V2G power of the phases may not differ more (dispatch.unbalance_w).",
+        _LESS,
+        "Move single-phase vehicles to another phase, or raise dispatch.unbalance_w.",
+    ),
+    Entry(
+        "WAITS",
+        "Not all vehicles can have their minimum power at once, and they take turns (dispatch.dwell_s).",
+        "Gives each its turn.",
+        "v2g-control vehicles shows who waits and for how long.",
+    ),
+    Entry(
+        "UTILITY_LIMIT",
+        "A cap or a floor that the utility set for the V2G feeder.",
+        _LESS,
+        "v2g-control signal list shows it and when it ends.",
+    ),
     Entry("LIMITED", "Something else binds.", _LESS, _STATUS),
 )

@@ -55,8 +55,8 @@ async def test_several_vehicles_are_shown_as_a_table(site_daemon: Any) -> None:
     lines = (await site_daemon.run(DISPATCH)).output.splitlines()
     shares = "US*V2G*E1 5.00 kW (WMIV2G0001), US*V2G*E2 5.00 kW (WMIV2G0002)"
     assert lines[0] == f"discharge 10.00 kW granted for 15 min: {shares} (order 3)"
-    assert lines[2].split() == ["EVSE", "VEHICLE", "GRANTED", "BOUND", "BY"]
-    assert lines[4].split() == ["US*V2G*E2", "WMIV2G0002", "discharge", "5.00", "kW"]
+    assert lines[2].split() == ["EVSE", "VEHICLE", "SOC", "MIN-SOC", "TO", "SPARE", "GRANTED", "BOUND", "BY"]
+    assert lines[4].split() == ["US*V2G*E2", "WMIV2G0002", "?", "?", "?", "discharge", "5.00", "kW"]
 
 
 async def test_a_shortfall_is_named_with_constraint_and_code_and_some_power_is_success(site_daemon: Any) -> None:
@@ -161,7 +161,20 @@ async def test_vehicles_and_orders_are_tables(site_daemon: Any) -> None:
     assert "not authenticated" in vehicle
     assert "50.00 kW / 22.00 kW" in vehicle
     order = (await site_daemon.run("orders")).output.splitlines()[1]
-    assert order.split() == ["3", "discharge", "10.00", "kW", "discharge", "10.00", "kW", "all", "14", "min", "alice"]
+    assert order.split() == [
+        "3",
+        "discharge",
+        "10.00",
+        "kW",
+        "discharge",
+        "10.00",
+        "kW",
+        "all",
+        "now",
+        "14",
+        "min",
+        "alice",
+    ]
 
 
 async def test_cancel_says_what_is_gone(site_daemon: Any) -> None:

@@ -14,7 +14,7 @@ HEAVY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["control", "tool", "guard", "orchestrator"])
+@pytest.mark.parametrize("module", ["config", "control", "tool", "guard", "orchestrator"])
 def test_help_imports_nothing_heavy(module: str) -> None:
     code = (
         "import json, sys\n"
@@ -53,7 +53,7 @@ def test_the_daemon_runs_with_our_openssl_settings() -> None:
     assert subprocess.run([sys.executable, "-c", code], env=environ, timeout=60, check=False).returncode == 42
 
 
-@pytest.mark.parametrize("module", ["control", "tool", "guard", "orchestrator"])
+@pytest.mark.parametrize("module", ["config", "control", "tool", "guard", "orchestrator"])
 def test_each_command_runs_as_a_module(module: str) -> None:
     command = [sys.executable, "-m", f"v2g.cli.{module}", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

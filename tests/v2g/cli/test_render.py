@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from v2g.cli import render
+from v2g.cli import render, render_dispatch
 from v2g.control.messages import GuardLine
 
 GUARD = GuardLine(
@@ -57,7 +57,7 @@ def test_a_span_of_time_is_short(seconds: float, text: str) -> None:
 def test_tables_are_aligned_and_empty_ones_said() -> None:
     assert render.table(("A", "LONG"), [("1234", "x"), ("1", "")]) == "A     LONG\n1234  x\n1"
     assert render.orders_text(()) == "no orders"
-    assert render.vehicles_text(()) == "no vehicles"
+    assert render_dispatch.vehicles_text(()) == "no vehicles"
 
 
 @pytest.mark.parametrize(

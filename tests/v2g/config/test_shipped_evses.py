@@ -26,7 +26,7 @@ from v2g.config.schema_evse import (
 SHIPPED = Path(__file__).resolve().parents[3] / "etc" / "v2g" / "v2g.yaml"
 OPTIONAL = re.compile(r"(?m)^( *)# (?= *(?:- )?[a-z_]+:(?: |$))")
 """A setting that is a comment."""
-EXAMPLES = {"id", "interface", "inverter", "dc", "ac", "modbus", "map", "ramp_w_s", "harmonic_filter"}
+EXAMPLES = {"id", "interface", "inverter", "dc", "ac", "modbus", "map", "ramp_w_s", "harmonic_filter", "min_soc_pct"}
 RATINGS = {"max_charge_w", "max_discharge_w", "max_current_a", "max_voltage_v", "min_voltage_v"}
 
 

@@ -16,9 +16,7 @@ from v2g.dispatch.vehicle import VehicleData, battery_bounds
 
 NOW_S = 1000.0
 WANTS = Wants(min_soc_pct=30.0)
-VEHICLE = VehicleData(
-    expires_at_s=NOW_S + 2.0, max_charge_w=11e3, max_discharge_w=11e3, soc_pct=50.0, capacity_wh=60e3
-)
+VEHICLE = VehicleData(expires_at_s=NOW_S + 2.0, max_charge_w=11e3, max_discharge_w=11e3, soc_pct=50.0, capacity_wh=60e3)
 
 
 def found(wants: Wants = WANTS, **said: Any) -> Energy:

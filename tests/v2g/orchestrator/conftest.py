@@ -23,6 +23,7 @@ def make_config(evses: int = 2, tcp_port: int = 15118, **evse_extra: object) -> 
             "transformer": {"id": "T1", "rated_kva": 250.0},
             "grid": {"nominal_voltage_v": 277.0},
             "pki": {"allow_plain": True},
+            "dispatch": {"default_mode": "idle", "ramp_pu_s": 10.0},
             "evses": [
                 {
                     "id": f"US*V2G*E{n}",

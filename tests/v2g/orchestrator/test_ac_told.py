@@ -41,6 +41,7 @@ def config() -> Config:
         "transformer": {"id": "T1", "rated_kva": 400.0},
         "grid": {"nominal_voltage_v": 230.0},
         "pki": {"allow_plain": True},
+        "dispatch": {"default_mode": "idle", "ramp_pu_s": 10.0},
         "protection": {"mains_input_path": "/run/v2g/mains"},
         "evses": [
             {

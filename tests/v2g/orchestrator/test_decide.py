@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
 import msgspec
 import pytest
 
+from support.allocation import AT_ONCE
 from v2g.dispatch.constraints import Bound
+from v2g.dispatch.dispatcher import Dispatcher
 from v2g.dispatch.orders import Mode, Order
 from v2g.grid.protection import Block
 from v2g.grid.settings import Operation
 from v2g.guard.link import Image
 from v2g.guard.status import GuardStatus, Permit
-from v2g.orchestrator.decide import decide
+from v2g.orchestrator.decide import Decision
+from v2g.orchestrator.decide import decide as decide_with
 from v2g.orchestrator.image import BayImage, SiteImage
 from v2g.thermal.view import ThermalView
 
 NOW = 500.0
+
+
+def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
+    return decide_with(image, orders, Dispatcher(AT_ONCE), now_s)
 
 
 def vehicle(evse_id: str, limit_w: float = 20_000.0) -> BayImage:

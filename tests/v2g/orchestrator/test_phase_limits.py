@@ -28,10 +28,10 @@ def interval(group: Group) -> Intersection:
 
 
 def test_each_phase_carries_a_third_of_the_rating_less_its_base_load() -> None:
-    # 1.5 of 100 kW a phase: 150; 60 kW of base in b leave 90 of charge and 210 of discharge.
+    # 1.5 of 100 kW a phase and 5 %: 157.5; 60 kW of base in b leave 97.5 of charge and 217.5 of discharge.
     base: Phases = (0.0, 60e3, 0.0)
     groups = groups_of((base, base))
-    assert (interval(groups["phase b"]).lo_w, interval(groups["phase b"]).hi_w) == (-210e3, 90e3)
+    assert (interval(groups["phase b"]).lo_w, interval(groups["phase b"]).hi_w) == pytest.approx((-217.5e3, 97.5e3))
     assert interval(groups["phase b"]).hi_source == "transformer current of phase b"
     assert groups["phase b"].shares == {"E1": 1 / 3, "E2": 1.0}
     assert groups["phase a"].shares == {"E1": 1 / 3}
@@ -39,13 +39,13 @@ def test_each_phase_carries_a_third_of_the_rating_less_its_base_load() -> None:
 
 def test_the_less_favourable_base_load_counts_in_each_direction() -> None:
     groups = groups_of(((10e3, 10e3, 10e3), (40e3, 40e3, 40e3)))
-    assert (interval(groups["phase a"]).lo_w, interval(groups["phase a"]).hi_w) == (-160e3, 110e3)
+    assert (interval(groups["phase a"]).lo_w, interval(groups["phase a"]).hi_w) == pytest.approx((-167.5e3, 117.5e3))
 
 
 def test_a_phase_that_its_base_load_overloads_takes_no_charge_and_forces_nobody() -> None:
     base: Phases = (200e3, 0.0, 0.0)
     found = interval(groups_of((base, base))["phase a"])
-    assert (found.lo_w, found.hi_w) == (-350e3, 0.0)
+    assert (found.lo_w, found.hi_w) == pytest.approx((-357.5e3, 0.0))
 
 
 def test_the_feeders_rating_bounds_both_directions() -> None:
@@ -67,13 +67,18 @@ def test_nothing_known_means_no_group_and_no_number_means_no_power() -> None:
 
 
 def test_base_load_is_the_transformers_current_less_the_vehicles() -> None:
-    # 100 A at 230 V in each phase downstream; 11 kW of charge over three phases, 2.3 kW of discharge in b.
-    base_w = measured_base_w((100.0,) * 3, (230.0,) * 3, 60e3, [(BALANCED, 11e3), (IN_B, -2.3e3)])
+    # 69 kVA, a third of it in each phase; 11 kW of charge over three phases, 2.3 kW of discharge in b.
+    base_w = measured_base_w(69e3, 60e3, (100.0, 100.0, 100.0), [(BALANCED, 11e3), (IN_B, -2.3e3)])
     assert base_w == pytest.approx((23e3 - 11e3 / 3, 23e3 - 11e3 / 3 + 2.3e3, 23e3 - 11e3 / 3))
 
 
+def test_phases_differ_as_their_currents_do() -> None:
+    assert measured_base_w(60e3, 60e3, (100.0, 150.0, 50.0), []) == pytest.approx((20e3, 30e3, 10e3))
+    assert measured_base_w(60e3, 60e3, (0.0, 0.0, 0.0), []) == pytest.approx((20e3, 20e3, 20e3))
+
+
 def test_under_reverse_flow_the_currents_count_upstream() -> None:
-    assert measured_base_w((100.0,) * 3, (230.0,) * 3, -60e3, []) == pytest.approx((-23e3,) * 3)
+    assert measured_base_w(69e3, -60e3, (100.0, 100.0, 100.0), []) == pytest.approx((-23e3,) * 3)
 
 
 @pytest.mark.parametrize(

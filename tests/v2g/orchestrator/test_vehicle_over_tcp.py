@@ -25,6 +25,9 @@ from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon
 from v2g.orchestrator.thermal_clock import ThermalClock
+from v2g.sessions import scheduling
+from v2g.sessions.schedules import PowerPlan
+from v2g.sessions.scheduling import Outlook
 from v2g.sessions.supervisor import Sessions
 
 ALICE = Caller(uid=1000, gid=1000, pid=1, user="alice", role=Role.OPERATOR)
@@ -118,8 +121,9 @@ class Vehicle:
 
 
 @asynccontextmanager
-async def vehicle_at(station: Station, evse_id: str, evccid: str) -> AsyncIterator[Vehicle]:
-    connection = await connect(station.secc.address(evse_id), EvccConfig(evccid=evccid), tls=None, vehicle=VEHICLE)
+async def vehicle_at(station: Station, evse_id: str, evccid: str, **wants: Any) -> AsyncIterator[Vehicle]:
+    config = EvccConfig(evccid=evccid, **wants)
+    connection = await connect(station.secc.address(evse_id), config, tls=None, vehicle=VEHICLE)
     vehicle = Vehicle(connection)
     try:
         yield vehicle
@@ -128,8 +132,8 @@ async def vehicle_at(station: Station, evse_id: str, evccid: str) -> AsyncIterat
         await vehicle.task
 
 
-async def dispatch(station: Station, power_w: float) -> messages.DispatchResult:
-    return await station.api.dispatch(messages.DispatchParams(mode="discharge", power_w=power_w), ALICE)
+async def dispatch(station: Station, power_w: float, mode: Any = "discharge") -> messages.DispatchResult:
+    return await station.api.dispatch(messages.DispatchParams(mode=mode, power_w=power_w), ALICE)
 
 
 async def test_two_vehicles_discharge_on_one_command_and_stop_in_order(station: Station) -> None:
@@ -189,3 +193,65 @@ async def test_stopping_asks_the_vehicle_to_end_its_session(station: Station) ->
         await station.until(lambda: vehicle.last(ev.SessionEnded) is not None)
         assert vehicle.last(ev.SessionEnded).reason is ev.EndReason.STOPPED
         await station.until(lambda: station.sessions.count == 0, 3.0)
+
+
+def planned(station: Station, evse_id: str, *powers_w: float) -> None:
+    """From now on the plan has these powers for the vehicle at ``evse_id``, a quarter of an hour each."""
+    bay, now_s = station.site.bays[evse_id], SystemClock().unix_s()
+    plan = PowerPlan(
+        starts_unix_s=now_s,
+        step_s=900.0,
+        power_w=powers_w,
+        charge_limit_w=(22_000.0,) * len(powers_w),
+        discharge_limit_w=(22_000.0,) * len(powers_w),
+    )
+
+    def step(*share: Any, **_: Any) -> Any:
+        outlook = Outlook(schedule=plan, unix_s=SystemClock().unix_s())
+        return type(bay).step(bay, *share[:5], outlook)
+
+    bay.step = step  # type: ignore[method-assign]
+
+
+async def test_a_scheduled_vehicle_follows_the_plan_is_held_to_its_grant_and_comes_for_a_new_schedule(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ASK_EVERY_S", "MATERIAL_S", "COMPARE_EVERY_S"):
+        monkeypatch.setattr(scheduling, name, 0.3)
+    planned(station, E1, 8_000.0)
+    async with vehicle_at(station, E1, "WMIV1", control_modes=(ev.ControlMode.SCHEDULED,)) as vehicle:
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
+        (first,) = vehicle.last(ev.SchedulesOffered).tuples
+        assert [slot.power_w for slot in first.charging.power.slots] == [10_000.0]
+        await station.until(lambda: E1 in station.site.decision.grants)  # type: ignore[union-attr]
+        await dispatch(station, 20_000.0, "charge")
+        await station.until(lambda: vehicle.current_a() > 24.0, 4.0)
+        await station.until(lambda: station.site.steps[E1].power_w == pytest.approx(10_000.0, rel=0.01))
+        for order in station.site.book.standing(SystemClock().monotonic_s()):
+            station.site.book.cancel(order.id)
+        await dispatch(station, 3_000.0, "charge")
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered).limits.max_charge_power_w == 3_000.0, 2.0)
+        planned(station, E1, 2_000.0)
+        await station.until(lambda: vehicle.last(ev.SchedulesOffered).tuples != (first,), 4.0)
+        (second,) = vehicle.last(ev.SchedulesOffered).tuples
+        assert [slot.power_w for slot in second.charging.power.slots] == [4_000.0]
+        loops = sum(isinstance(event, ev.DcChargeLoopAnswered) for event in vehicle.seen)
+        await station.until(
+            lambda: sum(isinstance(event, ev.DcChargeLoopAnswered) for event in vehicle.seen) > loops + 1, 3.0
+        )
+    assert [code for code in station.comms.codes() if code.startswith(("SCHEDULE", "RENEG"))] == [
+        "SCHEDULE_OFFERED",
+        "RENEGOTIATION_ASKED",
+        "SCHEDULE_OFFERED",
+    ]
+
+
+async def test_a_vehicle_that_leaves_its_needs_to_the_station_is_told_them(station: Station) -> None:
+    wanted = (ev.MobilityNeedsMode.BY_SECC,)
+    async with vehicle_at(station, E1, "WMIV1", mobility_needs_modes=wanted) as vehicle:
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
+        assert vehicle.last(ev.MobilityNeedsReceived).needs.min_soc_pct == 30
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered).needs is not None)
+        needs = vehicle.last(ev.DcChargeLoopAnswered).needs
+        assert (needs.min_soc_pct, needs.target_soc_pct) == (30, 100)
+        assert needs.departure_time_s == pytest.approx(8 * 3600, abs=10)

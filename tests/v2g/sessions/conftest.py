@@ -15,6 +15,7 @@ from v2g.sessions.authorization import GrantUnlessFaulted
 from v2g.sessions.bay import BayStep, DcBay
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.procedure import Phase
+from v2g.sessions.scheduling import NO_OUTLOOK, Outlook
 
 EVSE = "US*V2G*E1"
 PROFILE = EvseProfile(
@@ -73,6 +74,9 @@ class Rig:
         self.stopping = False
         self.permitted = True
         self.last: BayStep | None = None
+        self.outlook: Outlook = NO_OUTLOOK
+        self.mode = ev.ControlMode.DYNAMIC
+        self.needs_by = ev.MobilityNeedsMode.BY_EVCC
         self._testing = 0
 
     def change_evse(self, **changes: Any) -> None:
@@ -89,7 +93,7 @@ class Rig:
                 self.change_inverter(as_of_s=self.now)
             self.bay.observe(self.evse, self.inverter, self.permitted, self.now)
             site = self.site if self.permitted else (0.0, 0.0)
-            self.last = self.bay.step(self.grant_w, *site, self.stopping, self.now)
+            self.last = self.bay.step(self.grant_w, *site, self.stopping, self.now, self.outlook)
             if self.obeys:
                 command = self.last.evse
                 self._testing = self._testing + 1 if command.test_insulation else 0
@@ -120,7 +124,10 @@ class Rig:
         self.say(
             ev.SessionStarted(session_id=b"12345678", evccid="WMIV1", evse_id=EVSE),
             ev.EnergyServiceSelected(
-                service=ev.EnergyService.DC_BPT, control_mode=ev.ControlMode.DYNAMIC, parameter_set_id=1
+                service=ev.EnergyService.DC_BPT,
+                control_mode=self.mode,
+                parameter_set_id=1,
+                mobility_needs_mode=self.needs_by,
             ),
             ev.VehicleLimitsReceived(limits=VEHICLE),
         )
@@ -130,7 +137,12 @@ class Rig:
         return self.find(self.until(lambda step: self.finished(step) is not None), CableCheckFinished)
 
     def loop(
-        self, soc_pct: int | None = 60, limits: ev.DcLimits = VEHICLE, needs: ev.EnergyNeeds | None = None
+        self,
+        soc_pct: int | None = 60,
+        limits: ev.DcLimits = VEHICLE,
+        needs: ev.EnergyNeeds | None = None,
+        target_a: float | None = None,
+        capacity_wh: float | None = None,
     ) -> None:
         self.say(
             ev.DcChargeLoopReceived(
@@ -138,8 +150,22 @@ class Rig:
                 limits=limits,
                 needs=needs or ev.EnergyNeeds(),
                 present_soc_pct=soc_pct,
-                battery_capacity_wh=None,
+                battery_capacity_wh=capacity_wh,
+                target_current_a=target_a,
             )
+        )
+
+    def ask_schedule(self, *, points: int = 1024, departure_s: int | None = None, again: bool = False) -> None:
+        needs = ev.EnergyNeeds(departure_time_s=departure_s)
+        self.say(
+            ev.EnergyNeedsReceived(needs=needs),
+            ev.ScheduleRequested(
+                control_mode=self.mode,
+                mobility_needs_mode=self.needs_by,
+                needs=needs,
+                max_supporting_points=points,
+                renegotiation=again,
+            ),
         )
 
     def charge(self, soc_pct: int | None = 60) -> None:

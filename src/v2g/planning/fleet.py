@@ -16,6 +16,7 @@ _DEARER: Final = 0.05
 _LATER: Final = 0.01
 _ORDER: Final = 10.0
 """In stage ``limits``: a kW of an order against a kWh of the way up to min-SoC in one step."""
+_SOONER: Final = 1e-3
 _ON_THE_WAY_KWH: Final = 1e-3
 
 
@@ -115,7 +116,7 @@ class Fleet:
         costs: dict[int, float] = {}
         for columns in self.columns:
             costs.update(dict.fromkeys(columns.short, 1.0))
-            costs.update(dict.fromkeys(columns.unfollowed, _ORDER))
+            costs.update({column: _ORDER - _SOONER * n for n, column in enumerate(columns.unfollowed)})
         return costs
 
     def free_duties(self) -> None:
@@ -161,9 +162,7 @@ class Fleet:
 
     def discharge_costs(self, price: float) -> dict[int, float]:
         """``price`` of each kWh that leaves a battery."""
-        return {
-            column: price * self._hours for columns in self.columns for column in columns.discharge if column >= 0
-        }
+        return {column: price * self._hours for columns in self.columns for column in columns.discharge if column >= 0}
 
     def powers_w(self, values: Sequence[float]) -> list[tuple[float, ...]]:
         """Net power by vehicle for its stay. Charge and discharge at once are netted, which wastes less: what the

@@ -40,6 +40,17 @@ class Touch(NamedTuple):
     winding_k: float
 
 
+class _Held(NamedTuple):
+    """A temperature's limit in one step: its row, the column of what base load alone exceeds (-1: nothing), and how hot
+    base load alone makes it at the step's end."""
+
+    row: int
+    over: int
+    limit_c: float
+    off_k: float
+    base_c: float
+
+
 class Network:
     """All that the sum of the vehicles meets. ``base`` is the course of base load alone, with margins."""
 
@@ -66,6 +77,7 @@ class Network:
         self.oil_rows: list[int] = []
         self.phase_rows: list[tuple[int, ...] | None] = []
         self.tangents: list[list[Touch]] = [[] for _ in range(steps)]
+        self._held: list[_Held] = []
         self._lag_rows: list[int] = []
         self._lag: list[tuple[float, float]] = []
         self._range_kw: list[tuple[float, float]] = []
@@ -154,20 +166,23 @@ class Network:
     def _add_limits(self, n: int, oil: int, hot: int) -> None:
         site, programme = self._site, self._programme
         limits = (
-            (hot, site.hot_spot_limit_c, self._base.hot_spot_c[n], self.hot_rows),
-            (oil, site.top_oil_limit_c, self._base.top_oil_c[n], self.oil_rows),
+            (hot, site.hot_spot_limit_c, self._base.hot_spot_end_c[n], self.hot_rows, 0.0),
+            (oil, site.top_oil_limit_c, self._base.top_oil_end_c[n], self.oil_rows, site.margin_k),
         )
-        for column, limit_c, base_c, rows in limits:
+        for column, limit_c, base_c, rows, off_k in limits:
             terms = [(column, 1.0), (self._broken(), -1.0)]
+            over = -1
             if base_c > limit_c:
                 over = programme.column(0.0, base_c + OVER_BASE_K - limit_c)
                 self.overload[over] = 1.0
                 terms.append((over, -1.0))
-            rows.append(programme.row(-inf, limit_c - (site.margin_k if column == oil else 0.0), terms))
+            rows.append(programme.row(-inf, limit_c - off_k, terms))
+            self._held.append(_Held(rows[-1], over, limit_c, off_k, base_c))
 
     def _add_curves(self, n: int) -> None:
         programme, site = self._programme, self._site
         low, high = self._range_kw[n]
+        self._touch_rises(n, site.base_w[n] / 1e3)
         for at in range(_MORE_LOADS):
             self._touch_rises(n, low + (high - low) * (at + 0.5) / _MORE_LOADS)
         rate, flat = programme.column(0.0, inf), programme.column(0.0, inf)
@@ -234,11 +249,15 @@ class Network:
             self._programme.bound_row(row, held, held)
 
     def hold_back(self, over_k: Sequence[tuple[float, float]]) -> None:
-        """Limits of hot-spot and top-oil lower by so much in each step, as the model exceeded them."""
-        site = self._site
-        for n, (hot_k, oil_k) in enumerate(over_k):
-            self._programme.bound_row(self.hot_rows[n], -inf, site.hot_spot_limit_c - hot_k)
-            self._programme.bound_row(self.oil_rows[n], -inf, site.top_oil_limit_c - site.margin_k - oil_k)
+        """Limits of hot-spot and top-oil lower by so much in each step, as the model exceeded them; never below what
+        base load alone brings, which is always possible."""
+        for held, back_k in zip(self._held, (each for pair in over_k for each in pair), strict=True):
+            if held.over >= 0:
+                least_k = held.base_c - held.limit_c
+                self._programme.bound_column(held.over, 0.0, least_k + max(0.0, OVER_BASE_K - back_k))
+            else:
+                kept_c = max(held.limit_c - back_k, held.base_c)
+                self._programme.bound_row(held.row, -inf, kept_c - held.off_k)
 
     def allow_breaking(self, allowed: bool, values: Sequence[float] = ()) -> None:
         """Whether hard limits may be passed at a high price; then by as much as ``values`` say they must."""
@@ -258,8 +277,9 @@ class Network:
         return dict.fromkeys(self.rates, self._request.step_s / 3600.0)
 
     def price_costs(self) -> dict[int, float]:
-        """Above the lowest price, so that losses are never free."""
-        lowest, hours = min(self._site.price), self._request.step_s / 3600.0
+        """As it is, so that losses cost what they cost; where some are negative, above the lowest of them, so that none
+        is earned by losing."""
+        lowest, hours = min(0.0, *self._site.price), self._request.step_s / 3600.0
         return {net: (price - lowest) * hours for net, price in zip(self.net, self._site.price, strict=True)}
 
     def flat_costs(self) -> dict[int, float]:

@@ -1,16 +1,17 @@
-"""The plan: linear programmes in rounds, each held against the thermal model. Pure; HiGHS is loaded by the first one."""
+"""The plan: linear programmes in rounds, each held against the thermal model. Pure; HiGHS is loaded when it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 import msgspec
 
 from v2g.planning.fleet import Fleet
 from v2g.planning.network import OVER_BASE_K, Network
-from v2g.planning.programme import Programme
+from v2g.planning.programme import DEADLINE, Programme
 from v2g.planning.relaxations import Causes, relaxations
 from v2g.planning.stages import Outcome, Stages, Trace
 from v2g.planning.types import Plan, PlanRequest, VehiclePlan
@@ -101,6 +102,7 @@ class _Rounds:
         self._network.follow_lag(request.site.base_w)
         while rounds < MOST_ROUNDS:
             if best is not None and self._left_s() <= 0.0:
+                why = DEADLINE
                 break
             rounds += 1
             outcome = self._stages.run(self._left_s)
@@ -116,7 +118,7 @@ class _Rounds:
         self._detail.solved_s, self._detail.iterations = self._programme.solved_s, self._programme.iterations
         if best is None:
             return _none(request, _without(why, rounds), self._elapsed)
-        out_of_time = why == "deadline" or not best.complete
+        out_of_time = why == DEADLINE or not best.complete
         return _plan(request, self._wishes, self._base, best, self._elapsed, rounds=rounds, out_of_time=out_of_time)
 
     def _verify(self, outcome: Outcome) -> tuple[_Found, float]:
@@ -154,17 +156,21 @@ class _Rounds:
         self._network.linearise(load)
         self._network.follow_lag(load)
         self._held_back = [
-            (
-                back[0] + (over[0] + _WITHIN_K if over[0] > 0.0 else 0.0),
-                back[1] + (over[1] + _WITHIN_K if over[1] > 0.0 else 0.0),
-            )
+            (_more(back[0], over[0]), _more(back[1], over[1]))
             for back, over in zip(self._held_back, self._over(found.with_margins), strict=True)
         ]
         self._network.hold_back(self._held_back)
 
 
+def _more(back_k: float, over_k: float) -> float:
+    """What a step is held back by next. The second time it gets no more than base load alone brings."""
+    if over_k <= 0.0:
+        return back_k
+    return inf if back_k > 0.0 else over_k + _WITHIN_K
+
+
 def _without(why: str, rounds: int) -> str:
-    if why == "deadline":
+    if why == DEADLINE:
         return "no plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
     if why:
         return f"no plan was found: {why}"

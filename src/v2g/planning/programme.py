@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Final
 
+DEADLINE: Final = "deadline"
+INFEASIBLE: Final = "infeasible"
 Terms = Iterable[tuple[int, float]]
 
 _TOLERANCE: Final = 1e-6
@@ -19,7 +21,7 @@ _PRIMAL: Final = 4
 
 
 class Stopped(Exception):
-    """No optimum: ``reason`` is ``deadline``, ``infeasible`` or what HiGHS says."""
+    """No optimum; ``reason``: :data:`DEADLINE`, :data:`INFEASIBLE` or what HiGHS says."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -91,7 +93,7 @@ class Programme:
 
         self._load()
         if within_s <= 0.0:
-            raise Stopped("deadline")
+            raise Stopped(DEADLINE)
         highs = self._highs
         size = len(self._lower)
         cost = np.zeros(size)
@@ -107,12 +109,12 @@ class Programme:
         status = highs.modelStatusToString(highs.getModelStatus())
         solution = highs.getSolution()
         if info.primal_solution_status == _FEASIBLE:
-            self.values = np.array(solution.col_value)
+            self.values = list(solution.col_value)
         if status != "Optimal":
-            reasons = {"Time limit reached": "deadline", "Infeasible": "infeasible"}
+            reasons = {"Time limit reached": DEADLINE, "Infeasible": INFEASIBLE}
             raise Stopped(reasons.get(status, status))
-        self.reduced_costs = np.array(solution.col_dual)
-        self.duals = np.array(solution.row_dual)
+        self.reduced_costs = list(solution.col_dual)
+        self.duals = list(solution.row_dual)
         return float(info.objective_function_value)
 
     def _load(self) -> None:
@@ -121,7 +123,7 @@ class Programme:
 
         new = len(self._row_lower) - self._loaded_rows
         if self._highs is None:
-            self._highs = highs = highspy.Highs()
+            self._highs = highs = highspy.Highs()  # type: ignore[no-untyped-call]
             highs.setOptionValue("output_flag", False)
             highs.setOptionValue("threads", 1)
             highs.setOptionValue("simplex_strategy", _PRIMAL)

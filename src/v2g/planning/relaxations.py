@@ -126,26 +126,31 @@ def _of_vehicle(
         unit=unit,
         at_unix_s=request.starts_unix_s + departs_s,
         words=words,
-        because=_because(request, wish, wanted_wh, causes.by_vehicle[at] if causes.by_vehicle else ""),
+        because=_because(request, wish, wanted_wh, reached_wh, causes.by_vehicle[at] if causes.by_vehicle else ""),
     )
 
 
-def _because(request: PlanRequest, wish: Wish, wanted_wh: float, shared: str) -> str:
-    vehicle = wish.vehicle
+def _because(request: PlanRequest, wish: Wish, wanted_wh: float, reached_wh: float, shared: str) -> str:
     if not wish.steps:
         return "its departure is not in the future"
     furthest_wh = wish.furthest_wh(request.step_s)
-    if not _noticed(wish, wanted_wh - furthest_wh) and shared:
-        return shared + _figure(request, wish, shared)
+    causes = []
+    if _noticed(wish, wanted_wh - furthest_wh):
+        causes.append(_own(wish, wanted_wh))
+    if _noticed(wish, furthest_wh - reached_wh) and shared:
+        causes.append(shared + _figure(request, wish, shared))
+    return ", and ".join(causes) or "min-SoC of other vehicles comes first"
+
+
+def _own(wish: Wish, wanted_wh: float) -> str:
+    vehicle = wish.vehicle
     if _noticed(wish, wanted_wh - wish.ceiling_wh):
         return "its own highest state of charge"
     if vehicle.max_charge_w <= 0.0:
         return "it takes no power"
     if any(hi_w < vehicle.max_charge_w for _, hi_w in vehicle.limit_w[: wish.steps]):
         return "an order limits its power"
-    if _noticed(wish, wanted_wh - furthest_wh):
-        return f"its own power of {vehicle.max_charge_w / 1e3:.1f} kW and the time until it leaves"
-    return shared or "what other vehicles lack of their min-SoC comes first"
+    return f"its own power of {vehicle.max_charge_w / 1e3:.1f} kW and the time until it leaves"
 
 
 def _figure(request: PlanRequest, wish: Wish, shared: str) -> str:
@@ -164,7 +169,8 @@ def _figure(request: PlanRequest, wish: Wish, shared: str) -> str:
 def _of_transformer(request: PlanRequest, plan: Plan, ran: Course) -> Iterator[Relaxation]:
     site = request.site
     k_pu = [
-        (abs(load_w) - reach_w(site, n)) / site.params.rated_va + site.k_limit_pu for n, load_w in enumerate(plan.load_w)
+        (abs(load_w) - reach_w(site, n)) / site.params.rated_va + site.k_limit_pu
+        for n, load_w in enumerate(plan.load_w)
     ]
     limits = (
         ("hot-spot", ran.hot_spot_c, site.hot_spot_limit_c, _NOTICED_K, "°C"),

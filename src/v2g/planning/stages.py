@@ -23,7 +23,7 @@ from typing import Final
 
 from v2g.planning.fleet import Fleet
 from v2g.planning.network import Network
-from v2g.planning.programme import Programme, Stopped
+from v2g.planning.programme import INFEASIBLE, Programme, Stopped
 from v2g.planning.types import PlanRequest
 
 _WEAR: Final = 0.1
@@ -77,7 +77,7 @@ class Stages:
         hours = request.steps * request.step_s / 3600.0
         stages: list[tuple[str, Costs, Callable[[float], float]]] = []
         if costs := fleet.missing_costs():
-            stages.append(("departures", costs, lambda value: 1e-3 * value + 1e-2))
+            stages.append(("departures", costs, lambda value: 1e-4 * value + 2e-3))
         if network.overload:
             stages.append(("overload", dict(network.overload), lambda value: 1e-3 * value + 1e-2))
         stages.append(
@@ -94,14 +94,24 @@ class Stages:
         return stages
 
     def run(self, left_s: Callable[[], float]) -> Outcome:
-        """From the first to the last, as far as the time goes."""
+        """From the first to the last, as far as the time goes.
+
+        Stage ``limits`` is left out while nobody has duties; where the tangents then leave no solution at all, it finds
+        the one that is nearest.
+        """
+        outcome = self._run(left_s, with_limits=self._fleet.has_duties or self._network.has_duties)
+        if outcome.why == INFEASIBLE and not outcome.traces:
+            outcome = self._run(left_s, with_limits=True)
+        return outcome
+
+    def _run(self, left_s: Callable[[], float], *, with_limits: bool) -> Outcome:
         outcome = Outcome()
         programme = self._programme
         programme.forget()
         for row in self._rows:
             programme.bound_row(row, -inf, inf)
         try:
-            self._keep_limits(outcome, left_s)
+            self._keep_limits(outcome, left_s, with_limits)
             for at, (name, costs, slack) in enumerate(self._stages):
                 value = self._minimise(outcome, name, costs, left_s)
                 if name == "departures":
@@ -113,11 +123,11 @@ class Stages:
         outcome.complete = True
         return outcome
 
-    def _keep_limits(self, outcome: Outcome, left_s: Callable[[], float]) -> None:
+    def _keep_limits(self, outcome: Outcome, left_s: Callable[[], float], wanted: bool) -> None:
         fleet, network = self._fleet, self._network
         network.allow_breaking(False)
         fleet.free_duties()
-        if not (fleet.has_duties or network.has_duties):
+        if not wanted:
             return
         network.allow_breaking(True)
         costs = {**network.broken, **fleet.duty_costs()}

@@ -24,6 +24,7 @@ class Course:
     hot_spot_c: tuple[float, ...]
     top_oil_c: tuple[float, ...]
     hot_spot_end_c: tuple[float, ...]
+    top_oil_end_c: tuple[float, ...]
     loss_of_life_h: float
 
 
@@ -33,7 +34,7 @@ def course(site: PlanSite, load_w: Sequence[float], step_s: float, *, margins: b
     part_s = step_s / parts
     state, params = site.state, site.params
     off_k = site.margin_k if margins else 0.0
-    hot, oil, ends = [], [], []
+    hot, oil, hot_ends, oil_ends = [], [], [], []
     life_h = 0.0
     for n, load in enumerate(load_w):
         more_w = site.base_margin_w[n] if margins else 0.0
@@ -46,8 +47,9 @@ def course(site: PlanSite, load_w: Sequence[float], step_s: float, *, margins: b
             life_h += relative_ageing_rate(state.hot_spot_c, upgraded_paper=site.upgraded_paper) * part_s / 3600.0
         hot.append(hottest + off_k)
         oil.append(oiliest + off_k)
-        ends.append(state.hot_spot_c + off_k)
-    return Course(tuple(hot), tuple(oil), tuple(ends), life_h)
+        hot_ends.append(state.hot_spot_c + off_k)
+        oil_ends.append(state.theta_o_c + off_k)
+    return Course(tuple(hot), tuple(oil), tuple(hot_ends), tuple(oil_ends), life_h)
 
 
 @dataclass(frozen=True, slots=True)

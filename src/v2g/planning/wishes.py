@@ -58,7 +58,9 @@ def wish_of(vehicle: PlanVehicle, request: PlanRequest) -> Wish:
         lo_w, hi_w = vehicle.limit_w[n] if vehicle.limit_w else (-vehicle.max_discharge_w, vehicle.max_charge_w)
         charge.append(share * max(0.0, min(vehicle.max_charge_w, hi_w)))
         discharge.append(share * max(0.0, min(vehicle.max_discharge_w, -lo_w)))
-        forced.append(share * (min(max(0.0, lo_w), vehicle.max_charge_w) - min(max(0.0, -hi_w), vehicle.max_discharge_w)))
+        forced.append(
+            share * (min(max(0.0, lo_w), vehicle.max_charge_w) - min(max(0.0, -hi_w), vehicle.max_discharge_w))
+        )
     ceiling_wh = max(vehicle.ceiling_wh, vehicle.energy_wh)
     return Wish(
         vehicle=vehicle,

@@ -10,7 +10,7 @@ emergency in its last horizon only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, inf, isfinite
 from typing import Final
@@ -19,7 +19,8 @@ import msgspec
 
 from v2g.thermal.account import AgeingAccount, AgeingTotals
 from v2g.thermal.authorisation import Authorisation, KeptAuthorisation
-from v2g.thermal.calendar import LocalTime
+from v2g.thermal.calendar import LocalMinute, LocalTime
+from v2g.thermal.day_ahead import DayErrors, Outlook, day_ahead
 from v2g.thermal.effective import STEEPEST_GRADIENT_K
 from v2g.thermal.estimator import Estimator
 from v2g.thermal.forecast import Forecast, Forecaster, ForecastMemory, MinuteMeans
@@ -40,6 +41,7 @@ WORTHWHILE_PU: Final = 0.02
 RECOVERY_EVERY_S: Final = 30.0
 _MINUTE_S: Final = 60.0
 _HINDSIGHT: Final = "bounds top_oil_c"
+_DAY_ERRORS: Final = "margins of the day"
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("discharge", "charge")
 
 
@@ -104,6 +106,9 @@ class ThermalEngine:
         self._estimator = Estimator(settings.estimator, self._kept_before, now_unix_s)
         self._forecaster = Forecaster(rated_va=settings.rated_va, minutes=self._minutes)
         self._hindsight = Hindsight(self._minutes)
+        self._day_errors = DayErrors(settings.rated_va)
+        self._present: tuple[Measured, Estimated, LocalTime] | None = None
+        """Of the last step; None while power is not permitted."""
         self._throttle = Throttle(settings.throttle)
         self._account = AgeingAccount(
             upgraded_paper=settings.upgraded_paper,
@@ -125,6 +130,10 @@ class ThermalEngine:
                 self._hindsight.recall(memory.forecast.data.get(_HINDSIGHT, ()))
             except ValueError as error:
                 self.remarks.append(f"what was learned of the errors of past top-oil predictions is dropped: {error}")
+            try:
+                self._day_errors.recall(memory.forecast.data.get(_DAY_ERRORS, ()))
+            except ValueError as error:
+                self.remarks.append(f"what was learned of the errors of past days is dropped: {error}")
         self._minute = _Minute()
         self._stepped_at_s: float | None = None
         self._recovery = _Recovery()
@@ -143,18 +152,21 @@ class ThermalEngine:
     def learned(self) -> ForecastMemory:
         """Some 100 kB, to be stored by the hour."""
         memory = self._forecaster.memory()
-        return msgspec.structs.replace(memory, data={**memory.data, _HINDSIGHT: self._hindsight.memory()})
+        more = {_HINDSIGHT: self._hindsight.memory(), _DAY_ERRORS: self._day_errors.memory()}
+        return msgspec.structs.replace(memory, data={**memory.data, **more})
 
     def step(self, measured: Measured, now_s: float, local: LocalTime) -> ThermalView:
         """To ``now_s``, monotonic. ``expires_at_s`` is left to the caller, whose clock it is."""
         estimated = self._estimator.step(measured.sensed, now_s)
         if estimated is None:
+            self._present = None
             return ThermalView(notes=(measured.load_problem,) if measured.load_problem else ())
         elapsed_s = 0.0 if self._stepped_at_s is None else now_s - self._stepped_at_s
         self._stepped_at_s = now_s
         rate = self._account.step(estimated.state.hot_spot_c, elapsed_s, local.day)
         finished = self._minute.add(local, measured, estimated.ambient_c)
         if finished is not None:
+            self._day_errors.observe(self._forecaster, finished)
             self._forecaster.observe(finished)
         self._look_back(measured, estimated, now_s, local)
         regime = self.authorisation.regime(now_s)
@@ -182,9 +194,47 @@ class ThermalEngine:
             notes=(*estimated.notes, self._account.note) if self._account.note else estimated.notes,
         )
         problem = self._problem(measured, estimated)
+        self._present = (measured, estimated, local) if problem is None else None
         if problem is not None:
             return self._without_power(view, *problem)
         return self._with_power(view, measured, estimated, limits, now_s, local)
+
+    def day_ahead(
+        self, calendar: Callable[[float], LocalMinute], now_unix_s: float, steps: int, step_s: float = 900.0
+    ) -> Outlook | None:
+        """The transformer as a plan of the coming ``steps`` takes it, up to 72 h; ``calendar``: the local minute of a
+        Unix time. None while load or temperatures are not known. Limits are those of normal cyclic loading: an
+        emergency is authorised for what happens, not planned for.
+        """
+        if self._present is None:
+            return None
+        measured, estimated, local = self._present
+        base_w, base_var = measured.base_w or 0.0, measured.base_var or 0.0
+        near = self._forecaster.predict(local.minute, base_w, base_var, estimated.ambient_c)
+        ahead = day_ahead(
+            self._forecaster,
+            self._day_errors,
+            calendar,
+            now_unix_s=now_unix_s,
+            base_w=base_w,
+            base_var=base_var,
+            ambient_c=estimated.ambient_c,
+            near_margin_w=near.base_margin_w[-1],
+            rated_va=self._settings.rated_va,
+            steps=steps,
+            step_s=step_s,
+        )
+        doubted = self._doubted(estimated)
+        normal = self._normal_limits(local.left_of_day_s)
+        return Outlook(
+            state=doubted.state,
+            params=doubted.params,
+            limits=self._settings.cold_oil.narrowed(normal, estimated.state.theta_o_c),
+            bias_k=estimated.bias_k,
+            margin_k=estimated.margin_k + self._hindsight.margins_k[-1],
+            upgraded_paper=self._settings.upgraded_paper,
+            ahead=ahead,
+        )
 
     @staticmethod
     def _problem(measured: Measured, estimated: Estimated) -> tuple[str, str] | None:
@@ -285,13 +335,16 @@ class ThermalEngine:
         steeper = ThermalState(state.theta_o_c, state.h1_k * (1.0 + doubt), state.h2_k * (1.0 + doubt))
         return replace(estimated, state=steeper, params=self._doubted_params[1])
 
-    def _limits(self, top_oil_c: float, left_of_day_s: float, now_s: float) -> ThermalLimits:
-        settings, left_s = self._settings, self.authorisation.left_s(now_s)
-        normal = settings.limits[Regime.NORMAL_CYCLIC]
+    def _normal_limits(self, left_of_day_s: float) -> ThermalLimits:
+        normal = self._settings.limits[Regime.NORMAL_CYCLIC]
         budget_c = self._account.hot_spot_limit_c(left_of_day_s)
         if budget_c is not None and budget_c < normal.hot_spot_c:
             normal = replace(normal, hot_spot_c=budget_c, hot_spot_source=AGEING)
-        limits = normal
+        return normal
+
+    def _limits(self, top_oil_c: float, left_of_day_s: float, now_s: float) -> ThermalLimits:
+        settings, left_s = self._settings, self.authorisation.left_s(now_s)
+        limits = normal = self._normal_limits(left_of_day_s)
         if left_s is not None:
             # Who authorises an emergency has accepted what it costs of life; it is counted all the same.
             limits = settings.limits[self.authorisation.regime(now_s)]

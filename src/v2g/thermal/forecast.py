@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -26,6 +26,7 @@ MAX_BASE_PU: Final = 10.0
 """Base load beyond this many ratings is a slip of units or a short circuit: not learned."""
 AMBIENT_RANGE_C: Final = (-60.0, 90.0)
 """Beyond it is kelvin, or a broken sensor: not learned."""
+SignalName = Literal["base_w", "base_var", "ambient_c"]
 _VERSION: Final = 1
 _AMBIENT_UNIT_K: Final = 10.0
 _PRIOR_WEIGHTS: Final = (0.5, 0.0, 0.0, 0.0, 0.0)
@@ -302,6 +303,16 @@ class Forecaster:
             ),
             learned_minutes=int(self._base_bounds.minutes_learned),
         )
+
+    def usual(self, name: SignalName, at: LocalMinute, minutes: int) -> float | None:
+        """Mean of what is usual from ``at`` on for so many minutes of its day, in W, var or °C, with the weather as it
+        is felt now; None while any of it is unknown."""
+        off_comfort_k = self._off_comfort_k() if name == "base_w" else 0.0
+        expected = self._profiles[name].expect(at.day_type, at.minute % MINUTES_OF_DAY, off_comfort_k, minutes)
+        if expected is None:
+            return None
+        unit = _AMBIENT_UNIT_K if name == "ambient_c" else self._rated_va
+        return unit * sum(expected) / len(expected)
 
     def memory(self) -> ForecastMemory:
         data = {"shape": [self._rated_va, float(self._minutes), self._coverage]}

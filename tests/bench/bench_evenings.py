@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.evening.evenings import EVENINGS, RATED_VA
 from support.evening.figures import Figures, Starved
 from support.evening.ours import UNBALANCE_PU, Ours
-from support.evening.planned import in_process
+from support.evening.planned import PLAN_EVERY_S, in_process
 from support.evening.strategies import YEARLY_PEAK_PU, StaticLimits, Uncontrolled
-from support.evening.world import LIMITS, Evening, Strategy, World
+from support.evening.world import LIMITS, Strategy, World
 
 HERE: Final = Path(__file__).parent
 REPORT: Final = HERE / "report_evenings.md"
@@ -34,7 +34,6 @@ PICTURES: Final = HERE / "evenings"
 STRATEGIES: Final = ("without control", "static limits", "ours")
 COLOURS: Final = ("tab:red", "tab:orange", "tab:blue")
 PROCESSES: Final = 2
-PLAN_EVERY_S: Final = 600.0
 MOST_STARVED_S: Final = 900.0
 MOST_BELOW_PCT: Final = 1.0
 
@@ -57,7 +56,7 @@ def live(task: tuple[int, str, int]) -> Told:
     ours: Ours | None = None
     strategy: Strategy
     if name == "ours":
-        strategy = ours = Ours(evening, in_process, plan_every_s=PLAN_EVERY_S)
+        strategy = ours = Ours(evening, in_process)
     else:
         strategy = (
             Uncontrolled() if name == Uncontrolled.name else StaticLimits(evening.rated_va, len(evening.vehicles))
@@ -120,11 +119,12 @@ def required(found: Found) -> list[str]:
                 f"{over.top_oil_min:.1f} min (top-oil), {over.k_min:.2f} min (K, at most {figures.k_pu:.2f})."
             )
         if not kept["minimum power"]:
-            at = f"{starved.until_s / 3600.0 % 24.0:05.2f} h"
+            hour, minute = divmod(round(starved.until_s / 60.0) % 1440, 60)
             failures.append(
-                f"- {name}: {starved.evse_id} was under its minimum power for {starved.longest_s / 60.0:.0f} min, until "
-                f"{at}, while another was above its own; the last reason given: {starved.because or 'none'}. Without "
-                f"those that the plan has wait: {figures.starved_unplanned.longest_s / 60.0:.0f} min."
+                f"- {name}: {starved.evse_id} was under its minimum power for {starved.longest_s / 60.0:.0f} min, "
+                f"until {hour:02d}:{minute:02d}, while another was above its own; the last reason given: "
+                f"{starved.because or 'none'}. Without those that the plan has wait: "
+                f"{figures.starved_unplanned.longest_s / 60.0:.0f} min."
             )
         if not kept["min-SoC"]:
             failures.append(f"- {name}: discharged to {figures.below_floor_pct:.2f} % below min-SoC.")
@@ -315,7 +315,7 @@ def report(found: Found, control_s: int, wall_s: float, pictures: Sequence[Path]
         f"the rating less a yearly peak of {YEARLY_PEAK_PU:.0%} ({shares}), no discharge; a three-phase vehicle whose "
         "share is below 4.1 kW does not charge at all. *Ours*: thermal engine, dispatcher, battery bounds with the watch "
         f"over states of charge, phase limits, V2G unbalance of {UNBALANCE_PU:.0%} of the rating at most, and a plan "
-        f"every {PLAN_EVERY_S / 60.0:.0f} min in process from the mean of the two days before.",
+        f"every {PLAN_EVERY_S / 60.0:.0f} min in process from the engine's outlook.",
         "",
         "## What is required of ours",
         "",

@@ -9,9 +9,10 @@ from time import perf_counter
 from typing import Final
 
 from support.closed_loop import local
-from support.evening.planned import Planned, Planner
+from support.evening.courses import DAY_S
+from support.evening.planned import PLAN_EVERY_S, Planned, Planner
 from support.evening.vehicles import DC_STAGE_EFFICIENCY, HOUR_S, SITE_MIN_SOC_PCT, Kind, Spec
-from support.evening.world import LIMITS, Evening, Plugged, Reading, nameplate
+from support.evening.world import LIMITS, MIDNIGHT, Evening, Plugged, Reading, nameplate
 from v2g.config.schema_dispatch import Dispatch
 from v2g.dispatch.ac_vehicle import AcRatings, ac_vehicle_bounds
 from v2g.dispatch.constraints import Bound
@@ -62,7 +63,7 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, evening: Evening, planner: Planner | None, *, plan_every_s: float = 600.0) -> None:
+    def __init__(self, evening: Evening, planner: Planner | None, *, plan_every_s: float = PLAN_EVERY_S) -> None:
         self._evening, self._rated_va = evening, evening.rated_va
         params = nameplate(evening.rated_va)
         self._settings = EngineSettings(
@@ -70,7 +71,8 @@ class Ours:
             limits={regime: limits_of(regime, SizeClass.DISTRIBUTION) for regime in Regime},
             throttle=ThrottleSettings.of_rating(params.rated_va),
         )
-        self._engine: ThermalEngine | None = None
+        began_s = -evening.warm_days * DAY_S
+        self._engine = ThermalEngine(self._settings, now_s=began_s, now_unix_s=MIDNIGHT + began_s)
         self._seen_at_s = 0.0
         self._dispatcher = Dispatcher(
             Settings(
@@ -86,7 +88,7 @@ class Ours:
             assumed_capacity_wh=1e3 * DEFAULTS.assumed_capacity_kwh,
             assumed_stay_s=HOUR_S * DEFAULTS.assumed_stay_h,
         )
-        self._planned = Planned(evening, planner, self._settings, plan_every_s)
+        self._planned = Planned(evening, planner, plan_every_s)
         self._batteries = [BatteryWatch() for _ in evening.vehicles]
         self._soc_told = [(-inf, 0.0)] * len(evening.vehicles)
         self._bounds = [_bounds_of(spec) for spec in evening.vehicles]
@@ -101,7 +103,6 @@ class Ours:
     def powers_w(self, reading: Reading, vehicles: Sequence[Plugged]) -> list[float]:
         began_s = perf_counter()
         view = self._follow(reading)
-        self._planned.learn(reading)
         if not vehicles:
             self._seen_at_s = reading.now_s
             return []
@@ -119,7 +120,7 @@ class Ours:
             as_of_s=now_s,
         )
         offered_s = perf_counter()
-        plan = self._planned.plan(reading, view, vehicles, offered)
+        plan = self._planned.plan(reading, self._engine, vehicles, offered)
         if plan is None:
             self._planned.without_s += now_s - self._seen_at_s
         self._seen_at_s = now_s
@@ -134,8 +135,6 @@ class Ours:
         return [grant.power_w for grant in allocation.grants]
 
     def _follow(self, reading: Reading) -> ThermalView:
-        if self._engine is None:
-            self._engine = ThermalEngine(self._settings, now_s=reading.now_s, now_unix_s=reading.unix_s)
         sensed = Sensed(k_pu=reading.k_pu, ambient_c=reading.ambient_c, top_oil_c=reading.top_oil_c)
         measured = Measured(
             sensed=sensed,

@@ -68,6 +68,23 @@ def test_peer_in_compat_and_ours_in_strict_are_served_by_one_process(start_site:
     assert min(vehicle.loop_currents_a(), default=0) < 0
 
 
+def test_peer_vehicle_in_scheduled_mode_charges_by_our_schedule_and_within_its_grant(
+    start_site: Any, start_peer_vehicle: Any
+) -> None:
+    site = start_site(profile="plain")
+    vehicle = start_peer_vehicle(tls="none", loops=200, mode="scheduled")
+    site.wait_for("the peer's charge loop", lambda: in_charge_loop(site, FOREIGN))
+    assert "SCHEDULE_OFFERED" in site.log("comms.log")
+    site.wait_for("the peer's first loop requests", lambda: vehicle.requests() > 3, 10)
+    order = site.command("v2g-control", "--dispatch", "--mode=charge", "--power=3kW", "--evse", FOREIGN)
+    assert order.returncode == 0, order.stdout + order.stderr
+    site.wait_for("a limit of 3 kW at the peer", lambda: 3_000.0 in vehicle.numbers("EVSEMaximumChargePower"), 5)
+    site.wait_for("power at the plant", lambda: site.plant_w(FOREIGN) > 100.0, 5)
+    assert site.plant_w(FOREIGN) < 3_200.0
+    site.wait_for("SessionStop", lambda: "SessionStopRes received" in vehicle.log, 60)
+    site.wait_for("the end of the session in comms.log", lambda: "SESSION_STOPPED" in site.log("comms.log"), 5)
+
+
 def both_discharge(site: Any) -> bool:
     powers = [site.plant_w(evse_id) for evse_id in (OURS, FOREIGN)]
     return max(powers) < -1000 and abs(sum(powers) + 10_000) <= 200

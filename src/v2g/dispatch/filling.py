@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import fsum, inf, isfinite, isnan
+from math import fsum, inf, isfinite
 from typing import Final
 
 ROUNDING: Final = 1e-9
@@ -20,7 +20,7 @@ _COEFFICIENTS: Final = (1e-9, 1e9)
 _BELOW: Final = 1.0 - 2.0**-50
 """Keeps the sum of the rounded shares below the limit."""
 _SEARCH_ROUNDS: Final = 60
-_RAISE_ROUNDS: Final = 12
+_RAISE_ROUNDS: Final = 30
 
 Phases = tuple[float, float, float]
 
@@ -31,6 +31,10 @@ class Limit:
 
     capacity: float
     loads: Sequence[tuple[int, float]]
+    name: str = ""
+
+    def called(self, index: int) -> str:
+        return self.name or f"limit {index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def fill(
     weight 0 gets its floor. Coefficients: 1e-9..1e9. The weighted sums never exceed a limit (with floors: by more than
     rounding). O(n log n + events * limits).
 
-    Raises ``ValueError`` for floors that a limit does not hold, a share that nothing bounds, and arguments out of range.
+    Raises ``ValueError`` for floors that a limit does not hold, a share that nothing bounds, arguments out of range.
     """
     return _Filling(caps, weights, limits, [0.0] * len(caps) if floors is None else floors).run()
 
@@ -171,12 +175,14 @@ def _check_limit(k: int, limit: Limit, floors: Sequence[float]) -> None:
     least, greatest = _COEFFICIENTS
     for i, coefficient in limit.loads:
         if not 0 <= i < len(floors):
-            raise ValueError(f"limit {k} is loaded by share {i}, of {len(floors)}")
+            raise ValueError(f"{limit.called(k)} is loaded by share {i}, of {len(floors)}")
         if not least <= coefficient <= greatest:
-            raise ValueError(f"limit {k}: coefficient {coefficient:g} of share {i} is outside {least:g}..{greatest:g}")
+            raise ValueError(
+                f"{limit.called(k)}: coefficient {coefficient:g} of share {i} is outside {least:g}..{greatest:g}"
+            )
     used = fsum(coefficient * floors[i] for i, coefficient in limit.loads)
-    if isnan(limit.capacity) or used - limit.capacity > ROUNDING * abs(limit.capacity):
-        raise ValueError(f"limit {k} holds {limit.capacity:g}, its floors need {used:g}: let fewer take part")
+    if not used <= limit.capacity + ROUNDING * abs(limit.capacity):
+        raise ValueError(f"{limit.called(k)} holds {limit.capacity:g}, its floors need {used:g}: let fewer take part")
 
 
 def fill_balanced(
@@ -262,20 +268,25 @@ class _Balance:
                 f"phase {p}: its floors need {floor_sums[p]:g}, by more than {self.unbalance:g} above another phase: "
                 "let fewer take part"
             )
-        below = lightest - hi
+        slope_lo, slope_hi, last = above, lightest - hi, 0
         grain = 1e-13 * heaviest
-        slope_lo, slope_hi, last = above, below, 0
+        level = False
         for _ in range(_SEARCH_ROUNDS):
-            if hi - lo <= 2.0 * grain or above <= 2.0 * grain:
+            if hi - lo <= 10.0 * grain:
                 break
-            least = (lo * slope_hi - hi * slope_lo) / (slope_hi - slope_lo) - grain
-            if not lo < least < hi:
-                least = (lo + hi) / 2.0
+            if at_root := above <= 2.0 * grain:
+                least = (lo + hi) / 2.0 if level else min(lo + ROUNDING * heaviest, (lo + hi) / 2.0)
+            else:
+                least = (lo * slope_hi - hi * slope_lo) / (slope_hi - slope_lo) - grain
+                if not lo < least < hi:
+                    least = (lo + hi) / 2.0
             filled, gap = self.at(least)
-            if gap >= 0.0:
-                lo, best, above, slope_lo = least, filled, gap, gap
+            if gap >= -grain:
+                lo, best, above, slope_lo = least, filled, gap, max(0.0, gap)
                 slope_hi = slope_hi / 2.0 if last > 0 else slope_hi
-                last = 1
+                last, level = 1, at_root
+            elif at_root and not level:
+                break
             else:
                 hi, slope_hi = least, gap
                 slope_lo = slope_lo / 2.0 if last < 0 else slope_lo
@@ -283,20 +294,35 @@ class _Balance:
         return best
 
     def raised(self, filled: Filled) -> Filled:
+        """Step 2. Where two phases lift each other by small steps, longer ones are tried and kept if feasible."""
         if not self.two_phases:
             return filled
+        past = [self._counterweights(filled)]
+        length = 0.0
         for _ in range(_RAISE_ROUNDS):
-            before = filled
+            earlier = past[-3] if len(past) > 2 else past[0]
+            hoped = [now + length * (now - was) for now, was in zip(past[-1], earlier, strict=True)]
             rows = [
-                Limit(self.unbalance + _loaded(negative, before.shares), positive)
-                for _, positive, negative in self.differences
+                Limit(self.unbalance + w, positive) for w, (_, positive, _) in zip(hoped, self.differences, strict=True)
             ]
-            filled = fill(self.caps, self.weights, [*self.limits, *rows], before.shares)
-            filled = Filled(filled.shares, [self._phase(index) for index in filled.bound_by])
-            gain = max(after - was for after, was in zip(filled.shares, before.shares, strict=True))
-            if gain <= ROUNDING * max(filled.shares):
+            raised = fill(self.caps, self.weights, [*self.limits, *rows], filled.shares)
+            sums = self.sums(raised.shares)
+            if length > 0.0 and max(sums) - min(sums) > self.unbalance:
+                length = length / 4.0 if length > 1.0 else 0.0
+                continue
+            gain = max(after - was for after, was in zip(raised.shares, filled.shares, strict=True))
+            filled = Filled(raised.shares, [self._phase(index) for index in raised.bound_by])
+            past.append(self._counterweights(filled))
+            if gain > ROUNDING * max(filled.shares):
+                length = 2.0 * length if length else float(len(past) > 2)
+            elif length == 0.0:
                 break
+            else:
+                length = 0.0
         return filled
+
+    def _counterweights(self, filled: Filled) -> list[float]:
+        return [_loaded(negative, filled.shares) for _, _, negative in self.differences]
 
     def _phase(self, index: int | None) -> int | None:
         first = len(self.limits)

@@ -22,6 +22,8 @@ ROOM_S: Final = 60.0
 """So long it has to last for one who comes back before a dwell time is over, or where others just had to leave."""
 _GRAIN_S: Final = 1.0
 """Capacities of one second are remembered as their least, however often it is asked."""
+_HEADS: Final = 8
+"""So many at the head of the queue keep others out; more cost time and give nothing to the first."""
 _ROUNDING: Final = 1e-10
 
 
@@ -149,7 +151,8 @@ def _impossible(claims: Sequence[Claim], limits: Sequence[Limit]) -> dict[str, s
             if not _fits(coefficient * claim.floor_w - help_w, limit.capacity):
                 reasons.setdefault(
                     claim.evse_id,
-                    f"its least power of {claim.floor_w:g} W does not fit limit {n} ({limit.capacity:g} W) even alone",
+                    f"its least power of {claim.floor_w:g} W does not fit {limit.called(n)} even alone: that has "
+                    f"{limit.capacity:g} W",
                 )
     return reasons
 
@@ -166,6 +169,7 @@ class _Used:
         self.lasting_w = lasting_w
         self.used_w = [0.0] * len(limits)
         self.loaders = [0] * len(limits)
+        self.differences = {n for n, limit in enumerate(limits) if any(a < 0.0 for _, a in limit.loads)}
         ids = {claim.index: claim.evse_id for claim in claims}
         self.loads: dict[str, dict[int, float]] = {claim.evse_id: {} for claim in claims}
         for n, limit in enumerate(limits):
@@ -204,6 +208,12 @@ class _Used:
     def is_loading(self, claim: Claim, limits: Sequence[int]) -> bool:
         loads = self.loads[claim.evse_id]
         return any(loads.get(n, 0.0) * claim.floor_w > 0.0 for n in limits)
+
+    def is_relieving(self, claim: Claim, limits: Sequence[int]) -> bool:
+        return any(self.loads[claim.evse_id].get(n, 0.0) * claim.floor_w < 0.0 for n in limits)
+
+    def are_differences(self, limits: Sequence[int]) -> bool:
+        return all(n in self.differences for n in limits)
 
     def share_a_limit(self, a: Claim, b: Claim) -> bool:
         return self.is_loading(b, [n for n, coefficient in self.loads[a.evse_id].items() if coefficient > 0.0])
@@ -267,19 +277,28 @@ class _Step:
         overdue: list[Claim] = []
         for claim in self._queue():
             vehicle = self.vehicles[claim.evse_id]
+            if claim.evse_id in self.taking_part:
+                continue
             if claim.evse_id not in self.impossible and not any(self._keeps_out(other, claim) for other in overdue):
-                lasting = self._needs_lasting_room(claim)
-                if self.now_s - vehicle.left_at_s < self.dwell_s:
-                    enters = not self.used.full(claim, 1.0 + MARGIN, lasting=True)
-                else:
-                    enters = not self.used.full(claim, lasting=lasting) or self._displace_for(claim, lasting)
-                if enters:
-                    self._enter(claim)
+                entering = self._entering(claim)
+                for one in entering:
+                    self._enter(one)
+                if entering:
                     entered = True
                     continue
-            if vehicle.waited_s >= self.dwell_s:
+            if vehicle.waited_s >= self.dwell_s and len(overdue) < _HEADS:
                 overdue.append(claim)
         return entered
+
+    def _entering(self, claim: Claim) -> list[Claim]:
+        """``claim`` where it can come in now, alone, in the place of others, or with counterweights."""
+        if self._left_just_now(claim):
+            return [] if self.used.full(claim, 1.0 + MARGIN, lasting=True) else [claim]
+        lasting = self._needs_lasting_room(claim)
+        full = self.used.full(claim, lasting=lasting)
+        if not full or self._displace_for(claim, lasting):
+            return [claim]
+        return self._with_counterweights(claim) if self.used.are_differences(full) else []
 
     def _needs_lasting_room(self, claim: Claim) -> bool:
         """Somebody just had to leave a limit that it loads: what room is there now may be noise."""
@@ -309,32 +328,46 @@ class _Step:
         """Make room by those whose dwell time is over, longest turn first; all stay where that is not enough."""
         out: list[Claim] = []
         had_their_turn = sorted(
-            (
-                other
-                for other in self._loading(self.used.full(claim, lasting=lasting))
-                if self.now_s - self._since_s(other) >= self.dwell_s
-            ),
+            (c for c in self.taking_part.values() if self.now_s - self._since_s(c) >= self.dwell_s),
             key=lambda c: (self._since_s(c), c.weight, c.evse_id),
         )
-        for other in had_their_turn:
-            full = self.used.full(claim, lasting=lasting)
-            if not full:
+        while in_the_way := [*self.used.full(claim, lasting=lasting), *self.used.exceeded()]:
+            first = next((c for c in had_their_turn if self.used.is_loading(c, in_the_way)), None)
+            if first is None:
+                for other in out:
+                    self._add(other)
+                return False
+            had_their_turn.remove(first)
+            self._remove(first)
+            out.append(first)
+        self.used.add(claim)
+        for other in self._put_back(out):
+            self._leave(other)
+        self.used.add(claim, -1)
+        return True
+
+    def _with_counterweights(self, claim: Claim) -> list[Claim]:
+        """``claim`` and others that wait, where they fit differences of phases together and not one by one."""
+        together: list[Claim] = []
+        candidates = [c for c in self._queue() if c.evse_id not in self.impossible and not self._left_just_now(c)]
+        following: Claim | None = claim
+        while following is not None:
+            candidates.remove(following)
+            self.used.add(following)
+            together.append(following)
+            exceeded = self.used.exceeded()
+            if not exceeded:
                 break
-            if self.used.is_loading(other, full):
-                self._remove(other)
-                out.append(other)
-        enough = not self.used.full(claim, lasting=lasting)
-        if enough:
-            self.used.add(claim)
-            enough = not self.used.exceeded()
-            out = self._put_back(out) if enough else out
-            self.used.add(claim, -1)
-        for other in out:
-            if enough:
-                self._leave(other)
-            else:
-                self._add(other)
-        return enough
+            if not self.used.are_differences(exceeded):
+                following = None
+                break
+            following = next((c for c in candidates if self.used.is_relieving(c, exceeded)), None)
+        for one in together:
+            self.used.add(one, -1)
+        return together if following is not None else []
+
+    def _left_just_now(self, claim: Claim) -> bool:
+        return self.now_s - self.vehicles[claim.evse_id].left_at_s < self.dwell_s
 
     def _put_back(self, out: Sequence[Claim]) -> list[Claim]:
         """Of those removed, the last first, whoever fits after all; the others are returned."""

@@ -52,6 +52,11 @@ HLC_DUTY_PCT = 5.0
 CONTACTOR_ERROR = responseCodeType.FAILED_ContactorError.value
 _READY = (PilotState.C, PilotState.D)
 PROFILE = "vehicle's power profile"
+TELLING_W = 500.0
+"""Of the phase that carries most: below it the meter does not tell which phases a vehicle uses."""
+IDLE_PHASE = 0.1
+"""Of that phase: another one that carries no more is not used."""
+SEEN_FOR_S = 2.0
 AS_PLANNED_W = 1.0
 """A vehicle that is granted what it announced needs no set-point in scheduled mode."""
 
@@ -69,6 +74,8 @@ class AcProcedure(Procedure):
         self._not_ready = Lasting()
         self._unplugged = Lasting()
         self._unsupplied = Lasting()
+        self._phases_seen: int | None = None
+        self._seen_differently = Lasting()
 
     # ---- what the protocol says ----
 
@@ -137,9 +144,19 @@ class AcProcedure(Procedure):
 
     @property
     def phases_used(self) -> int | None:
-        """How many phases the vehicle uses, where it gave its limits by phase."""
+        """How many phases the vehicle uses, where it gave its limits by phase; else as many as it was seen to load, and
+        None before."""
         values = self.vehicle_limits.max_charge_power.phases if self.vehicle_limits is not None else ()
-        return sum(1 for value in values if value > 0.0) or None if len(values) > 1 else None
+        declared = sum(1 for value in values if value > 0.0) if len(values) > 1 else 0
+        return declared or self._phases_seen
+
+    def _see_phases(self, evse: AcEvseReading | None, now_s: float) -> None:
+        """A vehicle that gave its power in all may still load one phase only, and no phase may pass its current."""
+        loads_w = [abs(sane(watts)) for watts in evse.power_w[: self.profile.phases]] if evse is not None else [0.0]
+        seen = sum(1 for load_w in loads_w if load_w > IDLE_PHASE * max(loads_w))
+        telling = max(loads_w) > TELLING_W and seen != self._phases_seen
+        if self._seen_differently.update(telling, now_s) > SEEN_FOR_S:
+            self._phases_seen = seen
 
     @property
     def _room(self) -> Room | None:
@@ -172,6 +189,7 @@ class AcProcedure(Procedure):
         active = self.phase in (Phase.CLOSING, Phase.CHARGING)
         unplugged_s = self._unplugged.update(active and evse is not None and not evse.plugged, now_s)
         charging = self.phase is Phase.CHARGING
+        self._see_phases(evse if charging else None, now_s)
         # Without a supply a vehicle may take its readiness back.
         waited_for = charging and view.supplied and evse is not None
         not_ready_s = self._not_ready.update(waited_for and not self._ready(), now_s)

@@ -65,6 +65,8 @@ class EvseBay(abc.ABC):
         self.wants: Wants | None = None
         """What the site asks for the vehicle here, by the last :meth:`observe`."""
         self._leaving: Procedure | None = None
+        self._not_to_ask = ""
+        """EVCCID of the vehicle that left when it was asked to renegotiate."""
 
     # ---- what differs between DC and AC ----
 
@@ -133,6 +135,8 @@ class EvseBay(abc.ABC):
         procedure, self.procedure = self.procedure, None
         if procedure is not None:
             procedure.finish(now_s)
+            if procedure.scheduling.left_when_asked:
+                self._not_to_ask = procedure.evccid
         # One that had to wait for its predecessor never touched the EVSE and leaves nothing behind.
         if procedure is not None and self._leaving is None:
             self._leaving = procedure
@@ -204,6 +208,8 @@ class EvseBay(abc.ABC):
         command, power_w = self.idle(), 0.0
         commands: tuple[Command, ...] = ()
         if self.procedure is not None:
+            if self._not_to_ask:
+                self.procedure.scheduling.ask = self.procedure.evccid != self._not_to_ask
             share = Share(site_lo_w=site_lo_w, site_hi_w=site_hi_w, grant_w=grant_w, stopping=stopping, outlook=outlook)
             step = self.procedure.step(share, now_s)
             command, power_w, commands = step.evse, step.power_w, step.commands

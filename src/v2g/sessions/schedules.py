@@ -243,7 +243,10 @@ def _tuple(pieces: Sequence[_Piece], room: Room, begin: int) -> ScheduleTuple:
 
 
 def _sent(power_w: float) -> float:
-    """A magnitude as it can be sent (15 bits and a power of ten), never more: what both sides know is then alike."""
+    """A magnitude as it can be sent (15 bits and a power of ten), never more: what both sides know is then alike.
+    Zero for what is no number."""
+    if not math.isfinite(power_w):
+        return 0.0
     unit = 1
     while power_w > MOST_SENT * unit:
         unit *= 10

@@ -2,8 +2,8 @@
 
 Scheduled mode: a request is answered with the plan's schedule as soon as there is one, within :data:`OFFER_WITHIN_S`
 with a flat one. When what would be offered now is materially different from what was offered, the vehicle is asked to
-renegotiate; one that does not come in :data:`ASKED_FOR_S` keeps its schedule. The charge loop holds it to its grant
-meanwhile, as always.
+renegotiate; one that does not come in :data:`ASKED_FOR_S` keeps its schedule, and one that ends its session instead is
+not asked again. The charge loop holds it to its grant meanwhile, as always.
 Dynamic mode where the SECC provides the mobility needs: it is told the site's.
 """
 
@@ -78,6 +78,10 @@ class Scheduling:
         """The mobility needs that the SECC provided, where it does."""
         self._stay_s = 0.0
         self._negotiated_at_s = self._compared_at_s = -math.inf
+        self.left_when_asked = False
+        """The vehicle ended its session where it was asked to renegotiate: some take any notification for a stop."""
+        self.ask = True
+        """Whether the vehicle may be asked at all."""
         self._notified_at_s: float | None = None
         self._is_material = False
         self._material = Lasting()
@@ -112,7 +116,16 @@ class Scheduling:
                 self._notified_at_s = None
             case ev.PowerProfileReceived():
                 self.profile = self._in_time(event.profile)
+            case ev.LimitIgnored():
+                self._notices.append(
+                    Notice(
+                        code="LIMIT_IGNORED",
+                        text=f"{format_power(event.measured_w)} measured, {format_power(event.granted_w)} granted",
+                        is_warning=True,
+                    )
+                )
             case ev.PowerDeliveryStopped() | ev.SessionEnded():
+                self.left_when_asked = self.left_when_asked or self._notified_at_s is not None
                 self._request = self._notified_at_s = None
 
     def _in_time(self, profile: PowerProfile) -> PowerProfile:
@@ -225,7 +238,7 @@ class Scheduling:
                 )
             )
             return False
-        if self._request is not None or self.offered is None or outlook.unix_s is None:
+        if self._request is not None or self.offered is None or outlook.unix_s is None or not self.ask:
             return False
         if now_s - self._compared_at_s >= COMPARE_EVERY_S:
             self._compared_at_s = now_s

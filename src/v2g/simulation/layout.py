@@ -310,9 +310,13 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
 
 def _rotations(specs: Sequence[VehicleSpec]) -> list[str]:
     """Of an AC EVSE the next of its turn among those with as many phases; three and one in turn where nobody asks."""
-    turns = {phases: itertools.cycle([r for r in AC_ROTATIONS if len(r) == phases]) for phases in (1, 3)}
-    unasked = itertools.cycle([len(rotation) for rotation in AC_ROTATIONS])
-    return ["abc" if spec.kind == "DC" else next(turns[spec.phases or next(unasked)]) for spec in specs]
+    turns = {count: itertools.cycle([r for r in AC_ROTATIONS if len(r) == count]) for count in (1, 3)}
+    unasked = itertools.cycle(len(rotation) for rotation in AC_ROTATIONS)
+    rotations = []
+    for spec in specs:
+        count: int = spec.phases if spec.phases is not None else next(unasked) if spec.kind == "AC" else 3
+        rotations.append("abc" if spec.kind == "DC" else next(turns[count]))
+    return rotations
 
 
 def _write_controller_config(layout: Layout) -> None:

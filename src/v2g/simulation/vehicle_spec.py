@@ -81,7 +81,7 @@ def _checked(spec: VehicleSpec, text: str) -> VehicleSpec:
 
 
 def _percent(value: str) -> int:
-    percent = int(value) if value.isdigit() else -1
+    percent = int(value) if value.isascii() and value.isdigit() and len(value) <= 3 else -1
     if not 0 <= percent <= 100:
         raise ValueError("give a whole percentage, 0..100")
     return percent

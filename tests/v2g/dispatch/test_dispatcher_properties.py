@@ -52,7 +52,7 @@ standing = st.lists(
         lambda mode, power_w, evse_id, created, expires: Order(
             id=0, mode=mode, power_w=power_w, evse_id=evse_id, created_at_s=created, expires_at_s=expires, by="ann"
         ),
-        st.sampled_from(list(Mode)),
+        st.sampled_from([Mode.CHARGE, Mode.DISCHARGE, Mode.IDLE]),
         st.floats(0.0, 100e3),
         st.one_of(st.none(), names),
         st.floats(0.0, NOW_S),
@@ -83,7 +83,7 @@ def test_no_bound_no_order_and_no_site_limit_is_ever_exceeded(
         assert grant.power_w * by.signed_w >= 0.0
         served.setdefault(grant.order_id, []).append(abs(grant.power_w))
     for order_id, parts in served.items():
-        assert fsum(parts) <= by_id[order_id].power_w * (1 + 1e-12) + 1e-9
+        assert fsum(parts) <= by_id[order_id].power_w + 1e-6 * len(parts)
     limits = intersect(site, NOW_S)
     assert result.site_w == fsum(grant.power_w for grant in result.grants)
     assert min(0.0, limits.lo_w) - 1e-5 <= result.site_w <= max(0.0, limits.hi_w) + 1e-5

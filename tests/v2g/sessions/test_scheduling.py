@@ -323,3 +323,32 @@ def test_its_departure_is_the_sites_and_comes_nearer(needy: Any) -> None:
     data = needy.bay.announced
     assert data.departs_at_s == asked_at + 7200.0
     assert data.target_soc_pct == 90
+
+
+# ---- vehicles that do not do what they are asked ------------------------------------------------------------------
+
+
+def test_a_vehicle_that_leaves_when_it_is_asked_is_not_asked_again(vehicle: Scheduled) -> None:
+    vehicle.schedule = plan_of(*[8_000.0] * 96)
+    vehicle.charge()
+    vehicle.schedule = plan_of(*[0.0] * 96)
+    vehicle.cycle(ASK_EVERY_S + 1.0)
+    assert vehicle.notification() is RENEGOTIATE
+    rig = vehicle.rig
+    rig.say(ev.PowerDeliveryStopped(reason="stop"), ev.SessionEnded(reason=ev.EndReason.STOPPED, detail=""))
+    rig.bay.end(rig.bay.procedure, rig.now)
+    rig.cycle(10)
+    vehicle.schedule = plan_of(*[8_000.0] * 96, starts=UNIX + 300.0)
+    vehicle.offers.clear()
+    vehicle.charge()
+    vehicle.schedule = plan_of(*[0.0] * 96, starts=UNIX + 300.0)
+    assert vehicle.notification(ASK_EVERY_S + 70.0) is None
+    assert "RENEGOTIATION_ASKED" not in vehicle.notices()
+
+
+def test_a_limit_that_is_ignored_is_told(vehicle: Scheduled) -> None:
+    vehicle.charge()
+    vehicle.notices()
+    vehicle.rig.say(ev.LimitIgnored(granted_w=3_000.0, measured_w=7_000.0))
+    (notice,) = vehicle.rig.bay.procedure.take_notices()
+    assert (notice.code, notice.text) == ("LIMIT_IGNORED", "7.00 kW measured, 3.00 kW granted")

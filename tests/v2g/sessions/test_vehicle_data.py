@@ -123,3 +123,21 @@ def test_modes_are_told_once_the_service_is_selected(rig: Any) -> None:
     assert rig.bay.control_mode is ev.ControlMode.SCHEDULED
     assert rig.bay.mobility_needs_mode is ev.MobilityNeedsMode.BY_EVCC
     assert rig.bay.phases_used is None
+
+
+def test_a_vehicle_that_gave_its_power_in_all_is_seen_to_load_one_phase() -> None:
+    rig = AcRig()
+    rig.limits = AcLimits(max_charge_power=AcPower(7_000.0))
+    rig.charge()
+    rig.obeys = False
+    rig.change(power_w=(4_000.0, 3_900.0, 4_100.0), current_a=(17.0, 17.0, 17.0))
+    rig.cycle(30)
+    assert rig.bay.phases_used == 3
+    rig.change(power_w=(4_000.0, 20.0, -10.0), current_a=(17.0, 0.1, 0.1))
+    rig.cycle(19)
+    assert rig.bay.phases_used == 3
+    rig.cycle(5)
+    assert rig.bay.phases_used == 1
+    rig.change(power_w=(100.0, 90.0, 80.0), current_a=(0.5, 0.5, 0.5))
+    rig.cycle(40)
+    assert rig.bay.phases_used == 1

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyiso15118.events import AcPower, ControlMode, EnergyService, MobilityNeedsMode
 from pyiso15118.schedules import flat_schedule, profile_problem
@@ -77,6 +79,15 @@ def test_a_vehicle_in_words_is_what_the_words_say() -> None:
 def test_words_that_are_no_vehicle_are_refused_with_the_remedy(words: str, remedy: str) -> None:
     with pytest.raises(VehicleSpecError, match=remedy):
         parse_vehicle(words)
+
+
+@given(st.text(alphabet="dcav2g,=-socmin-t90kWh% ²", max_size=40) | st.text(max_size=20).map("ac,soc={}".format))
+def test_any_words_are_a_vehicle_or_refused(words: str) -> None:
+    try:
+        spec = parse_vehicle(words)
+    except VehicleSpecError:
+        return
+    assert words.startswith(spec.kind.lower())
 
 
 def test_the_command_takes_vehicles_and_leaves_the_two_of_its_own_out(monkeypatch: pytest.MonkeyPatch) -> None:

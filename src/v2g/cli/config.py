@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,7 +173,8 @@ def validate(config_dir: Path) -> None:
     """Check the files as the daemons do at their start: every mistake with file, line and remedy."""
     from v2g.cli.check_config import check
 
-    sys.exit(check(_NAME, config_dir))
+    with _readable(config_dir):
+        sys.exit(check(_NAME, config_dir))
 
 
 @cli.command()
@@ -188,7 +190,8 @@ def _values(path: str | None, config_dir: Path) -> tuple[Value, ...]:
     from v2g.config.values import suggestions, values
 
     try:
-        loaded = load(config_dir)
+        with _readable(config_dir):
+            loaded = load(config_dir)
     except ConfigError as error:
         problems(_NAME, error)
         sys.exit(1)
@@ -197,6 +200,14 @@ def _values(path: str | None, config_dir: Path) -> tuple[Value, ...]:
         close = suggestions(loaded, path or "")
         fail(_NAME, f"there is no setting {path!r}" + (f"; is {' or '.join(close)} meant?" if close else ""), 1)
     return found
+
+
+@contextmanager
+def _readable(config_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        fail(_NAME, f"{config_dir} cannot be read: {error.strerror}; name another with --config, or ask as root", 1)
 
 
 def _shown(value: Any) -> str:

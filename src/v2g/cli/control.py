@@ -12,6 +12,8 @@ import msgspec
 from v2g import __version__
 from v2g.cli import render, render_dispatch
 from v2g.cli.common import daemon, json_option, print_json, show_status, socket_option
+from v2g.cli.plan import plan
+from v2g.cli.signal import signal
 from v2g.cli.verbs import normalise
 from v2g.control.messages import (
     CancelParams,
@@ -149,6 +151,10 @@ def permit(state: str, as_json: bool, socket_path: Path | None) -> None:
         click.echo("permit service is on; energy may flow after the enter-service delay")
     else:
         click.echo("permit service is off; the breaker opens, and stays open until v2g-control permit on")
+
+
+cli.add_command(plan)
+cli.add_command(signal)
 
 
 @cli.group()

@@ -180,7 +180,9 @@ def _value(kind: str, text: str, direction: str | None) -> float:
         try:
             return float(text)
         except ValueError:
-            raise click.UsageError(f"--value {text!r} is no number: a {kind} a kWh, as 0.31") from None
+            raise click.UsageError(
+                f"--value {text!r} is no number: a {kind} a kWh, as --value=0.31 or --value=-0.05"
+            ) from None
     try:
         power_w = parse_power_w(text)
     except QuantityError as error:

@@ -34,6 +34,7 @@ _LATER = {
     "sensors": Later(
         "v2g.cli.sensors", "sensors", "Every sensor: value, quality, factors; calibrate one; read the map anew."
     ),
+    "meters": Later("v2g.cli.meters", "meters", "The base load by phase as customers' meters tell it."),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

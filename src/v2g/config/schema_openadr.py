@@ -19,7 +19,7 @@ class OpenAdr(Section, frozen=True, kw_only=True):
     program: str = ""
     """Name of the program; empty: all programs that the VTN shows us."""
     token_url: str = ""
-    """Empty: ``<url>/auth/token``."""
+    """Empty: ``<url>/auth/token``, or where that is missing the one that ``<url>/auth/server`` tells."""
     ca: str = ""
     """PEM file of the authority that signed the VTN's certificate; empty: the system's."""
     poll_s: Annotated[float, Meta(ge=5, le=3600)] = 30.0

@@ -36,7 +36,9 @@ CAPACITY_ERROR: Final = 0.1
 AUXILIARY_W: Final = 3_000.0
 """Heating, cooling and preconditioning take as much from the battery, whether energy flows or not."""
 UNMATCHED_WH: Final = 100.0
-"""Meter and vehicle are not read at the same moment: a second of 360 kW, and resolution of the meter."""
+"""Meter and vehicle are not read at the same moment: a second of 360 kW, or a step of the meter's register."""
+MOST_UNMATCHED_PCT: Final = 2.0
+"""What that can be of a small battery, or of one whose capacity is not told."""
 CAPACITY_CHANGE: Final = 0.02
 """What one battery's capacity may differ by within a session: rounding of a RationalNumber."""
 NEW_METER_WH: Final = 1.0
@@ -99,7 +101,7 @@ class SocWatch:
             self._move(charged_wh - last[1], discharged_wh - last[2], now_s - last[3], least_wh, most_wh)
         if self._first is None:
             self._first = soc_pct, charged_wh, discharged_wh
-        error_pct = RESOLUTION_PCT + 100.0 * UNMATCHED_WH / least_wh
+        error_pct = RESOLUTION_PCT + min(MOST_UNMATCHED_PCT, 100.0 * UNMATCHED_WH / least_wh)
         lo_pct, hi_pct = soc_pct - error_pct, soc_pct + error_pct
         if lo_pct > self._hi_pct or hi_pct < self._lo_pct:
             return self._against(self._words(soc_pct, charged_wh, discharged_wh))
@@ -177,6 +179,7 @@ class BatteryWatch:
         self.soc = SocWatch()
         self._told: tuple[float, float | None] | None = None
         self._known: tuple[float, float, float] | None = None
+        self._counted = False, False
         self._held = False
 
     @property
@@ -187,9 +190,13 @@ class BatteryWatch:
         self, vehicle: VehicleData, wants: Wants, charged_wh: float, discharged_wh: float, now_s: float
     ) -> VehicleData:
         """``vehicle`` with what it cannot say itself. Totals of the EVSE's meter; both 0: it has counted nothing yet,
-        or there is none, and neither balances anything."""
-        if not (isfinite(charged_wh) and isfinite(discharged_wh) and (charged_wh > 0.0 or discharged_wh > 0.0)):
+        or there is none, and neither balances anything. A total that was above 0 and is 0 was not read."""
+        counted = charged_wh > 0.0, discharged_wh > 0.0
+        lost = any(before and not now for before, now in zip(self._counted, counted, strict=True))
+        if lost or not any(counted) or not (isfinite(charged_wh) and isfinite(discharged_wh)):
             charged_wh = discharged_wh = nan
+        else:
+            self._counted = counted
         told = vehicle.soc_expires_at_s, vehicle.soc_pct
         if told != self._told:
             self._told = told

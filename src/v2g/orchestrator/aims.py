@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from v2g.config.schema_dispatch import Dispatch
 from v2g.dispatch.inputs import Aim
 from v2g.planning.types import Plan
 from v2g.utility.signals import UtilityView
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingPlan:
+    """The plan in force, or None, and how it stands to the orders of now.
+
+    ``under_orders``: EVSEs that it held to one.
+    """
+
+    plan: Plan | None = None
+    orders_changed: bool = False
+    under_orders: frozenset[str] = frozenset()
+
+
+NO_PLAN = StandingPlan()
+
+
 def aim_of(
-    config: Dispatch, base_w: float | None, rated_va: float, plan: Plan | None, utility: UtilityView, unix_s: float
+    config: Dispatch,
+    base_w: float | None,
+    rated_va: float,
+    standing: StandingPlan,
+    utility: UtilityView,
+    unix_s: float,
 ) -> Aim:
-    """``base_w``: as measured; ``plan``: the one in force, or None."""
+    """``base_w``: as measured. Where orders have changed since the plan, the load that it aims at is that of other
+    orders: until the next one its powers are followed as they are, by those that it did not hold to an order."""
+    plan = standing.plan
     enabled = config.default_mode == "auto"
     step = step_of(plan, unix_s) if plan is not None else None
     if plan is None or step is None:
@@ -25,8 +49,13 @@ def aim_of(
         )
     return Aim(
         base_w=base_w,
-        level_w=plan.load_w[step],
-        power_w={vehicle.evse_id: vehicle.power_w[step] for vehicle in plan.vehicles if step < len(vehicle.power_w)},
+        level_w=plan.load_w[step] if not standing.orders_changed else None,
+        power_w={
+            vehicle.evse_id: vehicle.power_w[step]
+            for vehicle in plan.vehicles
+            if step < len(vehicle.power_w)
+            and not (standing.orders_changed and vehicle.evse_id in standing.under_orders)
+        },
         target_w=utility.target_w,
         target_source=utility.target_source,
         enabled=enabled,

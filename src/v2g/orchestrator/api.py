@@ -11,6 +11,7 @@ from v2g.clock import Clock
 from v2g.control import messages
 from v2g.control.server import Caller, Method, Refused, Role
 from v2g.dispatch.book import Added
+from v2g.dispatch.following import RAMP, ROOM
 from v2g.dispatch.orders import Grant, Mode
 from v2g.guard.tick_commands import CommandError, send_command
 from v2g.orchestrator import status
@@ -137,7 +138,8 @@ class Api:
             evse_id=grant.evse_id,
             vehicle=self._vehicle(grant.evse_id),
             power_w=grant.target_w,
-            bound_by=grant.bound_by,
+            # Its share is what is answered, and it is on its way there.
+            bound_by=None if grant.bound_by in (RAMP, ROOM) else grant.bound_by,
             soc_pct=energy.soc_pct if energy is not None else None,
             floor_pct=energy.floor_pct if energy is not None else None,
             surplus_wh=energy.surplus_wh if energy is not None else None,

@@ -11,9 +11,10 @@ from v2g.dispatch.inputs import Aim, Group, Phases
 from v2g.dispatch.min_soc import MinSocSettings
 from v2g.dispatch.wants import Wants
 from v2g.guard.status import GuardStatus, Permit
-from v2g.orchestrator.aims import aim_of
+from v2g.orchestrator.aims import NO_PLAN, StandingPlan, aim_of
+from v2g.orchestrator.min_soc_api import min_soc_settings
 from v2g.orchestrator.phase_limits import measured_base_w, phase_groups, shares_of
-from v2g.planning.types import Plan
+from v2g.sessions.scheduling import Outlook
 from v2g.thermal.limits import Regime, limits_of, size_class
 from v2g.thermal.view import ThermalView
 from v2g.utility.base_load import BaseLoad, combine
@@ -22,7 +23,7 @@ from v2g.utility.signals import UtilityView
 
 
 class Dispatching:
-    """One site's. ``plan``, ``utility`` and ``meters`` are set by whoever composes the daemon; all may stay unset."""
+    """One site's. Its callables are set by whoever composes the daemon; all may stay as they are."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -37,21 +38,18 @@ class Dispatching:
                 rated_w=self._rated_va,
             )
         )
-        self.plan: Callable[[], Plan | None] = lambda: None
+        self.plan: Callable[[], StandingPlan] = lambda: NO_PLAN
         self.utility: Callable[[float], UtilityView] = lambda now_s: UtilityView()
         self.meters: Callable[[float, float | None], MeteredLoad] = lambda now_s, base_w: MeteredLoad()
-        self.min_soc = MinSocSettings(
-            site_pct=dispatch.min_soc_pct,
-            by_evse={evse.id: evse.min_soc_pct for evse in config.evses if evse.min_soc_pct is not None},
-            by_vehicle=dispatch.min_soc_by_vehicle,
-        )
-        """In force; whoever changes the configuration replaces it whole."""
+        configured = min_soc_settings(config)
+        self.min_soc: Callable[[], MinSocSettings] = lambda: configured
+        self.outlook: Callable[[str, Wants | None], Outlook] = lambda evse_id, wants: Outlook(wants=wants)
         self._evses = {evse.id: evse for evse in config.evses}
 
     def wants(self, evse_id: str, identity: str | None, evccid: str) -> Wants:
         """What the site asks for the vehicle at an EVSE. ``identity``: proven by its certificate."""
         dispatch = self._config.dispatch
-        min_soc = self.min_soc.of(evse_id, identity, evccid)
+        min_soc = self.min_soc().of(evse_id, identity, evccid)
         return Wants(
             min_soc_pct=min_soc.pct,
             min_soc_from=min_soc.whose,

@@ -46,6 +46,7 @@ from v2g.orchestrator.recall_words import RECALLED, recall_words
 from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
+from v2g.orchestrator.surroundings import Surroundings
 from v2g.orchestrator.thermal_api import ThermalApi
 from v2g.orchestrator.thermal_clock import ThermalClock, simulated_begin, simulated_speed
 from v2g.sessions.supervisor import Sessions
@@ -164,6 +165,16 @@ class Orchestrator:
             self.site, paths.run_dir / REPORT_FILE, loaded.config_dir, clock, self._changes
         )
         self._devices_api = DevicesApi(self.site, clock)
+        self._surroundings = Surroundings(
+            loaded,
+            paths,
+            self.site,
+            self.sessions,
+            clock,
+            self._changes,
+            self._log,
+            compressed=speed != 1.0,
+        )
         self._control = ControlServer(
             paths.control_sock,
             (
@@ -175,6 +186,7 @@ class Orchestrator:
                 *self._harmonic_api.methods(),
                 *self._sensors_api.methods(),
                 *self._devices_api.methods(),
+                *self._surroundings.methods(),
             ),
             self._config.control.roles,
             logs.audit_log().info,
@@ -214,6 +226,7 @@ class Orchestrator:
             stack.push_async_callback(self._wires.close)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
+            await self._surroundings.start(stack)
             stack.push_async_callback(self._end_changes)
             stack.push_async_callback(self._discharge_api.close)
             cycle = ControlCycle(
@@ -310,6 +323,7 @@ class Orchestrator:
 
     def _on_cycle(self, now_s: float) -> None:
         self._keep_orders(now_s)
+        self._surroundings.on_cycle(now_s)
         self._chronicle.on_cycle(self.site, now_s)
         interval_s = self._notifier.interval_s
         if interval_s is not None and now_s - self._fed_at_s >= min(interval_s, STATUS_PERIOD_S) / 2:
@@ -340,6 +354,7 @@ class Orchestrator:
             ready=self._ready,
             simulation=self._simulation,
             unreachable=self._unreachable(),
+            problems=self._surroundings.problems(),
         )
 
     def _on_error(self, evse_id: str, error: Exception) -> None:

@@ -16,7 +16,6 @@ from v2g.config.writer import OPERATOR_DROPIN, UNSET, dropin_path, read_dropin
 from v2g.control.messages_min_soc import MinSocLine, MinSocParams, MinSocResult
 from v2g.control.server import Caller, Method, Refused, Role
 from v2g.dispatch.min_soc import MAX_VEHICLES, MinSoc, MinSocSettings, vehicle_id_problem
-from v2g.dispatch.wants import Wants
 from v2g.orchestrator.adoption import write_settings
 from v2g.orchestrator.changes import Changes
 from v2g.sessions.bay import EvseBay
@@ -62,7 +61,6 @@ class MinSocApi:
     ) -> None:
         self.settings = min_soc_settings(config)
         """In force; replaced whole."""
-        self._dispatch = config.dispatch
         self._evse_ids = tuple(evse.id for evse in config.evses)
         self._bays = bays
         self._session = session
@@ -71,18 +69,6 @@ class MinSocApi:
 
     def methods(self) -> tuple[Method[Any], ...]:
         return (Method("min_soc.set", Role.OPERATOR, MinSocParams, self.set),)
-
-    def wants(self, evse_id: str) -> Wants:
-        """What the site asks for the vehicle at this EVSE now. The vehicle's own MinimumSOC is in its data."""
-        info = self._session(evse_id)
-        found = self.settings.of(evse_id, info.identity if info else None, info.evccid if info else "")
-        return Wants(
-            min_soc_pct=found.pct,
-            min_soc_from=found.whose,
-            max_soc_pct=self._dispatch.max_soc_pct,
-            assumed_capacity_wh=self._dispatch.assumed_capacity_kwh * 1e3,
-            assumed_stay_s=self._dispatch.assumed_stay_h * 3600.0,
-        )
 
     async def set(self, params: MinSocParams, caller: Caller) -> MinSocResult:
         """Into the operator's drop-in; the next control cycle goes by it."""

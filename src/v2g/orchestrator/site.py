@@ -228,6 +228,19 @@ class Site:
         self._on_error(evse_id, error)
         return BayImage(evse_id=evse_id, bounds=None, fault=f"internal error: {error}")
 
+    def rated_w(self, evse_id: str) -> tuple[float, float]:
+        """(charge, discharge) of one EVSE by the configuration, W, magnitudes."""
+        return self._evse_rated_w[evse_id]
+
+    @property
+    def all_rated_w(self) -> tuple[float, float]:
+        """Of all EVSEs together."""
+        return self._rated_w
+
+    def may_discharge(self, evse_id: str) -> bool:
+        """As far as its inverter is concerned: its islanding detection and its discharge test."""
+        return self.islanding_watched(evse_id) and not self._discharge_refusal(evse_id)
+
     def measured_w(self, evse_id: str, now_s: float) -> float:
         """At the AC terminals of its inverter, or at an AC EVSE's meter, positive charges; 0 where it is not known."""
         return self._measured_w(evse_id, now_s) or 0.0
@@ -294,6 +307,7 @@ class Site:
                     decision.site_hi_w,
                     self.stopping,
                     now_s,
+                    self.dispatching.outlook(evse_id, bay.wants),
                 )
             except Exception as error:
                 # Contactors may be closing and the cable under voltage: a connector that may be locked stays locked.

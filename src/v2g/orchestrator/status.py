@@ -43,6 +43,8 @@ class Daemon:
     simulation: bool
     unreachable: Mapping[str, str] = field(default_factory=dict)
     """By EVSE, why no vehicle can connect to it."""
+    problems: tuple[str, ...] = ()
+    """What keeps the utility's signals or other things around the cycle from coming."""
 
 
 def build(
@@ -66,6 +68,7 @@ def build(
         devices=tuple(_device(device, now_s) for device in wires.devices) if wires is not None else (),
         problems=(
             *problems(site, now_s),
+            *daemon.problems,
             *(f"{evse_id}: no vehicle can connect: {reason}" for evse_id, reason in daemon.unreachable.items()),
         ),
     )
@@ -115,6 +118,8 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
             if applied.bound_by not in _SAID_ELSEWHERE and decision.permitted
         ]
     found += image.transformer.notes
+    found += image.meters.notes
+    found += image.utility.notes
     found += [
         f"order {shortfall.order_id}: {shortfall.missing_w:.0f} W not granted ({shortfall.code}: {shortfall.source})"
         for shortfall in decision.allocation.shortfalls

@@ -14,8 +14,10 @@ from v2g.config.schema import Config
 from v2g.config.thermal import engine_settings
 from v2g.guard.status import GuardStatus, Permit
 from v2g.hardware.ports import Quantity, TransducerReading
+from v2g.orchestrator.local_time import SiteZone
 from v2g.thermal.authorisation import Authorisation
 from v2g.thermal.calendar import LocalTime
+from v2g.thermal.day_ahead import Outlook
 from v2g.thermal.engine import EngineMemory, Measured, ThermalEngine
 from v2g.thermal.forecast import ForecastMemory
 from v2g.thermal.sensed import Sensed
@@ -88,6 +90,10 @@ class TransformerModel:
     def learned(self) -> ForecastMemory:
         """What the forecaster has learned, to be kept likewise, but more seldom."""
         return self._engine.learned()
+
+    def day_ahead(self, zone: SiteZone, moment: Moment, steps: int) -> Outlook | None:
+        """The transformer over the coming ``steps`` of a plan; None while load or temperatures are not known."""
+        return self._engine.day_ahead(lambda unix_s: zone.local(unix_s).minute, moment.unix_s, steps)
 
     def set_harmonics(self, f_hl: float | None) -> None:
         """Harmonic loss factor of the transformer's current; None where it is not measured."""

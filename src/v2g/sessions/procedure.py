@@ -113,6 +113,7 @@ class Procedure(abc.ABC):
         self._departs_at_s: float | None = None
         self._capacity_wh: float | None = None
         self._unix_offset_s: float | None = None
+        self._looped_at_s = -math.inf
         self._policy = policy
         self._vehicle_max_age_s = vehicle_max_age_s
         self._vehicle: VehicleData | None = None
@@ -201,6 +202,7 @@ class Procedure(abc.ABC):
         )
 
     def _take_loop(self, event: ev.DcChargeLoopReceived | ev.AcChargeLoopReceived, now_s: float) -> None:
+        self._looped_at_s = now_s
         self._take_needs(event.needs, now_s)
         self._take_soc(event.present_soc_pct, now_s)
         if event.battery_capacity_wh is not None:
@@ -212,9 +214,11 @@ class Procedure(abc.ABC):
         return now_s + max(FIRST_LOOP_WITHIN_S, self._vehicle_max_age_s)
 
     def _keep_vehicle(self, now_s: float) -> None:
-        """Energy flows on while a schedule is negotiated anew, and the charge loop stands still meanwhile."""
+        """Energy flows on while a schedule is negotiated anew, and the charge loop stands still meanwhile; counted from
+        the last loop, for a vehicle may renegotiate again and again."""
         if self._vehicle is not None and now_s < self._vehicle.expires_at_s:
-            self._vehicle = replace(self._vehicle, expires_at_s=self._first_loop(now_s))
+            until_s = self._looped_at_s + self._vehicle_max_age_s + FIRST_LOOP_WITHIN_S
+            self._vehicle = replace(self._vehicle, expires_at_s=max(self._vehicle.expires_at_s, until_s))
 
     @abc.abstractmethod
     def _vehicle_data(self, until_s: float) -> VehicleData | None:

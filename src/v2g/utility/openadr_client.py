@@ -15,8 +15,18 @@ import msgspec
 
 from v2g.clock import Clock
 from v2g.utility.openadr_events import Target, target_set
-from v2g.utility.openadr_http import Answer
-from v2g.utility.openadr_wire import Event, Program, Token, Ven, WireError, decode, decode_list, problem_words
+from v2g.utility.openadr_http import Answer, split_url
+from v2g.utility.openadr_wire import (
+    AuthServer,
+    Event,
+    Program,
+    Token,
+    Ven,
+    WireError,
+    decode,
+    decode_list,
+    problem_words,
+)
 
 PAGE = 50
 """The most that a VTN gives at once (``limit``)."""
@@ -36,13 +46,16 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Where the VTN is and as whom we speak to it. ``program`` empty: all that it shows us."""
+    """Where the VTN is and as whom we speak to it. ``program`` empty: all that it shows us.
+
+    ``token_url`` empty: ``<url>/auth/token``, or where there is none the one that ``<url>/auth/server`` (3.1) tells.
+    """
 
     url: str
-    token_url: str
     client_id: str
     secret: str = field(repr=False)
     ven_name: str
+    token_url: str = ""
     program: str = ""
     scope: str = ""
 
@@ -54,6 +67,8 @@ class Polled:
     targets: frozenset[Target]
     """That the VTN has on record for this VEN."""
     notes: tuple[str, ...]
+    unread: frozenset[str] = frozenset()
+    """Ids of events that are there and cannot be read."""
 
 
 T = TypeVar("T", Event, Program, Ven)
@@ -68,6 +83,7 @@ class VtnClient:
         self._transport = transport
         self._clock = clock
         self._token = ""
+        self._token_url = account.token_url or f"{account.url}/auth/token"
         self._renew_at_s = 0.0
         self.ven_id = ""
 
@@ -81,12 +97,14 @@ class VtnClient:
         wanted = self._program_id(programs)
         query: list[tuple[str, str]] = [("programID", wanted)] if wanted else []
         # With targets a VTN of 3.1 may leave out what has none, without them what has some.
-        found = {event.id: event for event in self._list("/events", query, Event, notes)}
+        unread: set[str] = set()
+        found = {event.id: event for event in self._list("/events", query, Event, notes, unread)}
         if asked:
             targeted = [*query, *(("targets", target) for target in asked)]
-            found |= {event.id: event for event in self._list("/events", targeted, Event, notes)}
+            found |= {event.id: event for event in self._list("/events", targeted, Event, notes, unread)}
         events = tuple(event for event in found.values() if not wanted or event.program_id == wanted)
-        return Polled(events, {program.id: program for program in programs}, targets, tuple(dict.fromkeys(notes)))
+        by_id = {program.id: program for program in programs}
+        return Polled(events, by_id, targets, tuple(dict.fromkeys(notes)), frozenset(unread))
 
     def _ven(self, notes: list[str]) -> Ven | None:
         """The VTN's record of this VEN, made where there is none."""
@@ -133,7 +151,14 @@ class VtnClient:
         shown = ", ".join(repr(program.name) for program in programs[:5]) or "none"
         raise VtnError(f"the VTN shows no program {wanted!r} (but {shown}): check utility.openadr.program, and enrol")
 
-    def _list(self, path: str, query: Sequence[tuple[str, str]], kind: type[T], notes: list[str]) -> list[T]:
+    def _list(
+        self,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        kind: type[T],
+        notes: list[str],
+        unread: set[str] | None = None,
+    ) -> list[T]:
         """All pages. A list that goes on for ever is a :class:`VtnError`: half of the events would look like all."""
         items: list[T] = []
         for page in range(_MOST_PAGES):
@@ -145,6 +170,8 @@ class VtnClient:
             except WireError as error:
                 raise VtnError(f"GET {path}: {error}") from None
             notes += members.notes
+            if unread is not None:
+                unread |= members.unread
             known = len(items)
             ids = {item.id for item in items}
             items += [item for item in members.items if item.id not in ids]
@@ -166,7 +193,7 @@ class VtnClient:
         headers = {"Authorization": f"Bearer {self._token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        return self._transport.exchange(method, self._account.url.rstrip("/") + path, headers, body)
+        return self._transport.exchange(method, self._account.url + path, headers, body)
 
     def _fetch_token(self) -> None:
         account = self._account
@@ -177,20 +204,39 @@ class VtnClient:
             **({"scope": account.scope} if account.scope else {}),
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = self._transport.exchange("POST", account.token_url, headers, urlencode(form).encode())
+        body = urlencode(form).encode()
+        answer = self._transport.exchange("POST", self._token_url, headers, body)
+        if answer.status in (404, 405, 501) and not account.token_url:
+            self._token_url = self._told_token_url()
+            answer = self._transport.exchange("POST", self._token_url, headers, body)
         if answer.status in (400, 401, 403):
             words = problem_words(answer.body) or f"status {answer.status}"
             raise VtnError(
-                f"{account.token_url} gives no token to client {account.client_id!r} ({words}): check "
+                f"{self._token_url} gives no token to client {account.client_id!r} ({words}): check "
                 "utility.openadr.client_id and client_secret_file"
             )
-        self._require(answer, f"POST {account.token_url}", (200, 201))
-        token = self._decode(answer, Token, f"POST {account.token_url}")
+        self._require(answer, f"POST {self._token_url}", (200, 201))
+        token = self._decode(answer, Token, f"POST {self._token_url}")
         if token.token_type.lower() != "bearer":
-            raise VtnError(f"POST {account.token_url}: token type {token.token_type!r} is not Bearer")
+            raise VtnError(f"POST {self._token_url}: token type {token.token_type!r} is not Bearer")
         self._token = token.access_token
         life_s = token.expires_in if token.expires_in is not None else _TOKEN_LIFE_S
         self._renew_at_s = self._clock.monotonic_s() + _RENEWED_AT * life_s
+
+    def _told_token_url(self) -> str:
+        what = f"GET {self._account.url}/auth/server"
+        answer = self._transport.exchange("GET", f"{self._account.url}/auth/server", {})
+        if answer.status != 200:
+            raise VtnError(
+                f"{self._token_url} is not there, and {what} tells no other (status {answer.status}): set "
+                "utility.openadr.token_url"
+            )
+        told = self._decode(answer, AuthServer, what).token_url
+        try:
+            split_url(told)
+        except ValueError as error:
+            raise VtnError(f"{what} tells where tokens are had, but {error}") from None
+        return told
 
     def _require(self, answer: Answer, what: str, statuses: Sequence[int]) -> None:
         if answer.status in statuses:

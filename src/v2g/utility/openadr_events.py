@@ -69,10 +69,34 @@ class Followed:
     entries: tuple[Entry, ...]
     notes: tuple[str, ...]
     """What of the events is not followed, and why."""
+    refused: frozenset[tuple[str, str]] = frozenset()
+    """Event id and payload type (empty: all) of what is there and cannot be followed."""
 
 
 class _Refused(ValueError):
     """Why a payload is not followed, for people."""
+
+
+class _Left:
+    """What is not followed: each note once, unknown payload types with the events that have them."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, None] = {}
+        self._unknown: dict[str, dict[str, None]] = {}
+        self.refused: set[tuple[str, str]] = set()
+
+    def note(self, text: str) -> None:
+        self._notes[text] = None
+
+    def unknown(self, payload_type: str, event: Event) -> None:
+        self._unknown.setdefault(one_line(payload_type, 40), {})[_name(event)] = None
+
+    def all_notes(self) -> tuple[str, ...]:
+        lines = []
+        for payload_type, names in sorted(self._unknown.items()):
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            lines.append(f"payload type {payload_type} is not followed (in {', '.join([*names][:_NAMED])}{more})")
+        return (*self._notes, *lines)
 
 
 def follow(
@@ -84,28 +108,40 @@ def follow(
 ) -> Followed:
     """All events together. ``first_seen``: Unix time by event id, for those that start 'now' without any date."""
     entries: list[Entry] = []
-    notes: list[str] = []
-    unknown: dict[str, list[str]] = {}
+    left = _Left()
     for event in events:
-        name = f"OpenADR event {one_line(event.name or event.id, 64)!r}"
-        if not _is_ours(event, programs.get(event.program_id), reader):
-            notes.append(f"{name} is not for this VEN: none of its targets is {reader.ven_name!r} or granted to it")
+        name, program = _name(event), programs.get(event.program_id)
+        if not _is_ours(event, program, reader):
+            left.note(f"{name} is not for this VEN: none of its targets is {reader.ven_name!r} or granted to it")
             continue
         if event.reports:
             wanted = ", ".join(sorted({one_line(report.payload_type, 40) for report in event.reports})[:_NAMED])
-            notes.append(f"{name} asks for reports ({wanted}): this VEN sends none")
+            left.note(f"{name} asks for reports ({wanted}): this VEN sends none")
         try:
-            made = _entries(event, programs.get(event.program_id), reader, unix_s, first_seen, name, unknown, notes)
-            entries += islice(made, _MOST_OF_ONE)
+            once = places(event, first_seen.get(event.id, unix_s), reader.ven_name)
+            entries += islice(_entries(event, once, _descriptors(event, program), reader, unix_s, left), _MOST_OF_ONE)
         except TimeError as error:
-            notes.append(f"{name} is not followed: {error}")
+            left.note(f"{name} is not followed: {error}")
+            left.refused.add((event.id, ""))
         if len(entries) > _MOST:
-            notes.append(f"the VTN has more than {_MOST} intervals for this VEN: events after {name} are left out")
+            left.note(f"the VTN has more than {_MOST} intervals for this VEN: events after {name} are left out")
             break
-    for kind, names in sorted(unknown.items()):
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        notes.append(f"payload type {kind} is not followed (in {', '.join(names[:_NAMED])}{more})")
-    return Followed(tuple(entries), tuple(dict.fromkeys(notes)))
+    return Followed(tuple(entries), left.all_notes(), frozenset(left.refused))
+
+
+def still_held(before: Sequence[Entry], followed: Followed, unread: Collection[str]) -> tuple[Entry, ...]:
+    """Of the entries ``before``, those of events that are still there and can no longer be understood.
+
+    They hold until their own end: what a VTN says wrongly must not lift the limit that it said before.
+    """
+    new = {entry.signal.id for entry in followed.entries}
+    held = []
+    for entry in before:
+        _, event_id, _, payload_type, _ = entry.signal.id.split(":")
+        lost = event_id in unread or not followed.refused.isdisjoint({(event_id, ""), (event_id, payload_type)})
+        if lost and entry.signal.id not in new:
+            held.append(entry)
+    return tuple(held)
 
 
 def target_set(targets: Sequence[str | ValuesMap] | None) -> frozenset[Target]:
@@ -130,70 +166,67 @@ def _is_ours(event: Event, program: Program | None, reader: Reader) -> bool:
     return bool(asked & ours) or any(isinstance(one, tuple) and one[1] in ours for one in asked)
 
 
-def _entries(
-    event: Event,
-    program: Program | None,
-    reader: Reader,
-    unix_s: float,
-    first_seen: Mapping[str, float],
-    name: str,
-    unknown: dict[str, list[str]],
-    notes: list[str],
-) -> Iterator[Entry]:
-    once = places(event, first_seen.get(event.id, unix_s), reader.ven_name)
-    descriptors = {
+def _name(event: Event) -> str:
+    return f"OpenADR event {one_line(event.name or event.id, 64)!r}"
+
+
+def _descriptors(event: Event, program: Program | None) -> dict[str, PayloadDescriptor]:
+    """By payload type; the event's come before the program's."""
+    of_program = (program.descriptors if program is not None else None) or ()
+    return {
         each.payload_type: each
-        for each in (*((program.descriptors or ()) if program is not None else ()), *(event.descriptors or ()))
+        for each in (*of_program, *(event.descriptors or ()))
         if each.object_type != "REPORT_PAYLOAD_DESCRIPTOR"
     }
-    for place in occurrences(event, once, unix_s, unix_s + AHEAD_S):
-        for payload in (event.intervals or ())[place.position].payloads:
-            kind = _KINDS.get(payload.type)
-            if kind is None:
-                names = unknown.setdefault(one_line(payload.type, 40), [])
-                if name not in names:
-                    names.append(name)
-                continue
-            try:
-                values = _values(payload, descriptors.get(payload.type), reader)
-                parts = _parts(place, len(values))
-            except _Refused as error:
-                notes.append(f"{payload.type} of {name} is not followed: {error}")
-                continue
-            unit = _price_unit(descriptors.get(payload.type), name, notes) if kind is SignalKind.PRICE else ""
-            for part, value in zip(parts, values, strict=True):
-                if value is not None and part.ends_s > max(unix_s, part.starts_s):
-                    yield _entry(event, payload.type, value, part, unit, name, reader, unix_s)
 
 
-def _entry(
+def _entries(
     event: Event,
-    payload_type: str,
-    value: float,
-    place: Place,
-    unit: str,
-    name: str,
+    once: tuple[Place, ...],
+    descriptors: Mapping[str, PayloadDescriptor],
     reader: Reader,
     unix_s: float,
-) -> Entry:
+    left: _Left,
+) -> Iterator[Entry]:
+    intervals = event.intervals or ()
+    for place in islice(occurrences(event, once, unix_s, unix_s + AHEAD_S), _MOST_OF_ONE):
+        for payload in intervals[place.position].payloads:
+            if payload.type not in _KINDS:
+                left.unknown(payload.type, event)
+                continue
+            descriptor = descriptors.get(payload.type)
+            try:
+                values = _values(payload, descriptor, reader)
+                parts = _parts(place, len(values))
+            except _Refused as error:
+                left.note(f"{payload.type} of {_name(event)} is not followed: {error}")
+                left.refused.add((event.id, payload.type))
+                continue
+            unit = _price_unit(event, descriptor, left) if payload.type == "PRICE" else ""
+            for part, value in zip(parts, values, strict=True):
+                if value is not None and part.ends_s > max(unix_s, part.starts_s):
+                    yield Entry(
+                        signal=_signal(event, payload.type, value, part, reader, unix_s),
+                        origin=VTN,
+                        priority=LOWEST if event.priority is None else min(event.priority, LOWEST),
+                        unit=unit,
+                        revision=f"{event.modified} {event.priority} {value!r}",
+                    )
+
+
+def _signal(event: Event, payload_type: str, value: float, place: Place, reader: Reader, unix_s: float) -> Signal:
     starts_s, ends_s = place.starts_s, place.ends_s
     if ends_s - starts_s > reader.longest_s:
         starts_s = max(starts_s, unix_s)
         ends_s = min(ends_s, starts_s + reader.longest_s)
-    return Entry(
+    return Signal(
         # The start is part of the name, so that what follows an interval that is over keeps its own.
-        signal=Signal(
-            id=f"openadr:{event.id}:{place.position}:{payload_type}:{place.starts_s:.0f}",
-            kind=_KINDS[payload_type],
-            value=value,
-            starts_unix_s=starts_s,
-            ends_unix_s=ends_s,
-            source=name,
-        ),
-        origin=VTN,
-        priority=LOWEST if event.priority is None else min(event.priority, LOWEST),
-        unit=unit,
-        revision=f"{event.modified} {event.priority} {value!r}",
+        id=f"openadr:{event.id}:{place.position}:{payload_type}:{place.starts_s:.0f}",
+        kind=_KINDS[payload_type],
+        value=value,
+        starts_unix_s=starts_s,
+        ends_unix_s=ends_s,
+        source=_name(event),
     )
 
 
@@ -244,12 +277,12 @@ def _simple_cap_w(level: float, reader: Reader) -> float | None:
     return reader.simple_caps_w[int(level) - 1]
 
 
-def _price_unit(descriptor: PayloadDescriptor | None, name: str, notes: list[str]) -> str:
+def _price_unit(event: Event, descriptor: PayloadDescriptor | None, left: _Left) -> str:
     currency = descriptor.currency if descriptor is not None else None
     if descriptor is None or descriptor.units is None:
-        notes.append(f"PRICE of {name} has no units: taken for a price a kWh")
+        left.note(f"PRICE of {_name(event)} has no units: taken for a price a kWh")
     if currency is None:
-        notes.append(f"PRICE of {name} has no currency: only differences between prices count")
+        left.note(f"PRICE of {_name(event)} has no currency: only differences between prices count")
     return f"{one_line(currency, 16)}/kWh" if currency else ""
 
 

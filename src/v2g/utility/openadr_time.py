@@ -21,8 +21,8 @@ _DURATION = re.compile(
     re.ASCII,
 )
 _FOR_EVER_YEARS = 100
-_SHORTEST_PERIOD_S = 1.0
-"""Of intervals that repeat; a shorter one would vanish in the resolution of Unix time."""
+_SHORTEST_PERIOD_S = 60.0
+"""Of intervals that repeat; what repeats more often is followed once."""
 _NOW = ("0001-01-01", "0000-01-01", "0000-00-00")
 
 
@@ -112,9 +112,10 @@ def occurrences(event: Event, once: tuple[Place, ...], from_s: float, until_s: f
     if not once:
         return
     begin_s, end_s = once[0].starts_s, max(place.ends_s for place in once)
-    last_s = math.inf if event.duration is None else begin_s + (parse_duration(event.duration) or math.inf)
+    duration_s = parse_duration(event.duration) if event.duration is not None else 0.0
+    last_s = begin_s + duration_s if duration_s > 0 else math.inf
     period_s = end_s - begin_s
-    repeats = event.duration is not None and _SHORTEST_PERIOD_S <= period_s < math.inf and last_s > end_s
+    repeats = duration_s > period_s >= _SHORTEST_PERIOD_S
     turn = max(0, math.floor((from_s - begin_s) / period_s)) if repeats else 0
     while True:
         offset_s = turn * period_s if turn else 0.0

@@ -14,7 +14,7 @@ from v2g.clock import Clock
 from v2g.config.schema_openadr import OpenAdr
 from v2g.sessions.supervisor import Log
 from v2g.utility.openadr_client import Account, Polled, VtnClient, VtnError
-from v2g.utility.openadr_events import Followed, Reader, follow
+from v2g.utility.openadr_events import Followed, Reader, follow, still_held
 from v2g.utility.openadr_http import ExchangeError, Exchanger, read_secret, split_url, tls_context
 from v2g.utility.signal_book import VTN, SignalBook
 
@@ -117,8 +117,7 @@ class VenLink:
         """Raises ``ValueError`` for files and URLs that cannot be used."""
         config = self._config
         url = config.url.rstrip("/")
-        token_url = config.token_url or f"{url}/auth/token"
-        for each in (url, token_url):
+        for each in (url, config.token_url or url):
             split_url(each)
         secret = read_secret(Path(config.client_secret_file))
         self._exchanger = Exchanger(tls_context(config.ca), config.timeout_s)
@@ -126,7 +125,7 @@ class VenLink:
             self._exchanger.close()
         account = Account(
             url=url,
-            token_url=token_url,
+            token_url=config.token_url,
             client_id=config.client_id,
             secret=secret,
             ven_name=config.ven_name,
@@ -147,8 +146,10 @@ class VenLink:
 
     def _take(self, polled: Polled, followed: Followed) -> None:
         unix_s = self._clock.unix_s()
-        refused = self._book.replace(VTN, followed.entries, unix_s)
-        notes = tuple(dict.fromkeys((*polled.notes, *followed.notes, *refused)))
+        held = still_held(self._book.standing(unix_s, VTN), followed, polled.unread)
+        refused = self._book.replace(VTN, (*followed.entries, *held), unix_s)
+        kept = tuple(f"{name}: what it said before holds until its end" for name in {e.signal.source for e in held})
+        notes = tuple(dict.fromkeys((*polled.notes, *followed.notes, *sorted(kept), *refused)))
         signals = len(self._book.standing(unix_s, VTN))
         if self.status.error or self.status.last_answer_unix_s is None:
             self._log.info("OPENADR_UP", f"{self._config.url}: {len(polled.events)} events, {signals} signals")

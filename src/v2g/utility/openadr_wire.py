@@ -6,6 +6,7 @@ is decoded member by member, so that one that cannot be read does not take the o
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -74,6 +75,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     intervals: Annotated[tuple[Interval, ...], msgspec.Meta(max_length=MAX_INTERVALS)] | None = None
 
 
+class _Named(msgspec.Struct, frozen=True, kw_only=True):
+    id: ObjectId
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     id: ObjectId
     name: Name = msgspec.field(name="programName")
@@ -90,6 +95,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     access_token: Annotated[str, msgspec.Meta(min_length=1, max_length=16_384, pattern=r"^[\x21-\x7e]+$")]
     token_type: Text
     expires_in: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class AuthServer(msgspec.Struct, frozen=True, kw_only=True):
+    """3.1: where tokens are had."""
+
+    token_url: Annotated[str, msgspec.Meta(max_length=8000)] = msgspec.field(name="tokenURL")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,11 +121,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Members(Generic[T]):
-    """Of a list: those that can be read, how many there were, and a note for each of the others (a few)."""
+    """Of a list: those that can be read, how many there were, and a note for each of the others (a few).
+
+    ``unread``: the ids of the others, as far as they have one.
+    """
 
     items: tuple[T, ...]
     count: int
     notes: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -133,16 +148,19 @@ def decode_list(body: bytes, kind: type[T]) -> Members[T]:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise WireError(f"no list of {word}s as OpenADR 3 has it: {_short(error)}") from None
     items, notes, bad = [], [], 0
+    unread: set[str] = set()
     for position, raw in enumerate(raws):
         try:
             items.append(decode(bytes(raw), kind))
         except WireError as error:
             bad += 1
+            with contextlib.suppress(WireError):
+                unread.add(decode(bytes(raw), _Named).id)
             if bad <= _MAX_NOTED:
                 notes.append(f"{word} number {position} of the VTN is not followed: {error}")
     if bad > _MAX_NOTED:
         notes.append(f"and {bad - _MAX_NOTED} more {word}s that cannot be read")
-    return Members(tuple(items), len(raws), tuple(notes))
+    return Members(tuple(items), len(raws), tuple(notes), frozenset(unread))
 
 
 def problem_words(body: bytes) -> str:

@@ -170,7 +170,7 @@ class SignalBook:
         points = [entry for _, entry in sorted(_of(active, SignalKind.SETPOINT), key=_precedence)]
         for what, others in (("lower cap", caps), ("higher floor", floors), ("set-point before it", points)):
             notes += _outdone(what, [entry.signal for entry in others])
-        bounds = _bounds(caps[:1], floors[:1], now_s - unix_s)
+        bounds = _bounds(caps[:1], floors[:1], now_s, unix_s)
         target = points[0].signal if points else None
         return UtilityView(
             bounds=bounds,
@@ -222,17 +222,17 @@ def _outdone(what: str, signals: Sequence[Signal]) -> list[str]:
     return [*lines, f"and {more} more {signals[0].kind.value} signals"] if more > 0 else lines
 
 
-def _bounds(caps: Sequence[Entry], floors: Sequence[Entry], shift_s: float) -> tuple[Bound, ...]:
+def _bounds(caps: Sequence[Entry], floors: Sequence[Entry], now_s: float, unix_s: float) -> tuple[Bound, ...]:
     cap = caps[0].signal if caps else None
     floor = floors[0].signal if floors else None
     if cap is not None and floor is not None and cap.value < floor.value:
         reason = f"contradiction: {floor.source} / {cap.source}"
-        return (Bound(0.0, 0.0, reason, min(cap.ends_unix_s, floor.ends_unix_s) + shift_s),)
+        return (Bound(0.0, 0.0, reason, now_s + (min(cap.ends_unix_s, floor.ends_unix_s) - unix_s)),)
     made = []
     if cap is not None:
-        made.append(Bound(-math.inf, cap.value, cap.source, cap.ends_unix_s + shift_s))
+        made.append(Bound(-math.inf, cap.value, cap.source, now_s + (cap.ends_unix_s - unix_s)))
     if floor is not None:
-        made.append(Bound(floor.value, math.inf, floor.source, floor.ends_unix_s + shift_s))
+        made.append(Bound(floor.value, math.inf, floor.source, now_s + (floor.ends_unix_s - unix_s)))
     return tuple(made)
 
 

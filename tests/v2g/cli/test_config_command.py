@@ -215,6 +215,14 @@ async def test_validate_tells_every_mistake_with_its_place(site: Site) -> None:
         assert "50-x.yaml:1: dispatch.min_soc_pct: 130: must be at most 100 %" in result.output
 
 
+@pytest.mark.parametrize("command", ["validate", "show", "get site.id"])
+async def test_a_directory_that_cannot_be_read_is_told(site: Site, command: str) -> None:
+    result = await site.run(*command.split(), "--config", "x" * 300, reachable=False)
+    assert (result.exit_code, "cannot be read: File name too long" in result.output) == (1, True)
+    result = await site.run(*command.split(), "--config", str(site.config_dir / "none"), reachable=False)
+    assert (result.exit_code, "v2g.yaml: does not exist" in result.output) == (1, True)
+
+
 async def test_the_schema_describes_the_dispatch_section(site: Site) -> None:
     result = await site.run("schema", reachable=False)
     described = json.loads(result.output)["$defs"]["Dispatch"]

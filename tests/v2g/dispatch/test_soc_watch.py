@@ -64,6 +64,7 @@ steps = st.lists(
     st.sampled_from(sorted(ROUNDINGS)),
     st.booleans(),
     st.floats(-0.02, 0.02),
+    st.sampled_from([0.1, 1.0, 10.0, 100.0]),
 )
 def test_an_honest_battery_is_never_doubted(
     steps: list[tuple[float, float, float]],
@@ -74,6 +75,7 @@ def test_an_honest_battery_is_never_doubted(
     rounding: str,
     told: bool,
     meter_error: float,
+    meter_step_wh: float,
 ) -> None:
     pack, watch, now_s = Pack(capacity_wh, soc_pct, efficiency), SocWatch(), 50.0
     # The true capacity is within 10 % of what is told.
@@ -85,8 +87,8 @@ def test_an_honest_battery_is_never_doubted(
         verdict = watch.observe(
             ROUNDINGS[rounding](pack.soc_pct),
             told_wh,
-            pack.charged_wh * (1.0 + meter_error),
-            pack.discharged_wh * (1.0 + meter_error),
+            pack.charged_wh * (1.0 + meter_error) // meter_step_wh * meter_step_wh,
+            pack.discharged_wh * (1.0 + meter_error) // meter_step_wh * meter_step_wh,
             now_s,
         )
         assert verdict == Verdict(), verdict.words
@@ -149,6 +151,11 @@ def test_the_words_name_what_the_meter_says() -> None:
         "it does not fall as the vehicle discharges (60 %); by the meter it is 54 to 58 % of a battery of 60.0 kWh: "
         "0.0 kWh charged, 2.0 kWh discharged since 60 %"
     )
+
+
+def test_a_jump_is_found_whatever_the_capacity() -> None:
+    assert "jumped from 50 % to 57 %" in told(SocWatch(), (50, 3, 1), (57, 3, 1), capacity_wh=None).words
+    assert told(SocWatch(), (50, 3, 1), (57, 3.2, 1), capacity_wh=None).believed
 
 
 def test_a_capacity_told_far_too_large_is_found_by_the_fall_of_soc() -> None:
@@ -258,6 +265,15 @@ def test_where_nothing_is_metered_nothing_is_claimed(totals: tuple[float, float]
     judged = [watch.judge(at(10.0 * n, 50.0 - n), WANTS, *totals, 10.0 * n) for n in range(15)]
     assert {each.discharged_since_soc_wh for each in judged} == {None}
     assert watch.verdict.believed
+
+
+@pytest.mark.parametrize("unread", [(0.0, 0.0), (9e3, 0.0), (0.0, 5e3), (nan, 5e3)])
+def test_a_total_that_was_not_read_once_is_no_new_meter(unread: tuple[float, float]) -> None:
+    watch = BatteryWatch()
+    for second, totals in enumerate([(9e3, 5e3), unread, (9e3, 5e3), (9e3, 5.1e3)]):
+        judged = watch.judge(at(float(second), 50.0), WANTS, *totals, float(second))
+    assert watch.verdict.believed
+    assert judged.discharged_since_soc_wh == pytest.approx(100.0)
 
 
 def test_a_vehicle_at_its_floor_does_not_flap() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pyiso15118.events import EnergyService
+from pyiso15118.events import ControlMode, EnergyService, MobilityNeedsMode
 from pyiso15118.security import Pki, TlsError, TlsProfile, write_credential, write_trust_anchor
 from v2g.config.schema import AcEvse, Config, Paths, TlsProfileName
 from v2g.config.schema import Pki as PkiConfig
@@ -39,6 +39,19 @@ def test_strict_evses_get_one_context_and_their_own_ratings(strict: Config) -> N
     assert (first.evse_id, first.tcp_port, second.tcp_port) == ("US*V2G*E1", 15118, 15119)
     assert first.config.limits.max_discharge_power_w == 22_000.0
     assert first.config.timers.sequence_charge_loop_s == 0.5
+
+
+def test_each_service_is_offered_dynamic_first_then_scheduled_with_price_levels_then_with_the_stations_needs(
+    strict: Config,
+) -> None:
+    offers = build_endpoints(strict).usable[0].config.services
+    assert [offer.service for offer in offers] == [EnergyService.DC_BPT, EnergyService.DC]
+    for offer in offers:
+        assert [(way.id, way.control_mode, way.mobility_needs_mode, way.pricing) for way in offer.parameter_sets] == [
+            (1, ControlMode.DYNAMIC, MobilityNeedsMode.BY_EVCC, 0),
+            (2, ControlMode.SCHEDULED, MobilityNeedsMode.BY_EVCC, 2),
+            (3, ControlMode.DYNAMIC, MobilityNeedsMode.BY_SECC, 0),
+        ]
 
 
 def test_raised_loop_timeout_reaches_the_machine(strict: Config) -> None:

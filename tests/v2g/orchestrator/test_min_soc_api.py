@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from support.sensors import TOP_OIL
 from v2g.config.loader import load
+from v2g.config.tree import parse
 from v2g.control.messages_min_soc import MinSocParams, MinSocResult
 from v2g.control.server import Caller, Refused, Role
+from v2g.dispatch.min_soc import MinSoc, vehicle_id_problem
 from v2g.orchestrator.changes import Changes
+from v2g.orchestrator.dispatching import Dispatching
 from v2g.orchestrator.min_soc_api import MinSocApi
 from v2g.sessions.supervisor import SessionInfo
 
@@ -63,6 +68,11 @@ class World:
     async def set(self, value: float | None, evse_id: str | None = None, vehicle: str | None = None) -> MinSocResult:
         return await self.api.set(MinSocParams(value=value, evse_id=evse_id, vehicle=vehicle), ANNA)
 
+    def min_soc(self, evse_id: str, api: MinSocApi | None = None) -> MinSoc:
+        info = self.infos.get(evse_id)
+        settings = (api or self.api).settings
+        return settings.of(evse_id, info.identity if info else None, info.evccid if info else "")
+
     @property
     def dropin(self) -> Any:
         file = self.config_dir / "conf.d" / "90-operator.yaml"
@@ -83,8 +93,8 @@ async def test_the_sites_value_holds_at_once_and_after_a_restart(world: World) -
     assert (result.changed, result.target, result.value, result.before) == (True, "site", 45.0, 30.0)
     assert world.dropin == {"dispatch": {"min_soc_pct": 45.0}}
     assert result.file.endswith("90-operator.yaml:4")
-    assert world.api.wants(E1).min_soc_pct == 45.0
-    assert world.started().wants(E2).min_soc_pct == 45.0
+    assert world.min_soc(E1).pct == 45.0
+    assert world.min_soc(E2, world.started()).pct == 45.0
 
 
 async def test_the_same_twice_writes_nothing(world: World) -> None:
@@ -104,12 +114,12 @@ async def test_the_default_is_already_what_is_asked_for(world: World) -> None:
 async def test_one_evse_has_its_own_until_it_is_taken_back(world: World) -> None:
     await world.set(50.0, E1)
     assert world.dropin == {"evses": [{"id": E1, "min_soc_pct": 50.0}]}
-    assert [world.api.wants(evse_id).min_soc_pct for evse_id in (E1, E2)] == [50.0, 30.0]
-    assert world.api.wants(E1).min_soc_from == f"EVSE {E1}"
+    assert [world.min_soc(evse_id).pct for evse_id in (E1, E2)] == [50.0, 30.0]
+    assert world.min_soc(E1).whose == f"EVSE {E1}"
     result = await world.set(None, E1)
     assert (result.changed, result.value, result.before) == (True, None, 50.0)
     assert world.dropin in ({}, None)
-    assert world.api.wants(E1).min_soc_pct == 30.0
+    assert world.min_soc(E1).pct == 30.0
     assert not (await world.set(None, E1)).changed
 
 
@@ -132,13 +142,13 @@ async def test_a_proven_identity_lowers_and_a_claimed_one_only_raises(world: Wor
     world.plug(E1, 35, identity=CN)
     world.plug(E2, 35)
     await world.set(20.0, vehicle=CN)
-    assert [world.api.wants(evse_id).min_soc_pct for evse_id in (E1, E2)] == [20.0, 30.0]
-    assert world.api.wants(E1).min_soc_from == f"vehicle {CN}, authenticated"
+    assert [world.min_soc(evse_id).pct for evse_id in (E1, E2)] == [20.0, 30.0]
+    assert world.min_soc(E1).whose == f"vehicle {CN}, authenticated"
     result = await world.set(10.0, vehicle=EVCCID)
-    assert [world.api.wants(evse_id).min_soc_pct for evse_id in (E1, E2)] == [20.0, 30.0]
+    assert [world.min_soc(evse_id).pct for evse_id in (E1, E2)] == [20.0, 30.0]
     assert any("cannot lower its min-SoC 30 % (site)" in remark for remark in result.remarks)
     await world.set(60.0, vehicle=EVCCID)
-    assert [world.api.wants(evse_id).min_soc_pct for evse_id in (E1, E2)] == [60.0, 60.0]
+    assert [world.min_soc(evse_id).pct for evse_id in (E1, E2)] == [60.0, 60.0]
 
 
 async def test_the_answer_names_the_vehicles_for_which_it_matters_now(world: World) -> None:
@@ -237,6 +247,19 @@ async def test_other_settings_of_the_operator_stay(world: World) -> None:
 
 def test_wants_carry_the_rest_of_the_section(tmp_path: Path) -> None:
     world = World(tmp_path, {"max_soc_pct": 90.0, "assumed_capacity_kwh": 70.0, "assumed_stay_h": 2.0})
-    wants = world.api.wants(E1)
+    wants = Dispatching(load(world.config_dir).config).wants(E1, None, "")
     assert (wants.max_soc_pct, wants.assumed_capacity_wh, wants.assumed_stay_s) == (90.0, 70e3, 7200.0)
     assert wants.min_soc_from == "site"
+
+
+@given(st.text(max_size=40).filter(lambda name: not vehicle_id_problem(name)))
+@example("<<")
+@example("=")
+@example("0x1F")
+@example(".inf")
+@example("- a")
+@example("{a: b}")
+@example("\\n%@`|>!&*?")
+def test_every_name_that_is_taken_survives_the_file(name: str) -> None:
+    content = {"dispatch": {"min_soc_by_vehicle": {name: 20.0}}}
+    assert parse(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "file").plain() == content

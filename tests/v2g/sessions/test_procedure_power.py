@@ -30,27 +30,19 @@ def test_soc_that_is_not_repeated_holds_for_a_minute_and_then_is_unknown(rig: An
     assert rig.cycle().power_w == 0.0
 
 
-@pytest.mark.parametrize(
-    ("min_v2x_wh", "max_v2x_wh", "min_wh", "power_w"),
-    [
-        (-2_000.0, 9_000.0, None, -5_000.0),
-        (-2_000.0, 9_000.0, -1_000.0, -5_000.0),
-        (-2_000.0, 9_000.0, 300.0, 0.0),
-        (0.0, 9_000.0, None, 0.0),
-        (-2_000.0, -1_000.0, None, 0.0),
-        (None, None, -1_000.0, 0.0),
-    ],
-)
-def test_vehicle_without_soc_is_discharged_within_its_v2x_range_only(
-    rig: Any, min_v2x_wh: float | None, max_v2x_wh: float | None, min_wh: float | None, power_w: float
+V2X_RANGE: dict[str, Any] = {"min_v2x_energy_wh": -4_000.0, "max_v2x_energy_wh": 10_000.0}
+
+
+@pytest.mark.parametrize(("min_energy_wh", "power_w"), [(-2_000.0, -5_000.0), (0.0, -5_000.0), (300.0, 0.0)])
+def test_vehicle_without_soc_is_discharged_within_its_v2x_range_while_its_own_minimum_is_covered(
+    rig: Any, min_energy_wh: float, power_w: float
 ) -> None:
     rig.charge(None)
-    rig.loop(
-        None,
-        needs=ev.EnergyNeeds(min_energy_wh=min_wh, min_v2x_energy_wh=min_v2x_wh, max_v2x_energy_wh=max_v2x_wh),
-    )
+    rig.loop(None, needs=ev.EnergyNeeds(min_energy_wh=min_energy_wh, **V2X_RANGE))
     rig.grant_w = -5_000.0
     assert rig.cycle().power_w == power_w
+    rig.loop(None, needs=ev.EnergyNeeds(min_energy_wh=min_energy_wh))
+    assert rig.cycle().power_w == 0.0
 
 
 @pytest.mark.parametrize(("soc_pct", "max_energy_wh"), [(100, 5_000.0), (90, 0.0)])
@@ -72,7 +64,7 @@ def test_no_discharge_below_the_vehicles_own_minimum(rig: Any) -> None:
 
 def test_vehicles_last_word_at_discovery_holds_until_its_first_loop(rig: Any) -> None:
     rig.plug_in()
-    rig.say(ev.EnergyNeedsReceived(needs=ev.EnergyNeeds(min_v2x_energy_wh=-4_000.0, max_v2x_energy_wh=9_000.0)))
+    rig.say(ev.EnergyNeedsReceived(needs=ev.EnergyNeeds(min_energy_wh=-4_000.0, **V2X_RANGE)))
     assert rig.insulate().passed
     rig.say(ev.PreChargeRequested(target_voltage_v=400.0, ev_present_voltage_v=400.0))
     rig.cycle(2)

@@ -140,9 +140,21 @@ def test_a_vehicle_that_renegotiates_is_answered_at_once_and_its_power_flows_on(
     vehicle.rig.ask_schedule(again=True)
     step = vehicle.rig.cycle()
     assert any(isinstance(command, OfferSchedules) for command in step.commands)
-    for _ in range(17):
+    for _ in range(27):
         assert vehicle.rig.cycle().power_w == 5_000.0
-    assert vehicle.rig.cycle(5).power_w == 0.0
+    assert vehicle.rig.cycle(3).power_w == 0.0
+
+
+def test_a_vehicle_that_renegotiates_without_end_does_not_keep_its_power(vehicle: Scheduled) -> None:
+    vehicle.rig.grant_w = 5_000.0
+    vehicle.charge()
+    vehicle.target_a = 20.0
+    vehicle.cycle(1.0)
+    powers = []
+    for _ in range(40):
+        vehicle.rig.say(ev.RenegotiationStarted(service=False))
+        powers.append(vehicle.rig.cycle().power_w)
+    assert (powers[0], powers[-1]) == (5_000.0, 0.0)
 
 
 def test_limits_in_the_loop_follow_the_grant_and_the_target_bounds_the_command(vehicle: Scheduled) -> None:

@@ -1,0 +1,202 @@
+"""What the control cycle goes by besides its devices: min-SoC, the plan of the day, the utility, customers' meters.
+
+Everything here may be absent or fail, and the cycle goes on without it.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import AsyncExitStack
+from typing import Any
+
+from v2g.clock import Clock
+from v2g.config.loader import Loaded
+from v2g.config.paths import RunPaths
+from v2g.control.server import Method
+from v2g.dispatch.energy import energy_of
+from v2g.dispatch.vehicle import VehicleData
+from v2g.dispatch.wants import Wants
+from v2g.orchestrator.aims import NO_PLAN, StandingPlan
+from v2g.orchestrator.changes import Changes
+from v2g.orchestrator.meters_api import MetersApi
+from v2g.orchestrator.min_soc_api import MinSocApi
+from v2g.orchestrator.plan_api import PlanApi
+from v2g.orchestrator.plan_request import PlanInputs, Plugged, plan_request, steps_of
+from v2g.orchestrator.plan_runner import PlanRunner, PlanStatus
+from v2g.orchestrator.site import Site
+from v2g.orchestrator.thermal_clock import ThermalClock
+from v2g.orchestrator.utility_api import UtilityApi
+from v2g.planning.types import STEP_S, Plan, PlanRequest
+from v2g.sessions.bay import EvseBay
+from v2g.sessions.schedules import PowerPlan
+from v2g.sessions.scheduling import Outlook
+from v2g.sessions.supervisor import Sessions
+from v2g.telemetry.logs import EventLog
+from v2g.utility.meters import Meters
+
+SIGNALS_FILE = "signals.json"
+
+
+class Surroundings:
+    """Gives the site its sources; :meth:`start` within the event loop, :meth:`on_cycle` after each cycle."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        paths: RunPaths,
+        site: Site,
+        sessions: Sessions,
+        clock: Clock,
+        changes: Changes,
+        log: EventLog,
+        *,
+        compressed: bool = False,
+    ) -> None:
+        """``compressed``: thermal time runs faster than the host's, and a plan of the day would have two clocks."""
+        config = loaded.config
+        self._config = config
+        self._site = site
+        self._clock = clock
+        self._compressed = compressed
+        self._thermal_clock: ThermalClock = site.thermal_clock
+        self._signature: object = None
+        self._notes: tuple[str, ...] = ()
+        self._planned_orders: tuple[int, ...] = ()
+        self._under_orders: frozenset[str] = frozenset()
+        self.min_soc = MinSocApi(config, site.bays, sessions.info, loaded.config_dir, changes)
+        self.utility = UtilityApi(config.utility, paths.state_dir / SIGNALS_FILE, clock, log)
+        self.meters = Meters(config, loaded.config_dir, clock, random.random, log)
+        self.plans = PlanRunner(config.dispatch.planning, self._request, self._say, clock)
+        self._log = log
+        self._methods: tuple[Method[Any], ...] = (
+            *self.min_soc.methods(),
+            *self.utility.methods(),
+            *MetersApi(self.meters).methods(),
+            *PlanApi(self._plan_status, site.zone, lambda: self._notes).methods(),
+        )
+        dispatching = site.dispatching
+        dispatching.min_soc = lambda: self.min_soc.settings
+        dispatching.plan = self._standing_plan
+        dispatching.utility = lambda now_s: self.utility.view()
+        dispatching.meters = lambda now_s, base_w: self.meters.view(now_s, clock.unix_s(), base_w)
+        dispatching.outlook = self._outlook
+
+    def methods(self) -> tuple[Method[Any], ...]:
+        return self._methods
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Take up signals from before a restart, connect to meters and VTN; ``stack`` closes it all."""
+        self.utility.start()
+        stack.push_async_callback(self.utility.close)
+        await self.meters.start()
+        stack.push_async_callback(self.meters.close)
+        stack.push_async_callback(self.plans.close)
+
+    def on_cycle(self, now_s: float) -> None:
+        """Ask for a new plan where one is due, or where what the last one rests on has changed."""
+        image = self._site.image
+        if self._compressed or image is None or image.transformer.base_load_w is None:
+            return
+        signature = self._rests_on(now_s)
+        if signature != self._signature:
+            self._signature = signature
+            self.plans.renew("vehicles, orders or limits have changed")
+        self.plans.poll(now_s)
+
+    def problems(self) -> tuple[str, ...]:
+        """For the status."""
+        return self.utility.problems()
+
+    def _plan_status(self) -> PlanStatus:
+        return self.plans.status(self._clock.monotonic_s(), self._clock.unix_s())
+
+    def _plan(self) -> Plan | None:
+        return None if self._compressed else self.plans.plan(self._clock.monotonic_s(), self._clock.unix_s())
+
+    def _standing_plan(self) -> StandingPlan:
+        plan = self._plan()
+        if plan is None:
+            return NO_PLAN
+        orders = self._orders(self._clock.monotonic_s())
+        return StandingPlan(plan=plan, orders_changed=orders != self._planned_orders, under_orders=self._under_orders)
+
+    def _orders(self, now_s: float) -> tuple[int, ...]:
+        return tuple(order.id for order in self._site.book.standing(now_s))
+
+    def _outlook(self, evse_id: str, wants: Wants | None) -> Outlook:
+        plan, (charge_w, discharge_w) = self._plan(), self._site.rated_w(evse_id)
+        schedule = PowerPlan.of(plan, evse_id, charge_w, discharge_w) if plan is not None else None
+        awaited = self._config.dispatch.planning.enabled and not self._compressed
+        return Outlook(
+            schedule=schedule,
+            plan_awaited=awaited and schedule is None,
+            unix_s=self._clock.unix_s(),
+            wants=wants,
+        )
+
+    def _rests_on(self, now_s: float) -> object:
+        site = self._site
+        utility = site.image.utility if site.image is not None else None
+        return (
+            tuple(
+                (evse_id, bay.vehicle is not None) for evse_id, bay in site.bays.items() if bay.announced is not None
+            ),
+            tuple(order.id for order in site.book.all(now_s)),
+            tuple((bound.lo_w, bound.hi_w, bound.source) for bound in utility.bounds) if utility is not None else (),
+            self.min_soc.settings,
+        )
+
+    def _request(self) -> PlanRequest | str:
+        """What is to be planned now, or why nothing can be."""
+        now_s = self._clock.monotonic_s()
+        settings = self._config.dispatch.planning
+        site = self._site
+        vehicles = tuple(
+            plugged for evse_id, bay in site.bays.items() if (plugged := self._plugged(evse_id, bay, now_s)) is not None
+        )
+        moment = self._thermal_clock.moment(now_s)
+        steps = steps_of(vehicles, settings, now_s)
+        outlook = site.model.day_ahead(self._thermal_clock.zone, moment, steps)
+        if outlook is None:
+            return "the transformer's load or temperatures are not known"
+        self._notes = outlook.ahead.notes
+        self._planned_orders = self._orders(now_s)
+        grants = site.decision.allocation.grants if site.decision is not None else ()
+        self._under_orders = frozenset(grant.evse_id for grant in grants if grant.order_id is not None)
+        charge_w, discharge_w = site.all_rated_w
+        rated_a = self._config.protection.feeder.rated_a
+        inputs = PlanInputs(
+            now_s=now_s,
+            now_unix_s=moment.unix_s,
+            settings=settings,
+            vehicles=vehicles,
+            outlook=outlook,
+            lo_w=-discharge_w,
+            hi_w=charge_w,
+            utility=site.image.utility.bounds if site.image is not None else (),
+            orders=site.book.all(now_s),
+            prices=self.utility.prices(moment.unix_s, STEP_S, steps),
+            phase_w=rated_a * self._config.grid.nominal_voltage_v if rated_a is not None else None,
+        )
+        return plan_request(inputs)
+
+    def _plugged(self, evse_id: str, bay: EvseBay, now_s: float) -> Plugged | None:
+        vehicle: VehicleData | None = bay.vehicle or bay.announced
+        wants = bay.wants
+        if vehicle is None or wants is None or bay.fault is not None:
+            return None
+        rated_charge_w, rated_discharge_w = self._site.rated_w(evse_id)
+        gives = bay.may_discharge and self._site.may_discharge(evse_id)
+        return Plugged(
+            evse_id=evse_id,
+            energy=energy_of(vehicle, wants, now_s),
+            max_charge_w=min(rated_charge_w, max(0.0, vehicle.max_charge_w)),
+            max_discharge_w=min(rated_discharge_w, abs(vehicle.max_discharge_w)) if gives else 0.0,
+            phases=self._site.dispatching.phases(evse_id, bay.phases_used),
+        )
+
+    def _say(self, code: str, words: str) -> None:
+        if code == "NO_PLAN":
+            self._log.warning(code, words)
+        else:
+            self._log.info(code, words)

@@ -17,6 +17,8 @@ _LATER: Final = 0.01
 _ORDER: Final = 10.0
 """In stage ``limits``: a kW of an order against a kWh of the way up to min-SoC in one step."""
 _SOONER: Final = 1e-3
+_BOTH_KW: Final = 1e-3
+_SLACK_KWH: Final = 1e-5
 _ON_THE_WAY_KWH: Final = 1e-3
 
 
@@ -41,6 +43,7 @@ class Fleet:
         self._programme = programme
         self._hours = step_s / 3600.0
         self.wishes = wishes
+        self._closed: set[int] = set()
         self.columns = [self._add(wish) for wish in wishes]
 
     def _add(self, wish: Wish) -> Columns:
@@ -120,27 +123,40 @@ class Fleet:
         return costs
 
     def free_duties(self) -> None:
-        """As before :meth:`fix_duties`."""
+        """For stage ``limits``: everything open, but that nobody below his floor discharges at all."""
         bound = self._programme.bound_column
         for wish, columns in zip(self.wishes, self.columns, strict=True):
             for n, column in enumerate(columns.short):
                 bound(column, 0.0, wish.way_up_wh / 1e3)
                 if columns.discharge[n] >= 0:
-                    bound(columns.discharge[n], 0.0, wish.discharge_w[n] / 1e3)
+                    bound(columns.discharge[n], 0.0, 0.0)
             forced = [abs(power_w) for power_w in wish.forced_w if power_w]
             for column, forced_w in zip(columns.unfollowed, forced, strict=True):
                 bound(column, 0.0, forced_w / 1e3)
 
-    def fix_duties(self, values: Sequence[float]) -> None:
-        """As stage ``limits`` found them: nobody falls back on his way up, nor discharges on it."""
+    def part_ways(self, values: Sequence[float], *, strictly: bool) -> None:
+        """Who charged and discharged in the same step, which turns energy into power that no vehicle takes, may do only
+        the greater of both there; ``strictly``: he may not change his direction in any step."""
         for columns in self.columns:
+            pairs = [pair for pair in zip(columns.charge, columns.discharge, strict=True) if min(pair) >= 0]
+            both = [pair for pair in pairs if min(values[pair[0]], values[pair[1]]) > _BOTH_KW]
+            for charge, discharge in pairs if both and strictly else both:
+                less = discharge if values[charge] >= values[discharge] else charge
+                self._closed.add(less)
+                self._programme.bound_column(less, 0.0, 0.0)
+
+    def fix_duties(self, values: Sequence[float]) -> None:
+        """As stage ``limits`` found them: nobody falls back on his way up, and who has it behind him may discharge."""
+        bound = self._programme.bound_column
+        for wish, columns in zip(self.wishes, self.columns, strict=True):
             for n, column in enumerate(columns.short):
                 short = max(0.0, values[column])
-                self._programme.bound_column(column, 0.0, short + 1e-6)
-                if short > _ON_THE_WAY_KWH and columns.discharge[n] >= 0:
-                    self._programme.bound_column(columns.discharge[n], 0.0, 0.0)
+                bound(column, 0.0, short + _SLACK_KWH)
+                discharge = columns.discharge[n]
+                if short <= _ON_THE_WAY_KWH and discharge >= 0 and discharge not in self._closed:
+                    bound(discharge, 0.0, wish.discharge_w[n] / 1e3)
             for column in columns.unfollowed:
-                self._programme.bound_column(column, 0.0, max(0.0, values[column]) + 1e-6)
+                bound(column, 0.0, max(0.0, values[column]) + _SLACK_KWH)
 
     def missing_costs(self) -> dict[int, float]:
         """Energy that drivers miss: first that of who leaves first, shared by the segments."""

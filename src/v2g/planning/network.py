@@ -26,6 +26,7 @@ _LEAST_RATE: Final = 0.005
 _K_WEIGHT: Final = 100.0
 """K a per unit: what exceeding the limit of K counts beside temperatures."""
 _HARD_WEIGHT: Final = 1e3
+_SLACK: Final = 1e-5
 _ASKED_WEIGHT: Final = 1e2
 
 
@@ -265,7 +266,7 @@ class Network:
             if allowed:
                 self._programme.bound_column(column, 0.0, inf)
             else:
-                most = max(0.0, values[column]) + 1e-6 if len(values) else 0.0
+                most = max(0.0, values[column]) + _SLACK if len(values) else 0.0
                 self._programme.bound_column(column, 0.0, most)
 
     @property

@@ -112,8 +112,9 @@ class _Rounds:
             found, apart_k = self._verify(outcome)
             if found.over_k <= NEGLIGIBLE_K and (best is None or found.complete or not best.complete):
                 best = found
-            if not outcome.complete or (found.over_k <= NEGLIGIBLE_K and apart_k <= AGREES_K and rounds > 1):
+            if why == DEADLINE or (found.over_k <= NEGLIGIBLE_K and apart_k <= AGREES_K and rounds > 1):
                 break
+            self._fleet.part_ways(outcome.values, strictly=rounds > 1)
             self._again(found)
         self._detail.solved_s, self._detail.iterations = self._programme.solved_s, self._programme.iterations
         if best is None:

@@ -1,8 +1,9 @@
-"""Twelve evenings under three strategies: ``python tests/bench/bench_evenings.py [--only N,N] [--control-s S]``.
+"""Twelve evenings under three strategies: ``python tests/bench/bench_evenings.py [--only N,N] [--keep DIR]``.
 
 Each evening is lived through in compressed time (:mod:`support.evening`): vehicles and transformer by the second, the
-strategy every two seconds, two processes. Writes ``report_evenings.md`` beside itself and a picture of each evening
-into ``evenings/``.
+strategy every two seconds, a plan every quarter of an hour, two processes (coarser: ``--control-s``,
+``--plan-every-s``). Writes ``report_evenings.md`` beside itself and a picture of each evening
+into ``evenings/``. ``--keep`` stores each result in a directory, and takes from there what it finds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 from statistics import fmean
 from time import perf_counter
 from typing import Any, Final
+
+import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -50,13 +53,17 @@ class Told:
     without_plan_h: float
 
 
-def live(task: tuple[int, str, int]) -> Told:
-    number, name, control_s = task
+Task = tuple[int, str, int, float]
+"""Number of the evening from 0, strategy, interval of control and of plans in s."""
+
+
+def live(task: Task) -> Told:
+    number, name, control_s, plan_every_s = task
     evening = EVENINGS[number]
     ours: Ours | None = None
     strategy: Strategy
     if name == "ours":
-        strategy = ours = Ours(evening, in_process)
+        strategy = ours = Ours(evening, in_process, plan_every_s=plan_every_s)
     else:
         strategy = (
             Uncontrolled() if name == Uncontrolled.name else StaticLimits(evening.rated_va, len(evening.vehicles))
@@ -285,26 +292,28 @@ def draw(number: int, told: dict[str, Told]) -> Path:
 # ---- report ----
 
 
-def report(found: Found, control_s: int, wall_s: float, pictures: Sequence[Path]) -> list[str]:
+def report(found: Found, control_s: int, plan_every_s: float, wall_s: float, pictures: Sequence[Path]) -> list[str]:
     sizes = ", ".join(f"{va / 1e3:.0f} kVA with {count} vehicles" for count, va in RATED_VA.items())
     shares = ", ".join(
         f"{va * (1.0 - YEARLY_PEAK_PU) / count / 1e3:.2f} kW of {count}" for count, va in RATED_VA.items()
     )
+    left_out = [each.name for n, each in enumerate(EVENINGS) if n not in found]
     return [
         "# Twelve evenings",
         "",
+        *([f"Not lived through for this report: {'; '.join(left_out)}.", ""] if left_out else []),
         f"Python {platform.python_version()}, {platform.machine()}, load of the machine {os.getloadavg()[1]:.1f} on "
-        f"{os.cpu_count()} cores. Written by `python tests/bench/bench_evenings.py` in {wall_s / 60.0:.0f} min; vehicles "
-        f"and transformer move by the second, the strategy is asked every {control_s} s.",
+        f"{os.cpu_count()} cores. Written by `python tests/bench/bench_evenings.py` in {wall_s / 60.0:.0f} min; "
+        f"vehicles and transformer move by the second, the strategy is asked every {control_s} s.",
         "",
-        "The world (`tests/support/evening`): base load by phase with appliances, 16:00 to 09:00, highest from 18:00 to "
-        "21:00; ambient 22-30 °C (hot), -9 to -5 °C (cold), 31-40 °C with air conditioning (heat wave), each after two "
+        "The world (`tests/support/evening`): base load by phase with appliances, 16:00 to 09:00, highest from 18:00 "
+        "to 21:00; ambient 22-30 °C (hot), -9 to -5 °C (cold), 31-40 °C with air conditioning (heat wave), each after two "
         "days of the same. Vehicles arrive between 16:00 and 20:00 (normal, mean 17:45, deviation 1 h, truncated) and "
         "leave between 05:30 and 09:00 (mean 07:15, deviation 45 min); batteries of 40-100 kWh at 15-70 %, targets of "
-        "70, 80 or 90 %, uniform; of twenty 7 are AC 1~ 7.4 kW, 5 AC 3~ 11 kW, 3 AC 3~ 22 kW, 5 DC 22-50 kW; two thirds "
-        "are bidirectional; minimum powers 1.4, 4.1 and 0.5 kW; efficiency 0.90-0.95 each way; above 80 % the power "
-        "falls to 15 %; what they are told they follow after 1-3 s, at a ramp of 2-5 s. State of charge is told in whole "
-        "percents. Min-SoC is 30 %, or the vehicle's own of up to 40 %.",
+        "70, 80 or 90 %, uniform; of twenty 7 are AC 1~ 7.4 kW, 5 AC 3~ 11 kW, 3 AC 3~ 22 kW, 5 DC 22-50 kW; two "
+        "thirds are bidirectional; minimum powers 1.4, 4.1 and 0.5 kW; efficiency 0.90-0.95 each way; above 80 % the power "
+        "falls to 15 %; what they are told they follow after 1-3 s, at a ramp of 2-5 s. State of charge is told in "
+        "whole percents. Min-SoC is 30 %, or the vehicle's own of up to 40 %.",
         "",
         f"Transformers: {sizes}: 5 kVA for each vehicle, the customers' load within it, and the next standard size; "
         "twice as much for four, which have no diversity. The true one is off the nameplate that the controller "
@@ -313,17 +322,17 @@ def report(found: Found, control_s: int, wall_s: float, pictures: Sequence[Path]
         "",
         "Strategies: *without control*, full power at once until the target. *Static limits*, an equal fixed share of "
         f"the rating less a yearly peak of {YEARLY_PEAK_PU:.0%} ({shares}), no discharge; a three-phase vehicle whose "
-        "share is below 4.1 kW does not charge at all. *Ours*: thermal engine, dispatcher, battery bounds with the watch "
-        f"over states of charge, phase limits, V2G unbalance of {UNBALANCE_PU:.0%} of the rating at most, and a plan "
-        f"every {PLAN_EVERY_S / 60.0:.0f} min in process from the engine's outlook.",
+        "share is below 4.1 kW does not charge at all. *Ours*: thermal engine, dispatcher, battery bounds with the "
+        f"watch over states of charge, phase limits, V2G unbalance of {UNBALANCE_PU:.0%} of the rating at most, and a plan "
+        f"every {plan_every_s / 60.0:.0f} min in process from the engine's outlook.",
         "",
         "## What is required of ours",
         "",
         *required(found),
         "## Transformer",
         "",
-        "Peaks of the true transformer; K of the three phases together and of the most loaded one; loss of life in hours "
-        "(kraft paper, 17 h pass); minutes over each limit; and minutes over a limit that base load alone would have "
+        "Peaks of the true transformer; K of the three phases together and of the most loaded one; loss of life in "
+        "hours (kraft paper, 17 h pass); minutes over each limit; and minutes over a limit that base load alone would have "
         "kept at that second.",
         "",
         *by_strategy(
@@ -365,10 +374,10 @@ def report(found: Found, control_s: int, wall_s: float, pictures: Sequence[Path]
         *shortages(found),
         "## Behaviour",
         "",
-        "Reversals between charge and discharge per vehicle and hour, and of one vehicle in its worst hour; starts from "
-        "nothing likewise. Under its minimum power: the longest time that a vehicle below its target was, neither "
-        "charging nor discharging, while another charged with more than its own. Unbalance: V2G power between two phases. "
-        "Step: one answer of the strategy, plans included. Wall: the whole run.",
+        "Reversals between charge and discharge per vehicle and hour, and of one vehicle in its worst hour; starts "
+        "from nothing likewise. Under its minimum power: the longest time that a vehicle below its target was, neither "
+        "charging nor discharging, while another charged with more than its own. Unbalance: V2G power between two "
+        "phases. Step: one answer of the strategy, plans included. Wall: the whole run.",
         "",
         *by_strategy(
             found,
@@ -395,27 +404,42 @@ def report(found: Found, control_s: int, wall_s: float, pictures: Sequence[Path]
     ]
 
 
+def finished(keep: Path | None, task: Task) -> Path | None:
+    number, name, control_s, plan_every_s = task
+    return None if keep is None else keep / f"{number + 1:02d} {name} {control_s} {plan_every_s:g}.json"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="numbers of evenings, 1 to 12; nothing is written then")
+    parser.add_argument("--only", help="numbers of evenings, 1 to 12, in this order")
     parser.add_argument("--control-s", type=int, default=2)
+    parser.add_argument("--plan-every-s", type=float, default=PLAN_EVERY_S)
+    parser.add_argument("--keep", type=Path, help="directory of results")
     args = parser.parse_args()
     numbers = [int(part) - 1 for part in args.only.split(",")] if args.only else list(range(len(EVENINGS)))
-    # The longest first, so that no process is left with one at the end.
-    tasks = [(number, name, args.control_s) for number in numbers for name in STRATEGIES]
-    tasks.sort(key=lambda task: (task[1] == "ours", len(EVENINGS[task[0]].vehicles)), reverse=True)
+    tasks = [(n, name, args.control_s, args.plan_every_s) for name in reversed(STRATEGIES) for n in numbers]
     began_s = perf_counter()
     found: Found = {number: {} for number in numbers}
+    todo = []
+    for task in tasks:
+        path = finished(args.keep, task)
+        if path is not None and path.exists():
+            found[task[0]][task[1]] = msgspec.json.decode(path.read_bytes(), type=Told)
+        else:
+            todo.append(task)
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-        for (number, name, _), told in zip(tasks, pool.imap(live, tasks), strict=True):
-            found[number][name] = told
-            print(f"{EVENINGS[number].name}, {name}: {told.wall_s:.0f} s", file=sys.stderr, flush=True)
-    wall_s = perf_counter() - began_s
-    if args.only:
-        print("\n".join(report(found, args.control_s, wall_s, ())))
-        return
+        for task, told in zip(todo, pool.imap(live, todo), strict=True):
+            found[task[0]][task[1]] = told
+            path = finished(args.keep, task)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(msgspec.json.encode(told))
+            print(f"{EVENINGS[task[0]].name}, {task[1]}: {told.wall_s:.0f} s", file=sys.stderr, flush=True)
+    wall_s = sum(each.wall_s for told in found.values() for each in told.values()) / PROCESSES
+    print(f"took {perf_counter() - began_s:.0f} s", file=sys.stderr)
+    found = dict(sorted(found.items()))
     pictures = [draw(number, told) for number, told in found.items()]
-    lines = report(found, args.control_s, wall_s, pictures)
+    lines = report(found, args.control_s, args.plan_every_s, wall_s, pictures)
     REPORT.write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
 

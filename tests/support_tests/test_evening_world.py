@@ -272,11 +272,11 @@ def test_the_twelve_are_three_sizes_in_three_weathers_and_three_more() -> None:
 
 def test_base_load_alone_keeps_the_limits_and_vehicles_without_control_do_not() -> None:
     each = EVENINGS[3]
-    found = World(each, control_s=10, step_s=10).run(Uncontrolled())
+    found = World(each, control_s=30, step_s=30).run(Uncontrolled())
     assert found.over_base.total_min == 0.0
     assert found.over.hot_spot_min > 60.0
     assert found.missing_wh == 0.0
-    static = World(each, control_s=10, step_s=10).run(StaticLimits(each.rated_va, len(each.vehicles)))
+    static = World(each, control_s=30, step_s=30).run(StaticLimits(each.rated_va, len(each.vehicles)))
     assert static.over.total_min == 0.0
     assert static.discharged_wh == 0.0
     assert static.missing_wh > 0.0

@@ -21,7 +21,7 @@ from v2g.dispatch.energy import Wants, energy_of
 from v2g.dispatch.site import interval_bounds
 from v2g.dispatch.soc_watch import BatteryWatch
 from v2g.dispatch.vehicle import SOC_MAX_AGE_S, Ratings, VehicleData, vehicle_bounds
-from v2g.orchestrator.aims import aim_of
+from v2g.orchestrator.aims import StandingPlan, aim_of
 from v2g.orchestrator.phase_limits import phase_groups
 from v2g.thermal.engine import EngineSettings, Measured, ThermalEngine
 from v2g.thermal.limits import Regime, SizeClass, limits_of
@@ -124,7 +124,7 @@ class Ours:
         if plan is None:
             self._planned.without_s += now_s - self._seen_at_s
         self._seen_at_s = now_s
-        aim = aim_of(DEFAULTS, reading.base_w, self._rated_va, plan, _NO_UTILITY, reading.unix_s)
+        aim = aim_of(DEFAULTS, reading.base_w, self._rated_va, StandingPlan(plan=plan), _NO_UTILITY, reading.unix_s)
         planned_s = perf_counter()
         allocation = self._dispatcher.step(offered, (), site, groups, aim, now_s)
         self.parts_s["thermal engine"] += engine_s - began_s

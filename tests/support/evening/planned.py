@@ -22,7 +22,7 @@ from v2g.thermal.calendar import LocalMinute
 from v2g.thermal.engine import ThermalEngine
 
 Planner = Callable[[PlanRequest], Plan]
-PLAN_EVERY_S: Final = 600.0
+PLAN_EVERY_S: Final = 900.0
 
 
 def in_process(request: PlanRequest) -> Plan:

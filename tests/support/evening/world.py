@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, hypot, sqrt
+from math import hypot, sqrt
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -132,7 +132,7 @@ class World:
 
     def __init__(self, evening: Evening, *, control_s: int = 2, step_s: int = 1) -> None:
         """``control_s``: how often the strategy is asked; ``step_s``: how far the physics move at once, which rounds
-        the delays of the vehicles up. ``control_s`` is a multiple of it."""
+        the delays of the vehicles. ``control_s`` is a multiple of it."""
         self._evening, self._step_s, self._control_every = evening, step_s, max(1, control_s // step_s)
         specs = evening.vehicles
         self._params = true_parameters(evening.rated_va)
@@ -144,7 +144,7 @@ class World:
         self._rated_w = np.array([spec.rated_w for spec in specs])
         self._min_w = np.array([spec.min_power_w for spec in specs])
         self._efficiency = np.array([spec.efficiency for spec in specs])
-        self._delay = np.array([ceil(spec.delay_s / step_s) for spec in specs])
+        self._delay = np.array([round(spec.delay_s / step_s) for spec in specs])
         self._ramp_w = np.array([spec.ramp_w_s * step_s for spec in specs])
         self._phases = np.array([spec.phases for spec in specs]).reshape(len(specs), 3)
         self._both_ways = np.array([spec.bidirectional for spec in specs])

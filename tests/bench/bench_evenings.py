@@ -307,13 +307,13 @@ def report(found: Found, control_s: int, plan_every_s: float, wall_s: float, pic
         f"vehicles and transformer move by the second, the strategy is asked every {control_s} s.",
         "",
         "The world (`tests/support/evening`): base load by phase with appliances, 16:00 to 09:00, highest from 18:00 "
-        "to 21:00; ambient 22-30 °C (hot), -9 to -5 °C (cold), 31-40 °C with air conditioning (heat wave), each after two "
-        "days of the same. Vehicles arrive between 16:00 and 20:00 (normal, mean 17:45, deviation 1 h, truncated) and "
+        "to 21:00; ambient 22-30 °C (hot), -9 to -5 °C (cold), 31-40 °C with air conditioning (heat wave), each after "
+        "two days of the same. Vehicles arrive between 16:00 and 20:00 (normal, mean 17:45, deviation 1 h, truncated) and "
         "leave between 05:30 and 09:00 (mean 07:15, deviation 45 min); batteries of 40-100 kWh at 15-70 %, targets of "
         "70, 80 or 90 %, uniform; of twenty 7 are AC 1~ 7.4 kW, 5 AC 3~ 11 kW, 3 AC 3~ 22 kW, 5 DC 22-50 kW; two "
-        "thirds are bidirectional; minimum powers 1.4, 4.1 and 0.5 kW; efficiency 0.90-0.95 each way; above 80 % the power "
-        "falls to 15 %; what they are told they follow after 1-3 s, at a ramp of 2-5 s. State of charge is told in "
-        "whole percents. Min-SoC is 30 %, or the vehicle's own of up to 40 %.",
+        "thirds are bidirectional; minimum powers 1.4, 4.1 and 0.5 kW; efficiency 0.90-0.95 each way; above 80 % the "
+        "power falls to 15 %; what they are told they follow after 1-3 s, at a ramp of 2-5 s. State of charge is told "
+        "in whole percents. Min-SoC is 30 %, or the vehicle's own of up to 40 %.",
         "",
         f"Transformers: {sizes}: 5 kVA for each vehicle, the customers' load within it, and the next standard size; "
         "twice as much for four, which have no diversity. The true one is off the nameplate that the controller "
@@ -323,8 +323,8 @@ def report(found: Found, control_s: int, plan_every_s: float, wall_s: float, pic
         "Strategies: *without control*, full power at once until the target. *Static limits*, an equal fixed share of "
         f"the rating less a yearly peak of {YEARLY_PEAK_PU:.0%} ({shares}), no discharge; a three-phase vehicle whose "
         "share is below 4.1 kW does not charge at all. *Ours*: thermal engine, dispatcher, battery bounds with the "
-        f"watch over states of charge, phase limits, V2G unbalance of {UNBALANCE_PU:.0%} of the rating at most, and a plan "
-        f"every {plan_every_s / 60.0:.0f} min in process from the engine's outlook.",
+        f"watch over states of charge, phase limits, V2G unbalance of {UNBALANCE_PU:.0%} of the rating at most, and a "
+        f"plan every {plan_every_s / 60.0:.0f} min in process from the engine's outlook.",
         "",
         "## What is required of ours",
         "",
@@ -332,8 +332,8 @@ def report(found: Found, control_s: int, plan_every_s: float, wall_s: float, pic
         "## Transformer",
         "",
         "Peaks of the true transformer; K of the three phases together and of the most loaded one; loss of life in "
-        "hours (kraft paper, 17 h pass); minutes over each limit; and minutes over a limit that base load alone would have "
-        "kept at that second.",
+        "hours (kraft paper, 17 h pass); minutes over each limit; and minutes over a limit that base load alone would "
+        "have kept at that second.",
         "",
         *by_strategy(
             found,

@@ -145,7 +145,7 @@ class TestOddVehicles:
 
     def test_a_departure_in_the_past_is_told_and_assumed(self, odd: Any) -> None:
         text = odd.command("v2g-control", "vehicles").stdout
-        assert re.search(rf"{re.escape(E4)}: .*past", text), text
+        assert re.search(rf"{re.escape(E4)}: DepartureTime was .* ago", text), text
         assert "(assumed)" in next(line for line in text.splitlines() if line.startswith(E4))
 
     def test_one_without_a_state_of_charge_gives_within_its_own_range_only(self, odd: Any) -> None:

@@ -202,7 +202,9 @@ def temperatures(runs: list[Run]) -> list[str]:
 
 def words(run: Run) -> list[str]:
     lines = head("EVSE", "order", "words", "because")
-    lines += [row(each.evse_id or "transformer", each.order, each.words, each.because) for each in run.plan.relaxations]
+    for each in run.plan.relaxations:
+        at = time.strftime("%H:%M", time.gmtime(each.at_unix_s or 0.0))
+        lines.append(row(each.evse_id or "transformer", each.order, each.words.replace("{at}", at), each.because))
     return lines
 
 
@@ -249,9 +251,9 @@ def main() -> None:
         "",
         *temperatures([*sixty, onan, hot, relief, tiny]),
         "",
-        f"## Words: {hot.name}",
+        f"## Words: {hot.name}, the first ten",
         "",
-        *words(hot),
+        *words(hot)[:12],
         "",
         f"## Words: {relief.name}",
         "",

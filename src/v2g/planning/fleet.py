@@ -10,9 +10,9 @@ from typing import Final
 from v2g.planning.programme import Programme
 from v2g.planning.wishes import Wish
 
-SEGMENTS: Final = 4
+SEGMENTS: Final = 8
 """In which the energy that a driver misses is counted, each dearer than the one before: a shortage is shared."""
-_DEARER: Final = 0.05
+_DEARER: Final = 0.03
 _LATER: Final = 0.01
 _ORDER: Final = 10.0
 """In stage ``limits``: a kW of an order against a kWh of the way up to min-SoC in one step."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from v2g.config.schema_dispatch import Dispatch
 from v2g.dispatch.inputs import Aim
+from v2g.planning.following import level_at, powers_at
 from v2g.planning.types import Plan
 from v2g.utility.signals import UtilityView
 
@@ -37,8 +38,8 @@ def aim_of(
     orders: until the next one its powers are followed as they are, by those that it did not hold to an order."""
     plan = standing.plan
     enabled = config.default_mode == "auto"
-    step = step_of(plan, unix_s) if plan is not None else None
-    if plan is None or step is None:
+    level_w = level_at(plan, unix_s) if plan is not None else None
+    if plan is None or level_w is None:
         return Aim(
             base_w=base_w,
             level_w=config.peak_shaving_pu * rated_va,
@@ -49,22 +50,13 @@ def aim_of(
         )
     return Aim(
         base_w=base_w,
-        level_w=plan.load_w[step] if not standing.orders_changed else None,
+        level_w=level_w if not standing.orders_changed else None,
         power_w={
-            vehicle.evse_id: vehicle.power_w[step]
-            for vehicle in plan.vehicles
-            if step < len(vehicle.power_w)
-            and not (standing.orders_changed and vehicle.evse_id in standing.under_orders)
+            evse_id: power_w
+            for evse_id, power_w in powers_at(plan, unix_s).items()
+            if not (standing.orders_changed and evse_id in standing.under_orders)
         },
         target_w=utility.target_w,
         target_source=utility.target_source,
         enabled=enabled,
     )
-
-
-def step_of(plan: Plan, unix_s: float) -> int | None:
-    """The step of ``plan`` that ``unix_s`` is in; None: before its begin, beyond its end, or no plan at all."""
-    if plan.problem or not plan.load_w or not plan.step_s > 0.0:
-        return None
-    step = int((unix_s - plan.starts_unix_s) // plan.step_s)
-    return step if 0 <= step < len(plan.load_w) else None

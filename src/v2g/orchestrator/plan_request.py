@@ -139,39 +139,50 @@ def _vehicle(vehicle: Plugged, limit_w: tuple[tuple[float, float], ...], now_s: 
 def _order_limits(
     vehicles: Sequence[Plugged], orders: Sequence[Order], steps: int, now_s: float
 ) -> dict[str, tuple[tuple[float, float], ...]]:
-    """What standing orders make each vehicle do. One of a single EVSE comes before one of all, the newest first; an
-    order of all is shared by the vehicles' own limits."""
-    standing = sorted(
+    """What orders make each vehicle do in their time. One of a single EVSE comes before one of all, the newest first; an
+    order of all is shared by the vehicles' own limits, and ``auto`` leaves them free."""
+    coming = sorted(
         (order for order in orders if order.expires_at_s > now_s),
-        key=lambda order: (order.evse_id is not None, order.created_at_s, order.id),
-        reverse=True,
+        key=lambda order: (order.evse_id is not None, max(order.begins_at_s, order.created_at_s), order.id),
     )
     limits = {}
     for vehicle in vehicles:
-        order = next((each for each in standing if each.evse_id in (None, vehicle.evse_id)), None)
-        if order is None:
-            continue
-        signed_w = order.signed_w
-        if order.evse_id is None:
-            whole_w = sum(_most_w(each, order.mode) for each in vehicles)
-            signed_w *= _most_w(vehicle, order.mode) / whole_w if whole_w > 0.0 else 0.0
-        signed_w = min(max(signed_w, -vehicle.max_discharge_w), vehicle.max_charge_w)
-        free_w = -vehicle.max_discharge_w, vehicle.max_charge_w
-        limits[vehicle.evse_id] = tuple(
-            (signed_w + (1.0 - share) * (free_w[0] - signed_w), signed_w + (1.0 - share) * (free_w[1] - signed_w))
-            for share in _shares(order.expires_at_s - now_s, steps)
-        )
+        free_w = (-vehicle.max_discharge_w, vehicle.max_charge_w)
+        series, bound = [free_w] * steps, False
+        for order in coming:
+            if order.evse_id not in (None, vehicle.evse_id):
+                continue
+            signed_w = _part_w(order, vehicle, vehicles)
+            aim_w = free_w if signed_w is None else (signed_w, signed_w)
+            bound = bound or signed_w is not None
+            for n, share in enumerate(_shares(order.begins_at_s - now_s, order.expires_at_s - now_s, steps)):
+                lo_w, hi_w = series[n]
+                series[n] = (lo_w + share * (aim_w[0] - lo_w), hi_w + share * (aim_w[1] - hi_w))
+        if bound:
+            limits[vehicle.evse_id] = tuple(series)
     return limits
+
+
+def _part_w(order: Order, vehicle: Plugged, vehicles: Sequence[Plugged]) -> float | None:
+    """A vehicle's part of an order, signed and within what it can; None: it is free."""
+    if order.mode is Mode.AUTO:
+        return None
+    signed_w = order.signed_w
+    if order.evse_id is None:
+        whole_w = sum(_most_w(each, order.mode) for each in vehicles)
+        signed_w *= _most_w(vehicle, order.mode) / whole_w if whole_w > 0.0 else 0.0
+    return min(max(signed_w, -vehicle.max_discharge_w), vehicle.max_charge_w)
 
 
 def _most_w(vehicle: Plugged, mode: Mode) -> float:
     return vehicle.max_discharge_w if mode is Mode.DISCHARGE else vehicle.max_charge_w
 
 
-def _shares(left_s: float, steps: int) -> Iterator[float]:
-    """How much of each step lies within the time that is left."""
+def _shares(begins_in_s: float, ends_in_s: float, steps: int) -> Iterator[float]:
+    """How much of each step lies within the order's time."""
     for n in range(steps):
-        yield min(1.0, max(0.0, left_s / STEP_S - n))
+        begin, end = max(begins_in_s / STEP_S, float(n)), min(ends_in_s / STEP_S, n + 1.0)
+        yield max(0.0, end - begin)
 
 
 def _site_limits(inputs: PlanInputs, steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

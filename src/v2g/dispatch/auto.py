@@ -14,9 +14,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import fsum, inf
+from math import fsum, inf, isfinite
 from typing import Final
 
 from v2g.dispatch.claims import LEAST_W, LEAST_WEIGHT, Service, claim_of, stated
@@ -39,6 +39,8 @@ class AutoServices:
     charge: Service
     discharge: Service
     resting: dict[str, str] = field(default_factory=dict)
+    hurried: frozenset[str] = frozenset()
+    """Those that cannot wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +65,33 @@ def auto_services(
     discharged: Mapping[str, float],
     dwell_s: float,
     now_s: float,
+    *,
+    others_w: float = 0.0,
+    hurried: Collection[str] = (),
 ) -> AutoServices:
     """The claims of the vehicles in ``free`` under ``aim``.
 
     ``base_w``: of ``aim``, without its noise. ``wish``: net power (lo, hi) that the site's bounds ask for: lo above 0
     or hi below it, else 0 and 0. ``charged``, ``discharged``: when each vehicle last did so; it does not turn round
-    within ``dwell_s`` of it, unless it cannot wait.
+    within ``dwell_s`` of it, unless it cannot wait. ``others_w``: net power of the vehicles not in ``free``; it counts
+    towards what is aimed at. ``hurried``: who could not wait before; so it stays until it has twice
+    :data:`SLACK_S`, lest it starts and stops as its estimate moves.
     """
-    everyone = [_free(vehicle, limits, aim, now_s) for vehicle, limits in free]
-    charge_w, discharge_w, extra = _amounts(everyone, aim, base_w, wish)
+    everyone = [
+        _free(vehicle, limits, aim, 2.0 * SLACK_S if vehicle.evse_id in hurried else SLACK_S, now_s)
+        for vehicle, limits in free
+    ]
+    wish = (
+        max(0.0, wish[0] - others_w) if wish[0] > 0.0 else 0.0,
+        min(0.0, wish[1] - others_w) if wish[1] < 0.0 else 0.0,
+    )
+    charge_w, discharge_w, extra = _amounts(everyone, aim, base_w, wish, others_w)
     asked = aim.target_w is not None or wish[0] > 0.0
     giving = _giving(everyone, discharge_w, charged, dwell_s, now_s)
     services = AutoServices(
         charge=Service(None, 1.0, charge_w, source=_source(aim, wish)),
         discharge=Service(None, -1.0, discharge_w, source=_source(aim, wish)),
+        hurried=frozenset(each.vehicle.evse_id for each in everyone if each.must),
     )
     planned_only = all(each.planned_w is not None and each.planned_w < 0.0 for each in giving)
     chosen = {each.vehicle.evse_id for each in giving}
@@ -95,7 +110,7 @@ def auto_services(
     return services
 
 
-def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, now_s: float) -> _Free:
+def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, slack_s: float, now_s: float) -> _Free:
     charge_w = max(0.0, stated(limits.hi_w, "")[0])
     discharge_w = max(0.0, stated(-limits.lo_w, "")[0])
     energy = vehicle.energy
@@ -104,13 +119,19 @@ def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, now_s: float) -> _Fr
     needed_wh = energy.needed_wh
     left_s = energy.departs_at_s - now_s
     takes_s = needed_wh / (CHARGE_EFFICIENCY * charge_w) * 3600.0 if charge_w > 0.0 else inf
-    must = needed_wh > 0.0 and charge_w > 0.0 and left_s - takes_s < SLACK_S and not energy.departure_assumed
+    must = needed_wh > 0.0 and charge_w > 0.0 and left_s - takes_s < slack_s and not energy.departure_assumed
+    if not energy.surplus_wh > 0.0:
+        discharge_w = 0.0
+    planned_w = aim.power_w.get(vehicle.evse_id)
+    if planned_w is not None:
+        # What it cannot do of a plan is left to the others.
+        planned_w = max(-discharge_w, min(charge_w, planned_w)) if isfinite(planned_w) else None
     return _Free(
         vehicle,
         limits,
-        aim.power_w.get(vehicle.evse_id),
+        planned_w,
         charge_w,
-        discharge_w if energy.surplus_wh > 0.0 else 0.0,
+        discharge_w,
         needed_wh,
         energy.surplus_wh,
         energy.urgency_w(now_s),
@@ -119,7 +140,7 @@ def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, now_s: float) -> _Fr
 
 
 def _amounts(
-    everyone: Sequence[_Free], aim: Aim, base_w: float | None, wish: tuple[float, float]
+    everyone: Sequence[_Free], aim: Aim, base_w: float | None, wish: tuple[float, float], others_w: float
 ) -> tuple[float, float, bool]:
     """Charge and discharge together, magnitudes, and whether there is more to charge than is planned."""
     planned = bool(aim.power_w)
@@ -136,10 +157,10 @@ def _amounts(
                 discharge_w -= each.planned_w
     charge_w = max(charge_w, must_w)
     net_w = charge_w - discharge_w
-    if aim.target_w is not None:
-        wanted_w = aim.target_w
-    elif aim.level_w is not None and base_w is not None:
-        wanted_w = aim.level_w - base_w
+    if aim.target_w is not None and isfinite(aim.target_w):
+        wanted_w = aim.target_w - others_w
+    elif aim.level_w is not None and base_w is not None and isfinite(aim.level_w):
+        wanted_w = aim.level_w - base_w - others_w
     else:
         wanted_w = net_w if planned else inf
     if wish[0] > 0.0:

@@ -23,10 +23,11 @@ from math import copysign, fsum, isfinite
 from typing import Final
 
 from v2g.dispatch.auto import AutoServices, auto_services
-from v2g.dispatch.claims import Claim, Service, Services, doubts_of, services_of
+from v2g.dispatch.claims import LEAST_W, Claim, Service, Services, doubts_of, services_of
 from v2g.dispatch.constraints import Bound, Intersection, intersect
 from v2g.dispatch.following import Following
 from v2g.dispatch.inputs import Aim, Group, Phases, Settings, Vehicle
+from v2g.dispatch.netting import hold_limits
 from v2g.dispatch.orders import Allocation, Grant, Order
 from v2g.dispatch.sharing import Direction, GroupLimit
 from v2g.dispatch.shortfalls import shortfalls_of
@@ -51,6 +52,9 @@ class Dispatcher:
         self._base_w: float | None = None
         self._charged_at_s: dict[str, float] = {}
         self._discharged_at_s: dict[str, float] = {}
+        self._now_s: float | None = None
+        self._hurried: frozenset[str] = frozenset()
+        self._hurried_before = self._hurried
 
     def step(
         self,
@@ -68,19 +72,24 @@ class Dispatcher:
         is behind it. Two vehicles of one EVSE contradict each other and both get 0 W. The order of the arguments does
         not matter, but for that of the grants; of equal bounds the first is the one that is named.
         """
+        doubts = doubts_of(vehicles, groups)
         limits = [
-            GroupLimit(group.name, intersect(group.bounds, now_s), group.shares)
+            GroupLimit(group.name, intersect(group.bounds, now_s), _without(group.shares, doubts))
             for group in (Group(name="site", bounds=tuple(site), shares={v.evse_id: 1.0 for v in vehicles}), *groups)
         ]
-        services = services_of(orders, vehicles, now_s, doubts_of(vehicles, groups))
-        auto = self._auto(services, limits[0].limits, aim, now_s)
-        asked = [*services.orders, auto.charge, auto.discharge]
+        services = services_of(orders, vehicles, now_s, doubts)
         measured_w = _measured(vehicles)
         self._following.observe(measured_w, {v.evse_id: v.rated_charge_w for v in vehicles}, now_s)
+        auto = self._auto(services, limits[0].limits, aim, measured_w, now_s)
+        asked = [*services.orders, auto.charge, auto.discharge]
         self._share(asked, limits, measured_w, now_s)
+        sides: list[list[Claim]] = []
         for direction, sign in ((self._charge, 1.0), (self._discharge, -1.0)):
             claims = [claim for service in asked if service.sign == sign for claim in service.claims]
+            sides.append(claims)
             self._following.carry_out(sign, claims, direction.rooms, measured_w)
+            direction.balance_powers(claims)
+        hold_limits(*sides, limits)
         grants = self._grants(vehicles, asked, auto, services, aim)
         self._remember(grants, now_s)
         return Allocation(
@@ -91,10 +100,14 @@ class Dispatcher:
 
     # ---- what is asked ----
 
-    def _auto(self, services: Services, site: Intersection, aim: Aim, now_s: float) -> AutoServices:
+    def _auto(
+        self, services: Services, site: Intersection, aim: Aim, measured_w: Mapping[str, float], now_s: float
+    ) -> AutoServices:
+        if now_s != self._now_s:
+            self._hurried_before, self._now_s = self._hurried, now_s
         free = [each for each in services.free if aim.enabled or each[0].evse_id in services.auto]
         wish = (max(0.0, site.lo_w), min(0.0, site.hi_w))
-        return auto_services(
+        auto = auto_services(
             free,
             aim,
             self._steady(aim),
@@ -103,7 +116,20 @@ class Dispatcher:
             self._discharged_at_s,
             self._settings.dwell_s,
             now_s,
+            others_w=self._others_w(services, measured_w),
+            hurried=self._hurried_before,
         )
+        self._hurried = auto.hurried
+        return auto
+
+    def _others_w(self, services: Services, measured_w: Mapping[str, float]) -> float:
+        """Net power that ``auto`` finds there: of vehicles under an order, and what others take beyond their word.
+
+        Discharge counts as far as it is measured.
+        """
+        told_w = {c.evse_id: self._following.before_w(c.evse_id) for each in services.orders for c in each.claims}
+        flows_w = (max(w, min(0.0, measured_w.get(evse_id, w))) for evse_id, w in told_w.items())
+        return fsum((*flows_w, *self._following.ignored_w.values()))
 
     def _steady(self, aim: Aim) -> float | None:
         """The base load without its noise, so that vehicles do not follow every kettle."""
@@ -140,14 +166,14 @@ class Dispatcher:
         self._charge.share(charging, limits, self._flowing(discharging, -1.0, measured_w), ignored_w, now_s)
 
     def _flowing(self, claims: Sequence[Claim], sign: float, measured_w: Mapping[str, float]) -> list[Claim]:
-        """Claims with what of their share flows as told, by measurement; one that is not measured counts as following."""
+        """Claims with what of their share flows as told; one that is not measured counts as following."""
         told_w = self._following.before_w
         flowing = []
         for claim in claims:
             flows_w = claim.target_w
             if claim.evse_id in measured_w:
-                flows_w = max(0.0, min(flows_w, sign * measured_w[claim.evse_id], sign * told_w(claim.evse_id)))
-            flowing.append(replace(claim, target_w=flows_w))
+                flows_w = min(flows_w, sign * measured_w[claim.evse_id], sign * told_w(claim.evse_id))
+            flowing.append(replace(claim, target_w=flows_w if flows_w >= max(claim.minimum_w, LEAST_W) else 0.0))
         return flowing
 
     # ---- what is told ----
@@ -201,6 +227,10 @@ class Dispatcher:
         for past in (self._charged_at_s, self._discharged_at_s):
             for evse_id in past.keys() - here:
                 del past[evse_id]
+
+
+def _without(shares: Mapping[str, float], doubts: Mapping[str, str]) -> Mapping[str, float]:
+    return {evse_id: s for evse_id, s in shares.items() if isfinite(s)} if doubts else shares
 
 
 def _measured(vehicles: Sequence[Vehicle]) -> dict[str, float]:

@@ -6,8 +6,9 @@
    at the site moves it.
 2. What exceeds the plan is taken from discharge first, then added to charge; what falls short is taken from charge,
    but for what cannot wait, then added to discharge.
-3. A vehicle that would not get what its driver wants if it waited another :data:`SLACK_S` charges with all it can.
-   Nobody discharges who has nothing above its floors, or cannot wait.
+3. A vehicle that would not get what its driver wants if it waited another :data:`SLACK_S` charges with all it can, and
+   so do all together where the room that they share would not do. Nobody discharges who has nothing above its floors,
+   or cannot wait.
 4. Weights: by the plan where there is one, else by urgency (energy that is missing over the time that is left);
    discharge by what each has to spare.
 """
@@ -15,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum, inf, isfinite
 from typing import Final
 
@@ -30,17 +31,28 @@ CHARGE_EFFICIENCY: Final = 0.9
 REST: Final = "auto: nothing to do"
 TARGET_REACHED: Final = "auto: target reached"
 LATER: Final = "later by the plan"
+HURRY: Final = "auto: cannot wait"
+_WAITING_WEIGHT: Final = 0.05
+"""Of one that can wait, beside one that cannot."""
 
 
 @dataclass(slots=True)
 class AutoServices:
-    """Both directions, and why each of the others rests."""
+    """Both directions, and why each of the others rests. ``hurry``: the charge of those that cannot wait."""
 
+    hurry: Service
     charge: Service
     discharge: Service
     resting: dict[str, str] = field(default_factory=dict)
-    hurried: frozenset[str] = frozenset()
-    """Those that cannot wait."""
+
+    @property
+    def all(self) -> tuple[Service, ...]:
+        return self.hurry, self.charge, self.discharge
+
+    @property
+    def hurried(self) -> frozenset[str]:
+        """Those that cannot wait."""
+        return frozenset(claim.evse_id for claim in self.hurry.claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,7 @@ def auto_services(
     *,
     others_w: float = 0.0,
     hurried: Collection[str] = (),
+    room_w: float = inf,
 ) -> AutoServices:
     """The claims of the vehicles in ``free`` under ``aim``.
 
@@ -75,12 +88,15 @@ def auto_services(
     or hi below it, else 0 and 0. ``charged``, ``discharged``: when each vehicle last did so; it does not turn round
     within ``dwell_s`` of it, unless it cannot wait. ``others_w``: net power of the vehicles not in ``free``; it counts
     towards what is aimed at. ``hurried``: who could not wait before; so it stays until it has twice
-    :data:`SLACK_S`, lest it starts and stops as its estimate moves.
+    :data:`SLACK_S`, lest it starts and stops as its estimate moves. ``room_w``: what all together can be charged with
+    for a long time.
     """
     everyone = [
         _free(vehicle, limits, aim, 2.0 * SLACK_S if vehicle.evse_id in hurried else SLACK_S, now_s)
         for vehicle, limits in free
     ]
+    if not aim.power_w:
+        everyone = _together(everyone, room_w, hurried, now_s)
     wish = (
         max(0.0, wish[0] - others_w) if wish[0] > 0.0 else 0.0,
         min(0.0, wish[1] - others_w) if wish[1] < 0.0 else 0.0,
@@ -89,9 +105,9 @@ def auto_services(
     asked = aim.target_w is not None or wish[0] > 0.0
     giving = _giving(everyone, discharge_w, charged, dwell_s, now_s)
     services = AutoServices(
+        hurry=Service(None, 1.0, fsum(each.charge_w for each in everyone if each.must), source=HURRY),
         charge=Service(None, 1.0, charge_w, source=_source(aim, wish)),
         discharge=Service(None, -1.0, discharge_w, source=_source(aim, wish)),
-        hurried=frozenset(each.vehicle.evse_id for each in everyone if each.must),
     )
     planned_only = all(each.planned_w is not None and each.planned_w < 0.0 for each in giving)
     chosen = {each.vehicle.evse_id for each in giving}
@@ -101,7 +117,11 @@ def auto_services(
             weight = -(each.planned_w or 0.0) if planned_only else each.surplus_wh
             services.discharge.claims.append(claim_of(each.vehicle, services.discharge, each.limits, weight))
             continue
-        weight = _charge_weight(each, aim, extra, asked)
+        if each.must:
+            weight = max(each.urgency_w, LEAST_WEIGHT * each.charge_w)
+            services.hurry.claims.append(claim_of(each.vehicle, services.hurry, each.limits, weight))
+            continue
+        weight = _charge_weight(each, aim, extra, asked) * (_WAITING_WEIGHT if services.hurry.wanted_w > 0.0 else 1.0)
         turning = now_s - discharged.get(evse_id, -inf) < dwell_s and not each.must
         if weight > 0.0 and not turning and charge_w > 0.0:
             services.charge.claims.append(claim_of(each.vehicle, services.charge, each.limits, weight))
@@ -139,10 +159,34 @@ def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, slack_s: float, now_
     )
 
 
+def _together(everyone: Sequence[_Free], room_w: float, hurried: Collection[str], now_s: float) -> list[_Free]:
+    """Who cannot wait because the others cannot either: by the first departure at which all that is needed until then
+    leaves no slack in ``room_w``."""
+    if not 0.0 < room_w < inf:
+        return list(everyone)
+    late: set[str] = set()
+    takes_s = 0.0
+    queue = []
+    for each in everyone:
+        energy = each.vehicle.energy
+        if energy is not None and not energy.departure_assumed and each.needed_wh > 0.0 and each.charge_w > 0.0:
+            queue.append((energy.departs_at_s, each.vehicle.evse_id, each.needed_wh))
+    queue.sort()
+    for last, (departs_at_s, evse_id, needed_wh) in enumerate(queue):
+        takes_s += needed_wh / (CHARGE_EFFICIENCY * room_w) * 3600.0
+        slack_s = 4.0 * SLACK_S if evse_id in hurried else 2.0 * SLACK_S
+        if departs_at_s - now_s - takes_s < slack_s:
+            late = {evse_id for _, evse_id, _ in queue[: last + 1]}
+    return [replace(each, must=True) if each.vehicle.evse_id in late else each for each in everyone]
+
+
 def _amounts(
     everyone: Sequence[_Free], aim: Aim, base_w: float | None, wish: tuple[float, float], others_w: float
 ) -> tuple[float, float, bool]:
-    """Charge and discharge together, magnitudes, and whether there is more to charge than is planned."""
+    """Charge and discharge together, magnitudes, and whether there is more to charge than is planned.
+
+    Charge is that of those that can wait.
+    """
     planned = bool(aim.power_w)
     must_w = fsum(each.charge_w for each in everyone if each.must)
     charge_w = discharge_w = 0.0
@@ -170,9 +214,9 @@ def _amounts(
     gap_w = wanted_w - net_w
     if gap_w >= 0.0:
         cut_w = min(discharge_w, gap_w)
-        return charge_w + gap_w - cut_w, discharge_w - cut_w, gap_w > cut_w + LEAST_W
+        return charge_w + gap_w - cut_w - must_w, discharge_w - cut_w, gap_w > cut_w + LEAST_W
     cut_w = min(charge_w - must_w, -gap_w)
-    return charge_w - cut_w, discharge_w - gap_w - cut_w, False
+    return charge_w - cut_w - must_w, discharge_w - gap_w - cut_w, False
 
 
 def _giving(
@@ -195,7 +239,7 @@ def _giving(
 def _charge_weight(each: _Free, aim: Aim, extra: bool, asked: bool) -> float:
     """``asked``: the utility asks for charge, which whoever has room may take."""
     energy = each.vehicle.energy
-    if each.must or energy is None:
+    if energy is None:
         return each.charge_w
     takes = each.needed_wh > 0.0 or (asked and energy.room_wh > 0.0)
     hurry_w = max(each.urgency_w, LEAST_WEIGHT * each.charge_w) if takes else 0.0

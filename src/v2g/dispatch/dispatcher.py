@@ -17,13 +17,14 @@ follow. Time is an argument; a second call with the same time starts from the sa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import copysign, fsum, isfinite
 from typing import Final
 
-from v2g.dispatch.auto import AutoServices, auto_services
-from v2g.dispatch.claims import LEAST_W, Claim, Service, Services, doubts_of, services_of
+from v2g.dispatch.auto import SLACK_S, AutoServices, auto_services
+from v2g.dispatch.claims import LEAST_W, Claim, Service, Services, doubts_of, services_of, stated
 from v2g.dispatch.constraints import Bound, Intersection, intersect
 from v2g.dispatch.following import Following
 from v2g.dispatch.inputs import Aim, Group, Phases, Settings, Vehicle
@@ -39,6 +40,7 @@ _CLOSE_W: Final = 1e-3
 """Rounds that move all shares together by less have come to their end."""
 _BASE_BAND: Final = 0.01
 """Of the transformer's rating: a base load that moved by less is taken as it was."""
+_BASE_HOLD_S: Final = 60.0
 
 
 class Dispatcher:
@@ -50,6 +52,9 @@ class Dispatcher:
         self._discharge = Direction(-1.0, settings)
         self._following = Following(settings.ramp_pu_s)
         self._base_w: float | None = None
+        self._bases: deque[tuple[float, float]] = deque()
+        self._rooms_w: dict[int, float] = {}
+        self._room: tuple[float, float] | None = None
         self._charged_at_s: dict[str, float] = {}
         self._discharged_at_s: dict[str, float] = {}
         self._now_s: float | None = None
@@ -81,15 +86,14 @@ class Dispatcher:
         measured_w = _measured(vehicles)
         self._following.observe(measured_w, {v.evse_id: v.rated_charge_w for v in vehicles}, now_s)
         auto = self._auto(services, limits[0].limits, aim, measured_w, now_s)
-        asked = [*services.orders, auto.charge, auto.discharge]
+        asked = [*services.orders, *auto.all]
         self._share(asked, limits, measured_w, now_s)
-        sides: list[list[Claim]] = []
-        for direction, sign in ((self._charge, 1.0), (self._discharge, -1.0)):
-            claims = [claim for service in asked if service.sign == sign for claim in service.claims]
-            sides.append(claims)
+        charging = [claim for service in asked if service.sign > 0.0 for claim in service.claims]
+        discharging = [claim for service in asked if service.sign < 0.0 for claim in service.claims]
+        for direction, sign, claims in ((self._charge, 1.0, charging), (self._discharge, -1.0, discharging)):
             self._following.carry_out(sign, claims, direction.rooms, measured_w)
             direction.balance_powers(claims)
-        hold_limits(*sides, limits)
+        hold_limits(charging, discharging, limits)
         grants = self._grants(vehicles, asked, auto, services, aim)
         self._remember(grants, now_s)
         return Allocation(
@@ -110,7 +114,7 @@ class Dispatcher:
         auto = auto_services(
             free,
             aim,
-            self._steady(aim),
+            self._steady(aim, now_s),
             wish,
             self._charged_at_s,
             self._discharged_at_s,
@@ -118,6 +122,7 @@ class Dispatcher:
             now_s,
             others_w=self._others_w(services, measured_w),
             hurried=self._hurried_before,
+            room_w=self._most_room_w(site, now_s),
         )
         self._hurried = auto.hurried
         return auto
@@ -131,14 +136,37 @@ class Dispatcher:
         flows_w = (max(w, min(0.0, measured_w.get(evse_id, w))) for evse_id, w in told_w.items())
         return fsum((*flows_w, *self._following.ignored_w.values()))
 
-    def _steady(self, aim: Aim) -> float | None:
-        """The base load without its noise, so that vehicles do not follow every kettle."""
+    def _steady(self, aim: Aim, now_s: float) -> float | None:
+        """The base load without its noise, so that vehicles do not follow every kettle: a rise counts at once, a fall
+        once it has lasted for :data:`_BASE_HOLD_S`."""
         base_w = aim.base_w
         if base_w is None or not isfinite(base_w):
             self._base_w = None
-        elif self._base_w is None or abs(base_w - self._base_w) > _BASE_BAND * self._settings.rated_w:
-            self._base_w = base_w
+            self._bases.clear()
+            return None
+        bases = self._bases
+        while bases and (bases[-1][1] <= base_w or bases[-1][0] >= now_s):
+            bases.pop()
+        bases.append((now_s, base_w))
+        while bases[0][0] < now_s - _BASE_HOLD_S:
+            bases.popleft()
+        held_w = bases[0][1]
+        if self._base_w is None or abs(held_w - self._base_w) > _BASE_BAND * self._settings.rated_w:
+            self._base_w = held_w
         return self._base_w
+
+    def _most_room_w(self, site: Intersection, now_s: float) -> float:
+        """The most that the site has permitted to charge within a day, but for moments: so much it will again."""
+        room_w, _ = stated(site.hi_w, site.hi_source)
+        at_s, mean_w = self._room or (now_s, room_w)
+        if now_s > at_s:
+            mean_w += (room_w - mean_w) * min(1.0, (now_s - at_s) / SLACK_S)
+        if isfinite(now_s):
+            self._room = now_s, mean_w
+            hour = int(now_s // 3600.0)
+            self._rooms_w = {at: w for at, w in self._rooms_w.items() if hour - 24 < at <= hour}
+            self._rooms_w[hour] = max(mean_w, self._rooms_w.get(hour, 0.0))
+        return max(self._rooms_w.values(), default=0.0)
 
     # ---- shares ----
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from v2g.config.schema_dispatch import Dispatch
 from v2g.dispatch.inputs import Aim
@@ -64,7 +65,7 @@ def aim_of(
 
 def step_of(plan: Plan, unix_s: float) -> int | None:
     """The step of ``plan`` that ``unix_s`` is in; None: before its begin, beyond its end, or no plan at all."""
-    if plan.problem or not plan.load_w or not plan.step_s > 0.0:
+    if plan.problem or not plan.load_w or not plan.step_s > 0.0 or not isfinite(unix_s - plan.starts_unix_s):
         return None
     step = int((unix_s - plan.starts_unix_s) // plan.step_s)
     return step if 0 <= step < len(plan.load_w) else None

@@ -6,17 +6,18 @@
    at the site moves it.
 2. What exceeds the plan is taken from discharge first, then added to charge; what falls short is taken from charge,
    but for what cannot wait, then added to discharge.
-3. A vehicle that would not get what its driver wants if it waited another :data:`SLACK_S` charges with all it can.
-   Nobody discharges who has nothing above its floors, or cannot wait.
+3. A vehicle that would not get what its driver wants if it waited another :data:`SLACK_S` charges with all it can, and
+   so do all together where the room that they share would not do. Nobody discharges who has nothing above its floors,
+   or cannot wait.
 4. Weights: by the plan where there is one, else by urgency (energy that is missing over the time that is left);
    discharge by what each has to spare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import fsum, inf
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import fsum, inf, isfinite
 from typing import Final
 
 from v2g.dispatch.claims import LEAST_W, LEAST_WEIGHT, Service, claim_of, stated
@@ -30,15 +31,28 @@ CHARGE_EFFICIENCY: Final = 0.9
 REST: Final = "auto: nothing to do"
 TARGET_REACHED: Final = "auto: target reached"
 LATER: Final = "later by the plan"
+HURRY: Final = "auto: cannot wait"
+_WAITING_WEIGHT: Final = 0.05
+"""Of one that can wait, beside one that cannot."""
 
 
 @dataclass(slots=True)
 class AutoServices:
-    """Both directions, and why each of the others rests."""
+    """Both directions, and why each of the others rests. ``hurry``: the charge of those that cannot wait."""
 
+    hurry: Service
     charge: Service
     discharge: Service
     resting: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def all(self) -> tuple[Service, ...]:
+        return self.hurry, self.charge, self.discharge
+
+    @property
+    def hurried(self) -> frozenset[str]:
+        """Those that cannot wait."""
+        return frozenset(claim.evse_id for claim in self.hurry.claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +77,35 @@ def auto_services(
     discharged: Mapping[str, float],
     dwell_s: float,
     now_s: float,
+    *,
+    others_w: float = 0.0,
+    hurried: Collection[str] = (),
+    room_w: float = inf,
 ) -> AutoServices:
     """The claims of the vehicles in ``free`` under ``aim``.
 
     ``base_w``: of ``aim``, without its noise. ``wish``: net power (lo, hi) that the site's bounds ask for: lo above 0
     or hi below it, else 0 and 0. ``charged``, ``discharged``: when each vehicle last did so; it does not turn round
-    within ``dwell_s`` of it, unless it cannot wait.
+    within ``dwell_s`` of it, unless it cannot wait. ``others_w``: net power of the vehicles not in ``free``; it counts
+    towards what is aimed at. ``hurried``: who could not wait before; so it stays until it has twice
+    :data:`SLACK_S`, lest it starts and stops as its estimate moves. ``room_w``: what all together can be charged with
+    for a long time.
     """
-    everyone = [_free(vehicle, limits, aim, now_s) for vehicle, limits in free]
-    charge_w, discharge_w, extra = _amounts(everyone, aim, base_w, wish)
+    everyone = [
+        _free(vehicle, limits, aim, 2.0 * SLACK_S if vehicle.evse_id in hurried else SLACK_S, now_s)
+        for vehicle, limits in free
+    ]
+    if not aim.power_w:
+        everyone = _together(everyone, room_w, hurried, now_s)
+    wish = (
+        max(0.0, wish[0] - others_w) if wish[0] > 0.0 else 0.0,
+        min(0.0, wish[1] - others_w) if wish[1] < 0.0 else 0.0,
+    )
+    charge_w, discharge_w, extra = _amounts(everyone, aim, base_w, wish, others_w)
     asked = aim.target_w is not None or wish[0] > 0.0
     giving = _giving(everyone, discharge_w, charged, dwell_s, now_s)
     services = AutoServices(
+        hurry=Service(None, 1.0, fsum(each.charge_w for each in everyone if each.must), source=HURRY),
         charge=Service(None, 1.0, charge_w, source=_source(aim, wish)),
         discharge=Service(None, -1.0, discharge_w, source=_source(aim, wish)),
     )
@@ -86,7 +117,11 @@ def auto_services(
             weight = -(each.planned_w or 0.0) if planned_only else each.surplus_wh
             services.discharge.claims.append(claim_of(each.vehicle, services.discharge, each.limits, weight))
             continue
-        weight = _charge_weight(each, aim, extra, asked)
+        if each.must:
+            weight = max(each.urgency_w, LEAST_WEIGHT * each.charge_w)
+            services.hurry.claims.append(claim_of(each.vehicle, services.hurry, each.limits, weight))
+            continue
+        weight = _charge_weight(each, aim, extra, asked) * (_WAITING_WEIGHT if services.hurry.wanted_w > 0.0 else 1.0)
         turning = now_s - discharged.get(evse_id, -inf) < dwell_s and not each.must
         if weight > 0.0 and not turning and charge_w > 0.0:
             services.charge.claims.append(claim_of(each.vehicle, services.charge, each.limits, weight))
@@ -95,7 +130,7 @@ def auto_services(
     return services
 
 
-def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, now_s: float) -> _Free:
+def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, slack_s: float, now_s: float) -> _Free:
     charge_w = max(0.0, stated(limits.hi_w, "")[0])
     discharge_w = max(0.0, stated(-limits.lo_w, "")[0])
     energy = vehicle.energy
@@ -104,13 +139,19 @@ def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, now_s: float) -> _Fr
     needed_wh = energy.needed_wh
     left_s = energy.departs_at_s - now_s
     takes_s = needed_wh / (CHARGE_EFFICIENCY * charge_w) * 3600.0 if charge_w > 0.0 else inf
-    must = needed_wh > 0.0 and charge_w > 0.0 and left_s - takes_s < SLACK_S and not energy.departure_assumed
+    must = needed_wh > 0.0 and charge_w > 0.0 and left_s - takes_s < slack_s and not energy.departure_assumed
+    if not energy.surplus_wh > 0.0:
+        discharge_w = 0.0
+    planned_w = aim.power_w.get(vehicle.evse_id)
+    if planned_w is not None:
+        # What it cannot do of a plan is left to the others.
+        planned_w = max(-discharge_w, min(charge_w, planned_w)) if isfinite(planned_w) else None
     return _Free(
         vehicle,
         limits,
-        aim.power_w.get(vehicle.evse_id),
+        planned_w,
         charge_w,
-        discharge_w if energy.surplus_wh > 0.0 else 0.0,
+        discharge_w,
         needed_wh,
         energy.surplus_wh,
         energy.urgency_w(now_s),
@@ -118,10 +159,34 @@ def _free(vehicle: Vehicle, limits: Intersection, aim: Aim, now_s: float) -> _Fr
     )
 
 
+def _together(everyone: Sequence[_Free], room_w: float, hurried: Collection[str], now_s: float) -> list[_Free]:
+    """Who cannot wait because the others cannot either: by the first departure at which all that is needed until then
+    leaves no slack in ``room_w``."""
+    if not 0.0 < room_w < inf:
+        return list(everyone)
+    late: set[str] = set()
+    takes_s = 0.0
+    queue = []
+    for each in everyone:
+        energy = each.vehicle.energy
+        if energy is not None and not energy.departure_assumed and each.needed_wh > 0.0 and each.charge_w > 0.0:
+            queue.append((energy.departs_at_s, each.vehicle.evse_id, each.needed_wh))
+    queue.sort()
+    for last, (departs_at_s, evse_id, needed_wh) in enumerate(queue):
+        takes_s += needed_wh / (CHARGE_EFFICIENCY * room_w) * 3600.0
+        slack_s = 4.0 * SLACK_S if evse_id in hurried else 2.0 * SLACK_S
+        if departs_at_s - now_s - takes_s < slack_s:
+            late = {evse_id for _, evse_id, _ in queue[: last + 1]}
+    return [replace(each, must=True) if each.vehicle.evse_id in late else each for each in everyone]
+
+
 def _amounts(
-    everyone: Sequence[_Free], aim: Aim, base_w: float | None, wish: tuple[float, float]
+    everyone: Sequence[_Free], aim: Aim, base_w: float | None, wish: tuple[float, float], others_w: float
 ) -> tuple[float, float, bool]:
-    """Charge and discharge together, magnitudes, and whether there is more to charge than is planned."""
+    """Charge and discharge together, magnitudes, and whether there is more to charge than is planned.
+
+    Charge is that of those that can wait.
+    """
     planned = bool(aim.power_w)
     must_w = fsum(each.charge_w for each in everyone if each.must)
     charge_w = discharge_w = 0.0
@@ -136,10 +201,10 @@ def _amounts(
                 discharge_w -= each.planned_w
     charge_w = max(charge_w, must_w)
     net_w = charge_w - discharge_w
-    if aim.target_w is not None:
-        wanted_w = aim.target_w
-    elif aim.level_w is not None and base_w is not None:
-        wanted_w = aim.level_w - base_w
+    if aim.target_w is not None and isfinite(aim.target_w):
+        wanted_w = aim.target_w - others_w
+    elif aim.level_w is not None and base_w is not None and isfinite(aim.level_w):
+        wanted_w = aim.level_w - base_w - others_w
     else:
         wanted_w = net_w if planned else inf
     if wish[0] > 0.0:
@@ -149,9 +214,9 @@ def _amounts(
     gap_w = wanted_w - net_w
     if gap_w >= 0.0:
         cut_w = min(discharge_w, gap_w)
-        return charge_w + gap_w - cut_w, discharge_w - cut_w, gap_w > cut_w + LEAST_W
+        return charge_w + gap_w - cut_w - must_w, discharge_w - cut_w, gap_w > cut_w + LEAST_W
     cut_w = min(charge_w - must_w, -gap_w)
-    return charge_w - cut_w, discharge_w - gap_w - cut_w, False
+    return charge_w - cut_w - must_w, discharge_w - gap_w - cut_w, False
 
 
 def _giving(
@@ -174,7 +239,7 @@ def _giving(
 def _charge_weight(each: _Free, aim: Aim, extra: bool, asked: bool) -> float:
     """``asked``: the utility asks for charge, which whoever has room may take."""
     energy = each.vehicle.energy
-    if each.must or energy is None:
+    if energy is None:
         return each.charge_w
     takes = each.needed_wh > 0.0 or (asked and energy.room_wh > 0.0)
     hurry_w = max(each.urgency_w, LEAST_WEIGHT * each.charge_w) if takes else 0.0

@@ -17,16 +17,18 @@ follow. Time is an argument; a second call with the same time starts from the sa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import copysign, fsum, isfinite
 from typing import Final
 
-from v2g.dispatch.auto import AutoServices, auto_services
-from v2g.dispatch.claims import Claim, Service, Services, doubts_of, services_of
+from v2g.dispatch.auto import SLACK_S, AutoServices, auto_services
+from v2g.dispatch.claims import LEAST_W, Claim, Service, Services, doubts_of, services_of, stated
 from v2g.dispatch.constraints import Bound, Intersection, intersect
 from v2g.dispatch.following import Following
 from v2g.dispatch.inputs import Aim, Group, Phases, Settings, Vehicle
+from v2g.dispatch.netting import hold_limits
 from v2g.dispatch.orders import Allocation, Grant, Order
 from v2g.dispatch.sharing import Direction, GroupLimit
 from v2g.dispatch.shortfalls import shortfalls_of
@@ -38,6 +40,7 @@ _CLOSE_W: Final = 1e-3
 """Rounds that move all shares together by less have come to their end."""
 _BASE_BAND: Final = 0.01
 """Of the transformer's rating: a base load that moved by less is taken as it was."""
+_BASE_HOLD_S: Final = 60.0
 
 
 class Dispatcher:
@@ -49,8 +52,14 @@ class Dispatcher:
         self._discharge = Direction(-1.0, settings)
         self._following = Following(settings.ramp_pu_s)
         self._base_w: float | None = None
+        self._bases: deque[tuple[float, float]] = deque()
+        self._rooms_w: dict[int, float] = {}
+        self._room: tuple[float, float] | None = None
         self._charged_at_s: dict[str, float] = {}
         self._discharged_at_s: dict[str, float] = {}
+        self._now_s: float | None = None
+        self._hurried: frozenset[str] = frozenset()
+        self._hurried_before = self._hurried
 
     def step(
         self,
@@ -68,19 +77,23 @@ class Dispatcher:
         is behind it. Two vehicles of one EVSE contradict each other and both get 0 W. The order of the arguments does
         not matter, but for that of the grants; of equal bounds the first is the one that is named.
         """
+        doubts = doubts_of(vehicles, groups)
         limits = [
-            GroupLimit(group.name, intersect(group.bounds, now_s), group.shares)
+            GroupLimit(group.name, intersect(group.bounds, now_s), _without(group.shares, doubts))
             for group in (Group(name="site", bounds=tuple(site), shares={v.evse_id: 1.0 for v in vehicles}), *groups)
         ]
-        services = services_of(orders, vehicles, now_s, doubts_of(vehicles, groups))
-        auto = self._auto(services, limits[0].limits, aim, now_s)
-        asked = [*services.orders, auto.charge, auto.discharge]
+        services = services_of(orders, vehicles, now_s, doubts)
         measured_w = _measured(vehicles)
         self._following.observe(measured_w, {v.evse_id: v.rated_charge_w for v in vehicles}, now_s)
+        auto = self._auto(services, limits[0].limits, aim, measured_w, now_s)
+        asked = [*services.orders, *auto.all]
         self._share(asked, limits, measured_w, now_s)
-        for direction, sign in ((self._charge, 1.0), (self._discharge, -1.0)):
-            claims = [claim for service in asked if service.sign == sign for claim in service.claims]
+        charging = [claim for service in asked if service.sign > 0.0 for claim in service.claims]
+        discharging = [claim for service in asked if service.sign < 0.0 for claim in service.claims]
+        for direction, sign, claims in ((self._charge, 1.0, charging), (self._discharge, -1.0, discharging)):
             self._following.carry_out(sign, claims, direction.rooms, measured_w)
+            direction.balance_powers(claims)
+        hold_limits(charging, discharging, limits)
         grants = self._grants(vehicles, asked, auto, services, aim)
         self._remember(grants, now_s)
         return Allocation(
@@ -91,28 +104,69 @@ class Dispatcher:
 
     # ---- what is asked ----
 
-    def _auto(self, services: Services, site: Intersection, aim: Aim, now_s: float) -> AutoServices:
+    def _auto(
+        self, services: Services, site: Intersection, aim: Aim, measured_w: Mapping[str, float], now_s: float
+    ) -> AutoServices:
+        if now_s != self._now_s:
+            self._hurried_before, self._now_s = self._hurried, now_s
         free = [each for each in services.free if aim.enabled or each[0].evse_id in services.auto]
         wish = (max(0.0, site.lo_w), min(0.0, site.hi_w))
-        return auto_services(
+        auto = auto_services(
             free,
             aim,
-            self._steady(aim),
+            self._steady(aim, now_s),
             wish,
             self._charged_at_s,
             self._discharged_at_s,
             self._settings.dwell_s,
             now_s,
+            others_w=self._others_w(services, measured_w),
+            hurried=self._hurried_before,
+            room_w=self._most_room_w(site, now_s),
         )
+        self._hurried = auto.hurried
+        return auto
 
-    def _steady(self, aim: Aim) -> float | None:
-        """The base load without its noise, so that vehicles do not follow every kettle."""
+    def _others_w(self, services: Services, measured_w: Mapping[str, float]) -> float:
+        """Net power that ``auto`` finds there: of vehicles under an order, and what others take beyond their word.
+
+        Discharge counts as far as it is measured.
+        """
+        told_w = {c.evse_id: self._following.before_w(c.evse_id) for each in services.orders for c in each.claims}
+        flows_w = (max(w, min(0.0, measured_w.get(evse_id, w))) for evse_id, w in told_w.items())
+        return fsum((*flows_w, *self._following.ignored_w.values()))
+
+    def _steady(self, aim: Aim, now_s: float) -> float | None:
+        """The base load without its noise, so that vehicles do not follow every kettle: a rise counts at once, a fall
+        once it has lasted for :data:`_BASE_HOLD_S`."""
         base_w = aim.base_w
         if base_w is None or not isfinite(base_w):
             self._base_w = None
-        elif self._base_w is None or abs(base_w - self._base_w) > _BASE_BAND * self._settings.rated_w:
-            self._base_w = base_w
+            self._bases.clear()
+            return None
+        bases = self._bases
+        while bases and (bases[-1][1] <= base_w or bases[-1][0] >= now_s):
+            bases.pop()
+        bases.append((now_s, base_w))
+        while bases[0][0] < now_s - _BASE_HOLD_S:
+            bases.popleft()
+        held_w = bases[0][1]
+        if self._base_w is None or abs(held_w - self._base_w) > _BASE_BAND * self._settings.rated_w:
+            self._base_w = held_w
         return self._base_w
+
+    def _most_room_w(self, site: Intersection, now_s: float) -> float:
+        """The most that the site has permitted to charge within a day, but for moments: so much it will again."""
+        room_w, _ = stated(site.hi_w, site.hi_source)
+        at_s, mean_w = self._room or (now_s, room_w)
+        if now_s > at_s:
+            mean_w += (room_w - mean_w) * min(1.0, (now_s - at_s) / SLACK_S)
+        if isfinite(now_s):
+            self._room = now_s, mean_w
+            hour = int(now_s // 3600.0)
+            self._rooms_w = {at: w for at, w in self._rooms_w.items() if hour - 24 < at <= hour}
+            self._rooms_w[hour] = max(mean_w, self._rooms_w.get(hour, 0.0))
+        return max(self._rooms_w.values(), default=0.0)
 
     # ---- shares ----
 
@@ -146,8 +200,8 @@ class Dispatcher:
         for claim in claims:
             flows_w = claim.target_w
             if claim.evse_id in measured_w:
-                flows_w = max(0.0, min(flows_w, sign * measured_w[claim.evse_id], sign * told_w(claim.evse_id)))
-            flowing.append(replace(claim, target_w=flows_w))
+                flows_w = min(flows_w, sign * measured_w[claim.evse_id], sign * told_w(claim.evse_id))
+            flowing.append(replace(claim, target_w=flows_w if flows_w >= max(claim.minimum_w, LEAST_W) else 0.0))
         return flowing
 
     # ---- what is told ----
@@ -201,6 +255,10 @@ class Dispatcher:
         for past in (self._charged_at_s, self._discharged_at_s):
             for evse_id in past.keys() - here:
                 del past[evse_id]
+
+
+def _without(shares: Mapping[str, float], doubts: Mapping[str, str]) -> Mapping[str, float]:
+    return {evse_id: s for evse_id, s in shares.items() if isfinite(s)} if doubts else shares
 
 
 def _measured(vehicles: Sequence[Vehicle]) -> dict[str, float]:

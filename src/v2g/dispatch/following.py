@@ -139,6 +139,11 @@ class Following:
                 if room.shares.get(c.evse_id, 0.0) > LEAST_SHARE
             ]
             limits.append(Limit(max(0.0, room.capacity_w - taken_w), loads))
+        for service in {id(claim.service): claim.service for claim in claims}.values():
+            if service.wanted_w < inf:
+                taken_w = fsum(excess.get(claim.evse_id, 0.0) + claim.power_w for claim in service.claims)
+                own = [(i, 1.0) for i, claim in enumerate(claims) if claim.service is service]
+                limits.append(Limit(max(0.0, service.wanted_w - taken_w), own))
         filled = fill(rises, [claim.weight if 0.0 < claim.weight < inf else 1.0 for claim in claims], limits)
         for claim, rise_w, wanted_w in zip(claims, filled.shares, rises, strict=True):
             if wanted_w - rise_w > LEAST_W:

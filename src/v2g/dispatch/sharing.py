@@ -47,6 +47,7 @@ class Direction:
         self._sign = sign
         self._unbalance_w = settings.unbalance_w
         self._turns = Turns(settings.dwell_s)
+        self._opposite_spread_w = 0.0
         self.rooms: tuple[Room, ...] = ()
         """Of the last :meth:`share`."""
         self.waits_s: Mapping[str, float] = {}
@@ -76,7 +77,7 @@ class Direction:
         """
         self.rooms = tuple(self._room(group, opposite, ignored_w) for group in groups)
         active = _active(claims)
-        spread_w = self._spread_w(opposite)
+        spread_w = self._opposite_spread_w = _spread(opposite, [claim.target_w for claim in opposite])
         limits = [*(limit for _, limit in _budgets(active)), *_group_limits(active, self.rooms)]
         if self._unbalance_w is not None:
             limits += unbalance_limits([c.vehicle.phases for c in active], max(0.0, self._unbalance_w - spread_w))
@@ -100,6 +101,24 @@ class Direction:
             if turns.hold_floors and claim.minimum_w:
                 claim.cap_w, claim.source = claim.floor_w, OTHERS_WAIT
         self._fill(taking_part, self.rooms, spread_w)
+
+    def balance_powers(self, claims: Sequence[Claim]) -> None:
+        """Lower ``power_w`` where a phase waits for the ramp of its counterweight. Minima stay."""
+        if self._unbalance_w is None:
+            return
+        claims = [claim for claim in claims if claim.power_w > 0.0]
+        least_w = max(0.0, self._unbalance_w - self._opposite_spread_w)
+        if _spread(claims, [claim.power_w for claim in claims]) <= least_w:
+            return
+        powers_w = [claim.power_w for claim in claims]
+        floors_w = [min(claim.power_w, claim.minimum_w) for claim in claims]
+        phases = [claim.vehicle.phases for claim in claims]
+        if _spread(claims, floors_w) > least_w:
+            return
+        for claim, power_w in zip(
+            claims, fill_balanced(powers_w, powers_w, (), phases, least_w, floors_w).shares, strict=True
+        ):
+            claim.power_w = power_w if power_w >= LEAST_W else 0.0
 
     def _why_out(self, claim: Claim, turns: Admission) -> str:
         if claim.evse_id not in turns.impossible:
@@ -133,11 +152,6 @@ class Direction:
         )
         return Room(source, max(0.0, end_w + help_w - taken_w), shares)
 
-    def _spread_w(self, opposite: Sequence[Claim]) -> float:
-        """By how much the other direction's phases differ already."""
-        sums = [fsum(claim.vehicle.phases[p] * claim.target_w for claim in opposite) for p in range(3)]
-        return max(sums) - min(sums)
-
     def _fill(self, claims: Sequence[Claim], rooms: Sequence[Room], spread_w: float) -> None:
         if not claims:
             return
@@ -158,6 +172,15 @@ class Direction:
                 floors,
             )
         _take(claims, filled, budgets, rooms)
+
+
+def _spread(claims: Sequence[Claim], powers_w: Sequence[float]) -> float:
+    """By how much these powers load one phase more than another."""
+    sums = [
+        fsum(claim.vehicle.phases[p] * power_w for claim, power_w in zip(claims, powers_w, strict=True))
+        for p in range(3)
+    ]
+    return max(sums) - min(sums)
 
 
 def _active(claims: Sequence[Claim]) -> list[Claim]:

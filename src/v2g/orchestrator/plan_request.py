@@ -139,8 +139,8 @@ def _vehicle(vehicle: Plugged, limit_w: tuple[tuple[float, float], ...], now_s: 
 def _order_limits(
     vehicles: Sequence[Plugged], orders: Sequence[Order], steps: int, now_s: float
 ) -> dict[str, tuple[tuple[float, float], ...]]:
-    """What orders make each vehicle do in their time. One of a single EVSE comes before one of all, the newest first; an
-    order of all is shared by the vehicles' own limits, and ``auto`` leaves them free."""
+    """What orders make each vehicle do in their time. One of a single EVSE comes before one of all, the newest first;
+    an order of all is shared by the vehicles' own limits, and ``auto`` leaves them free."""
     coming = sorted(
         (order for order in orders if order.expires_at_s > now_s),
         key=lambda order: (order.evse_id is not None, max(order.begins_at_s, order.created_at_s), order.id),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from v2g.clock import Clock
@@ -37,6 +38,15 @@ from v2g.utility.meters import Meters
 SIGNALS_FILE = "signals.json"
 
 
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What a plan was asked under: orders that stood, and the EVSEs that they held."""
+
+    request: PlanRequest
+    orders: tuple[int, ...]
+    under_orders: frozenset[str]
+
+
 class Surroundings:
     """Gives the site its sources; :meth:`start` within the event loop, :meth:`on_cycle` after each cycle."""
 
@@ -61,8 +71,10 @@ class Surroundings:
         self._thermal_clock: ThermalClock = site.thermal_clock
         self._signature: object = None
         self._notes: tuple[str, ...] = ()
-        self._planned_orders: tuple[int, ...] = ()
-        self._under_orders: frozenset[str] = frozenset()
+        self._asked: _Basis | None = None
+        self._standing: _Basis | None = None
+        self._scheduled: Plan | None = None
+        self._schedules: dict[str, PowerPlan | None] = {}
         self.min_soc = MinSocApi(config, site.bays, sessions.info, loaded.config_dir, changes)
         self.utility = UtilityApi(config.utility, paths.state_dir / SIGNALS_FILE, clock, log)
         self.meters = Meters(config, loaded.config_dir, clock, random.random, log)
@@ -114,18 +126,23 @@ class Surroundings:
         return None if self._compressed else self.plans.plan(self._clock.monotonic_s(), self._clock.unix_s())
 
     def _standing_plan(self) -> StandingPlan:
-        plan = self._plan()
-        if plan is None:
+        status = self._plan_status()
+        if status.plan is None or self._compressed:
             return NO_PLAN
+        # The plan that stands may be older than the last that was asked for, which fails or is under way.
+        if self._asked is not None and status.request is self._asked.request:
+            self._standing = self._asked
+        basis = self._standing
+        if basis is None or status.request is not basis.request:
+            return StandingPlan(plan=status.plan, orders_changed=True)
         orders = self._orders(self._clock.monotonic_s())
-        return StandingPlan(plan=plan, orders_changed=orders != self._planned_orders, under_orders=self._under_orders)
+        return StandingPlan(plan=status.plan, orders_changed=orders != basis.orders, under_orders=basis.under_orders)
 
     def _orders(self, now_s: float) -> tuple[int, ...]:
         return tuple(order.id for order in self._site.book.standing(now_s))
 
     def _outlook(self, evse_id: str, wants: Wants | None) -> Outlook:
-        plan, (charge_w, discharge_w) = self._plan(), self._site.rated_w(evse_id)
-        schedule = PowerPlan.of(plan, evse_id, charge_w, discharge_w) if plan is not None else None
+        schedule = self._schedule(self._plan(), evse_id)
         awaited = self._config.dispatch.planning.enabled and not self._compressed
         return Outlook(
             schedule=schedule,
@@ -133,6 +150,16 @@ class Surroundings:
             unix_s=self._clock.unix_s(),
             wants=wants,
         )
+
+    def _schedule(self, plan: Plan | None, evse_id: str) -> PowerPlan | None:
+        """Every bay asks in every cycle: what a plan has for it is looked up once."""
+        if plan is None:
+            return None
+        if plan is not self._scheduled:
+            self._scheduled, self._schedules = plan, {}
+        if evse_id not in self._schedules:
+            self._schedules[evse_id] = PowerPlan.of(plan, evse_id, *self._site.rated_w(evse_id))
+        return self._schedules[evse_id]
 
     def _rests_on(self, now_s: float) -> object:
         site = self._site
@@ -160,9 +187,7 @@ class Surroundings:
         if outlook is None:
             return "the transformer's load or temperatures are not known"
         self._notes = outlook.ahead.notes
-        self._planned_orders = self._orders(now_s)
         grants = site.decision.allocation.grants if site.decision is not None else ()
-        self._under_orders = frozenset(grant.evse_id for grant in grants if grant.order_id is not None)
         charge_w, discharge_w = site.all_rated_w
         rated_a = self._config.protection.feeder.rated_a
         inputs = PlanInputs(
@@ -178,7 +203,11 @@ class Surroundings:
             prices=self.utility.prices(moment.unix_s, STEP_S, steps),
             phase_w=rated_a * self._config.grid.nominal_voltage_v if rated_a is not None else None,
         )
-        return plan_request(inputs)
+        request = plan_request(inputs)
+        if isinstance(request, PlanRequest):
+            under_orders = frozenset(grant.evse_id for grant in grants if grant.order_id is not None)
+            self._asked = _Basis(request, self._orders(now_s), under_orders)
+        return request
 
     def _plugged(self, evse_id: str, bay: EvseBay, now_s: float) -> Plugged | None:
         vehicle: VehicleData | None = bay.vehicle or bay.announced

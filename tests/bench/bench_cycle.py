@@ -61,7 +61,7 @@ LOOP = ev.DcChargeLoopReceived(
     limits=LIMITS,
     needs=ev.EnergyNeeds(min_energy_wh=-9000.0, max_energy_wh=9000.0),
     present_soc_pct=70,
-    battery_capacity_wh=None,
+    battery_capacity_wh=60_000.0,
 )
 
 
@@ -204,9 +204,11 @@ class Bench:
                 "site": {"id": "bench"},
                 "transformer": {"id": "T1", "rated_kva": 1500.0},
                 "grid": {"nominal_voltage_v": 277.0},
+                "dispatch": {"ramp_pu_s": 10.0},
                 "evses": [
                     {
                         "id": evse_id,
+                        "kind": "DC",
                         "interface": "lo",
                         "inverter": {"modbus": {"host": "i", "port": 1 + n}},
                         "dc": {"modbus": {"host": "d", "port": 1 + n}},

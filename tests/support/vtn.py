@@ -199,8 +199,10 @@ class Handler(BaseHTTPRequestHandler):
             except OSError:
                 self.world.requests.append("huge answer was refused")
             self.close_connection = True
-        elif fault == "slow":
+        elif fault in ("slow", "slow, last"):
             self.send_response(200)
+            if fault == "slow, last":
+                self.send_header("Connection", "close")
             self.send_header("Content-Length", "1000")
             self.end_headers()
             try:

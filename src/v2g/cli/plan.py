@@ -158,7 +158,7 @@ def _draw(path: Path, result: PlanResult) -> None:
     hours = [n * result.step_s / _HOUR_S for n in range(len(result.net_w) + 1)]
 
     def steps(axis: object, series: tuple[float, ...], label: str, color: str) -> None:
-        axis.stairs([value / 1e3 for value in series], hours, label=label, color=color)  # type: ignore[attr-defined]
+        axis.stairs([value / 1e3 for value in series], hours, baseline=None, label=label, color=color)  # type: ignore[attr-defined]
 
     steps(power, result.load_w, "load of the transformer", "#2f6db5")
     steps(power, result.base_w, "base load", "#7a7a7a")

@@ -8,7 +8,9 @@ Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatc
 ``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``discharge.test`` (engineer), ``lockout.set`` (operator),
 ``lockout.show`` (viewer), ``thermal`` (viewer), ``thermal.regime`` (engineer), ``harmonics.show`` (viewer),
 ``harmonic_filter.set`` (engineer), ``inverter.efficiency`` (viewer), ``pilot.check`` (viewer), ``sensors.list``
-(viewer), ``sensors.reload`` (engineer), ``sensors.calibrate`` (engineer),
+(viewer), ``sensors.reload`` (engineer), ``sensors.calibrate`` (engineer), ``min_soc.set`` (operator), ``plan``
+(viewer), ``utility.signal``, ``utility.withdraw`` (utility), ``utility.signals`` (viewer), ``meters.list``,
+``meters.day`` (viewer),
 ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers ``hello`` and
 ``subscribe`` itself; ``hello`` comes first on every connection.
 """

@@ -7,18 +7,19 @@ and claim nothing. A vehicle that no order concerns is left to ``auto``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum, inf, isfinite
 from typing import Final
 
 from v2g.dispatch.codes import NO_LIMIT, NO_VEHICLE
 from v2g.dispatch.constraints import Intersection, intersect
-from v2g.dispatch.inputs import Vehicle
+from v2g.dispatch.inputs import Group, Vehicle
 from v2g.dispatch.orders import Mode, Order
 
 LEAST_W: Final = 10.0
 """Less is no grant: what is left of a limit by the noise of a measurement, and below what any converter can hold."""
+_MOST_SHARE: Final = 1e6
 LEAST_WEIGHT: Final = 0.05
 """Of what it can take: so much a vehicle weighs at least, however little it is in a hurry, and so it never starves."""
 
@@ -81,18 +82,18 @@ class Services:
     """Of the free ones those that an order gives to ``auto``, whatever a vehicle without order does."""
 
 
-def services_of(orders: Iterable[Order], vehicles: Sequence[Vehicle], now_s: float) -> Services:
-    """Sort ``vehicles`` to the orders that stand at ``now_s``."""
+def services_of(
+    orders: Iterable[Order], vehicles: Sequence[Vehicle], now_s: float, doubts: Mapping[str, str] | None = None
+) -> Services:
+    """Sort ``vehicles`` to the orders that stand at ``now_s``. ``doubts``: by EVSE, why its vehicle gets nothing."""
     by_evse, site_wide = _newest(orders, now_s)
     own = {evse_id: _service(order) for evse_id, order in sorted(by_evse.items()) if order.mode is not Mode.AUTO}
     given_back = {evse_id for evse_id, order in by_evse.items() if order.mode is Mode.AUTO}
     whole_auto = site_wide is not None and site_wide.mode is Mode.AUTO
     shared = _service(site_wide) if site_wide is not None and not whole_auto else None
-    names = [vehicle.evse_id for vehicle in vehicles]
-    twice = frozenset(name for name in names if names.count(name) > 1) if len(set(names)) < len(names) else frozenset()
     free: list[tuple[Vehicle, Intersection]] = []
     for vehicle in sorted(vehicles, key=lambda v: v.evse_id):
-        limits = _limits(vehicle, twice, now_s)
+        limits = _limits(vehicle, doubts or {}, now_s)
         service = own.get(vehicle.evse_id, shared)
         if service is None or vehicle.evse_id in given_back:
             free.append((vehicle, limits))
@@ -141,9 +142,25 @@ def stated(end_w: float, source: str) -> tuple[float, str]:
     return (0.0, NO_LIMIT) if end_w == inf else (end_w, source)
 
 
-def _limits(vehicle: Vehicle, twice: frozenset[str], now_s: float) -> Intersection:
-    if vehicle.evse_id in twice:
-        reason = f"contradiction: two vehicles at {vehicle.evse_id}"
+def doubts_of(vehicles: Sequence[Vehicle], groups: Iterable[Group]) -> dict[str, str]:
+    """By EVSE, what makes it impossible to tell which limits its vehicle loads, and how much."""
+    doubts: dict[str, str] = {}
+    seen: set[str] = set()
+    for group in groups:
+        for evse_id, share in group.shares.items():
+            if not 0.0 <= share <= _MOST_SHARE:
+                doubts[evse_id] = f"EVSE's share of {share:g} in {group.name} cannot be"
+    for vehicle in vehicles:
+        if not all(0.0 <= part <= 1.0 for part in vehicle.phases) or not fsum(vehicle.phases) > 0.0:
+            doubts[vehicle.evse_id] = "EVSE's shares of the phases cannot be"
+        if vehicle.evse_id in seen:
+            doubts[vehicle.evse_id] = f"contradiction: two vehicles at {vehicle.evse_id}"
+        seen.add(vehicle.evse_id)
+    return doubts
+
+
+def _limits(vehicle: Vehicle, doubts: Mapping[str, str], now_s: float) -> Intersection:
+    if reason := doubts.get(vehicle.evse_id):
         return Intersection(0.0, 0.0, reason, reason)
     return intersect(vehicle.bounds, now_s)
 

@@ -23,7 +23,7 @@ from math import copysign, fsum, isfinite
 from typing import Final
 
 from v2g.dispatch.auto import AutoServices, auto_services
-from v2g.dispatch.claims import LEAST_W, Claim, Service, Services, services_of
+from v2g.dispatch.claims import Claim, Service, Services, doubts_of, services_of
 from v2g.dispatch.constraints import Bound, Intersection, intersect
 from v2g.dispatch.following import Following
 from v2g.dispatch.inputs import Aim, Group, Phases, Settings, Vehicle
@@ -34,6 +34,8 @@ from v2g.dispatch.shortfalls import shortfalls_of
 __all__ = ["Aim", "Dispatcher", "Group", "Phases", "Settings", "Vehicle"]
 
 _ROUNDS: Final = 6
+_CLOSE_W: Final = 1e-3
+"""Rounds that move all shares together by less have come to their end."""
 _BASE_BAND: Final = 0.01
 """Of the transformer's rating: a base load that moved by less is taken as it was."""
 
@@ -70,7 +72,7 @@ class Dispatcher:
             GroupLimit(group.name, intersect(group.bounds, now_s), group.shares)
             for group in (Group(name="site", bounds=tuple(site), shares={v.evse_id: 1.0 for v in vehicles}), *groups)
         ]
-        services = services_of(orders, vehicles, now_s)
+        services = services_of(orders, vehicles, now_s, doubts_of(vehicles, groups))
         auto = self._auto(services, limits[0].limits, aim, now_s)
         asked = [*services.orders, auto.charge, auto.discharge]
         measured_w = _measured(vehicles)
@@ -130,12 +132,23 @@ class Dispatcher:
             return
         for _ in range(_ROUNDS):
             before = [claim.target_w for claim in charging]
-            self._discharge.share(discharging, limits, _as_measured(charging, 1.0, measured_w), ignored_w, now_s)
-            self._charge.share(charging, limits, _as_measured(discharging, -1.0, measured_w), ignored_w, now_s)
-            if all(abs(claim.target_w - was_w) < LEAST_W for claim, was_w in zip(charging, before, strict=True)):
+            self._discharge.share(discharging, limits, self._flowing(charging, 1.0, measured_w), ignored_w, now_s)
+            self._charge.share(charging, limits, self._flowing(discharging, -1.0, measured_w), ignored_w, now_s)
+            if fsum(abs(claim.target_w - was_w) for claim, was_w in zip(charging, before, strict=True)) < _CLOSE_W:
                 return
-        self._charge.share(charging, limits, (), ignored_w, now_s)
         self._discharge.share(discharging, limits, (), ignored_w, now_s)
+        self._charge.share(charging, limits, self._flowing(discharging, -1.0, measured_w), ignored_w, now_s)
+
+    def _flowing(self, claims: Sequence[Claim], sign: float, measured_w: Mapping[str, float]) -> list[Claim]:
+        """Claims with what of their share flows by measurement; one that is not measured counts as following."""
+        told_w = self._following.before_w
+        flowing = []
+        for claim in claims:
+            flows_w = claim.target_w
+            if claim.evse_id in measured_w:
+                flows_w = max(0.0, min(flows_w, sign * measured_w[claim.evse_id], sign * told_w(claim.evse_id)))
+            flowing.append(replace(claim, target_w=flows_w))
+        return flowing
 
     # ---- what is told ----
 
@@ -196,16 +209,6 @@ def _measured(vehicles: Sequence[Vehicle]) -> dict[str, float]:
         for vehicle in vehicles
         if vehicle.measured_w is not None and isfinite(vehicle.measured_w)
     }
-
-
-def _as_measured(claims: Sequence[Claim], sign: float, measured_w: Mapping[str, float]) -> list[Claim]:
-    """Claims with what of their share flows by measurement; one that is not measured counts as following."""
-    return [
-        replace(
-            claim, target_w=min(claim.target_w, max(0.0, sign * measured_w.get(claim.evse_id, sign * claim.target_w)))
-        )
-        for claim in claims
-    ]
 
 
 def _twice(grant: Grant, grants: Sequence[Grant]) -> bool:

@@ -303,7 +303,8 @@ class _Balance:
             earlier = past[-3] if len(past) > 2 else past[0]
             hoped = [now + length * (now - was) for now, was in zip(past[-1], earlier, strict=True)]
             rows = [
-                Limit(self.unbalance + w, positive) for w, (_, positive, _) in zip(hoped, self.differences, strict=True)
+                Limit(max(self.unbalance + w, _loaded(positive, filled.shares)), positive)
+                for w, (_, positive, _) in zip(hoped, self.differences, strict=True)
             ]
             raised = fill(self.caps, self.weights, [*self.limits, *rows], filled.shares)
             sums = self.sums(raised.shares)
@@ -334,8 +335,9 @@ def unbalance_limits(phases: Sequence[Phases], unbalance: float) -> list[Limit]:
 
     Shares that keep them are balanced by themselves.
     """
+    parts = [_uneven(triple) for triple in phases]
     return [
-        Limit(unbalance, [(i, d) for i, part in enumerate(map(_uneven, phases)) if (d := part[p] - part[q]) != 0.0])
+        Limit(unbalance, [(i, d) for i, part in enumerate(parts) if (d := part[p] - part[q]) != 0.0])
         for p in range(3)
         for q in range(3)
         if p != q

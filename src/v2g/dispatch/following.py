@@ -14,7 +14,7 @@ from typing import Final
 
 from v2g.dispatch.claims import LEAST_W, Claim
 from v2g.dispatch.filling import Limit, fill
-from v2g.dispatch.sharing import Room
+from v2g.dispatch.sharing import LEAST_SHARE, Room
 
 FOLLOW_S: Final = 2.0
 """As the guard gives a vehicle at an AC EVSE before it opens its contactor."""
@@ -69,14 +69,20 @@ class Following:
         for evse_id in self._course.keys() - self._before.keys():
             del self._course[evse_id]
 
+    def before_w(self, evse_id: str) -> float:
+        """What a vehicle was told last, signed; 0 W where nothing."""
+        return self._before.get(evse_id, 0.0)
+
     def carry_out(
         self, sign: float, claims: Sequence[Claim], rooms: Sequence[Room], measured_w: Mapping[str, float]
     ) -> None:
         """Set ``power_w`` of one direction's claims from their ``target_w``."""
         rises = []
         for claim in claims:
-            was_w = sign * self._before.get(claim.evse_id, 0.0)
+            was_w = sign * self.before_w(claim.evse_id)
             kept_w = min(claim.target_w, max(0.0, was_w))
+            if kept_w < claim.minimum_w:
+                kept_w = 0.0
             claim.power_w = kept_w
             turning = was_w < -LEAST_W
             rises.append(0.0 if turning else min(claim.target_w - kept_w, self._step_w(claim, kept_w)))
@@ -95,10 +101,10 @@ class Following:
         vehicle = claim.vehicle
         rated_w = vehicle.rated_charge_w if claim.service.sign > 0.0 else vehicle.rated_discharge_w
         if self._ramp_pu_s == inf:
-            return claim.target_w
-        ramp_w = self._ramp_pu_s * rated_w * self._elapsed_s
+            return claim.target_w - kept_w
+        ramp_w = self._ramp_pu_s * rated_w * self._elapsed_s if 0.0 < rated_w < inf else 0.0
         # Below its minimum it would do nothing at all.
-        return max(ramp_w, claim.minimum_w - kept_w)
+        return max(ramp_w, claim.minimum_w - kept_w, 0.0)
 
     def _rise(
         self,
@@ -113,7 +119,9 @@ class Following:
         excess = {}
         for evse_id, power_w in measured_w.items():
             over_w = sign * power_w - told.get(evse_id, 0.0)
-            if over_w > _tolerance_w(rated.get(evse_id, 0.0)) and evse_id not in self.ignored_w:
+            # What is ignored for long is taken from the rooms already.
+            over_w -= max(0.0, sign * self.ignored_w.get(evse_id, 0.0))
+            if over_w > _tolerance_w(rated.get(evse_id, 0.0)):
                 excess[evse_id] = over_w
         if not excess:
             for claim, rise_w in zip(claims, rises, strict=True):
@@ -125,9 +133,13 @@ class Following:
                 [room.shares.get(evse_id, 0.0) * over_w for evse_id, over_w in excess.items()]
                 + [room.shares.get(claim.evse_id, 0.0) * claim.power_w for claim in claims]
             )
-            loads = [(i, room.shares[c.evse_id]) for i, c in enumerate(claims) if room.shares.get(c.evse_id, 0.0) > 0.0]
+            loads = [
+                (i, room.shares[c.evse_id])
+                for i, c in enumerate(claims)
+                if room.shares.get(c.evse_id, 0.0) > LEAST_SHARE
+            ]
             limits.append(Limit(max(0.0, room.capacity_w - taken_w), loads))
-        filled = fill(rises, [claim.weight or 1.0 for claim in claims], limits)
+        filled = fill(rises, [claim.weight if 0.0 < claim.weight < inf else 1.0 for claim in claims], limits)
         for claim, rise_w, wanted_w in zip(claims, filled.shares, rises, strict=True):
             if wanted_w - rise_w > LEAST_W:
                 claim.reason = ROOM
@@ -136,4 +148,4 @@ class Following:
 
 
 def _tolerance_w(rated_w: float) -> float:
-    return max(TOLERANCE_W, TOLERANCE * rated_w)
+    return max(TOLERANCE_W, TOLERANCE * rated_w) if rated_w < inf else TOLERANCE_W

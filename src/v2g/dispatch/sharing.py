@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum, isfinite
+from math import fsum, inf, isfinite
 from typing import Final
 
 from v2g.dispatch.claims import LEAST_W, Claim, Service, stated
 from v2g.dispatch.constraints import Intersection
-from v2g.dispatch.filling import Filled, Limit, fill, fill_balanced
+from v2g.dispatch.filling import Filled, Limit, fill, fill_balanced, unbalance_limits
 from v2g.dispatch.inputs import Settings
 from v2g.dispatch.turns import Admission, Turns
 from v2g.dispatch.turns import Claim as TurnClaim
@@ -18,6 +18,8 @@ OTHERS_WAIT: Final = "others wait for their turn"
 _PHASES: Final = "abc"
 _DECIMALS: Final = 6
 """Of a watt: nobody orders more, and 9999.999999999 W is hard to read."""
+LEAST_SHARE: Final = 1e-9
+"""Of a megawatt it is a milliwatt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,10 @@ class Direction:
         """
         self.rooms = tuple(self._room(group, opposite, ignored_w) for group in groups)
         active = _active(claims)
+        spread_w = self._spread_w(opposite)
         limits = [*(limit for _, limit in _budgets(active)), *_group_limits(active, self.rooms)]
+        if self._unbalance_w is not None:
+            limits += unbalance_limits([c.vehicle.phases for c in active], max(0.0, self._unbalance_w - spread_w))
         turns = self._turns.admit(
             [
                 TurnClaim(
@@ -94,7 +99,7 @@ class Direction:
             taking_part.append(claim)
             if turns.hold_floors and claim.minimum_w:
                 claim.cap_w, claim.source = claim.floor_w, OTHERS_WAIT
-        self._fill(taking_part, self.rooms, self._spread_w(opposite))
+        self._fill(taking_part, self.rooms, spread_w)
 
     def _why_out(self, claim: Claim, turns: Admission) -> str:
         if claim.evse_id not in turns.impossible:
@@ -106,6 +111,9 @@ class Direction:
         )
         if tightest is not None and tightest.capacity_w < claim.floor_w * tightest.shares[claim.evse_id]:
             return tightest.source
+        phases = claim.vehicle.phases
+        if self._unbalance_w is not None and claim.floor_w <= min(claim.cap_w, claim.service.wanted_w):
+            return f"unbalance of phase {_PHASES[phases.index(max(phases))]}"
         return claim.floor_source
 
     def _room(self, group: GroupLimit, opposite: Sequence[Claim], ignored_w: Mapping[str, float]) -> Room:
@@ -158,7 +166,7 @@ def _active(claims: Sequence[Claim]) -> list[Claim]:
         claim.target_w, claim.reason = 0.0, None
         if claim.service.refused is not None:
             claim.reason = claim.service.refused
-        elif claim.cap_w < LEAST_W or not claim.weight > 0.0:
+        elif claim.cap_w < LEAST_W or not 0.0 < claim.weight < inf:
             claim.reason = claim.source
         elif claim.cap_w < claim.floor_w:
             claim.reason = claim.floor_source
@@ -183,7 +191,7 @@ def _group_limits(claims: Sequence[Claim], rooms: Sequence[Room]) -> list[Limit]
             [
                 (index, share)
                 for index, claim in enumerate(claims)
-                if (share := room.shares.get(claim.evse_id, 0.0)) > 0.0
+                if (share := room.shares.get(claim.evse_id, 0.0)) > LEAST_SHARE
             ],
         )
         for room in rooms

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
@@ -89,30 +89,38 @@ class Turns:
         self._last: tuple[tuple[Claim, ...], tuple[Limit, ...]] | None = None
         self._admission = Admission()
         self._capacities: deque[tuple[float, list[float]]] = deque()
+        self._past: tuple[dict[str, _Vehicle], deque[tuple[float, list[float]]]] = {}, deque()
 
     def admit(self, claims: Sequence[Claim], limits: Sequence[Limit], now_s: float) -> Admission:
         """Who takes part at ``now_s`` (monotonic). The floors of the admitted fit all ``limits`` together.
 
         Limits may have coefficients below 0 (the difference of two phases): such a load makes room for others. A
-        vehicle that is no longer among ``claims`` is forgotten. The order of ``claims`` does not matter, and a second
-        call with the same arguments gives the same result. Raises ``ValueError`` for two claims of one EVSE.
+        vehicle that is no longer among ``claims`` is forgotten. The order of ``claims`` does not matter. A second call
+        at the same time starts from the same past, whatever the one before it came to: the last one counts. Raises
+        ``ValueError`` for two claims of one EVSE or index.
         """
         asked = (tuple(sorted(claims, key=lambda claim: claim.evse_id)), tuple(limits))
         if now_s == self._last_s and asked == self._last:
             return self._admission
         by_id = {claim.evse_id: claim for claim in asked[0]}
-        if len(by_id) != len(asked[0]):
-            raise ValueError("two claims of one EVSE: each may have one")
-        elapsed_s = max(0.0, now_s - self._last_s) if self._last_s > -inf else 0.0
-        self._vehicles = {evse_id: self._vehicles.get(evse_id) or _Vehicle() for evse_id in by_id}
-        for vehicle in self._vehicles.values():
-            if vehicle.waits:
-                vehicle.waited_s += elapsed_s
+        if len(by_id) != len(asked[0]) or len({claim.index for claim in claims}) != len(by_id):
+            raise ValueError("two claims of one EVSE, or of one index in the limits: each may have one")
+        if now_s != self._last_s:
+            self._go_on(max(0.0, now_s - self._last_s) if self._last_s > -inf else 0.0)
+        vehicles, capacities = self._past
+        self._vehicles = {evse_id: replace(vehicles.get(evse_id) or _Vehicle()) for evse_id in by_id}
+        self._capacities = deque(capacities)
         impossible = _impossible(asked[0], limits)
         used = _Used(asked[0], limits, self._lasting_w(limits, now_s))
         self._admission = _Step(self.dwell_s, self._vehicles, by_id, impossible, used, now_s).run()
         self._last_s, self._last = now_s, asked
         return self._admission
+
+    def _go_on(self, elapsed_s: float) -> None:
+        for vehicle in self._vehicles.values():
+            if vehicle.waits:
+                vehicle.waited_s += elapsed_s
+        self._past = self._vehicles, self._capacities
 
     def _lasting_w(self, limits: Sequence[Limit], now_s: float) -> list[float]:
         if self._capacities and len(self._capacities[-1][1]) != len(limits):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -24,6 +25,8 @@ RENEW_AFTER_S: Final = 30.0
 GOOD_FOR: Final = 3.0
 """Intervals of ``planning.every_s`` after which a plan no longer counts."""
 COMMAND: Final = (sys.executable, "-m", "v2g.planning")
+_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
+"""A pool of threads for every core is of no use to a linear programme."""
 _MOST_PLAN_BYTES: Final = 64_000_000
 _MOST_WORDS_BYTES: Final = 4_000
 _CHUNK: Final = 65_536
@@ -148,6 +151,8 @@ class PlanRunner:
     async def _attempt(self, reason: str, now_s: float) -> None:
         request = self._make()
         if isinstance(request, str):
+            # What is missing may be there soon, as after a start.
+            self._asked = self._asked or reason
             self._fail(request)
             return
         began_s = self._clock.monotonic_s()
@@ -179,6 +184,7 @@ class PlanRunner:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
+                env={**os.environ, **_ENVIRONMENT},
             )
         except OSError as error:
             raise _Failed(f"its process does not start: {error}") from None
@@ -186,8 +192,8 @@ class PlanRunner:
         assert process.stdin is not None  # noqa: S101 - PIPE was asked for, thrice
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
-        feeding = asyncio.ensure_future(_feed(process.stdin, data))
-        words = asyncio.ensure_future(_read(process.stderr, _MOST_WORDS_BYTES))
+        feeding = asyncio.create_task(_feed(process.stdin, data))
+        words = asyncio.create_task(_read(process.stderr, _MOST_WORDS_BYTES))
         try:
             async with asyncio.timeout(self._settings.deadline_s):
                 answer, complete = await _read(process.stdout, _MOST_PLAN_BYTES, stop=True)
@@ -233,14 +239,13 @@ async def _read(stream: asyncio.StreamReader, most: int, *, stop: bool = False) 
     return bytes(kept), complete
 
 
-async def _end(process: asyncio.subprocess.Process, *tasks: asyncio.Future[object] | Awaitable[object]) -> None:
+async def _end(process: asyncio.subprocess.Process, *tasks: asyncio.Task[Any]) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    waits = [asyncio.ensure_future(task) for task in tasks]
-    for wait in waits:
-        wait.cancel()
-    await asyncio.gather(process.wait(), *waits, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(process.wait(), *tasks, return_exceptions=True)
 
 
 def _ending(code: int, said: bytes) -> str:

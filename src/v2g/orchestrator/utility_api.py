@@ -26,7 +26,7 @@ from v2g.dispatch.constraints import Bound
 from v2g.sessions.supervisor import Log
 from v2g.units import finite
 from v2g.utility.openadr_ven import VenLink
-from v2g.utility.signal_book import LOWEST, OPERATOR, Entry, SignalBook, SignalError, describe
+from v2g.utility.signal_book import LOWEST, OPERATOR, VTN, Entry, SignalBook, SignalError, describe
 from v2g.utility.signal_store import SignalStore
 from v2g.utility.signals import PriceSeries, Signal, SignalKind, UtilityView
 
@@ -171,7 +171,7 @@ class UtilityApi:
             answer_age_s=max(0.0, unix_s - answered_s) if answered_s is not None else None,
             error=status.error,
             events=status.events,
-            signals=status.signals,
+            signals=len(self.book.standing(unix_s, VTN)),
             notes=status.notes,
         )
 

@@ -141,6 +141,7 @@ class Network:
         keep_h2 = exp(-step_s * params.k22 / params.tau_o_s)
         self._keep = keep_oil, keep_h1, keep_h2
         self._lag_gain = (1.0 - keep_h2) * (params.k21 - 1.0)
+        self._lag_first = keep_h2 * site.state.h2_k
         before: tuple[int, int, int] | None = None
         for n in range(self._request.steps):
             oil_rise, winding_rise = programme.column(0.0, inf), programme.column(0.0, inf)
@@ -158,7 +159,6 @@ class Network:
                 terms = [(column, 1.0), *terms, *([(before[at], -keep)] if before is not None else [])]
                 programme.row(held, held, terms)
             terms = [(h2, 1.0), (self.net[n], 0.0), *([(before[2], -keep_h2)] if before is not None else [])]
-            self._lag_first = keep_h2 * site.state.h2_k
             self._lag_rows.append(programme.row(0.0, 0.0, terms))
             programme.row(site.margin_k, site.margin_k, ((hot, 1.0), (oil, -1.0), (h1, -1.0), (h2, 1.0)))
             self._add_limits(n, oil, hot)
@@ -274,7 +274,7 @@ class Network:
         return any(weight < _HARD_WEIGHT for weight in self.broken.values())
 
     def ageing_costs(self) -> dict[int, float]:
-        """Hours of life."""
+        """Hours of life, at the temperatures with their margins."""
         return dict.fromkeys(self.rates, self._request.step_s / 3600.0)
 
     def price_costs(self) -> dict[int, float]:

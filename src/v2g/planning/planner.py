@@ -15,7 +15,7 @@ from v2g.planning.programme import DEADLINE, Programme
 from v2g.planning.relaxations import Causes, relaxations
 from v2g.planning.stages import Outcome, Stages, Trace
 from v2g.planning.types import Plan, PlanRequest, VehiclePlan
-from v2g.planning.warming import Course, course
+from v2g.planning.warming import Course, course, reach_w
 from v2g.planning.wishes import Wish, site_problem, wish_of
 
 MOST_ROUNDS: Final = 4
@@ -23,8 +23,11 @@ AGREES_K: Final = 1.0
 """Between the programme's hot-spot and the model's."""
 NEGLIGIBLE_K: Final = 0.1
 """Beyond a limit, or beyond what base load alone exceeds."""
+_NEGLIGIBLE_W: Final = 1.0
 _WITHIN_K: Final = 0.05
 """So much below the limit is aimed at where the model was beyond it."""
+_LATE: Final = 0.4
+"""Of the deadline: who has needed so much for a round that agrees with the model does not begin another."""
 _KEPT_FOR_WORDS: Final = 0.03
 """Of the deadline, for what comes after the last programme."""
 
@@ -51,7 +54,8 @@ class _Found:
     powers_w: list[tuple[float, ...]]
     net_w: list[float]
     with_margins: Course
-    over_k: float
+    kept: bool
+    """No limit is passed, by the thermal model and by the powers themselves."""
     causes: Causes
     complete: bool
 
@@ -70,7 +74,7 @@ def solve(request: PlanRequest, elapsed: Callable[[], float], detail: Detail | N
     base = course(request.site, request.site.base_w, request.step_s, margins=True)
     if not any(sum(wish.charge_w) + sum(wish.discharge_w) > 0.0 for wish in wishes):
         idle = [(0.0,) * wish.steps for wish in wishes]
-        found = _Found(idle, [0.0] * request.steps, base, 0.0, Causes(), complete=True)
+        found = _Found(idle, [0.0] * request.steps, base, True, Causes(), complete=True)
         return _plan(request, wishes, base, found, elapsed, rounds=0, out_of_time=False)
     rounds = _Rounds(request, wishes, base, elapsed, detail)
     return rounds.plan()
@@ -110,9 +114,10 @@ class _Rounds:
             if not len(outcome.values):
                 break
             found, apart_k = self._verify(outcome)
-            if found.over_k <= NEGLIGIBLE_K and (best is None or found.complete or not best.complete):
+            if found.kept and (best is None or found.complete or not best.complete):
                 best = found
-            if why == DEADLINE or (found.over_k <= NEGLIGIBLE_K and apart_k <= AGREES_K and rounds > 1):
+            agreed = found.kept and found.complete and apart_k <= AGREES_K
+            if why == DEADLINE or (agreed and (rounds > 1 or self._elapsed() > _LATE * request.deadline_s)):
                 break
             self._fleet.part_ways(outcome.values, strictly=rounds > 1)
             self._again(found)
@@ -138,7 +143,29 @@ class _Rounds:
         self._detail.stages.append(outcome.traces)
         self._detail.apart_k.append(apart_k)
         self._detail.over_k.append(over_k)
-        return _Found(powers, net, ran, over_k, causes, outcome.complete), apart_k
+        kept = over_k <= NEGLIGIBLE_K and self._within(powers, net, load)
+        return _Found(powers, net, ran, kept, causes, outcome.complete), apart_k
+
+    def _within(self, powers: Sequence[Sequence[float]], net: Sequence[float], load: Sequence[float]) -> bool:
+        """Site, K and phases, as far as limits that exclude 0 W are wishes and base load alone keeps them."""
+        site = self._request.site
+        most_w = None if site.phase_w is None else site.phase_w + _NEGLIGIBLE_W
+        for n, (net_w, load_w, base_w) in enumerate(zip(net, load, site.base_w, strict=True)):
+            reach = reach_w(site, n)
+            if not (
+                min(site.lo_w[n], 0.0) - _NEGLIGIBLE_W <= net_w <= max(site.hi_w[n], 0.0) + _NEGLIGIBLE_W
+                and min(-reach, base_w) - _NEGLIGIBLE_W <= load_w <= max(reach, base_w) + _NEGLIGIBLE_W
+            ):
+                return False
+            for phase in range(3) if most_w is not None else ():
+                in_phase_w = sum(
+                    series[n] * wish.vehicle.phases[phase]
+                    for series, wish in zip(powers, self._wishes, strict=True)
+                    if n < len(series)
+                )
+                if abs(in_phase_w) > (most_w or 0.0):
+                    return False
+        return True
 
     def _over(self, ran: Course) -> list[tuple[float, float]]:
         site, base = self._request.site, self._base
@@ -175,7 +202,7 @@ def _without(why: str, rounds: int) -> str:
         return "no plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
     if why:
         return f"no plan was found: {why}"
-    return f"no plan that the thermal model confirms was found in {rounds} rounds"
+    return f"no plan that keeps all limits by the thermal model was found in {rounds} rounds"
 
 
 def _none(request: PlanRequest, problem: str, elapsed: Callable[[], float]) -> Plan:

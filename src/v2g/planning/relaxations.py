@@ -23,6 +23,7 @@ ORDER_TARGET: Final = 3
 ORDER_MIN_SOC: Final = 4
 _SITE: Final = "site limit"
 _PHASE: Final = "limit of one phase"
+_EARLIER: Final = "orders and the min-SoC of other vehicles come first"
 _NOTICED_PCT: Final = 0.5
 _NOTICED_WH: Final = 100.0
 _NOTICED_K: Final = 0.1
@@ -34,6 +35,7 @@ class Causes:
     """Of each vehicle: the shared limit that keeps it from more, where one does."""
 
     by_vehicle: list[str] = field(default_factory=list)
+    """Empty: not known, since the search ended before."""
 
     @classmethod
     def of(cls, request: PlanRequest, fleet: Fleet, network: Network, outcome: Outcome) -> Causes:
@@ -126,20 +128,23 @@ def _of_vehicle(
         unit=unit,
         at_unix_s=request.starts_unix_s + departs_s,
         words=words,
-        because=_because(request, wish, wanted_wh, reached_wh, causes.by_vehicle[at] if causes.by_vehicle else ""),
+        because=_because(request, wish, wanted_wh, reached_wh, causes.by_vehicle[at] if causes.by_vehicle else None),
     )
 
 
-def _because(request: PlanRequest, wish: Wish, wanted_wh: float, reached_wh: float, shared: str) -> str:
+def _because(request: PlanRequest, wish: Wish, wanted_wh: float, reached_wh: float, shared: str | None) -> str:
     if not wish.steps:
         return "its departure is not in the future"
     furthest_wh = wish.furthest_wh(request.step_s)
     causes = []
     if _noticed(wish, wanted_wh - furthest_wh):
         causes.append(_own(wish, wanted_wh))
-    if _noticed(wish, furthest_wh - reached_wh) and shared:
-        causes.append(shared + _figure(request, wish, shared))
-    return ", and ".join(causes) or "min-SoC of other vehicles comes first"
+    if _noticed(wish, furthest_wh - reached_wh):
+        if shared is None:
+            causes.append("the search for a better plan ended at its deadline")
+        else:
+            causes.append(shared + _figure(request, wish, shared) if shared else _EARLIER)
+    return ", and ".join(causes) or _EARLIER
 
 
 def _own(wish: Wish, wanted_wh: float) -> str:
@@ -193,5 +198,5 @@ def _of_transformer(request: PlanRequest, plan: Plan, ran: Course) -> Iterator[R
             unit=unit,
             at_unix_s=request.starts_unix_s + series.index(highest) * request.step_s,
             words=f"{name} {told}",
-            because="base load with its margin, which the vehicles cannot relieve further",
+            because="base load with its margin, beyond what vehicles can spare",
         )

@@ -29,6 +29,8 @@ REST_CURRENT_A = 1.0
 """Contactors open below this."""
 FIRST_LOOP_WITHIN_S = 2.0
 METER_ID_CHARS = 32
+JUDGED_EVERY_S = 1.0
+"""A battery is judged with each message of its vehicle, and so often between them: 50 kW move 14 Wh in a second."""
 MAX_TOLD = 1e6
 
 
@@ -103,6 +105,7 @@ class Procedure(abc.ABC):
         self.identity: str | None = None
         """What its certificate proves."""
         self.battery = BatteryWatch()
+        self._judgement: tuple[VehicleData, Wants, float] | None = None
         self.service: ev.EnergyService | None = None
         self.control_mode: ev.ControlMode | None = None
         self.mobility_needs_mode: ev.MobilityNeedsMode | None = None
@@ -110,6 +113,8 @@ class Procedure(abc.ABC):
         self.soc_pct: int | None = None
         self.scheduling = Scheduling()
         self._notices: list[Notice] = []
+        self._said_min_soc_pct: int | None = None
+        self._said_target_soc_pct: int | None = None
         self._departs_at_s: float | None = None
         self._capacity_wh: float | None = None
         self._unix_offset_s: float | None = None
@@ -191,14 +196,22 @@ class Procedure(abc.ABC):
 
     def _take_needs(self, needs: ev.EnergyNeeds, now_s: float) -> None:
         """Energies speak for the moment of their message; what is a state of charge or a time holds until it is said
-        anew. A departure counts from its message."""
-        known = self.needs or needs
+        anew. A departure counts from its message.
+
+        A minimum state of charge that is not repeated gives way to an EVMinimumEnergyRequest that says it is covered:
+        the newer word. EcoG's vehicle says 30 % before the loop, and in it 10 % present with the minimum covered.
+        """
         if needs.departure_time_s is not None:
             self._departs_at_s = now_s + needs.departure_time_s
+        if needs.min_soc_pct is not None:
+            self._said_min_soc_pct = needs.min_soc_pct
+        if needs.target_soc_pct is not None:
+            self._said_target_soc_pct = needs.target_soc_pct
+        covered = needs.min_energy_wh is not None and needs.min_energy_wh <= 0.0
         self.needs = replace(
             needs,
-            min_soc_pct=known.min_soc_pct if needs.min_soc_pct is None else needs.min_soc_pct,
-            target_soc_pct=known.target_soc_pct if needs.target_soc_pct is None else needs.target_soc_pct,
+            min_soc_pct=needs.min_soc_pct if covered else self._said_min_soc_pct,
+            target_soc_pct=self._said_target_soc_pct,
         )
 
     def _take_loop(self, event: ev.DcChargeLoopReceived | ev.AcChargeLoopReceived, now_s: float) -> None:
@@ -318,11 +331,15 @@ class Procedure(abc.ABC):
         return self._view.wants or Wants(min_soc_pct=self._min_soc_pct)
 
     def _judged(self, vehicle: VehicleData, now_s: float) -> VehicleData:
+        wants, last = self._wants, self._judgement
+        if last is not None and last[0] is vehicle and last[1] == wants and now_s - last[2] < JUDGED_EVERY_S:
+            return vehicle
         evse, believed = self._view.evse, self.battery.verdict.believed
         charged_wh, discharged_wh = math.nan, math.nan
         if evse is not None:
             charged_wh, discharged_wh = evse.charged_energy_wh, evse.discharged_energy_wh
-        judged = self.battery.judge(vehicle, self._wants, charged_wh, discharged_wh, now_s)
+        judged = self.battery.judge(vehicle, wants, charged_wh, discharged_wh, now_s)
+        self._judgement = judged, wants, now_s
         verdict = self.battery.verdict
         if believed and not verdict.believed:
             text = f"no discharge of this vehicle: {verdict.words}"

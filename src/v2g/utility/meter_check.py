@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import enum
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Mapping
-from statistics import median
 
 from v2g.utility.meter_view import Phases
 
@@ -73,7 +72,11 @@ class DayHistory:
 
     def median_w(self) -> float | None:
         """Of the magnitudes of all closed minutes; None while there are fewer than eight."""
-        return median(self._sorted) if len(self._sorted) >= LEAST_MEANS else None
+        # Of a list in order: sorting it again, as the statistics module does, costs as much as all the rest.
+        rows = len(self._sorted)
+        if rows < LEAST_MEANS:
+            return None
+        return (self._sorted[(rows - 1) // 2] + self._sorted[rows // 2]) / 2.0
 
     def knows(self, told_w: float) -> bool:
         """Magnitudes within a factor of three have been usual."""
@@ -96,14 +99,17 @@ class DayHistory:
         for column, mean in zip(self._means, self._mean(), strict=True):
             column.append(mean)
         self._sums, self._count = [0.0, 0.0, 0.0], 0
-        self._trim(self._open - DAY_MIN)
-        self._sorted = sorted(map(gross_w, zip(*self._means, strict=True)))
-
-    def _trim(self, oldest: int) -> None:
-        gone = bisect_left(self._minutes, oldest + 1)
+        insort(self._sorted, self._magnitude(-1))
+        gone = bisect_left(self._minutes, self._open - DAY_MIN + 1)
+        for row in range(gone):
+            del self._sorted[bisect_left(self._sorted, self._magnitude(row))]
         del self._minutes[:gone]
         for column in self._means:
             del column[:gone]
+
+    def _magnitude(self, row: int) -> float:
+        a, b, c = self._means
+        return gross_w((a[row], b[row], c[row]))
 
 
 def gross_w(power_w: Phases) -> float:

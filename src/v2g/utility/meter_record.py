@@ -213,7 +213,7 @@ class MeterRecord:
 
 
 def future_words(ahead_s: float, at_unix_s: float, unix_s: float) -> str:
-    if 0.5 <= at_unix_s / unix_s / 1000.0 <= 2.0:
+    if 0.5 * unix_s <= at_unix_s / 1000.0 <= 2.0 * unix_s:
         return f'"at" {at_unix_s:.0f} looks like milliseconds: give seconds since 1970, or ISO 8601'
     return (
         f'"at" is {format_duration(round(ahead_s))} in the future of this controller\'s clock: put the clocks right '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from v2g.utility.meter_view import MeteredLoad
 
 SAID_AFTER_S = 60.0
 """A meter that tells nothing usable for so long is written to the log."""
+VIEW_S = 1.0
+"""The sum is made anew so often; the control cycle asks several times as often."""
 
 
 class Meters:
@@ -51,6 +54,7 @@ class Meters:
         self._remarks: tuple[str, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch = _Watch(log)
+        self._due_s = -math.inf
         self.last = MeteredLoad()
         """Of the last :meth:`view`."""
 
@@ -82,10 +86,13 @@ class Meters:
             await self._feed.close()
 
     def view(self, now_s: float, unix_s: float, measured_base_w: float | None) -> MeteredLoad:
-        """The base load as all meters tell it at this moment.
+        """The base load as all meters tell it, at most a second ago.
 
         ``measured_base_w``: the base load that the transformer itself measures, to be compared; None: unknown.
         """
+        if now_s < self._due_s:
+            return self.last
+        self._due_s = now_s + VIEW_S
         view = self._book.view(now_s, unix_s, measured_base_w, self._remarks)
         self._watch.look(view, self._book.contradiction, now_s)
         self.last = view

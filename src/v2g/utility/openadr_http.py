@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import ipaddress
-import math
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,22 +56,24 @@ def tls_context(ca: str) -> ssl.SSLContext:
 class _Connection(http.client.HTTPConnection):
     """Can be cut by another thread, also within a TLS handshake, when ``sock`` is not yet that of TLS."""
 
-    deadline_s = math.inf
+    was_cut = False
     waker: socket.socket | None = None
 
     def connect(self) -> None:
         super().connect()
         self.waker = self.sock.dup()
-        if time.monotonic() >= self.deadline_s:
+        if self.was_cut:
             raise TimeoutError
 
     def cut(self) -> None:
+        self.was_cut = True
         if self.waker is not None:
             with contextlib.suppress(OSError):
                 self.waker.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        super().close()
+    def end(self) -> None:
+        """Not ``close``, which http.client calls itself while the answer of a last request is still to be read."""
+        self.close()
         if self.waker is not None:
             self.waker.close()
 
@@ -102,7 +102,6 @@ class Exchanger:
             else _Connection(host, parts.port, timeout=self._timeout_s)
         )
         place = f"{method} {parts.scheme}://{parts.netloc}{parts.path}"
-        connection.deadline_s = time.monotonic() + self._timeout_s
         # A socket's own timeout starts again with each octet.
         alarm = threading.Timer(self._timeout_s, connection.cut)
         alarm.daemon = True
@@ -117,16 +116,16 @@ class Exchanger:
             connection.request(method, target or "/", body=body, headers=sent)
             with connection.getresponse() as response:
                 answer = Answer(response.status, _read(response))
-            if time.monotonic() >= connection.deadline_s:
+            if connection.was_cut:
                 raise TimeoutError  # an answer that was cut may look like a whole one
             return answer
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ExchangeError(f"{place}: {self._reason(error, connection.deadline_s)}") from None
+            raise ExchangeError(f"{place}: {self._reason(error, connection)}") from None
         finally:
             alarm.cancel()
             with self._lock:
                 self._open = None
-            connection.close()
+            connection.end()
 
     def close(self) -> None:
         """From any thread: ends the exchange that is under way, and refuses others."""
@@ -135,8 +134,10 @@ class Exchanger:
             if self._open is not None:
                 self._open.cut()
 
-    def _reason(self, error: Exception, deadline_s: float) -> str:
-        if isinstance(error, TimeoutError) or time.monotonic() >= deadline_s:
+    def _reason(self, error: Exception, connection: _Connection) -> str:
+        if self._closed:
+            return "this VEN is stopping"
+        if isinstance(error, TimeoutError) or connection.was_cut:
             return f"no whole answer within {self._timeout_s:g} s"
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted ({error.verify_message}): see utility.openadr.ca"

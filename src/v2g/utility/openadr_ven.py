@@ -35,7 +35,6 @@ class VenStatus:
     last_answer_unix_s: float | None = None
     error: str = ""
     events: int = 0
-    signals: int = 0
     notes: tuple[str, ...] = ()
     """What of the events is not followed, and why."""
 
@@ -160,7 +159,6 @@ class VenLink:
             last_answer_unix_s=unix_s,
             error="",
             events=len(polled.events),
-            signals=signals,
             notes=notes[:_MAX_NOTES],
         )
 

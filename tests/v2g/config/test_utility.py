@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import msgspec
 import pytest
+import yaml
 
 from v2g.config.crosscheck import suspicions
 from v2g.config.loader import load
 from v2g.config.paths import meter_feed_path
 from v2g.config.problems import ConfigError
+from v2g.config.schema_meters import Meter, MeterFeed
 
 from .conftest import Configure
 
+SHIPPED = Path(__file__).resolve().parents[3] / "etc" / "v2g"
 METERS = """\
 utility:
   meters:
@@ -31,6 +38,16 @@ def test_meters_and_feed_are_read_and_the_feed_has_its_place(configure: Configur
     assert [meter.id for meter in config.utility.meters] == ["m1", "m2"]
     assert str(meter_feed_path(config)) == f"{config.paths.run_dir}/meters.sock"
     assert list(suspicions(config)) == list(suspicions(load(configure(utility="{}")).config))
+
+
+def test_the_shipped_file_shows_every_setting_and_the_example_is_valid(configure: Configure) -> None:
+    text = (SHIPPED / "v2g.yaml").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^# utility:\n(?:#   .*\n)+", text, re.MULTILINE)
+    shown = re.sub(r"^# ", "", block, flags=re.MULTILINE)
+    parsed = yaml.safe_load(shown)["utility"]
+    assert set(parsed["meters"][0]) == {field.name for field in msgspec.structs.fields(Meter)}
+    assert set(parsed["meter_feed"]) == {field.name for field in msgspec.structs.fields(MeterFeed)}
+    assert load(configure(utility=shown)).config.utility.meters[0].id == "shop"
 
 
 @pytest.mark.parametrize(

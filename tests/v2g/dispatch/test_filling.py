@@ -147,13 +147,26 @@ def test_a_phase_that_gives_way_under_the_limit_of_the_site_lets_the_light_ones_
     assert filled.bound_by == [1] * 10 + [0, 0]
 
 
-def test_a_share_of_two_phases_is_not_held_by_a_difference_to_which_it_adds_nothing() -> None:
-    # C has 20. The first adds alike to A and B; only the second makes A heavier than B.
-    filled = fill_balanced([10.0, 10.0, 20.0], [1.0] * 3, [together(100.0, 3)], [(0.5, 0.5, 0.0), A, C], 1.0)
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_a_share_of_two_phases_is_not_held_by_a_difference_to_which_it_adds_nothing(scale: float) -> None:
+    # C has 20. The first adds alike to A and B; only the second makes A heavier than B. The first and C lift each other
+    # by steps of the unbalance.
+    caps = [10.0 * scale, 10.0 * scale, 20.0 * scale]
+    filled = fill_balanced(caps, [1.0] * 3, [together(100.0 * scale, 3)], [(0.5, 0.5, 0.0), A, C], 1.0)
     assert filled.shares[1] == pytest.approx(1.0)
     sums = [filled.shares[0] / 2 + filled.shares[1], filled.shares[0] / 2, filled.shares[2]]
     assert max(sums) - min(sums) <= 1.0 + 1e-9
-    assert filled.shares[0] > 9.0
+    assert filled.shares[0] > 9.0 * scale
+
+
+def test_a_phase_with_next_to_nothing_is_no_contradiction_where_no_unbalance_is_allowed() -> None:
+    filled = fill_balanced([1.0, 1.0, 4.6e-188], [1.0] * 3, [], [B, (0.5, 0.0, 0.5), A], 0.0)
+    assert filled.shares == pytest.approx([0.5, 1.0, 0.0], abs=1e-9)
+
+
+def test_weights_that_no_sum_can_hold_are_still_weights() -> None:
+    filled = fill([inf, 1.0], [1e-300, 1e300], [together(2.0, 2)])
+    assert filled.shares == pytest.approx([1.0, 1.0])
 
 
 def test_floors_that_cannot_be_balanced_are_refused() -> None:

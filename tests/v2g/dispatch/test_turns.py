@@ -173,11 +173,13 @@ def test_a_large_one_gets_its_turn_though_it_fits_now_and_then_only_and_others_c
     assert admitted_at_s <= 1000.0 + 3.5 * DWELL_S
 
 
-def test_one_that_left_needlessly_stays_where_a_larger_one_has_to_leave_after_all() -> None:
+def test_one_that_need_not_leave_as_a_larger_one_does_keeps_its_turn() -> None:
     turns = Turns(DWELL_S)
-    asked = claims(1e3, 4e3, weights=[1.0, 2.0])
-    turns.admit(asked, site(5e3, 2), 0.0)
-    assert names(turns.admit(asked, site(3.9e3, 2), 1.0)) == "A"
+    asked = claims(1e3, 4e3, 3.9e3, weights=[1.0, 2.0, 0.5])
+    assert names(turns.admit(asked, site(5e3, 3), 0.0)) == "AB"
+    assert names(turns.admit(asked, site(3.9e3, 3), 1.0)) == "A"
+    assert names(turns.admit(asked, site(3.9e3, 3), 299.0)) == "A"
+    assert names(turns.admit(asked, site(3.9e3, 3), 300.0)) == "C"
 
 
 def test_room_just_after_somebody_had_to_leave_counts_when_it_has_lasted_a_minute() -> None:
@@ -286,6 +288,8 @@ def test_a_dwell_time_must_be_a_time(dwell_s: float) -> None:
 def test_two_claims_of_one_evse_are_refused() -> None:
     with pytest.raises(ValueError, match="two claims of one EVSE"):
         Turns(DWELL_S).admit([*claims(1e3), *claims(1e3)], site(1e4, 1), 0.0)
+    with pytest.raises(ValueError, match="or of one index"):
+        Turns(DWELL_S).admit([*claims(1e3), replace(claims(1e3)[0], evse_id="B")], site(1e4, 1), 0.0)
 
 
 Capacity = Callable[[Random, float], float]

@@ -176,6 +176,18 @@ async def test_the_same_failure_is_said_once_and_its_end_too() -> None:
     ]
 
 
+async def test_what_is_missing_for_a_request_is_asked_for_again_soon() -> None:
+    bench = Bench(every_s=300.0)
+    sound, bench.made = bench.made, "transformer load unknown"
+    bench.poll()
+    await bench.over()
+    bench.made = sound
+    bench.poll(RENEW_AFTER_S - 1.0)
+    assert bench.status().running_s is None
+    bench.poll(1.0)
+    assert (await bench.over()).reason == "start"
+
+
 async def test_a_plan_counts_until_three_intervals_have_passed() -> None:
     bench = Bench(every_s=300.0)
     bench.poll()

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.plan_cases import RATED_VA, STARTS, STEP_S, fleet, params_of, request, site, street_w, vehicle
+from v2g.planning import planner
 from v2g.planning.planner import AGREES_K, NEGLIGIBLE_K, Detail, solve
 from v2g.planning.types import Plan, PlanRequest, PlanVehicle, VehiclePlan
 from v2g.planning.warming import course
@@ -39,7 +40,9 @@ def assert_honest(asked: PlanRequest, plan: Plan) -> None:
         energy_wh = wish.energy_wh
         for n, (power_w, after_wh) in enumerate(zip(told.power_w, told.energy_wh, strict=True)):
             share = min(1.0, max(0.0, stay_s / STEP_S - n))
-            assert -share * wish.max_discharge_w - 0.1 <= power_w <= share * wish.max_charge_w + 0.1
+            lo_w, hi_w = wish.limit_w[n] if wish.limit_w else (-wish.max_discharge_w, wish.max_charge_w)
+            assert share * max(min(lo_w, 0.0), -wish.max_discharge_w) - 0.1 <= power_w
+            assert power_w <= share * min(max(hi_w, 0.0), wish.max_charge_w) + 0.1
             by = wish.efficiency_charge if power_w > 0.0 else 1.0 / wish.efficiency_discharge
             if energy_wh < wish.floor_wh - 2.0:
                 assert power_w >= -0.1, "discharged below its floor"
@@ -53,6 +56,11 @@ def assert_honest(asked: PlanRequest, plan: Plan) -> None:
         assert plan.load_w[n] == pytest.approx(asked.site.base_w[n] + net_w, abs=0.01)
         assert net_w <= max(asked.site.hi_w[n], 0.0) + 1.0
         assert net_w >= min(asked.site.lo_w[n], 0.0) - 1.0
+        for phase in range(3):
+            in_phase_w = sum(
+                told.power_w[n] * wish.phases[phase] for told, wish in zip(plan.vehicles, asked.vehicles, strict=True)
+            )
+            assert asked.site.phase_w is None or abs(in_phase_w) <= asked.site.phase_w + 1.0
     # Against the model itself, with the margins, step by step.
     ran = course(asked.site, plan.load_w, STEP_S, margins=True)
     alone = course(asked.site, asked.site.base_w, STEP_S, margins=True)
@@ -342,20 +350,41 @@ def test_a_deadline_that_is_over_gives_no_plan_and_says_what_to_do() -> None:
     assert plan.problem == "no plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
 
 
-def test_a_deadline_after_the_first_round_returns_that_round_s_plan_and_says_so() -> None:
+def after_one_round(asked: PlanRequest) -> Plan:
+    """As if the deadline passed when the first round is over."""
+    calls, whole = [0], Detail()
+    made(asked, whole)
+
+    def elapsed() -> float:
+        calls[0] += 1
+        return 0.0 if calls[0] <= len(whole.stages[0]) else 100.0
+
+    plan = solve(asked, elapsed)
+    assert plan.rounds == 1
+    assert_honest(asked, plan)
+    return plan
+
+
+def test_one_round_that_agrees_with_the_model_is_enough_where_time_is_short() -> None:
+    assert not after_one_round(request(*fleet(4))).limited_by_deadline
+
+
+def test_a_round_that_does_not_agree_is_told_to_be_all_there_was_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "AGREES_K", 0.0)
+    assert after_one_round(request(*fleet(4))).limited_by_deadline
+
+
+def test_a_deadline_before_the_drivers_are_served_is_what_stands_in_their_way() -> None:
     calls = [0]
 
     def elapsed() -> float:
         calls[0] += 1
-        return 0.0 if calls[0] <= len(stages.stages[0]) else 100.0
+        return 0.0 if calls[0] == 1 else 100.0
 
-    stages = Detail()
-    whole = made(request(*fleet(4)), stages)
-    plan = solve(request(*fleet(4)), elapsed)
-    assert not plan.problem
+    plan = solve(request(vehicle("low", energy_wh=6_000.0), vehicle("high")), elapsed)
     assert plan.limited_by_deadline
-    assert not whole.limited_by_deadline
-    assert_honest(request(*fleet(4)), plan)
+    assert plan.vehicles[0].energy_wh[8] >= 17_900.0, "the first stage was solved"
+    assert {each.because for each in plan.relaxations} == {"the search for a better plan ended at its deadline"}
 
 
 def test_a_plan_and_its_request_pass_through_json_unchanged() -> None:
@@ -380,10 +409,21 @@ def vehicles(draw: st.DrawFn) -> PlanVehicle:
         departs_in_s=draw(st.one_of(st.none(), st.floats(-3600.0, 30_000.0))),
         efficiency_charge=draw(st.floats(0.8, 1.0)),
         efficiency_discharge=draw(st.floats(0.8, 1.0)),
+        phases=draw(st.sampled_from(((1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0), (0.0, 0.5, 0.5)))),
+        limit_w=draw(
+            st.sampled_from(
+                (
+                    (),
+                    ((-5e3, -5e3),) * 6 + ((-1e5, 1e5),) * 18,
+                    ((2e3, 2e3),) * 24,
+                    ((0.0, 0.0),) * 12 + ((0.0, 1e5),) * 12,
+                )
+            )
+        ),
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(vehicles(), max_size=5),
     st.floats(0.1, 1.8),
@@ -391,14 +431,24 @@ def vehicles(draw: st.DrawFn) -> PlanVehicle:
     st.sampled_from(("DIST_ONAN", "ONAN", "OF")),
     st.sampled_from((1_000.0, 20_000.0, 200_000.0)),
     st.booleans(),
+    st.sampled_from((None, 3_000.0, 30_000.0)),
+    st.sampled_from(((), (0.3, 0.1, -0.1, 0.2) * 6)),
 )
 def test_whatever_is_asked_no_limit_no_floor_and_no_energy_balance_is_broken(
-    asked_by: list[PlanVehicle], peak_pu: float, ambient_c: float, cooling: str, hi_w: float, reverse: bool
+    asked_by: list[PlanVehicle],
+    peak_pu: float,
+    ambient_c: float,
+    cooling: str,
+    hi_w: float,
+    reverse: bool,
+    phase_w: float | None,
+    price: tuple[float, ...],
 ) -> None:
     base_w = street_w(24, 100e3, peak_pu)
     where = site(
         24, rated_va=100e3, cooling=cooling, base_w=tuple(-w for w in base_w) if reverse else base_w,
         ambient_c=(ambient_c,) * 24, lo_w=(-hi_w,) * 24, hi_w=(hi_w,) * 24,
+        phase_w=phase_w, price=price,
     )  # fmt: skip
     asked = PlanRequest(starts_unix_s=STARTS, steps=24, site=where, vehicles=tuple(asked_by))
     assert_honest(asked, made(asked))

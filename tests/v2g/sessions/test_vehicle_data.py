@@ -75,13 +75,27 @@ def test_a_departure_that_is_past_stays_what_it_is(rig: Any) -> None:
 
 def test_what_a_loop_leaves_out_holds_for_times_and_states_but_not_for_energies(rig: Any) -> None:
     rig.charge()
-    rig.loop(needs=ev.EnergyNeeds(departure_time_s=900, min_energy_wh=-1.0, min_soc_pct=40), capacity_wh=50_000.0)
+    rig.loop(needs=ev.EnergyNeeds(departure_time_s=900, min_energy_wh=500.0, min_soc_pct=40), capacity_wh=50_000.0)
     said_at = rig.now
     rig.cycle(3)
     rig.loop()
     data = rig.bay.vehicle
     assert (data.departs_at_s, data.min_soc_pct, data.capacity_wh) == (said_at + 900.0, 40, 50_000.0)
     assert data.min_energy_wh is None
+
+
+@pytest.mark.parametrize(
+    ("min_energy_wh", "power_w"), [(-20_000.0, -5_000.0), (0.0, -5_000.0), (1.0, 0.0), (None, 0.0)]
+)
+def test_a_minimum_said_before_the_loop_holds_unless_the_loop_says_that_it_is_covered(
+    rig: Any, min_energy_wh: float | None, power_w: float
+) -> None:
+    rig.charge()
+    rig.grant_w = -5_000.0
+    rig.say(ev.EnergyNeedsReceived(needs=ev.EnergyNeeds(min_soc_pct=70)))
+    rig.loop(60, needs=ev.EnergyNeeds(min_energy_wh=-1.0))
+    rig.loop(60, needs=ev.EnergyNeeds(min_energy_wh=min_energy_wh))
+    assert rig.cycle().power_w == power_w
 
 
 def test_a_dc_minimum_is_the_higher_of_power_and_current_at_the_ac_terminals(rig: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +122,8 @@ def test_history_is_of_a_day_and_no_longer(steps: list[int]) -> None:
     assert not closed or closed[0] > closed[-1] - DAY_MIN
     wanted = [at for at in (sum(steps[: n + 1]) for n in range(len(steps))) if not closed or at > closed[-1] - DAY_MIN]
     assert kept == wanted
+    magnitudes = [total for _, (total, _, _) in history.means()[:-1]]
+    assert history.median_w() == (median(magnitudes) if len(magnitudes) >= 8 else None)
 
 
 # ---- the sum ----------------------------------------------------------------------------------------------------

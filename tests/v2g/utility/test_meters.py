@@ -36,12 +36,10 @@ async def test_polled_and_fed_meters_make_one_base_load(
     client = await feed_client.open(tmp_path / "meters.sock")
     assert await client.tell(meter="c1", at=clock.unix_s(), power_w={"a": 2000, "b": 2000, "c": 100}) == {"ok": True}
 
-    def view() -> MeteredLoad:
-        return meters.view(clock.monotonic_s(), clock.unix_s(), None)
-
     async with asyncio.timeout(10.0):
-        while view().base_w is None:
+        while not meters.records["p1"].counts.used:
             await asyncio.sleep(0.01)
+    meters.view(clock.monotonic_s(), clock.unix_s(), None)
     assert meters.last.base_w == (1500.0, 1500.0, -400.0)
     assert [line.id for line in meters.last.lines] == ["p1", "c1"]
     client.close()
@@ -92,6 +90,17 @@ async def test_a_meter_is_logged_once_when_it_is_lost_and_once_when_it_is_back(
     assert kept_log.codes[3:] == ["METERS_AGREE"]
     client.close()
     await meters.close()
+
+
+async def test_the_sum_is_made_anew_every_second_and_not_in_every_cycle(
+    site_with: Callable[..., Config], kept_log: Any, tmp_path: Path, clock: ManualClock
+) -> None:
+    meters = Meters(site_with(meter_feed={"meters": ["c1"]}), tmp_path, clock, lambda: 0.0, kept_log)
+    first = meters.view(clock.monotonic_s(), clock.unix_s(), None)
+    clock.advance(0.99)
+    assert meters.view(clock.monotonic_s(), clock.unix_s(), None) is first
+    clock.advance(0.01)
+    assert meters.view(clock.monotonic_s(), clock.unix_s(), None) is not first
 
 
 async def test_a_task_that_ends_by_a_mistake_of_ours_is_said(

@@ -205,11 +205,14 @@ def test_a_vtn_that_misbehaves_is_an_error_of_words_and_recovers(vtn_31: Vtn, ca
     assert client.poll().events == ()
 
 
-def test_octets_that_drip_do_not_hold_it_longer_than_the_timeout(vtn_31: Vtn, ca: Path) -> None:
+@pytest.mark.parametrize("fault", ["slow", "slow, last"])
+def test_octets_that_drip_do_not_hold_it_longer_than_the_timeout(vtn_31: Vtn, ca: Path, fault: str) -> None:
     client, _ = client_of(vtn_31, ca, timeout_s=0.4)
-    vtn_31.break_down("slow")
+    vtn_31.break_down(fault)
+    began_s = time.monotonic()
     with pytest.raises(ExchangeError, match=r"no whole answer within 0\.4 s"):
         client.poll()
+    assert time.monotonic() - began_s < 25.0, "the whole answer would take 50 s"
 
 
 def test_closing_wakes_a_request_that_waits(vtn_31: Vtn, ca: Path) -> None:

@@ -239,7 +239,8 @@ def effort(found: Found) -> list[str]:
         )
     parts = next(iter(found.values()))["ours"].parts_ms
     heads = ("evening", *parts, "plans", "mean, s", "longest, s", "refused", "vehicles without a plan, h")
-    return table(heads, rows)
+    refused = sorted({problem for told in found.values() for problem in told["ours"].problems})
+    return [*table(heads, rows), *(f"- refused: {problem}" for problem in refused), *([""] if refused else [])]
 
 
 def shortages(found: Found) -> list[str]:

@@ -239,7 +239,8 @@ def effort(found: Found) -> list[str]:
         )
     parts = next(iter(found.values()))["ours"].parts_ms
     heads = ("evening", *parts, "plans", "mean, s", "longest, s", "refused", "vehicles without a plan, h")
-    return table(heads, rows)
+    refused = sorted({problem for told in found.values() for problem in told["ours"].problems})
+    return [*table(heads, rows), *(f"- refused: {problem}" for problem in refused), *([""] if refused else [])]
 
 
 def shortages(found: Found) -> list[str]:
@@ -312,8 +313,8 @@ def report(found: Found, control_s: int, plan_every_s: float, wall_s: float, pic
         "and leave between 05:30 and 09:00 (mean 07:15, deviation 45 min); batteries of 40-100 kWh at 15-70 %, targets "
         "of 70, 80 or 90 %, uniform; of twenty 7 are AC 1~ 7.4 kW, 5 AC 3~ 11 kW, 3 AC 3~ 22 kW, 5 DC 22-50 kW; "
         "two thirds are bidirectional; minimum powers 1.4, 4.1 and 0.5 kW; efficiency 0.90-0.95 each way; above 80 % "
-        "the power falls to 15 %; what they are told they follow after 1-3 s, at a ramp of 2-5 s. State of charge is told "
-        "in whole percents. Min-SoC is 30 %, or the vehicle's own of up to 40 %.",
+        "the power falls to 15 %; what they are told they follow after 1-3 s, at a ramp of 2-5 s. State of charge is "
+        "told in whole percents. Min-SoC is 30 %, or the vehicle's own of up to 40 %.",
         "",
         f"Transformers: {sizes}: 5 kVA for each vehicle, the customers' load within it, and the next standard size; "
         "twice as much for four, which have no diversity. The true one is off the nameplate that the controller "

@@ -60,8 +60,8 @@ def evening(*vehicles: Spec, conditions: Conditions = CALM, hours: float = 0.55)
     )
 
 
-def run(strategy: Told, *vehicles: Spec, hours: float = 0.55) -> tuple[World, Figures]:
-    world = World(evening(*vehicles, hours=hours), control_s=1)
+def run(strategy: Told, *vehicles: Spec, hours: float = 0.55, step_s: int = 3) -> tuple[World, Figures]:
+    world = World(evening(*vehicles, hours=hours), control_s=step_s, step_s=step_s)
     return world, world.run(strategy)
 
 
@@ -74,7 +74,7 @@ def flat(power_w: float) -> Told:
 
 def test_a_vehicle_follows_after_its_delay_and_at_its_ramp() -> None:
     told = flat(11_000.0)
-    run(told, VEHICLE, hours=0.05)
+    run(told, VEHICLE, hours=0.05, step_s=1)
     powers = [power_w for at_s, power_w in told.seen if at_s < VEHICLE.arrives_s + 8]
     assert powers == [0.0, 0.0, 0.0, 0.0, 5_500.0, 11_000.0, 11_000.0, 11_000.0]
 
@@ -111,7 +111,7 @@ def test_above_80_percent_it_takes_less() -> None:
 def test_one_that_left_takes_nothing_more() -> None:
     told = flat(11_000.0)
     world, _ = run(told, VEHICLE)
-    assert told.seen[-1][0] == VEHICLE.departs_s - 1
+    assert told.seen[-1][0] == VEHICLE.departs_s - 3
     assert world.power_w[0] == 0.0
 
 

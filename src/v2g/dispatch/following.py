@@ -127,6 +127,13 @@ class Following:
             for claim, rise_w in zip(claims, rises, strict=True):
                 claim.power_w += rise_w
             return
+        for number, claim in enumerate(claims):
+            # What it takes already is no rise.
+            own_w = min(rises[number], excess.get(claim.evse_id, 0.0))
+            if own_w > 0.0 and claim.power_w + own_w >= claim.floor_w:
+                claim.power_w += own_w
+                excess[claim.evse_id] -= own_w
+                rises[number] -= own_w
         limits = []
         for room in rooms:
             taken_w = fsum(

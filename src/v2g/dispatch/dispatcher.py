@@ -139,7 +139,7 @@ class Dispatcher:
         """
         told_w = {c.evse_id: self._following.before_w(c.evse_id) for each in services.orders for c in each.claims}
         flows_w = (max(w, min(0.0, measured_w.get(evse_id, w))) for evse_id, w in told_w.items())
-        return fsum((*flows_w, *self._following.ignored_w.values()))
+        return fsum((*flows_w, *self._following.beyond_w().values()))
 
     def _steady(self, aim: Aim, now_s: float) -> float | None:
         """The base load without its noise, so that vehicles do not follow every kettle: a rise counts at once, a fall
@@ -180,7 +180,7 @@ class Dispatcher:
     ) -> None:
         charging = [claim for service in services if service.sign > 0.0 for claim in service.claims]
         discharging = [claim for service in services if service.sign < 0.0 for claim in service.claims]
-        ignored_w = self._following.ignored_w
+        ignored_w = self._following.beyond_w()
         if any(service.order is not None for service in services) or (charging and discharging):
             # What orders lack for reasons of their own is told apart from what limits take from them.
             self._charge.potential(charging)

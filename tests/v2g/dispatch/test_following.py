@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, nan
+from random import Random
 
 import pytest
 
@@ -187,3 +189,35 @@ def test_power_at_an_evse_without_a_vehicle_takes_room() -> None:
         [vehicle("A")], [order(Mode.CHARGE, 20e3)], site(12e3), (), ORDERS_ONLY, 1.0, {"Z": 5e3, "Y": 50.0, "X": nan}
     )
     assert powers(result) == [7e3]
+
+
+def flows(run: Run, count: int, takes: Callable[[float, int], float], seconds: int) -> list[float]:
+    """The net of vehicles that do what ``takes`` makes of their last grant, each second of the last minute."""
+    told, nets = [0.0] * count, []
+    for second in range(seconds):
+        flows_w = [takes(told_w, second) for told_w in told]
+        vehicles = [vehicle(f"E{n:02}", flow_w) for n, flow_w in enumerate(flows_w)]
+        told = powers(run.step(vehicles, [order(Mode.CHARGE, 1e6)]))
+        nets.append(sum(flows_w))
+    return nets[-60:]
+
+
+def test_what_each_takes_within_the_tolerance_is_not_taken_by_all_together_for_good() -> None:
+    # 2.5 % of 2 kW are 50 W, a meter's error; of 20 vehicles they would be 1 kW over the limit.
+    nets = flows(Run(limit_w=40e3), 20, lambda told_w, _: 1.025 * told_w, 120)
+    assert max(nets) <= 40e3 + 20.0
+    assert min(nets) >= 39.5e3
+
+
+def test_the_noise_of_meters_costs_nothing() -> None:
+    random = Random(1)
+    told = flows(Run(limit_w=40e3), 20, lambda told_w, _: told_w + random.gauss(0.0, 30.0), 180)
+    assert sum(told) / len(told) >= 0.99 * 40e3
+
+
+def test_auxiliaries_of_one_that_rests_take_room() -> None:
+    run = Run(limit_w=10e3)
+    result = [
+        powers(run.step([vehicle("A", 150.0), vehicle("B")], [order(Mode.CHARGE, 20e3, "B")])) for _ in range(60)
+    ][-1]
+    assert result == [0.0, pytest.approx(9850.0, abs=5.0)]

@@ -32,6 +32,8 @@ REST: Final = "auto: nothing to do"
 TARGET_REACHED: Final = "auto: target reached"
 LATER: Final = "later by the plan"
 HURRY: Final = "auto: cannot wait"
+_ROOM_SLACK: Final = 0.1
+"""Of the time that all together take: what they share changes, and who has most to charge takes longest."""
 _WAITING_WEIGHT: Final = 0.05
 """Of one that can wait, beside one that cannot."""
 
@@ -174,7 +176,7 @@ def _together(everyone: Sequence[_Free], room_w: float, hurried: Collection[str]
     queue.sort()
     for last, (departs_at_s, evse_id, needed_wh) in enumerate(queue):
         takes_s += needed_wh / (CHARGE_EFFICIENCY * room_w) * 3600.0
-        slack_s = 4.0 * SLACK_S if evse_id in hurried else 2.0 * SLACK_S
+        slack_s = (2.0 if evse_id in hurried else 1.0) * (SLACK_S + _ROOM_SLACK * takes_s)
         if departs_at_s - now_s - takes_s < slack_s:
             late = {evse_id for _, evse_id, _ in queue[: last + 1]}
     return [replace(each, must=True) if each.vehicle.evse_id in late else each for each in everyone]

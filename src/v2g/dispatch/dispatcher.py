@@ -26,7 +26,7 @@ from typing import Final
 from v2g.dispatch.auto import SLACK_S, AutoServices, auto_services
 from v2g.dispatch.claims import LEAST_W, Claim, Service, Services, doubts_of, services_of, stated
 from v2g.dispatch.constraints import Bound, Intersection, intersect
-from v2g.dispatch.following import Following
+from v2g.dispatch.following import TOLERANCE_W, Following
 from v2g.dispatch.inputs import Aim, Group, Phases, Settings, Vehicle
 from v2g.dispatch.netting import hold_limits
 from v2g.dispatch.orders import Allocation, Grant, Order
@@ -69,22 +69,27 @@ class Dispatcher:
         groups: Sequence[Group],
         aim: Aim,
         now_s: float,
+        strays_w: Mapping[str, float] | None = None,
     ) -> Allocation:
         """Grants for all ``vehicles`` (in their order) and the shortfalls of all orders that stand at ``now_s``.
 
         ``site`` bounds the net sum of all powers; none given means that nothing is known, hence 0 W. Shortfalls: one
         for each source that binds an order, with its part of the missing power; ``evse_id`` is set where one EVSE alone
         is behind it. Two vehicles of one EVSE contradict each other and both get 0 W. The order of the arguments does
-        not matter, but for that of the grants; of equal bounds the first is the one that is named.
+        not matter, but for that of the grants; of equal bounds the first is the one that is named. ``strays_w``: signed
+        power that is measured at EVSEs without a vehicle here; it takes room from the others.
         """
         doubts = doubts_of(vehicles, groups)
+        strays_w = {e: w for e, w in (strays_w or {}).items() if isfinite(w) and abs(w) > TOLERANCE_W}
+        everywhere = dict.fromkeys((*(vehicle.evse_id for vehicle in vehicles), *strays_w), 1.0)
         limits = [
             GroupLimit(group.name, intersect(group.bounds, now_s), _without(group.shares, doubts))
-            for group in (Group(name="site", bounds=tuple(site), shares={v.evse_id: 1.0 for v in vehicles}), *groups)
+            for group in (Group(name="site", bounds=tuple(site), shares=everywhere), *groups)
         ]
         services = services_of(orders, vehicles, now_s, doubts)
         measured_w = _measured(vehicles)
         self._following.observe(measured_w, {v.evse_id: v.rated_charge_w for v in vehicles}, now_s)
+        self._following.ignored_w |= strays_w
         auto = self._auto(services, limits[0].limits, aim, measured_w, now_s)
         asked = [*services.orders, *auto.all]
         self._share(asked, limits, measured_w, now_s)
@@ -134,7 +139,7 @@ class Dispatcher:
         """
         told_w = {c.evse_id: self._following.before_w(c.evse_id) for each in services.orders for c in each.claims}
         flows_w = (max(w, min(0.0, measured_w.get(evse_id, w))) for evse_id, w in told_w.items())
-        return fsum((*flows_w, *self._following.ignored_w.values()))
+        return fsum((*flows_w, *self._following.beyond_w().values()))
 
     def _steady(self, aim: Aim, now_s: float) -> float | None:
         """The base load without its noise, so that vehicles do not follow every kettle: a rise counts at once, a fall
@@ -175,7 +180,7 @@ class Dispatcher:
     ) -> None:
         charging = [claim for service in services if service.sign > 0.0 for claim in service.claims]
         discharging = [claim for service in services if service.sign < 0.0 for claim in service.claims]
-        ignored_w = self._following.ignored_w
+        ignored_w = self._following.beyond_w()
         if any(service.order is not None for service in services) or (charging and discharging):
             # What orders lack for reasons of their own is told apart from what limits take from them.
             self._charge.potential(charging)

@@ -23,6 +23,8 @@ TOLERANCE: Final = 0.03
 """Of the rating: errors of meters, and auxiliaries."""
 RAMP: Final = "ramp"
 ROOM: Final = "waits until others have made room"
+_DRIFT_S: Final = 10.0
+"""Over so long the noise of a meter is no drift."""
 _MOST_STEP_S: Final = 5.0
 """A clock that jumps ahead is no licence to jump in power."""
 
@@ -37,6 +39,8 @@ class Following:
         self._before: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._course: dict[str, deque[tuple[float, float]]] = {}
+        self._drift_w: dict[str, float] = {}
+        self._drift_before_w: dict[str, float] = {}
         self.ignored_w: dict[str, float] = {}
         """By EVSE: signed power beyond what its vehicle was told, for longer than it may take to follow."""
 
@@ -46,8 +50,9 @@ class Following:
             past_s = 0.0 if self._at_s is None else now_s - self._at_s
             self._elapsed_s = min(max(past_s, 0.0), _MOST_STEP_S)
             self._before, self._told, self._at_s = self._told, {}, now_s
+            self._drift_before_w = self._drift_w
             self._keep_course(now_s)
-        self.ignored_w = {}
+        self.ignored_w, self._drift_w = {}, {}
         for evse_id, power_w in measured_w.items():
             said = self._course.get(evse_id)
             if said is None:
@@ -57,6 +62,24 @@ class Following:
             excess_w = max(power_w - most_w, 0.0) + min(power_w - least_w, 0.0)
             if abs(excess_w) > _tolerance_w(rated_w.get(evse_id, 0.0)):
                 self.ignored_w[evse_id] = excess_w
+            else:
+                self._drift_w[evse_id] = self._drifted(evse_id, power_w - said[0][1] if len(said) == 1 else excess_w)
+
+    def _drifted(self, evse_id: str, deviation_w: float) -> float:
+        before_w = self._drift_before_w.get(evse_id, 0.0)
+        return before_w + (deviation_w - before_w) * min(1.0, self._elapsed_s / _DRIFT_S)
+
+    def beyond_w(self) -> dict[str, float]:
+        """By EVSE: signed power beyond what its vehicle was told, ignored or within the tolerance and steady.
+
+        One within the tolerance is nothing; all of them together are a limit passed for good.
+        """
+        beyond_w = dict(self.ignored_w)
+        for evse_id, drift_w in self._drift_w.items():
+            told_w = self.before_w(evse_id)
+            if abs(drift_w) >= LEAST_W and drift_w * told_w >= 0.0:
+                beyond_w[evse_id] = drift_w
+        return beyond_w
 
     def _keep_course(self, now_s: float) -> None:
         for evse_id, told_w in self._before.items():
@@ -127,6 +150,13 @@ class Following:
             for claim, rise_w in zip(claims, rises, strict=True):
                 claim.power_w += rise_w
             return
+        for number, claim in enumerate(claims):
+            # What it takes already is no rise.
+            own_w = min(rises[number], excess.get(claim.evse_id, 0.0))
+            if own_w > 0.0 and claim.power_w + own_w >= claim.floor_w:
+                claim.power_w += own_w
+                excess[claim.evse_id] -= own_w
+                rises[number] -= own_w
         limits = []
         for room in rooms:
             taken_w = fsum(

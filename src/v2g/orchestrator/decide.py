@@ -70,7 +70,9 @@ def decide(image: SiteImage, orders: Sequence[Order], dispatcher: Dispatcher, no
     if reason is not None:
         # It comes first here too: an inverter behind an open breaker is not connected, and that is not the reason.
         vehicles = [replace(each, bounds=(*permit, *each.bounds)) for each in vehicles]
-    allocation = dispatcher.step(vehicles, orders, bounds, image.groups, image.aim, now_s)
+    # Power may flow on for a moment where a session has ended: it is no base load either.
+    strays_w = {bay.evse_id: bay.measured_w for bay in image.bays if bay.bounds is None and bay.measured_w is not None}
+    allocation = dispatcher.step(vehicles, orders, bounds, image.groups, image.aim, now_s, strays_w)
     return Decision(
         allocation=allocation,
         grants={grant.evse_id: grant for grant in allocation.grants},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, nan
+from random import Random
 
 import pytest
 
+from v2g.dispatch.auto import SLACK_S
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.dispatcher import Aim, Dispatcher, Settings, Vehicle
 from v2g.dispatch.energy import Energy
@@ -212,7 +214,10 @@ class TestTurningRound:
         assert at(NOW_S + 1.0, 90e3) == 0.0
         assert at(NOW_S + 299.0, 90e3) == 0.0
         assert at(NOW_S + 300.0, 90e3) < 0.0
-        assert at(NOW_S + 301.0, 70e3) == 0.0
+        # A fall of the base load counts once it has lasted for a minute.
+        assert at(NOW_S + 301.0, 70e3) < 0.0
+        assert at(NOW_S + 361.0, 70e3) == 0.0
+        assert at(NOW_S + 600.0, 70e3) == 0.0
         assert at(NOW_S + 601.0, 70e3) > 0.0
 
     def test_the_noise_of_the_base_load_moves_nobody(self) -> None:
@@ -222,3 +227,140 @@ class TestTurningRound:
             aim = Aim(base_w=70e3 + (-1) ** n * 400.0, level_w=80e3)
             told.append(powers(run.step([vehicle("A", energy(20e3))], (), OPEN, (), aim, NOW_S + n))["A"])
         assert len(set(told)) == 1
+
+    def test_a_rise_of_the_base_load_counts_at_once_a_fall_when_it_has_lasted(self) -> None:
+        run = dispatcher()
+
+        def at(second: float, base_w: float) -> float:
+            aim = Aim(base_w=base_w, level_w=80e3)
+            return powers(run.step([vehicle("A", energy(20e3))], (), OPEN, (), aim, NOW_S + second))["A"]
+
+        assert at(0.0, 70e3) == 10e3
+        assert at(1.0, 76e3) == 4e3
+        assert at(2.0, 70e3) == 4e3
+        assert at(60.0, 70e3) == 4e3
+        assert at(62.0, 70e3) == 10e3
+
+    def test_noise_at_the_level_starts_and_stops_nobody_all_the_time(self) -> None:
+        random, run = Random(1), dispatcher()
+        was, starts = 0.0, 0
+        for second in range(1800):
+            aim = Aim(base_w=77e3 + random.gauss(0.0, 3e3), level_w=80e3)
+            now = powers(run.step([vehicle("A", energy(20e3))], (), OPEN, (), aim, NOW_S + second))["A"]
+            starts += now > 0.0 == was
+            was = now
+        assert starts <= 5
+
+
+class TestWithOrders:
+    def test_what_an_order_charges_is_not_charged_once_more_below_the_level(self) -> None:
+        # 80 kW of level, 70 kW of base load: 10 kW, of which the order has 6 kW.
+        run = dispatcher()
+        both = [vehicle("A", energy(20e3)), vehicle("B", energy(20e3))]
+        aim = Aim(base_w=70e3, level_w=80e3)
+        for second in range(3):
+            result = run.step(both, [order(Mode.CHARGE, 6e3, "A")], OPEN, (), aim, NOW_S + second)
+        assert powers(result) == {"A": 6e3, "B": 4e3}
+
+    def test_a_floor_of_the_utility_is_served_once(self) -> None:
+        run = dispatcher()
+        both = [vehicle("A", energy(20e3)), vehicle("B", energy(0.0))]
+        aim = Aim(base_w=90e3, level_w=80e3)
+        site = (*OPEN, Bound(8e3, inf, "utility floor", inf))
+        for second in range(3):
+            result = run.step(both, [order(Mode.CHARGE, 8e3, "A")], site, (), aim, NOW_S + second)
+        assert powers(result) == {"A": 8e3, "B": 0.0}
+
+    def test_a_set_point_counts_ordered_discharge_as_far_as_it_flows(self) -> None:
+        run = dispatcher()
+        given = order(Mode.DISCHARGE, 9e3, "A")
+        aim = Aim(base_w=70e3, target_w=-10e3, target_source="utility by ops")
+        for second, (flows_w, rest_w) in enumerate([(-9e3, -10e3), (-9e3, -1e3), (-2e3, -8e3)]):
+            both = [replace(vehicle("A", energy(surplus_wh=20e3)), measured_w=flows_w), vehicle("B", energy(0.0, 20e3))]
+            assert powers(run.step(both, [given], OPEN, (), aim, NOW_S + second)) == {"A": -9e3, "B": rest_w}
+
+
+class TestWrongPlan:
+    @pytest.mark.parametrize("planned_w", [nan, inf, -inf])
+    def test_what_is_no_number_counts_as_not_planned(self, planned_w: float) -> None:
+        aim = Aim(base_w=70e3, level_w=80e3, power_w={"A": planned_w, "B": 4e3})
+        others = Aim(base_w=70e3, level_w=80e3, power_w={"B": 4e3})
+        vehicles = [vehicle("A", energy(20e3)), vehicle("B", energy(20e3))]
+        assert allocate(vehicles, aim) == allocate(vehicles, others)
+
+    @pytest.mark.parametrize("no_number", [nan, inf, -inf])
+    def test_a_level_that_is_no_number_leaves_the_plan_as_it_is(self, no_number: float) -> None:
+        aim = Aim(base_w=70e3, level_w=no_number, power_w={"A": 4e3}, target_w=no_number)
+        assert allocate([vehicle("A", energy(20e3))], aim) == {"A": 4e3}
+
+    def test_what_a_vehicle_cannot_do_of_it_the_others_do(self) -> None:
+        # Planned for 15 kW below 20 kW of headroom, A takes 5 kW at most; B has the other 15 kW, of its 11 kW.
+        aim = Aim(base_w=60e3, level_w=80e3, power_w={"A": 15e3, "B": 5e3})
+        vehicles = [vehicle("A", energy(20e3), limit_w=5e3), vehicle("B", energy(20e3))]
+        assert allocate(vehicles, aim) == {"A": 5e3, "B": 11e3}
+
+    def test_vehicles_that_have_left_count_for_nothing(self) -> None:
+        aim = Aim(base_w=70e3, level_w=80e3, power_w={"A": 4e3, "gone": 60e3, "left": -60e3})
+        assert allocate([vehicle("A", energy(20e3))], aim) == {"A": 10e3}
+
+    def test_a_plan_of_nothing_does_not_keep_anybody_from_his_departure(self) -> None:
+        aim = Aim(base_w=80e3, level_w=80e3, power_w={"A": 0.0})
+        assert allocate([vehicle("A", energy(5e3, departs_in_h=0.6))], aim) == {"A": 11e3}
+
+
+class TestDepartures:
+    def test_one_that_cannot_wait_does_not_share_the_level_with_those_that_can(self) -> None:
+        # 10 kW below the level for 19 that can wait, and 11 kW for the one that cannot.
+        others = [vehicle(f"E{n:02}", energy(20e3)) for n in range(19)]
+        found = allocate([vehicle("A", energy(5e3, departs_in_h=0.6)), *others], Aim(base_w=70e3, level_w=80e3))
+        assert found["A"] == 11e3
+
+    def test_one_that_cannot_wait_goes_before_the_others_where_the_site_is_short(self) -> None:
+        others = [vehicle(f"E{n:02}", energy(5e3)) for n in range(9)]
+        site = (Bound(-20e3, 20e3, "thermal K", inf),)
+        found = allocate([vehicle("A", energy(5e3, departs_in_h=0.6)), *others], Aim(), site=site)
+        assert found["A"] == 11e3
+        assert all(found[f"E{n:02}"] > 0.0 for n in range(9))
+
+    def test_who_could_not_wait_goes_on_until_it_has_twice_the_slack(self) -> None:
+        run = dispatcher()
+        aim = Aim(base_w=80e3, level_w=80e3)
+
+        def at(second: float, slack_s: float) -> float:
+            # 2.475 kWh take a quarter of an hour with 11 kW and 0.9.
+            has = replace(energy(2475.0), departs_at_s=NOW_S + second + 900.0 + slack_s)
+            return powers(run.step([vehicle("A", has)], (), OPEN, (), aim, NOW_S + second))["A"]
+
+        assert at(0.0, SLACK_S + 1.0) == 0.0
+        assert at(1.0, SLACK_S - 1.0) == 11e3
+        assert at(2.0, SLACK_S + 60.0) == 11e3
+        assert at(3.0, 2.0 * SLACK_S + 1.0) == 0.0
+
+    def test_all_begin_in_time_where_they_have_to_share_the_room_of_the_site(self) -> None:
+        # 10 x 20 kWh take 11.1 h of 20 kW; one by one each has nearly 8 h to spare.
+        vehicles = [vehicle(f"E{n}", energy(20e3, departs_in_h=10.0)) for n in range(10)]
+        aim = Aim(base_w=80e3, level_w=80e3)
+        scarce = (Bound(-20e3, 20e3, "thermal K", inf),)
+        assert sum(allocate(vehicles, aim, site=scarce).values()) == pytest.approx(20e3)
+        assert sum(allocate(vehicles, aim).values()) == 0.0
+
+    def test_twenty_vehicles_have_what_they_want_by_the_morning(self) -> None:
+        random, run = Random(5), dispatcher()
+        soc = {f"E{n:02}": random.uniform(0.2, 0.6) for n in range(20)}
+        leaves_s = {evse_id: NOW_S + random.uniform(9.0, 12.0) * HOUR_S for evse_id in soc}
+        at_leave: dict[str, float] = {}
+        now_s = NOW_S
+        while len(at_leave) < 20:
+            now_s += 60.0
+            at_leave |= {e: soc[e] for e in soc if leaves_s[e] <= now_s and e not in at_leave}
+            vehicles = [
+                vehicle(e, replace(energy(max(0.0, 0.8 - soc[e]) * 60e3), departs_at_s=leaves_s[e]))
+                for e in soc
+                if e not in at_leave
+            ]
+            # The base load is above the level all night; the site could carry 60 kW more.
+            site = (Bound(-60e3, 60e3, "thermal K", inf),)
+            aim = Aim(base_w=90e3 + random.gauss(0.0, 1e3), level_w=80e3)
+            for evse_id, power_w in powers(run.step(vehicles, (), site, (), aim, now_s)).items():
+                soc[evse_id] += 0.93 * power_w / 60.0 / 60e3
+        assert min(at_leave.values()) > 0.78

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import inf
+from collections.abc import Callable
+from math import inf, nan
+from random import Random
 
 import pytest
 
@@ -152,3 +154,70 @@ def test_what_charges_may_count_only_on_discharge_that_is_measured() -> None:
     orders = [order(Mode.CHARGE, 10e3, "A"), order(Mode.DISCHARGE, 10e3, "B", order_id=2)]
     assert powers(run.step([vehicle("A", 0.0), vehicle("B", 0.0)], orders)) == [3e3, -3e3]
     assert powers(run.step([vehicle("A", 3e3), vehicle("B", -2e3)], orders)) == [5e3, -6e3]
+
+
+def test_an_order_is_not_exceeded_while_one_makes_room_for_another() -> None:
+    # 20 kW for all: A has it, and B comes; what A still takes is not granted twice.
+    run = Run()
+    for _ in range(10):
+        run.step([vehicle("A", 20e3)], [order(Mode.CHARGE, 20e3)])
+    late = run.step([vehicle("A", 20e3), vehicle("B", 0.0)], [order(Mode.CHARGE, 20e3)])
+    assert powers(late) == [10e3, 0.0]
+    assert late.grants[1].bound_by == "waits until others have made room"
+    half = run.step([vehicle("A", 17e3), vehicle("B", 0.0)], [order(Mode.CHARGE, 20e3)])
+    assert powers(half) == [10e3, 3e3]
+
+
+def test_what_is_kept_below_a_minimum_that_rose_is_nothing() -> None:
+    # C still takes most of the room: A cannot rise to its new minimum, and below it there is nothing.
+    run = Run(limit_w=8e3)
+    orders = [order(Mode.CHARGE, 2e3, "A", 1), order(Mode.CHARGE, 6e3, "C", 2)]
+    flows_w = [0.0, 0.0]
+    for _ in range(4):
+        flows_w = powers(run.step([vehicle("A", flows_w[0]), vehicle("C", flows_w[1])], orders))
+    assert flows_w == [2e3, 6e3]
+    orders = [order(Mode.CHARGE, 5e3, "A", 3), order(Mode.CHARGE, 3e3, "C", 4)]
+    for _ in range(2):
+        result = run.step([vehicle("A", 2e3, min_charge_w=4140.0), vehicle("C", 6e3)], orders)
+        assert powers(result) == [0.0, 3e3]
+    assert powers(run.step([vehicle("A", 0.0, min_charge_w=4140.0), vehicle("C", 3e3)], orders)) == [4140.0, 3e3]
+
+
+def test_power_at_an_evse_without_a_vehicle_takes_room() -> None:
+    dispatcher = Dispatcher(Settings(ramp_pu_s=inf))
+    result = dispatcher.step(
+        [vehicle("A")], [order(Mode.CHARGE, 20e3)], site(12e3), (), ORDERS_ONLY, 1.0, {"Z": 5e3, "Y": 50.0, "X": nan}
+    )
+    assert powers(result) == [7e3]
+
+
+def flows(run: Run, count: int, takes: Callable[[float, int], float], seconds: int) -> list[float]:
+    """The net of vehicles that do what ``takes`` makes of their last grant, each second of the last minute."""
+    told, nets = [0.0] * count, []
+    for second in range(seconds):
+        flows_w = [takes(told_w, second) for told_w in told]
+        vehicles = [vehicle(f"E{n:02}", flow_w) for n, flow_w in enumerate(flows_w)]
+        told = powers(run.step(vehicles, [order(Mode.CHARGE, 1e6)]))
+        nets.append(sum(flows_w))
+    return nets[-60:]
+
+
+def test_what_each_takes_within_the_tolerance_is_not_taken_by_all_together_for_good() -> None:
+    # 2.5 % of 2 kW are 50 W, a meter's error; of 20 vehicles they would be 1 kW over the limit.
+    nets = flows(Run(limit_w=40e3), 20, lambda told_w, _: 1.025 * told_w, 120)
+    assert max(nets) <= 40e3 + 20.0
+    assert min(nets) >= 39.5e3
+
+
+def test_the_noise_of_meters_costs_nothing() -> None:
+    random = Random(1)
+    told = flows(Run(limit_w=40e3), 20, lambda told_w, _: told_w + random.gauss(0.0, 30.0), 180)
+    assert sum(told) / len(told) >= 0.99 * 40e3
+
+
+def test_auxiliaries_of_one_that_rests_take_room() -> None:
+    run = Run(limit_w=10e3)
+    result = [
+        powers(run.step([vehicle("A", 150.0), vehicle("B")], [order(Mode.CHARGE, 20e3, "B")])) for _ in range(60)
+    ][-1]
+    assert result == [0.0, pytest.approx(9850.0, abs=5.0)]

@@ -12,6 +12,7 @@ import pytest
 from support.allocation import AT_ONCE
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.dispatcher import Dispatcher
+from v2g.dispatch.inputs import Group
 from v2g.dispatch.orders import Mode, Order
 from v2g.grid.protection import Block
 from v2g.grid.settings import Operation
@@ -23,6 +24,7 @@ from v2g.orchestrator.image import BayImage, SiteImage
 from v2g.thermal.view import ThermalView
 
 NOW = 500.0
+SHARES = {"US*V2G*E1": 1.0, "US*V2G*E3": 1.0}
 
 
 def decide(image: SiteImage, orders: Sequence[Order], now_s: float) -> Decision:
@@ -223,3 +225,13 @@ def test_an_inverter_that_nothing_would_tell_of_an_island_charges_only() -> None
     assert decision.allocation.site_w == 0.0
     assert "guard: no loss-of-mains input" in decision.allocation.shortfalls[0].source
     assert decide(image, [order(Mode.CHARGE, evse_id="US*V2G*E1")], NOW).allocation.site_w == 10_000.0
+
+
+def test_power_that_flows_on_where_a_session_has_ended_takes_room_from_the_others() -> None:
+    # 80 kW for charge, of which 30 kW still flow at E3: 50 kW are left, and a phase that E3 loads too has 10 kW.
+    image = healthy()
+    stray = BayImage(evse_id="US*V2G*E3", bounds=None, measured_w=30_000.0)
+    image = replace(image, bays=(vehicle("US*V2G*E1", 60_000.0), stray))
+    assert decide(image, [order(Mode.CHARGE, 60_000.0)], NOW).allocation.site_w == 50_000.0
+    group = Group(name="phase a", bounds=(Bound(-40e3, 40e3, "feeder current of phase a", inf),), shares=SHARES)
+    assert decide(replace(image, groups=(group,)), [order(Mode.CHARGE, 60_000.0)], NOW).allocation.site_w == 10_000.0

@@ -9,8 +9,10 @@
 3. A vehicle that would not get what its driver wants if it waited another :data:`SLACK_S` charges with all it can, and
    so do all together where the room that they share would not do. Nobody discharges who has nothing above its floors,
    or cannot wait.
-4. Weights: by the plan where there is one, else by urgency (energy that is missing over the time that is left);
-   discharge by what each has to spare.
+4. Weights: by urgency (energy that is missing over the time that is left), or by the plan where it has more; so the
+   plan says how much is charged together, and nobody in need waits for hours while another is served. Discharge by
+   what each has to spare.
+5. Where what is aimed at is less than the minimum power of a vehicle, it has its turn with that minimum all the same.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ def auto_services(
         max(0.0, wish[0] - others_w) if wish[0] > 0.0 else 0.0,
         min(0.0, wish[1] - others_w) if wish[1] < 0.0 else 0.0,
     )
-    charge_w, discharge_w, extra = _amounts(everyone, aim, base_w, wish, others_w)
+    charge_w, discharge_w = _amounts(everyone, aim, base_w, wish, others_w)
     asked = aim.target_w is not None or wish[0] > 0.0
     giving = _giving(everyone, discharge_w, charged, dwell_s, now_s)
     services = AutoServices(
@@ -123,12 +125,14 @@ def auto_services(
             weight = max(each.urgency_w, LEAST_WEIGHT * each.charge_w)
             services.hurry.claims.append(claim_of(each.vehicle, services.hurry, each.limits, weight))
             continue
-        weight = _charge_weight(each, aim, extra, asked) * (_WAITING_WEIGHT if services.hurry.wanted_w > 0.0 else 1.0)
+        weight = _charge_weight(each, aim, asked) * (_WAITING_WEIGHT if services.hurry.wanted_w > 0.0 else 1.0)
         turning = now_s - discharged.get(evse_id, -inf) < dwell_s and not each.must
         if weight > 0.0 and not turning and charge_w > 0.0:
             services.charge.claims.append(claim_of(each.vehicle, services.charge, each.limits, weight))
         else:
             services.resting[evse_id] = _rest_words(each, aim, turning)
+    if charge_w >= LEAST_W:
+        services.charge.turn_w = max((claim.minimum_w for claim in services.charge.claims), default=0.0)
     return services
 
 
@@ -184,11 +188,8 @@ def _together(everyone: Sequence[_Free], room_w: float, hurried: Collection[str]
 
 def _amounts(
     everyone: Sequence[_Free], aim: Aim, base_w: float | None, wish: tuple[float, float], others_w: float
-) -> tuple[float, float, bool]:
-    """Charge and discharge together, magnitudes, and whether there is more to charge than is planned.
-
-    Charge is that of those that can wait.
-    """
+) -> tuple[float, float]:
+    """Charge of those that can wait, and discharge: of all together, magnitudes."""
     planned = bool(aim.power_w)
     must_w = fsum(each.charge_w for each in everyone if each.must)
     charge_w = discharge_w = 0.0
@@ -216,9 +217,9 @@ def _amounts(
     gap_w = wanted_w - net_w
     if gap_w >= 0.0:
         cut_w = min(discharge_w, gap_w)
-        return charge_w + gap_w - cut_w - must_w, discharge_w - cut_w, gap_w > cut_w + LEAST_W
+        return charge_w + gap_w - cut_w - must_w, discharge_w - cut_w
     cut_w = min(charge_w - must_w, -gap_w)
-    return charge_w - cut_w - must_w, discharge_w - gap_w - cut_w, False
+    return charge_w - cut_w - must_w, discharge_w - gap_w - cut_w
 
 
 def _giving(
@@ -238,7 +239,7 @@ def _giving(
     return able
 
 
-def _charge_weight(each: _Free, aim: Aim, extra: bool, asked: bool) -> float:
+def _charge_weight(each: _Free, aim: Aim, asked: bool) -> float:
     """``asked``: the utility asks for charge, which whoever has room may take."""
     energy = each.vehicle.energy
     if energy is None:
@@ -247,8 +248,7 @@ def _charge_weight(each: _Free, aim: Aim, extra: bool, asked: bool) -> float:
     hurry_w = max(each.urgency_w, LEAST_WEIGHT * each.charge_w) if takes else 0.0
     if not aim.power_w or each.planned_w is None:
         return hurry_w
-    planned_w = max(0.0, each.planned_w)
-    return max(planned_w, hurry_w) if extra else planned_w
+    return max(each.planned_w, hurry_w)
 
 
 def _source(aim: Aim, wish: tuple[float, float]) -> str:

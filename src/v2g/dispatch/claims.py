@@ -67,6 +67,8 @@ class Service:
     claims: list[Claim] = field(default_factory=list)
     refused: str | None = None
     """The order as a whole cannot be served: why."""
+    turn_w: float = 0.0
+    """What it may come to for somebody's minimum power, where ``wanted_w`` is less."""
 
     def total_w(self) -> float:
         return fsum(claim.target_w for claim in self.claims)

@@ -78,7 +78,7 @@ class Direction:
         self.rooms = tuple(self._room(group, opposite, ignored_w) for group in groups)
         active = _active(claims)
         spread_w = self._opposite_spread_w = _spread(opposite, [claim.target_w for claim in opposite])
-        limits = [*(limit for _, limit in _budgets(active)), *_group_limits(active, self.rooms)]
+        limits = [*(limit for _, limit in _budgets(active, turns=True)), *_group_limits(active, self.rooms)]
         if self._unbalance_w is not None:
             limits += unbalance_limits([c.vehicle.phases for c in active], max(0.0, self._unbalance_w - spread_w))
         turns = self._turns.admit(
@@ -198,13 +198,24 @@ def _active(claims: Sequence[Claim]) -> list[Claim]:
     return active
 
 
-def _budgets(claims: Sequence[Claim]) -> list[tuple[Service, Limit]]:
-    """The amount of each order, or of ``auto``, over its claims."""
+def _budgets(claims: Sequence[Claim], *, turns: bool = False) -> list[tuple[Service, Limit]]:
+    """The amount of each order, or of ``auto``, over its claims.
+
+    ``turns``: what it may come to where somebody's minimum asks for more; else it is more only for the minima of those
+    who have their turn.
+    """
     of: dict[int, tuple[Service, list[tuple[int, float]]]] = {}
     for index, claim in enumerate(claims):
         if isfinite(claim.service.wanted_w):
             of.setdefault(id(claim.service), (claim.service, []))[1].append((index, 1.0))
-    return [(service, Limit(service.wanted_w, loads)) for service, loads in of.values()]
+    budgets = []
+    for service, loads in of.values():
+        amount_w = service.wanted_w
+        if service.turn_w > amount_w:
+            minima_w = fsum(claims[index].minimum_w for index, _ in loads)
+            amount_w = max(amount_w, service.turn_w if turns else min(minima_w, service.turn_w))
+        budgets.append((service, Limit(amount_w, loads)))
+    return budgets
 
 
 def _group_limits(claims: Sequence[Claim], rooms: Sequence[Room]) -> list[Limit]:

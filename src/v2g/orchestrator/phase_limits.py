@@ -14,7 +14,7 @@ from v2g.dispatch.inputs import Group, Phases
 
 NAMES: Final = "abc"
 VALID_S: Final = 1.0
-MARGIN: Final = 1.05
+MARGIN: Final = 1.005
 """Of a phase over the mean of three, which the thermal limits hold: where phases are alike these are to bind first."""
 
 

@@ -36,6 +36,9 @@ from v2g.telemetry.logs import EventLog
 from v2g.utility.meters import Meters
 
 SIGNALS_FILE = "signals.json"
+EFFICIENCY = 0.9
+"""Between the EVSE's AC side and the battery, either way, as ``auto`` counts too: an on-board charger has so much, an
+EVSE's inverter with the battery's own losses a little more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +225,8 @@ class Surroundings:
             max_charge_w=min(rated_charge_w, max(0.0, vehicle.max_charge_w)),
             max_discharge_w=min(rated_discharge_w, abs(vehicle.max_discharge_w)) if gives else 0.0,
             phases=self._site.dispatching.phases(evse_id, bay.phases_used),
+            efficiency_charge=EFFICIENCY,
+            efficiency_discharge=EFFICIENCY,
         )
 
     def _say(self, code: str, words: str) -> None:

@@ -123,24 +123,25 @@ class TestWithPlan:
             vehicle("C", energy(surplus_wh=20e3)),
         ]
 
-    def test_each_does_what_the_plan_says_while_the_base_load_is_as_forecast(self) -> None:
+    def test_what_is_planned_together_is_shared_by_plan_and_need(self) -> None:
+        # A weighs its 6 kW of the plan, B the 1 kW of its need; the plan would have it wait for A.
         found = allocate(self.three(), Aim(base_w=70e3, level_w=72e3, power_w=self.PLAN))
-        assert found == pytest.approx(dict(self.PLAN))
+        assert found == pytest.approx({"A": 6e3 * 6 / 7, "B": 6e3 / 7, "C": -4e3})
 
-    def test_who_is_to_charge_later_is_told_so(self) -> None:
-        aim = Aim(base_w=70e3, level_w=72e3, power_w=self.PLAN)
+    def test_where_nobody_charges_by_the_plan_who_is_to_charge_later_is_told_so(self) -> None:
+        aim = Aim(base_w=70e3, level_w=66e3, power_w={**self.PLAN, "A": 0.0})
         allocation = dispatcher().step(self.three(), (), OPEN, (), aim, NOW_S)
-        assert allocation.grants[1].bound_by == "later by the plan"
+        assert [grant.bound_by for grant in allocation.grants[:2]] == ["later by the plan"] * 2
 
     def test_a_base_load_above_the_forecast_takes_from_charge_and_then_adds_to_discharge(self) -> None:
         by_2 = allocate(self.three(), Aim(base_w=72e3, level_w=72e3, power_w=self.PLAN))
-        assert by_2 == pytest.approx({"A": 4e3, "B": 0.0, "C": -4e3})
+        assert by_2 == pytest.approx({"A": 4e3 * 6 / 7, "B": 4e3 / 7, "C": -4e3})
         by_9 = allocate(self.three(), Aim(base_w=79e3, level_w=72e3, power_w=self.PLAN))
         assert by_9 == pytest.approx({"A": 0.0, "B": 0.0, "C": -7e3})
 
     def test_a_base_load_below_the_forecast_spares_discharge_and_then_adds_to_charge(self) -> None:
         by_3 = allocate(self.three(), Aim(base_w=67e3, level_w=72e3, power_w=self.PLAN))
-        assert by_3 == pytest.approx({"A": 6e3, "B": 0.0, "C": -1e3})
+        assert by_3 == pytest.approx({"A": 6e3 * 6 / 7, "B": 6e3 / 7, "C": -1e3})
         by_7 = allocate(self.three(), Aim(base_w=63e3, level_w=72e3, power_w=self.PLAN))
         assert sum(by_7.values()) == pytest.approx(9e3)
         assert by_7["C"] == 0.0
@@ -149,7 +150,33 @@ class TestWithPlan:
     def test_one_that_came_after_the_plan_gets_what_its_need_asks_for(self) -> None:
         # 10 kWh in 10 h: 1 kW, beside the plan of the others; the level is the plan's and knows nothing of it.
         found = allocate([*self.three(), vehicle("D", energy(10e3))], Aim(level_w=72e3, power_w=self.PLAN))
-        assert found == pytest.approx({**self.PLAN, "D": 1e3})
+        assert found["D"] == pytest.approx(7e3 / 8)
+        assert found["A"] + found["B"] + found["D"] == pytest.approx(7e3)
+
+
+class TestMinimumPower:
+    def test_one_whose_minimum_is_more_than_is_aimed_at_has_its_turn_all_the_same(self) -> None:
+        # 2 kW below the level: B and C go on with them, A needs 4.1 kW.
+        run = dispatcher(dwell_s=300.0)
+        three = [
+            vehicle("A", energy(20e3), min_charge_w=4.1e3),
+            vehicle("B", energy(20e3), min_charge_w=1.4e3),
+            vehicle("C", energy(20e3), min_charge_w=0.5e3),
+        ]
+        longest_s = dict.fromkeys("ABC", 0.0)
+        below_s = dict.fromkeys("ABC", 0.0)
+        most_w = 0.0
+        for n in range(7200):
+            aim = Aim(base_w=78e3, level_w=80e3)
+            told = powers(run.step(three, (), OPEN, (), aim, NOW_S + n))
+            most_w = max(most_w, sum(told.values()))
+            for each in three:
+                above = any(told[other.evse_id] > other.min_charge_w + 1.0 for other in three)
+                waits = told[each.evse_id] < each.min_charge_w - 1.0 and above
+                below_s[each.evse_id] = below_s[each.evse_id] + 1.0 if waits else 0.0
+                longest_s[each.evse_id] = max(longest_s[each.evse_id], below_s[each.evse_id])
+        assert max(longest_s.values()) < 900.0
+        assert most_w <= 4.1e3 + 1.0
 
 
 class TestTheUtility:

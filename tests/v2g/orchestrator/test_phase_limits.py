@@ -28,10 +28,10 @@ def interval(group: Group) -> Intersection:
 
 
 def test_each_phase_carries_a_third_of_the_rating_less_its_base_load() -> None:
-    # 1.5 of 100 kW a phase and 5 %: 157.5; 60 kW of base in b leave 97.5 of charge and 217.5 of discharge.
+    # 1.5 of 100 kW a phase and 0.5 %: 150.75; 60 kW of base in b leave 90.75 of charge and 210.75 of discharge.
     base: Phases = (0.0, 60e3, 0.0)
     groups = groups_of((base, base))
-    assert (interval(groups["phase b"]).lo_w, interval(groups["phase b"]).hi_w) == pytest.approx((-217.5e3, 97.5e3))
+    assert (interval(groups["phase b"]).lo_w, interval(groups["phase b"]).hi_w) == pytest.approx((-210.75e3, 90.75e3))
     assert interval(groups["phase b"]).hi_source == "transformer current of phase b"
     assert groups["phase b"].shares == {"E1": 1 / 3, "E2": 1.0}
     assert groups["phase a"].shares == {"E1": 1 / 3}
@@ -39,13 +39,13 @@ def test_each_phase_carries_a_third_of_the_rating_less_its_base_load() -> None:
 
 def test_the_less_favourable_base_load_counts_in_each_direction() -> None:
     groups = groups_of(((10e3, 10e3, 10e3), (40e3, 40e3, 40e3)))
-    assert (interval(groups["phase a"]).lo_w, interval(groups["phase a"]).hi_w) == pytest.approx((-167.5e3, 117.5e3))
+    assert (interval(groups["phase a"]).lo_w, interval(groups["phase a"]).hi_w) == pytest.approx((-160.75e3, 110.75e3))
 
 
 def test_a_phase_that_its_base_load_overloads_takes_no_charge_and_forces_nobody() -> None:
     base: Phases = (200e3, 0.0, 0.0)
     found = interval(groups_of((base, base))["phase a"])
-    assert (found.lo_w, found.hi_w) == pytest.approx((-357.5e3, 0.0))
+    assert (found.lo_w, found.hi_w) == pytest.approx((-350.75e3, 0.0))
 
 
 def test_the_feeders_rating_bounds_both_directions() -> None:

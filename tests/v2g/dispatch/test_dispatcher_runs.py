@@ -303,14 +303,17 @@ def test_what_cannot_be_shared_out_is_nobodys_and_the_other_direction_goes_on(mo
     assert told(result) == {"A": (0.0, "contradiction: limit 1 holds 0"), "B": (-5e3, None)}
 
 
-def test_a_vehicle_is_not_below_its_minimum_for_a_quarter_of_an_hour_while_another_is_above_its_own() -> None:
+@pytest.mark.parametrize("noise_w", [0.0, 2.5e3, 7.5e3])
+def test_a_vehicle_is_not_below_its_minimum_for_a_quarter_of_an_hour_while_another_is_above_its_own(
+    noise_w: float,
+) -> None:
     # 40 kW and the noise of a limit for 20 vehicles of which each takes 4.14 kW at least.
     random = Random(4)
     dispatcher = Dispatcher(Settings(rated_w=250e3))
     below_s = {f"E{n:02}": 0.0 for n in range(20)}
     longest_s = 0.0
     for step in range(900):
-        limit_w = 40e3 + random.gauss(0.0, 2.5e3)
+        limit_w = 40e3 + random.gauss(0.0, noise_w)
         vehicles = [
             vehicle(e, min_charge_w=4140.0, energy=energy(departs_at_s=7.2e3 if n % 3 else 1e5))
             for n, e in enumerate(below_s)

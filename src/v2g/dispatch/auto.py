@@ -34,6 +34,7 @@ REST: Final = "auto: nothing to do"
 TARGET_REACHED: Final = "auto: target reached"
 LATER: Final = "later by the plan"
 HURRY: Final = "auto: cannot wait"
+OTHERS_FIRST: Final = "auto: others cannot wait"
 _ROOM_SLACK: Final = 0.1
 """Of the time that all together take: what they share changes, and who has most to charge takes longest."""
 _WAITING_WEIGHT: Final = 0.05
@@ -126,11 +127,11 @@ def auto_services(
             services.hurry.claims.append(claim_of(each.vehicle, services.hurry, each.limits, weight))
             continue
         weight = _charge_weight(each, aim, asked) * (_WAITING_WEIGHT if services.hurry.wanted_w > 0.0 else 1.0)
-        turning = now_s - discharged.get(evse_id, -inf) < dwell_s and not each.must
+        turning = now_s - discharged.get(evse_id, -inf) < dwell_s
         if weight > 0.0 and not turning and charge_w > 0.0:
             services.charge.claims.append(claim_of(each.vehicle, services.charge, each.limits, weight))
         else:
-            services.resting[evse_id] = _rest_words(each, aim, turning)
+            services.resting[evse_id] = _rest_words(each, aim, turning, services.hurry)
     if charge_w >= LEAST_W:
         services.charge.turn_w = max((claim.minimum_w for claim in services.charge.claims), default=0.0)
     return services
@@ -257,11 +258,13 @@ def _source(aim: Aim, wish: tuple[float, float]) -> str:
     return aim.source
 
 
-def _rest_words(each: _Free, aim: Aim, turning: bool) -> str:
+def _rest_words(each: _Free, aim: Aim, turning: bool, hurry: Service) -> str:
     if turning:
         return "auto: rests before it turns round"
     if aim.power_w and each.planned_w is not None and each.needed_wh > 0.0:
         return LATER
     if each.needed_wh <= 0.0 and each.vehicle.energy is not None:
         return TARGET_REACHED
+    if hurry.wanted_w > 0.0:
+        return OTHERS_FIRST
     return REST

@@ -173,7 +173,9 @@ class Following:
             if service.wanted_w < inf:
                 taken_w = fsum(excess.get(claim.evse_id, 0.0) + claim.power_w for claim in service.claims)
                 own = [(i, 1.0) for i, claim in enumerate(claims) if claim.service is service]
-                limits.append(Limit(max(0.0, service.wanted_w - taken_w), own))
+                # Its shares are more where somebody has his turn with a minimum.
+                amount_w = max(service.wanted_w, service.total_w())
+                limits.append(Limit(max(0.0, amount_w - taken_w), own))
         filled = fill(rises, [claim.weight if 0.0 < claim.weight < inf else 1.0 for claim in claims], limits)
         for claim, rise_w, wanted_w in zip(claims, filled.shares, rises, strict=True):
             if wanted_w - rise_w > LEAST_W:

@@ -80,7 +80,7 @@ class Direction:
         spread_w = self._opposite_spread_w = _spread(opposite, [claim.target_w for claim in opposite])
         limits = [*(limit for _, limit in _budgets(active, turns=True)), *_group_limits(active, self.rooms)]
         if self._unbalance_w is not None:
-            limits += unbalance_limits([c.vehicle.phases for c in active], max(0.0, self._unbalance_w - spread_w))
+            limits += unbalance_limits([c.vehicle.phases for c in active], self._left_unbalance_w(spread_w))
         turns = self._turns.admit(
             [
                 TurnClaim(
@@ -102,12 +102,16 @@ class Direction:
                 claim.cap_w, claim.source = claim.floor_w, OTHERS_WAIT
         self._fill(taking_part, self.rooms, spread_w)
 
+    def _left_unbalance_w(self, spread_w: float) -> float:
+        """Beside what the other direction has; never so little that rounding would count."""
+        return max(LEAST_W, (self._unbalance_w or 0.0) - spread_w)
+
     def balance_powers(self, claims: Sequence[Claim]) -> None:
         """Lower ``power_w`` where a phase waits for the ramp of its counterweight. Minima stay."""
         if self._unbalance_w is None:
             return
         claims = [claim for claim in claims if claim.power_w > 0.0]
-        least_w = max(0.0, self._unbalance_w - self._opposite_spread_w)
+        least_w = self._left_unbalance_w(self._opposite_spread_w)
         if _spread(claims, [claim.power_w for claim in claims]) <= least_w:
             return
         powers_w = [claim.power_w for claim in claims]
@@ -160,17 +164,17 @@ class Direction:
         caps = [claim.cap_w for claim in claims]
         weights = [claim.weight for claim in claims]
         floors = [claim.minimum_w for claim in claims]
-        if self._unbalance_w is None or not rooms:
-            filled = fill(caps, weights, limits, floors)
-        else:
-            filled = fill_balanced(
-                caps,
-                weights,
-                limits,
-                [claim.vehicle.phases for claim in claims],
-                max(0.0, self._unbalance_w - spread_w),
-                floors,
-            )
+        try:
+            if self._unbalance_w is None or not rooms:
+                filled = fill(caps, weights, limits, floors)
+            else:
+                phases = [claim.vehicle.phases for claim in claims]
+                filled = fill_balanced(caps, weights, limits, phases, self._left_unbalance_w(spread_w), floors)
+        except ValueError as error:
+            # What cannot be shared out is nobody's, and the other direction goes on.
+            for claim in claims:
+                claim.target_w, claim.reason = 0.0, f"contradiction: {error}"
+            return
         _take(claims, filled, budgets, rooms)
 
 

@@ -68,6 +68,8 @@ class _Vehicle:
     gave_way_at_s: float = -inf
     possible_at_s: float = -inf
     waited_s: float = 0.0
+    without_s: float = 0.0
+    """Since a turn that was one: it may have had to leave before it started."""
     waits: bool = False
 
 
@@ -106,7 +108,7 @@ class Turns:
         if len(by_id) != len(asked[0]) or len({claim.index for claim in claims}) != len(by_id):
             raise ValueError("two claims of one EVSE, or of one index in the limits: each may have one")
         if now_s != self._last_s:
-            self._go_on(max(0.0, now_s - self._last_s) if self._last_s > -inf else 0.0)
+            self._go_on(max(0.0, now_s - self._last_s) if self._last_s > -inf else 0.0, now_s)
         vehicles, capacities = self._past
         self._vehicles = {evse_id: replace(vehicles.get(evse_id) or _Vehicle()) for evse_id in by_id}
         self._capacities = deque(capacities)
@@ -116,10 +118,15 @@ class Turns:
         self._last_s, self._last = now_s, asked
         return self._admission
 
-    def _go_on(self, elapsed_s: float) -> None:
+    def _go_on(self, elapsed_s: float, now_s: float) -> None:
         for vehicle in self._vehicles.values():
+            since_s = vehicle.turn_since_s
             if vehicle.waits:
                 vehicle.waited_s += elapsed_s
+            if since_s is not None and now_s - since_s >= ROOM_S:
+                vehicle.without_s = 0.0
+            elif vehicle.waits or since_s is not None:
+                vehicle.without_s += elapsed_s
         self._past = self._vehicles, self._capacities
 
     def _lasting_w(self, limits: Sequence[Limit], now_s: float) -> list[float]:
@@ -261,7 +268,7 @@ class _Step:
             vehicle.waits = vehicle.turn_since_s is None and self._was_possible(vehicle)
         return Admission(
             admitted=frozenset(self.taking_part),
-            waiting_s={e: v.waited_s for e, v in self.vehicles.items() if v.waits and e not in self.impossible},
+            waiting_s={e: v.without_s for e, v in self.vehicles.items() if v.waits and e not in self.impossible},
             impossible=self.impossible,
         )
 

@@ -172,6 +172,7 @@ class Surroundings:
                 (evse_id, bay.vehicle is not None) for evse_id, bay in site.bays.items() if bay.announced is not None
             ),
             tuple(order.id for order in site.book.all(now_s)),
+            self._orders(now_s),
             tuple((bound.lo_w, bound.hi_w, bound.source) for bound in utility.bounds) if utility is not None else (),
             self.min_soc.settings,
         )

@@ -9,7 +9,7 @@ from v2g.planning.types import Plan
 
 def step_at(plan: Plan, unix_s: float) -> int | None:
     """The step that ``unix_s`` is in; None before the first, after the last, and of a plan that has a problem."""
-    steps = len(plan.net_w)
+    steps = len(plan.load_w)
     into_s = unix_s - plan.starts_unix_s
     if plan.problem or not 0.0 <= into_s < steps * plan.step_s:
         return None
@@ -19,7 +19,9 @@ def step_at(plan: Plan, unix_s: float) -> int | None:
 def powers_at(plan: Plan, unix_s: float) -> Mapping[str, float]:
     """Mean power of this step in W by EVSE, positive charges; empty: nothing is planned for now."""
     n = step_at(plan, unix_s)
-    return {} if n is None else {vehicle.evse_id: vehicle.power_w[n] for vehicle in plan.vehicles}
+    if n is None:
+        return {}
+    return {vehicle.evse_id: vehicle.power_w[n] for vehicle in plan.vehicles if n < len(vehicle.power_w)}
 
 
 def level_at(plan: Plan, unix_s: float) -> float | None:

@@ -342,6 +342,11 @@ class TestDepartures:
         found = allocate([vehicle("A", energy(5e3, departs_in_h=0.6)), *others], Aim(base_w=70e3, level_w=80e3))
         assert found["A"] == 11e3
 
+    def test_who_rests_for_one_that_cannot_wait_is_told_so(self) -> None:
+        both = [vehicle("A", energy(5e3, departs_in_h=0.6)), vehicle("B", energy(20e3))]
+        result = dispatcher().step(both, (), OPEN, (), Aim(base_w=80e3, level_w=80e3), NOW_S)
+        assert [grant.bound_by for grant in result.grants] == ["EVSE rating", "auto: others cannot wait"]
+
     def test_one_that_cannot_wait_goes_before_the_others_where_the_site_is_short(self) -> None:
         others = [vehicle(f"E{n:02}", energy(5e3)) for n in range(9)]
         site = (Bound(-20e3, 20e3, "thermal K", inf),)

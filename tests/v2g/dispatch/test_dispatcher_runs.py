@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from support.allocation import ORDERS_ONLY, allocate, vehicle_of
 from support.examples import examples
+from v2g.dispatch import sharing
 from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.dispatcher import Aim, Dispatcher, Group, Phases, Settings, Vehicle
 from v2g.dispatch.energy import Energy
@@ -284,3 +285,43 @@ def test_whatever_vehicles_do_no_limit_no_order_and_no_minimum_is_broken_by_what
         if bad and fleet.random.random() < 0.05:
             now_s += fleet.random.choice([-5.0, 30.0, 1000.0])
         fleet.step(now_s)
+
+
+def test_what_cannot_be_shared_out_is_nobodys_and_the_other_direction_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    dispatcher = Dispatcher(Settings(ramp_pu_s=inf))
+    orders = [order(Mode.CHARGE, 5e3, "A", 1), order(Mode.DISCHARGE, 5e3, "B", 2)]
+    real = sharing.fill
+
+    def no_charge(caps: list[float], *rest: Any) -> Any:
+        if caps == [6e3]:
+            raise ValueError("limit 1 holds 0")
+        return real(caps, *rest)
+
+    monkeypatch.setattr(sharing, "fill", no_charge)
+    vehicles = [vehicle_of("A", (Bound(-6e3, 6e3, "EVSE rating", inf),)), vehicle("B")]
+    result = dispatcher.step(vehicles, orders, OPEN, (), ORDERS_ONLY, 1.0)
+    assert told(result) == {"A": (0.0, "contradiction: limit 1 holds 0"), "B": (-5e3, None)}
+
+
+@pytest.mark.parametrize("noise_w", [0.0, 2.5e3, 7.5e3])
+def test_a_vehicle_is_not_below_its_minimum_for_a_quarter_of_an_hour_while_another_is_above_its_own(
+    noise_w: float,
+) -> None:
+    # 40 kW and the noise of a limit for 20 vehicles of which each takes 4.14 kW at least.
+    random = Random(4)
+    dispatcher = Dispatcher(Settings(rated_w=250e3))
+    below_s = {f"E{n:02}": 0.0 for n in range(20)}
+    longest_s = 0.0
+    for step in range(900):
+        limit_w = 40e3 + random.gauss(0.0, noise_w)
+        vehicles = [
+            vehicle(e, min_charge_w=4140.0, energy=energy(departs_at_s=7.2e3 if n % 3 else 1e5))
+            for n, e in enumerate(below_s)
+        ]
+        site = (Bound(-limit_w, limit_w, "thermal K", inf),)
+        result = dispatcher.step(vehicles, [order(Mode.CHARGE, 1e6)], site, (), ORDERS_ONLY, 4.0 * step)
+        above = any(grant.power_w > 4141.0 for grant in result.grants)
+        for grant in result.grants:
+            below_s[grant.evse_id] = below_s[grant.evse_id] + 4.0 if above and grant.power_w < 4140.0 else 0.0
+        longest_s = max(longest_s, *below_s.values())
+    assert longest_s < 900.0

@@ -226,6 +226,17 @@ def test_a_limit_that_is_none_lets_nobody_in(capacity_w: float) -> None:
     assert "site" in admission.impossible["A"]
 
 
+def test_a_turn_that_ended_before_it_was_one_does_not_end_the_wait() -> None:
+    turns = Turns(DWELL_S)
+    asked = [
+        Claim(evse_id=evse_id, index=n, floor_w=3e3, cap_w=9e3, weight=weight)
+        for n, (evse_id, weight) in enumerate((("A", 2.0), ("B", 1.0)))
+    ]
+    assert turns.admit(asked, site(4e3, 2), 0.0).waiting_s == {"B": 0.0}
+    assert turns.admit(asked, site(7e3, 2), 100.0).admitted == {"A", "B"}
+    assert turns.admit(asked, site(4e3, 2), 110.0).waiting_s == {"B": 110.0}
+
+
 def test_after_ten_minutes_of_waiting_all_are_to_be_held_at_their_floors() -> None:
     turns = Turns(800.0)
     asked = claims(3e3, 3e3)

@@ -9,7 +9,7 @@ import pytest
 
 from v2g.config.schema_dispatch import Dispatch
 from v2g.dispatch.inputs import Aim
-from v2g.orchestrator.aims import NO_PLAN, StandingPlan, aim_of, step_of
+from v2g.orchestrator.aims import NO_PLAN, StandingPlan, aim_of
 from v2g.planning.types import Plan, VehiclePlan
 from v2g.utility.signals import UtilityView
 
@@ -47,7 +47,6 @@ def test_with_a_plan_it_is_the_step_of_now(unix_s: float, level_w: float, power_
 @pytest.mark.parametrize("unix_s", [8999.9, 10_800.0, nan, inf, -inf])
 def test_a_plan_of_another_time_counts_as_none(unix_s: float) -> None:
     assert aim(StandingPlan(plan=PLAN), unix_s) == aim()
-    assert step_of(PLAN, unix_s) is None
 
 
 def _plan(**other: Any) -> Plan:

@@ -81,7 +81,7 @@ class Site:
             self.world.run()
             self.surroundings.on_cycle(self.world.clock.monotonic_s())
 
-    def order(self, mode: Mode, evse_id: str | None = None) -> int:
+    def order(self, mode: Mode, evse_id: str | None = None, begins_in_s: float = 0.0) -> int:
         book = self.world.site.book
         added = book.add(
             mode=mode,
@@ -90,6 +90,7 @@ class Site:
             duration_s=600.0,
             by="anna",
             now_s=self.world.clock.monotonic_s(),
+            begins_in_s=begins_in_s,
         )
         return added.order.id
 
@@ -151,6 +152,18 @@ def test_a_change_of_orders_asks_for_a_new_plan_once(site: Site) -> None:
     site.world.site.book.cancel(order_id)
     site.run(3)
     assert len(site.runner.asked) == 2
+
+
+def test_the_begin_of_a_scheduled_order_asks_for_a_new_plan(site: Site) -> None:
+    site.run(3)
+    site.order(Mode.CHARGE, begins_in_s=1.0)
+    site.run(3)
+    site.runner.finish(site.runner.request())
+    site.runner.asked.clear()
+    site.run(5)
+    assert (site.runner.asked, site.standing.orders_changed) == ([], False)
+    site.run(10)
+    assert (len(site.runner.asked), site.standing.orders_changed) == (1, True)
 
 
 def test_without_a_base_load_nothing_is_planned(site: Site, guard: Any) -> None:

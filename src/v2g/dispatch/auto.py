@@ -12,7 +12,8 @@
 4. Weights: by urgency (energy that is missing over the time that is left), or by the plan where it has more; so the
    plan says how much is charged together, and nobody in need waits for hours while another is served. Discharge by
    what each has to spare.
-5. Where what is aimed at is less than the minimum power of a vehicle, it has its turn with that minimum all the same.
+5. Where what is aimed at is less than the minimum power of a vehicle, or taken by those that cannot wait, it has its
+   turn with that minimum all the same.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ def auto_services(
         charge=Service(None, 1.0, charge_w, source=_source(aim, wish)),
         discharge=Service(None, -1.0, discharge_w, source=_source(aim, wish)),
     )
+    hurried_charge = any(each.must for each in everyone)
     planned_only = all(each.planned_w is not None and each.planned_w < 0.0 for each in giving)
     chosen = {each.vehicle.evse_id for each in giving}
     for each in everyone:
@@ -128,11 +130,13 @@ def auto_services(
             continue
         weight = _charge_weight(each, aim, asked) * (_WAITING_WEIGHT if services.hurry.wanted_w > 0.0 else 1.0)
         turning = now_s - discharged.get(evse_id, -inf) < dwell_s
-        if weight > 0.0 and not turning and charge_w > 0.0:
+        if weight > 0.0 and not turning and (charge_w > 0.0 or hurried_charge):
             services.charge.claims.append(claim_of(each.vehicle, services.charge, each.limits, weight))
         else:
             services.resting[evse_id] = _rest_words(each, aim, turning, services.hurry)
-    if charge_w >= LEAST_W:
+    if charge_w < LEAST_W and hurried_charge:
+        services.charge.source = OTHERS_FIRST
+    if charge_w >= LEAST_W or hurried_charge:
         services.charge.turn_w = max((claim.minimum_w for claim in services.charge.claims), default=0.0)
     return services
 

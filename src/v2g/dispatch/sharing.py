@@ -197,7 +197,7 @@ def _active(claims: Sequence[Claim]) -> list[Claim]:
             claim.reason = claim.source
         elif claim.cap_w < claim.floor_w:
             claim.reason = claim.floor_source
-        elif claim.service.wanted_w > 0.0:
+        elif claim.service.wanted_w > 0.0 or claim.service.turn_w > 0.0:
             active.append(claim)
     return active
 

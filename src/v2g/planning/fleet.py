@@ -14,6 +14,9 @@ SEGMENTS: Final = 8
 """In which the energy that a driver misses is counted, each dearer than the one before: a shortage is shared."""
 _DEARER: Final = 0.03
 _LATER: Final = 0.01
+_LATE: Final = 0.02
+"""A kWh that comes in the last step of a stay only, against one that never comes: who leaves early, or takes less than
+was thought, has it all the same."""
 _ORDER: Final = 10.0
 """In stage ``limits``: a kW of an order against a kWh of the way up to min-SoC in one step."""
 _SOONER: Final = 1e-3
@@ -34,6 +37,8 @@ class Columns:
     missing: list[int] = field(default_factory=list)
     """What is missing at departure, in segments."""
     unfollowed: list[int] = field(default_factory=list)
+    late: int = -1
+    """What is missing a step before it leaves."""
 
 
 class Fleet:
@@ -53,12 +58,15 @@ class Fleet:
         e0, floor, ceiling = vehicle.energy_wh / 1e3, wish.floor_wh / 1e3, wish.ceiling_wh / 1e3
         lowest = min(floor, e0)
         stored_by, drawn_by = vehicle.efficiency_charge * self._hours, self._hours / vehicle.efficiency_discharge
+        tapered, reach = self._tapered(wish), e0
         before: int | None = None
         short_before: int | None = None
         for n in range(wish.steps):
             charge_kw, discharge_kw, forced_kw = (
                 series[n] / 1e3 for series in (wish.charge_w, wish.discharge_w, wish.forced_w)
             )
+            if before is None:
+                charge_kw = min(charge_kw, wish.takes_w(vehicle.energy_wh, self._hours * 3600.0) / 1e3)
             charge = programme.column(0.0, charge_kw) if charge_kw > 0.0 else -1
             discharge = programme.column(0.0, discharge_kw) if discharge_kw > 0.0 else -1
             stored = programme.column(lowest, ceiling)
@@ -69,6 +77,9 @@ class Fleet:
                 terms.append((discharge, drawn_by))
             if before is not None:
                 terms.append((before, -1.0))
+            if charge >= 0 and before is not None and wish.taper is not None and reach > wish.taper.from_wh / 1e3:
+                programme.row(-inf, tapered[0], ((charge, 1.0), (before, tapered[1])))
+            reach += charge_kw * stored_by
             held = e0 if before is None else 0.0
             programme.row(held, held, terms)
             if wish.way_up_wh > 0.0:
@@ -95,7 +106,18 @@ class Fleet:
             columns.missing = [programme.column(0.0, width) for width in widths]
             last = columns.stored[-1]
             programme.row(goal, inf, ((last, 1.0), *((column, 1.0) for column in columns.missing)))
+            early = wish.early
+            if early is not None:
+                columns.late = programme.column(0.0, inf)
+                programme.row(min(goal, ceiling), inf, ((columns.stored[early], 1.0), (columns.late, 1.0)))
         return columns
+
+    def _tapered(self, wish: Wish) -> tuple[float, float]:
+        """kW at no energy, and by how much less for each kWh held at a step's begin."""
+        if wish.taper is None:
+            return inf, 0.0
+        at_none_w, per_wh_w = wish.taper.over(self._hours * 3600.0, wish.vehicle.efficiency_charge)
+        return at_none_w / 1e3, per_wh_w
 
     def power_terms(self, vehicle: int, n: int) -> list[tuple[int, float]]:
         """Net power of one vehicle in a step, as terms of a row."""
@@ -166,6 +188,8 @@ class Fleet:
             later = _LATER * (1.0 - rank / max(1, len(leaving)))
             for segment, column in enumerate(self.columns[at].missing):
                 costs[column] = 1.0 + later + _DEARER * segment
+            if self.columns[at].late >= 0:
+                costs[self.columns[at].late] = _LATE
         return costs
 
     def throughput_costs(self) -> dict[int, float]:

@@ -13,12 +13,15 @@ from v2g.planning.fleet import Fleet
 from v2g.planning.network import OVER_BASE_K, Network
 from v2g.planning.programme import DEADLINE, Programme
 from v2g.planning.relaxations import Causes, relaxations
+from v2g.planning.scaling import even_powers, scaled
 from v2g.planning.stages import Outcome, Stages, Trace
 from v2g.planning.types import Plan, PlanRequest, VehiclePlan
 from v2g.planning.warming import Course, course, reach_w
 from v2g.planning.wishes import Wish, site_problem, wish_of
 
 MOST_ROUNDS: Final = 4
+_UNTIL_KEPT: Final = 8
+"""Rounds, where none of the first has kept all limits."""
 AGREES_K: Final = 1.0
 """Between the programme's hot-spot and the model's."""
 NEGLIGIBLE_K: Final = 0.1
@@ -41,6 +44,8 @@ class Detail:
     columns: int = 0
     rows: int = 0
     iterations: int = 0
+    restarts: int = 0
+    """How often HiGHS failed where it went on from, and began anew."""
     stages: list[list[Trace]] = field(default_factory=list)
     """By round."""
     apart_k: list[float] = field(default_factory=list)
@@ -102,9 +107,10 @@ class _Rounds:
     def plan(self) -> Plan:
         request = self._request
         best: _Found | None = None
+        last: list[tuple[float, ...]] = []
         rounds, why = 0, ""
         self._network.follow_lag(request.site.base_w)
-        while rounds < MOST_ROUNDS:
+        while rounds < (MOST_ROUNDS if best is not None else _UNTIL_KEPT):
             if best is not None and self._left_s() <= 0.0:
                 why = DEADLINE
                 break
@@ -114,6 +120,7 @@ class _Rounds:
             if not len(outcome.values):
                 break
             found, apart_k = self._verify(outcome)
+            last = found.powers_w
             if found.kept and (best is None or found.complete or not best.complete):
                 best = found
             agreed = found.kept and found.complete and apart_k <= AGREES_K
@@ -122,14 +129,34 @@ class _Rounds:
             self._fleet.part_ways(outcome.values, strictly=rounds > 1)
             self._again(found)
         self._detail.solved_s, self._detail.iterations = self._programme.solved_s, self._programme.iterations
+        self._detail.restarts = self._programme.restarts
+        simpler = ""
         if best is None:
-            return _none(request, _without(why, rounds), self._elapsed)
-        out_of_time = why == DEADLINE or not best.complete
-        return _plan(request, self._wishes, self._base, best, self._elapsed, rounds=rounds, out_of_time=out_of_time)
+            simpler = _simpler(why, rounds)
+            powers = last or even_powers(request, self._wishes)
+            powers = scaled(request, self._wishes, powers, lambda tried: self._judged(tried, Causes(), False)[0].kept)
+            best, _ = self._judged(powers, Causes(), False)
+        out_of_time = why == DEADLINE or not (best.complete or simpler)
+        return _plan(
+            request, self._wishes, self._base, best, self._elapsed, rounds=rounds, out_of_time=out_of_time,
+            simpler=simpler,
+        )  # fmt: skip
 
     def _verify(self, outcome: Outcome) -> tuple[_Found, float]:
-        request, site = self._request, self._request.site
         powers = self._fleet.powers_w(outcome.values)
+        causes = Causes.of(self._request, self._fleet, self._network, outcome)
+        found, over_k = self._judged(powers, causes, outcome.complete)
+        linear_c = self._network.hot_spot_c(found.net_w)
+        hot_spot_c = found.with_margins.hot_spot_end_c
+        apart_k = max(abs(one - other) for one, other in zip(linear_c, hot_spot_c, strict=True))
+        self._detail.stages.append(outcome.traces)
+        self._detail.apart_k.append(apart_k)
+        self._detail.over_k.append(over_k)
+        return found, apart_k
+
+    def _judged(self, powers: list[tuple[float, ...]], causes: Causes, complete: bool) -> tuple[_Found, float]:
+        """By the thermal model and by the powers themselves; and the greatest excess over a temperature limit."""
+        request, site = self._request, self._request.site
         net = [0.0] * request.steps
         for series in powers:
             for n, power_w in enumerate(series):
@@ -137,14 +164,8 @@ class _Rounds:
         load = [base_w + net_w for base_w, net_w in zip(site.base_w, net, strict=True)]
         ran = course(site, load, request.step_s, margins=True)
         over_k = max(0.0, *(max(over) for over in self._over(ran)))
-        linear_c = self._network.hot_spot_c(net)
-        apart_k = max(abs(one - other) for one, other in zip(linear_c, ran.hot_spot_end_c, strict=True))
-        causes = Causes.of(self._request, self._fleet, self._network, outcome)
-        self._detail.stages.append(outcome.traces)
-        self._detail.apart_k.append(apart_k)
-        self._detail.over_k.append(over_k)
         kept = over_k <= NEGLIGIBLE_K and self._within(powers, net, load)
-        return _Found(powers, net, ran, kept, causes, outcome.complete), apart_k
+        return _Found(powers, net, ran, kept, causes, complete), over_k
 
     def _within(self, powers: Sequence[Sequence[float]], net: Sequence[float], load: Sequence[float]) -> bool:
         """Site, K and phases, as far as limits that exclude 0 W are wishes and base load alone keeps them."""
@@ -197,12 +218,12 @@ def _more(back_k: float, over_k: float) -> float:
     return inf if back_k > 0.0 else over_k + _WITHIN_K
 
 
-def _without(why: str, rounds: int) -> str:
+def _simpler(why: str, rounds: int) -> str:
     if why == DEADLINE:
-        return "no plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
+        return "no better plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
     if why:
-        return f"no plan was found: {why}"
-    return f"no plan that keeps all limits by the thermal model was found in {rounds} rounds"
+        return f"no better plan was found: {why}"
+    return f"no better plan that keeps all limits by the thermal model was found in {rounds} rounds"
 
 
 def _none(request: PlanRequest, problem: str, elapsed: Callable[[], float]) -> Plan:
@@ -220,6 +241,7 @@ def _plan(
     *,
     rounds: int,
     out_of_time: bool,
+    simpler: str = "",
 ) -> Plan:
     site, steps = request.site, request.steps
     load = [base_w + net_w for base_w, net_w in zip(site.base_w, found.net_w, strict=True)]
@@ -249,6 +271,7 @@ def _plan(
         overload_base_k=_excess(request, base),
         rounds=rounds,
         limited_by_deadline=out_of_time,
+        simpler=simpler,
     )
     told = relaxations(request, wishes, plan, found.causes, found.with_margins)
     return msgspec.structs.replace(plan, relaxations=tuple(told), solve_s=round(elapsed(), 3))

@@ -13,11 +13,31 @@ DEADLINE: Final = "deadline"
 INFEASIBLE: Final = "infeasible"
 Terms = Iterable[tuple[int, float]]
 
+_OPTIMAL: Final = "Optimal"
+_TIME_LIMIT: Final = "Time limit reached"
+_INFEASIBLE: Final = "Infeasible"
+_ENDS: Final = (_OPTIMAL, _TIME_LIMIT, _INFEASIBLE)
+_REASONS: Final = {_TIME_LIMIT: DEADLINE, _INFEASIBLE: INFEASIBLE}
 _TOLERANCE: Final = 1e-6
 _FEASIBLE: Final = 2
 """HiGHS's kSolutionStatusFeasible."""
+_DUAL: Final = 1
 _PRIMAL: Final = 4
 """HiGHS's simplex_strategy: another objective leaves the last solution feasible, so primal simplex goes on from it."""
+_COLD: Final[tuple[Mapping[str, Any], ...]] = (
+    {},
+    {"simplex_strategy": _DUAL, "random_seed": 7},
+    {"presolve": "off", "simplex_strategy": _DUAL},
+    {"solver": "ipm"},
+)
+"""Options, one attempt after the other, where HiGHS gives up. A basis that it went on from may be singular for the rows
+of a further round: its simplex then fails without a status."""
+_USUAL: Final[Mapping[str, Any]] = {
+    "simplex_strategy": _PRIMAL,
+    "random_seed": 0,
+    "presolve": "choose",
+    "solver": "choose",
+}
 
 
 class Stopped(Exception):
@@ -41,6 +61,10 @@ class Programme:
         self._value: list[float] = []
         self._highs: Any = None
         self._loaded_rows = 0
+        self._warm = False
+        """A basis is there to go on from."""
+        self.restarts = 0
+        """How often HiGHS had to begin anew, since it failed where it was."""
         self.solved_s = 0.0
         """Time within HiGHS."""
         self.iterations = 0
@@ -100,33 +124,59 @@ class Programme:
         for column, value in costs.items():
             cost[column] = value
         highs.changeColsCost(size, np.arange(size, dtype=np.int32), cost)
+        status = self._run(within_s, self._warm)
+        self._warm = status == _OPTIMAL
+        if status != _OPTIMAL:
+            raise Stopped(_REASONS.get(status, status))
+        solution, info = highs.getSolution(), highs.getInfo()
+        self.reduced_costs = list(solution.col_dual)
+        self.duals = list(solution.row_dual)
+        return float(info.objective_function_value)
+
+    def _run(self, within_s: float, warm: bool) -> str:
+        """HiGHS's status. What goes on from the last basis and finds nothing begins anew."""
+        highs, until_s = self._highs, self.solved_s + within_s
+        status = self._once(within_s)
+        if status in _ENDS and not (status == _INFEASIBLE and warm):
+            return status
+        try:
+            for options in _COLD:
+                if self.solved_s >= until_s:
+                    return _TIME_LIMIT
+                highs.clearSolver()
+                for name, value in options.items():
+                    highs.setOptionValue(name, value)
+                self.restarts += 1
+                status = self._once(until_s - self.solved_s)
+                if status in _ENDS:
+                    break
+        finally:
+            for name, value in _USUAL.items():
+                highs.setOptionValue(name, value)
+        return status
+
+    def _once(self, within_s: float) -> str:
+        highs = self._highs
         began_s = highs.getRunTime()
         highs.setOptionValue("time_limit", began_s + within_s)
         highs.run()
         self.solved_s += highs.getRunTime() - began_s
         info = highs.getInfo()
         self.iterations += max(0, info.simplex_iteration_count)
-        status = highs.modelStatusToString(highs.getModelStatus())
-        solution = highs.getSolution()
-        if info.primal_solution_status == _FEASIBLE:
-            self.values = list(solution.col_value)
-        if status != "Optimal":
-            reasons = {"Time limit reached": DEADLINE, "Infeasible": INFEASIBLE}
-            raise Stopped(reasons.get(status, status))
-        self.reduced_costs = list(solution.col_dual)
-        self.duals = list(solution.row_dual)
-        return float(info.objective_function_value)
+        status = str(highs.modelStatusToString(highs.getModelStatus()))
+        if status in (_OPTIMAL, _TIME_LIMIT) and info.primal_solution_status == _FEASIBLE:
+            self.values = list(highs.getSolution().col_value)
+        return status
 
     def _load(self) -> None:
-        import highspy
         import numpy as np
 
         new = len(self._row_lower) - self._loaded_rows
         if self._highs is None:
-            self._highs = highs = highspy.Highs()  # type: ignore[no-untyped-call]
-            highs.setOptionValue("output_flag", False)
+            self._highs = highs = _silent()
             highs.setOptionValue("threads", 1)
-            highs.setOptionValue("simplex_strategy", _PRIMAL)
+            for name, value in _USUAL.items():
+                highs.setOptionValue(name, value)
             highs.setOptionValue("primal_feasibility_tolerance", _TOLERANCE)
             size = len(self._lower)
             nothing = np.zeros(0, dtype=np.int32)
@@ -147,6 +197,18 @@ class Programme:
                 np.array(self._value[begin:]),
             )
             self._loaded_rows = len(self._row_lower)
+
+
+def _silent() -> Any:
+    import highspy
+
+    class Silent(highspy.Highs):
+        def enableCallbacks(self) -> None:
+            # Callbacks make HiGHS greet on stdout before any option could be set from outside; none are used.
+            self.setOptionValue("output_flag", False)
+            self.setOptionValue("log_to_console", False)
+
+    return Silent()  # type: ignore[no-untyped-call]
 
 
 def tangent(programme: Programme, height: int, along: int, at: float, value: float, slope: float) -> int:

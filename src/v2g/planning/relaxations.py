@@ -79,7 +79,7 @@ def relaxations(
 ) -> Iterator[Relaxation]:
     """The highest rank last, as wishes are given up; vehicles in their order."""
     yield from _of_transformer(request, plan, with_margins)
-    energies = [vehicle.energy_wh[-1] for vehicle in plan.vehicles]
+    energies, late = [vehicle.energy_wh[-1] for vehicle in plan.vehicles], plan.limited_by_deadline
     for at, (wish, energy_wh) in enumerate(zip(wishes, energies, strict=True)):
         if wish.problem:
             yield Relaxation(
@@ -87,11 +87,13 @@ def relaxations(
                 unit="Wh", at_unix_s=None, words="nothing is planned", because=wish.problem,
             )  # fmt: skip
         elif _noticed(wish, wish.goal_wh - energy_wh):
-            yield _of_vehicle(request, wish, "departure target", ORDER_TARGET, wish.goal_wh, energy_wh, causes, at)
+            yield _of_vehicle(
+                request, wish, "departure target", ORDER_TARGET, wish.goal_wh, energy_wh, causes, at, late
+            )
     for at, (wish, energy_wh) in enumerate(zip(wishes, energies, strict=True)):
         if not wish.problem and _noticed(wish, wish.vehicle.floor_wh - energy_wh):
             floor_wh = wish.vehicle.floor_wh
-            yield _of_vehicle(request, wish, "min-SoC", ORDER_MIN_SOC, floor_wh, energy_wh, causes, at)
+            yield _of_vehicle(request, wish, "min-SoC", ORDER_MIN_SOC, floor_wh, energy_wh, causes, at, late)
 
 
 def _noticed(wish: Wish, missing_wh: float) -> bool:
@@ -108,6 +110,7 @@ def _of_vehicle(
     reached_wh: float,
     causes: Causes,
     at: int,
+    by_deadline: bool,
 ) -> Relaxation:
     vehicle = wish.vehicle
     departs_s = request.steps * request.step_s if vehicle.departs_in_s is None else vehicle.departs_in_s
@@ -128,11 +131,15 @@ def _of_vehicle(
         unit=unit,
         at_unix_s=request.starts_unix_s + departs_s,
         words=words,
-        because=_because(request, wish, wanted_wh, reached_wh, causes.by_vehicle[at] if causes.by_vehicle else None),
+        because=_because(
+            request, wish, wanted_wh, reached_wh, causes.by_vehicle[at] if causes.by_vehicle else None, by_deadline
+        ),
     )
 
 
-def _because(request: PlanRequest, wish: Wish, wanted_wh: float, reached_wh: float, shared: str | None) -> str:
+def _because(
+    request: PlanRequest, wish: Wish, wanted_wh: float, reached_wh: float, shared: str | None, by_deadline: bool
+) -> str:
     if not wish.steps:
         return "its departure is not in the future"
     furthest_wh = wish.furthest_wh(request.step_s)
@@ -141,7 +148,8 @@ def _because(request: PlanRequest, wish: Wish, wanted_wh: float, reached_wh: flo
         causes.append(_own(wish, wanted_wh))
     if _noticed(wish, furthest_wh - reached_wh):
         if shared is None:
-            causes.append("the search for a better plan ended at its deadline")
+            ended = "at its deadline" if by_deadline else "without one"
+            causes.append(f"the search for a better plan ended {ended}")
         else:
             causes.append(shared + _figure(request, wish, shared) if shared else _EARLIER)
     return ", and ".join(causes) or _EARLIER

@@ -38,6 +38,12 @@ class PlanVehicle(msgspec.Struct, frozen=True, kw_only=True):
     """Share of its power in each phase of the bus."""
     limit_w: tuple[tuple[float, float], ...] = ()
     """Bounds (lo, hi) by step, as an order makes them; empty: none but the two maxima."""
+    taper_from_wh: float | None = None
+    """Above so much energy it takes less than ``max_charge_w``, linearly down to ``taper_to_pu`` of it at
+    ``capacity_wh``. None: at 80 % of ``capacity_wh``, an assumption of what most batteries do, which no message tells;
+    where the capacity is not known there is no taper. ``max_charge_w`` of a vehicle that holds more already is what it
+    takes now, tapered."""
+    taper_to_pu: float = 0.2
 
 
 class PlanSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,4 +135,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How often the thermal model was linearised."""
     solve_s: float = 0.0
     limited_by_deadline: bool = False
+    simpler: str = ""
+    """Not empty: no programme was solved to a plan that keeps all limits, and why. The powers are then those of the
+    last one, or an even charge of each vehicle, scaled until they keep them."""
     problem: str = ""

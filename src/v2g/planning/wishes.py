@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, expm1, inf, isfinite
+from typing import Final
 
 from v2g.planning.types import PlanRequest, PlanVehicle
 
 _PHASE_SUM = (0.99, 1.01)
+_TAPER_FROM: Final = 0.8
+"""Of the capacity. Assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taper:
+    """Charge power in W that a battery takes at most: ``at_none_w - per_wh_w * energy_wh``, above ``from_wh``."""
+
+    from_wh: float
+    at_none_w: float
+    per_wh_w: float
+
+    def over(self, step_s: float, efficiency: float) -> tuple[float, float]:
+        """``at_none_w`` and ``per_wh_w`` of the mean power of a step, by the energy at its begin: the power falls while
+        the battery fills. Who begins a step below ``from_wh`` may take a little more."""
+        fall = self.per_wh_w * efficiency * step_s / 3600.0
+        mean = -expm1(-fall) / fall
+        return mean * self.at_none_w, mean * self.per_wh_w
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +43,9 @@ class Wish:
     """Highest it may hold: its ceiling, or what it holds already."""
     goal_wh: float = 0.0
     """At departure."""
+    taper: Taper | None = None
+    leaves_within: bool = False
+    """Its last step is not a whole one."""
     problem: str = ""
     """Why nothing is planned for it, in words."""
 
@@ -32,14 +54,30 @@ class Wish:
         return len(self.charge_w)
 
     @property
+    def early(self) -> int | None:
+        """The step that ends one before it leaves, a departure within a step counted as the step's begin; None: its
+        stay is too short."""
+        whole = self.steps - (1 if self.leaves_within else 0)
+        return whole - 2 if whole >= 2 else (0 if self.leaves_within and whole == 1 else None)
+
+    @property
     def way_up_wh(self) -> float:
         """What it lacks of its floor now."""
         return max(0.0, self.floor_wh - self.vehicle.energy_wh)
 
     def furthest_wh(self, step_s: float) -> float:
         """What it could hold at departure if nothing but itself stood in the way."""
-        stored_wh = sum(self.charge_w) * self.vehicle.efficiency_charge * step_s / 3600.0
-        return min(self.ceiling_wh, self.vehicle.energy_wh + stored_wh)
+        energy_wh, per_w = self.vehicle.energy_wh, self.vehicle.efficiency_charge * step_s / 3600.0
+        for charge_w in self.charge_w:
+            energy_wh += min(charge_w, self.takes_w(energy_wh, step_s)) * per_w
+        return min(self.ceiling_wh, energy_wh)
+
+    def takes_w(self, energy_wh: float, step_s: float) -> float:
+        """The most that its battery takes over a step that begins with so much energy."""
+        if self.taper is None:
+            return inf
+        at_none_w, per_wh_w = self.taper.over(step_s, self.vehicle.efficiency_charge)
+        return max(0.0, at_none_w - per_wh_w * energy_wh)
 
 
 def wish_of(vehicle: PlanVehicle, request: PlanRequest) -> Wish:
@@ -70,7 +108,24 @@ def wish_of(vehicle: PlanVehicle, request: PlanRequest) -> Wish:
         floor_wh=min(vehicle.floor_wh, ceiling_wh),
         ceiling_wh=ceiling_wh,
         goal_wh=max(vehicle.target_wh, vehicle.floor_wh),
+        taper=_taper(vehicle, ceiling_wh),
+        leaves_within=departs_s < steps * request.step_s - 1.0,
     )
+
+
+def _taper(vehicle: PlanVehicle, ceiling_wh: float) -> Taper | None:
+    """None also where it is not reached, or hardly differs."""
+    capacity_wh = vehicle.capacity_wh
+    if capacity_wh is None or vehicle.max_charge_w <= 0.0:
+        return None
+    from_wh = _TAPER_FROM * capacity_wh if vehicle.taper_from_wh is None else max(0.0, vehicle.taper_from_wh)
+    span_wh, falls = capacity_wh - from_wh, 1.0 - vehicle.taper_to_pu
+    if span_wh <= 0.0 or falls <= 0.01 or ceiling_wh <= from_wh:
+        return None
+    held_wh = min(max(vehicle.energy_wh, from_wh), capacity_wh)
+    whole_w = vehicle.max_charge_w / max(0.05, 1.0 - falls * (held_wh - from_wh) / span_wh)
+    per_wh_w = whole_w * falls / span_wh
+    return Taper(from_wh=from_wh, at_none_w=whole_w + per_wh_w * from_wh, per_wh_w=per_wh_w)
 
 
 def _problem(vehicle: PlanVehicle, steps: int) -> str:
@@ -83,6 +138,7 @@ def _problem(vehicle: PlanVehicle, steps: int) -> str:
         ("target", vehicle.target_wh),
         ("capacity", vehicle.capacity_wh),
         ("departure", vehicle.departs_in_s),
+        ("taper", vehicle.taper_from_wh),
     )
     for name, number in numbers:
         if number is not None and not (isfinite(number) and abs(number) < 1e9):
@@ -94,6 +150,8 @@ def _problem(vehicle: PlanVehicle, steps: int) -> str:
     for efficiency in (vehicle.efficiency_charge, vehicle.efficiency_discharge):
         if not 0.3 <= efficiency <= 1.0:
             return f"an efficiency of {efficiency:g} is outside 0.3..1"
+    if not 0.0 <= vehicle.taper_to_pu <= 1.0:
+        return f"a taper to {vehicle.taper_to_pu:g} of its power is outside 0..1"
     if not all(0.0 <= share <= 1.0 for share in vehicle.phases):
         return "its share of a phase is outside 0..1"
     if not _PHASE_SUM[0] <= sum(vehicle.phases) <= _PHASE_SUM[1]:

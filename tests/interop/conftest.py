@@ -93,6 +93,7 @@ pki:
   key_password_file: {password}
 dispatch:
   min_soc_pct: 5
+  default_mode: idle
 secc:
   charge_loop_timeout_s: {loop_timeout_s:g}
 evses:

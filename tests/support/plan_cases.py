@@ -111,7 +111,6 @@ def heat_wave(seed: int) -> PlanRequest:
     simplex cannot go on from the basis of the first round in the second."""
     chance = random.Random(seed)
     steps, rated_va = 96, 50e3
-    chance.uniform(0.9, 1.4)
     params, peak_pu = params_of("ONAN", rated_va / 1e3), chance.uniform(0.9, 1.2)
     where = site(
         steps, rated_va=rated_va, cooling="ONAN", base_w=street_w(steps, rated_va, peak_pu),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
@@ -39,6 +39,8 @@ class Columns:
     unfollowed: list[int] = field(default_factory=list)
     late: int = -1
     """What is missing a step before it leaves."""
+    most: int = -1
+    """Its highest charge power, once :meth:`Fleet.hold_most` was called."""
 
 
 class Fleet:
@@ -99,6 +101,8 @@ class Fleet:
             columns.discharge.append(discharge)
             columns.stored.append(stored)
             before = stored
+        if sum(column >= 0 for column in columns.charge) > 1:
+            columns.most = programme.column(0.0, max(wish.charge_w) / 1e3)
         goal = wish.goal_wh / 1e3
         if goal > lowest:
             need = goal - lowest
@@ -156,16 +160,19 @@ class Fleet:
             for column, forced_w in zip(columns.unfollowed, forced, strict=True):
                 bound(column, 0.0, forced_w / 1e3)
 
-    def part_ways(self, values: Sequence[float], *, strictly: bool) -> None:
+    def part_ways(self, values: Sequence[float], *, strictly: bool) -> bool:
         """Who charged and discharged in the same step, which turns energy into power that no vehicle takes, may do only
-        the greater of both there; ``strictly``: he may not change his direction in any step."""
+        the greater of both there; ``strictly``: he may not change his direction in any step. False: nobody did."""
+        parted = False
         for columns in self.columns:
             pairs = [pair for pair in zip(columns.charge, columns.discharge, strict=True) if min(pair) >= 0]
             both = [pair for pair in pairs if min(values[pair[0]], values[pair[1]]) > _BOTH_KW]
             for charge, discharge in pairs if both and strictly else both:
+                parted = True
                 less = discharge if values[charge] >= values[discharge] else charge
                 self._closed.add(less)
                 self._programme.bound_column(less, 0.0, 0.0)
+        return parted
 
     def fix_duties(self, values: Sequence[float]) -> None:
         """As stage ``limits`` found them: nobody falls back on his way up, and who has it behind him may discharge."""
@@ -199,6 +206,21 @@ class Fleet:
                 if column >= 0:
                     costs[column] = self._hours
         return costs
+
+    def spread_costs(self, share: float) -> dict[int, float]:
+        """Each vehicle's highest charge power against the most it has. Where powers are only moved between vehicles or
+        hours, the least of it has them charge side by side instead of one after the other."""
+        return {columns.most: share / max(wish.charge_w) * 1e3 for wish, columns in self._several()}
+
+    def hold_most(self) -> None:
+        """Nobody charges above his ``most``: only from here on, as the rows would slow the stages before."""
+        for _, columns in self._several():
+            for charge in columns.charge:
+                if charge >= 0:
+                    self._programme.row(-inf, 0.0, ((charge, 1.0), (columns.most, -1.0)))
+
+    def _several(self) -> Iterator[tuple[Wish, Columns]]:
+        return (pair for pair in zip(self.wishes, self.columns, strict=True) if pair[1].most >= 0)
 
     def discharge_costs(self, price: float) -> dict[int, float]:
         """``price`` of each kWh that leaves a battery."""

@@ -20,7 +20,7 @@ from v2g.thermal.ageing import relative_ageing_rate
 OVER_BASE_K: Final = 0.02
 """By so much a limit that base load alone exceeds may be exceeded beyond it."""
 _MORE_LOADS: Final = 4
-_FLAT_LOADS: Final = 9
+_FLAT_LOADS: Final = 17
 _AGEING_STEP_K: Final = 4.0
 _LEAST_RATE: Final = 0.005
 _K_WEIGHT: Final = 100.0
@@ -272,6 +272,13 @@ class Network:
     @property
     def has_duties(self) -> bool:
         return any(weight < _HARD_WEIGHT for weight in self.broken.values())
+
+    def hold_net(self, values: Sequence[float]) -> None:
+        """The sum of all vehicles as it is: temperatures follow from it, and only shares are left to choose."""
+        for column in self.net:
+            lower, upper = self._programme.bounds(column)
+            value = min(max(values[column], lower), upper)
+            self._programme.bound_column(column, max(lower, value - _SLACK), min(upper, value + _SLACK))
 
     def ageing_costs(self) -> dict[int, float]:
         """Hours of life, at the temperatures with their margins."""

@@ -29,6 +29,9 @@ NEGLIGIBLE_K: Final = 0.1
 _NEGLIGIBLE_W: Final = 1.0
 _WITHIN_K: Final = 0.05
 """So much below the limit is aimed at where the model was beyond it."""
+_COOL_K: Final = 20.0
+"""So much below the limits one round that agrees with the model is enough: ageing is slow there, and squares of the
+load are touched closely enough from the start."""
 _LATE: Final = 0.4
 """Of the deadline: who has needed so much for a round that agrees with the model does not begin another."""
 _KEPT_FOR_WORDS: Final = 0.03
@@ -107,6 +110,8 @@ class _Rounds:
     def plan(self) -> Plan:
         request = self._request
         best: _Found | None = None
+        found: _Found | None = None
+        latest: Outcome | None = None
         last: list[tuple[float, ...]] = []
         rounds, why = 0, ""
         self._network.follow_lag(request.site.base_w)
@@ -120,14 +125,18 @@ class _Rounds:
             if not len(outcome.values):
                 break
             found, apart_k = self._verify(outcome)
-            last = found.powers_w
+            last, latest = found.powers_w, outcome
             if found.kept and (best is None or found.complete or not best.complete):
                 best = found
             agreed = found.kept and found.complete and apart_k <= AGREES_K
             if why == DEADLINE or (agreed and (rounds > 1 or self._elapsed() > _LATE * request.deadline_s)):
                 break
-            self._fleet.part_ways(outcome.values, strictly=rounds > 1)
+            parted = self._fleet.part_ways(outcome.values, strictly=rounds > 1)
+            if agreed and not parted and self._is_cool(found):
+                break
             self._again(found)
+        if best is not None and best is found and best.complete and latest is not None and why != DEADLINE:
+            best = self._spread(best, latest)
         self._detail.solved_s, self._detail.iterations = self._programme.solved_s, self._programme.iterations
         self._detail.restarts = self._programme.restarts
         simpler = ""
@@ -141,6 +150,14 @@ class _Rounds:
             request, self._wishes, self._base, best, self._elapsed, rounds=rounds, out_of_time=out_of_time,
             simpler=simpler,
         )  # fmt: skip
+
+    def _spread(self, best: _Found, latest: Outcome) -> _Found:
+        spread = self._stages.spread(latest, self._left_s)
+        self._detail.stages[-1].extend(spread.traces)
+        if not spread.complete:
+            return best
+        found, _ = self._judged(self._fleet.powers_w(spread.values), best.causes, True)
+        return found if found.kept else best
 
     def _verify(self, outcome: Outcome) -> tuple[_Found, float]:
         powers = self._fleet.powers_w(outcome.values)
@@ -187,6 +204,14 @@ class _Rounds:
                 if abs(in_phase_w) > (most_w or 0.0):
                     return False
         return True
+
+    def _is_cool(self, found: _Found) -> bool:
+        """So far below the limits that other tangents would change nothing."""
+        ran, site = found.with_margins, self._request.site
+        return (
+            max(ran.hot_spot_c) < site.hot_spot_limit_c - _COOL_K
+            and max(ran.top_oil_c) < site.top_oil_limit_c - _COOL_K
+        )
 
     def _over(self, ran: Course) -> list[tuple[float, float]]:
         site, base = self._request.site, self._base

@@ -16,11 +16,14 @@ Terms = Iterable[tuple[int, float]]
 _OPTIMAL: Final = "Optimal"
 _TIME_LIMIT: Final = "Time limit reached"
 _INFEASIBLE: Final = "Infeasible"
-_ENDS: Final = (_OPTIMAL, _TIME_LIMIT, _INFEASIBLE)
+_ITERATION_LIMIT: Final = "Iteration limit reached"
+_ENDS: Final = (_OPTIMAL, _TIME_LIMIT, _ITERATION_LIMIT, _INFEASIBLE)
 _REASONS: Final = {_TIME_LIMIT: DEADLINE, _INFEASIBLE: INFEASIBLE}
 _TOLERANCE: Final = 1e-6
 _FEASIBLE: Final = 2
 """HiGHS's kSolutionStatusFeasible."""
+_FEW: Final = 500
+_MANY: Final = 2**31 - 1
 _DUAL: Final = 1
 _PRIMAL: Final = 4
 """HiGHS's simplex_strategy: another objective leaves the last solution feasible, so primal simplex goes on from it."""
@@ -96,6 +99,9 @@ class Programme:
         if self._highs is not None:
             self._highs.changeColBounds(column, lower, upper)
 
+    def bounds(self, column: int) -> tuple[float, float]:
+        return self._lower[column], self._upper[column]
+
     def bound_row(self, row: int, lower: float, upper: float) -> None:
         self._row_lower[row], self._row_upper[row] = lower, upper
         if row < self._loaded_rows:
@@ -109,6 +115,15 @@ class Programme:
     def forget(self) -> None:
         """The solution, which is of other rows than those that there are now. The basis stays."""
         self.values = self.reduced_costs = self.duals = ()
+
+    def improve(self, costs: Mapping[int, float], within_s: float, share: float) -> float:
+        """As :meth:`minimise`, but ends where it is after ``share`` of the iterations so far."""
+        self._load()
+        self._highs.setOptionValue("simplex_iteration_limit", max(_FEW, int(share * self.iterations)))
+        try:
+            return self.minimise(costs, within_s)
+        finally:
+            self._highs.setOptionValue("simplex_iteration_limit", _MANY)
 
     def minimise(self, costs: Mapping[int, float], within_s: float) -> float:
         """The least cost. Raises :class:`Stopped`; :attr:`values` are then the best that was reached, or stay as they
@@ -126,7 +141,7 @@ class Programme:
         highs.changeColsCost(size, np.arange(size, dtype=np.int32), cost)
         status = self._run(within_s, self._warm)
         self._warm = status == _OPTIMAL
-        if status != _OPTIMAL:
+        if status not in (_OPTIMAL, _ITERATION_LIMIT):
             raise Stopped(_REASONS.get(status, status))
         solution, info = highs.getSolution(), highs.getInfo()
         self.reduced_costs = list(solution.col_dual)
@@ -164,7 +179,7 @@ class Programme:
         info = highs.getInfo()
         self.iterations += max(0, info.simplex_iteration_count)
         status = str(highs.modelStatusToString(highs.getModelStatus()))
-        if status in (_OPTIMAL, _TIME_LIMIT) and info.primal_solution_status == _FEASIBLE:
+        if status in (_OPTIMAL, _TIME_LIMIT, _ITERATION_LIMIT) and info.primal_solution_status == _FEASIBLE:
             self.values = list(highs.getSolution().col_value)
         return status
 

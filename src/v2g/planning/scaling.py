@@ -1,4 +1,4 @@
-"""Powers that keep every limit, by scaling, where the linear programmes have none that the thermal model confirms. Pure.
+"""Powers that keep every limit, by scaling, where no linear programme has any that the thermal model confirms. Pure.
 
 No power at all keeps every limit beyond those that base load alone exceeds, and temperatures are all but convex in the
 load: the greatest share that the model confirms is found by bisection.

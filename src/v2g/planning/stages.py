@@ -17,7 +17,7 @@ where no plan at all keeps it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
@@ -32,6 +32,9 @@ _AGEING_SHARE: Final = 0.05
 _AGEING_RATE: Final = 0.01
 """Ageing is not counted closer than this share of rated ageing: a cool transformer leaves the price its way."""
 _NOTHING: Final = 1e-4
+_THROUGHPUT_SHARE: Final = 0.01
+_SPREAD_SHARE: Final = 0.15
+"""Of the iterations of all stages before: it is a kindness, not worth more time."""
 
 Costs = dict[int, float]
 
@@ -90,8 +93,27 @@ class Stages:
         rated_w = request.site.params.rated_va
         base = sum((base_w / rated_w) ** 2 for base_w in request.site.base_w)
         stages.append(("flatness", network.flat_costs(), lambda value: 0.02 * abs(base - value) + _NOTHING))
-        stages.append(("throughput", fleet.throughput_costs(), lambda value: 0.0))
+        # ``most`` is kept high, in no row yet, so that the rows of :meth:`spread` begin fulfilled.
+        costs = fleet.throughput_costs() | fleet.spread_costs(-_NOTHING)
+        stages.append(("throughput", costs, lambda value: _THROUGHPUT_SHARE * abs(value) + _NOTHING))
         return stages
+
+    def spread(self, outcome: Outcome, left_s: Callable[[], float]) -> Outcome:
+        """The last stage, once, after the last round: among plans that are as good, the one in which vehicles charge
+        side by side. ``outcome`` is of that round."""
+        spread = replace(outcome, complete=False, traces=[])
+        self._network.hold_net(outcome.values)
+        self._fleet.hold_most()
+        programme, before_s = self._programme, self._programme.solved_s
+        try:
+            value = programme.improve(self._fleet.spread_costs(1.0), left_s(), _SPREAD_SHARE)
+            spread.values = programme.values
+            spread.traces.append(Trace("spread", value, programme.solved_s - before_s))
+        except Stopped as stopped:
+            spread.why = stopped.reason
+            return spread
+        spread.complete = True
+        return spread
 
     def run(self, left_s: Callable[[], float]) -> Outcome:
         """From the first to the last, as far as the time goes.

@@ -100,6 +100,7 @@ def wish_of(vehicle: PlanVehicle, request: PlanRequest) -> Wish:
             share * (min(max(0.0, lo_w), vehicle.max_charge_w) - min(max(0.0, -hi_w), vehicle.max_discharge_w))
         )
     ceiling_wh = max(vehicle.ceiling_wh, vehicle.energy_wh)
+    goal_wh = max(vehicle.target_wh, vehicle.floor_wh)
     return Wish(
         vehicle=vehicle,
         charge_w=tuple(charge),
@@ -107,20 +108,20 @@ def wish_of(vehicle: PlanVehicle, request: PlanRequest) -> Wish:
         forced_w=tuple(forced),
         floor_wh=min(vehicle.floor_wh, ceiling_wh),
         ceiling_wh=ceiling_wh,
-        goal_wh=max(vehicle.target_wh, vehicle.floor_wh),
-        taper=_taper(vehicle, ceiling_wh),
+        goal_wh=goal_wh,
+        taper=_taper(vehicle, goal_wh),
         leaves_within=departs_s < steps * request.step_s - 1.0,
     )
 
 
-def _taper(vehicle: PlanVehicle, ceiling_wh: float) -> Taper | None:
-    """None also where it is not reached, or hardly differs."""
+def _taper(vehicle: PlanVehicle, goal_wh: float) -> Taper | None:
+    """None also where nobody needs it to be charged so far, or it hardly differs."""
     capacity_wh = vehicle.capacity_wh
     if capacity_wh is None or vehicle.max_charge_w <= 0.0:
         return None
     from_wh = _TAPER_FROM * capacity_wh if vehicle.taper_from_wh is None else max(0.0, vehicle.taper_from_wh)
     span_wh, falls = capacity_wh - from_wh, 1.0 - vehicle.taper_to_pu
-    if span_wh <= 0.0 or falls <= 0.01 or ceiling_wh <= from_wh:
+    if span_wh <= 0.0 or falls <= 0.01 or goal_wh <= from_wh:
         return None
     held_wh = min(max(vehicle.energy_wh, from_wh), capacity_wh)
     whole_w = vehicle.max_charge_w / max(0.05, 1.0 - falls * (held_wh - from_wh) / span_wh)

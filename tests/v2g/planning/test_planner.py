@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace as replaced
-from math import nan
+from math import exp, inf, nan
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.plan_cases import RATED_VA, STARTS, STEP_S, fleet, params_of, request, site, street_w, vehicle
+from support.plan_cases import (
+    RATED_VA,
+    STARTS,
+    STEP_S,
+    fleet,
+    heat_wave,
+    params_of,
+    request,
+    site,
+    street_w,
+    vehicle,
+)
 from v2g.planning import planner
 from v2g.planning.planner import AGREES_K, NEGLIGIBLE_K, Detail, solve
+from v2g.planning.programme import Programme
 from v2g.planning.types import Plan, PlanRequest, PlanVehicle, VehiclePlan
 from v2g.planning.warming import course
+from v2g.planning.wishes import wish_of
 from v2g.thermal.limits import CURRENT, HOT_SPOT, TOP_OIL
 from v2g.thermal.model import steady_state
 
@@ -345,9 +358,158 @@ def test_two_vehicles_at_one_evse_are_a_contradiction() -> None:
     assert made(request(vehicle("E1"), vehicle("E1"))).problem == "two vehicles are said to be at the same EVSE"
 
 
-def test_a_deadline_that_is_over_gives_no_plan_and_says_what_to_do() -> None:
-    plan = solve(request(vehicle()), lambda: 100.0)
-    assert plan.problem == "no plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
+def test_a_deadline_that_is_over_leaves_an_even_charge_and_says_what_to_do() -> None:
+    asked = request(vehicle())
+    plan = solve(asked, lambda: 100.0)
+    assert_honest(asked, plan)
+    assert plan.limited_by_deadline
+    assert plan.simpler == (
+        "no better plan was found within its deadline; give planning.deadline_s more, or horizon_h less"
+    )
+    one = only(plan)
+    assert one.energy_wh[55] == pytest.approx(48_000.0, abs=50.0)
+    assert max(one.power_w) < 1_500.0, "18 kWh in 14 h"
+
+
+@pytest.mark.parametrize("seed", [44, 57])
+def test_a_programme_that_fails_on_the_last_round_s_basis_is_solved_from_the_beginning(seed: int) -> None:
+    asked = heat_wave(seed)
+    plan = made(asked)
+    assert_honest(asked, plan)
+    assert not plan.simpler
+    assert not plan.limited_by_deadline
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """HiGHS solves so many programmes and then no more."""
+    once, calls = Programme._once, [0]
+
+    def failed(programme: Programme, within_s: float) -> str:
+        calls[0] += 1
+        return once(programme, within_s) if calls[0] <= after else "Not Set"
+
+    monkeypatch.setattr(Programme, "_once", failed)
+
+
+def test_without_any_programme_solved_there_is_a_plan_within_all_limits_and_it_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failing(monkeypatch, 0)
+    eager = [
+        vehicle(f"E{n}", target_wh=60_000.0, departs_in_s=6 * 3600.0, phases=(1.0, 0.0, 0.0) if n < 2 else (1 / 3,) * 3)
+        for n in range(12)
+    ]
+    where = site(rated_va=100e3, base_w=(90e3,) * 96, ambient_c=(35.0,) * 96, hot_spot_limit_c=110.0, phase_w=30e3)
+    asked = PlanRequest(starts_unix_s=STARTS, steps=96, site=where, vehicles=tuple(eager))
+    plan = made(asked)
+    assert_honest(asked, plan)
+    assert plan.simpler == "no better plan was found: Not Set"
+    assert not plan.limited_by_deadline
+    assert sum(plan.net_w) > 0.0
+    told = [each.because for each in plan.relaxations if each.evse_id]
+    assert told
+    assert all(because.endswith("the search for a better plan ended without one") for because in told)
+
+
+def test_where_a_later_round_fails_the_verified_one_before_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "_COOL_K", inf)
+    asked, whole = request(*fleet(4)), Detail()
+    made(asked, whole)
+    assert len(whole.stages) > 1
+    failing(monkeypatch, len(whole.stages[0]))
+    plan = made(asked)
+    assert_honest(asked, plan)
+    assert (plan.simpler, plan.limited_by_deadline) == ("", False)
+
+
+def test_rounds_that_never_keep_a_limit_end_in_the_last_powers_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = site(
+        48, rated_va=48e3, base_w=street_w(48, 48e3, 0.95), ambient_c=(36.0,) * 48, hot_spot_limit_c=110.0
+    )  # fmt: skip
+    eager = [vehicle(f"E{n}", target_wh=60_000.0, departs_in_s=6 * 3600.0, max_discharge_w=0.0) for n in range(12)]
+    asked = PlanRequest(starts_unix_s=STARTS, steps=48, site=where, vehicles=tuple(eager))
+    served_wh = sum(made(asked).net_w)
+    monkeypatch.setattr(planner, "_UNTIL_KEPT", 1)
+    whole = Detail()
+    plan = made(asked, whole)
+    assert whole.over_k[0] > NEGLIGIBLE_K
+    assert_honest(asked, plan)
+    assert plan.simpler == "no better plan that keeps all limits by the thermal model was found in 1 rounds"
+    assert 0.8 * served_wh < sum(plan.net_w) <= 1.01 * served_wh
+
+
+def test_a_battery_takes_less_near_full_and_is_charged_in_time_for_it() -> None:
+    big = {"capacity_wh": 100e3, "energy_wh": 70e3, "ceiling_wh": 100e3, "max_charge_w": 7_400.0, "floor_wh": 30e3}
+    asked = request(vehicle(target_wh=95e3, max_discharge_w=0.0, departs_in_s=10 * 3600.0, **big))
+    one = only(made(asked))
+    assert one.unserved_wh <= 60.0
+    before_wh = 70e3
+    for power_w, after_wh in zip(one.power_w, one.energy_wh, strict=True):
+        assert power_w <= 7_400.0 * min(1.0, 1.0 - 0.8 * (before_wh - 80e3) / 20e3) + 1.0
+        before_wh = after_wh
+
+
+def test_how_far_a_tapering_battery_gets_is_what_the_differential_equation_says() -> None:
+    """From 80 %, 7.4 kW falling linearly to a fifth at full: the rest decays with a time of 20 kWh / (0.8·0.95·7.4 kW)
+    towards 105 % of the capacity."""
+    high = vehicle(
+        capacity_wh=100e3, energy_wh=80e3, ceiling_wh=100e3, target_wh=100e3, max_charge_w=7_400.0,
+        max_discharge_w=0.0, departs_in_s=3 * 3600.0,
+    )  # fmt: skip
+    one = only(made(request(high)))
+    full_h = 20e3 / (0.8 * 0.95 * 7_400.0)
+    assert one.energy_wh[11] == pytest.approx(105e3 - 25e3 * exp(-3.0 / full_h), abs=50.0)
+
+
+def test_a_taper_that_is_told_counts_instead_of_the_assumed_one_and_none_without_a_capacity() -> None:
+    stay = {"energy_wh": 50e3, "ceiling_wh": 60e3, "target_wh": 60e3, "departs_in_s": 4 * STEP_S, "max_charge_w": 9e3}
+    reached = [
+        only(made(request(vehicle(max_discharge_w=0.0, **stay, **told)))).energy_wh[3]
+        for told in ({}, {"taper_from_wh": 60e3}, {"capacity_wh": None}, {"taper_to_pu": 1.0})
+    ]
+    assert reached[1:] == pytest.approx([58_550.0] * 3, abs=20.0)
+    assert reached[0] < 56_500.0
+
+
+def test_what_a_vehicle_takes_now_above_its_taper_is_believed() -> None:
+    stay = {"energy_wh": 54e3, "ceiling_wh": 60e3, "target_wh": 60e3, "departs_in_s": 4 * STEP_S}
+    one = only(made(request(vehicle(max_discharge_w=0.0, max_charge_w=4_000.0, **stay))))
+    assert one.power_w[0] == pytest.approx(4_000.0, rel=0.15)
+
+
+def test_a_target_is_met_a_step_before_the_departure_where_it_can_be() -> None:
+    for departs_in_s, by in ((8 * STEP_S, 6), (8.5 * STEP_S, 6)):
+        late = request(
+            vehicle(departs_in_s=departs_in_s, max_discharge_w=0.0, energy_wh=40e3, target_wh=46e3),
+            price=tuple(0.4 if n < 7 else 0.1 for n in range(96)),
+        )  # fmt: skip
+        assert only(made(late)).energy_wh[by] >= 46e3 - 150.0
+    tight = only(made(request(vehicle(departs_in_s=4 * STEP_S, max_discharge_w=0.0, energy_wh=30e3, target_wh=40e3))))
+    assert tight.energy_wh[3] == pytest.approx(40e3, abs=20.0)
+
+
+def test_two_of_the_same_need_charge_side_by_side() -> None:
+    """40 kWh for each through a site of 11 kW: one after the other, both at 11 kW, would be as good for the sum."""
+    twins = [
+        vehicle(f"E{n}", energy_wh=10e3, target_wh=46e3, floor_wh=6e3, max_discharge_w=0.0, departs_in_s=10 * 3600.0)
+        for n in range(2)
+    ]
+    plan = made(request(*twins, hi_w=(11_000.0,) * 96))
+    for one in plan.vehicles:
+        assert one.unserved_wh <= 100.0
+        assert max(one.power_w) < 9_000.0
+    waits = sum(min(one.power_w[n] for one in plan.vehicles) < 500.0 for n in range(36))
+    assert waits <= 18
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10_000), st.integers(1, 3))
+def test_every_driver_gets_what_he_could_alone_where_no_limit_is_near(seed: int, count: int) -> None:
+    asked = request(*fleet(count, seed), hot_spot_limit_c=200.0, top_oil_limit_c=180.0)
+    for told, each in zip(made(asked).vehicles, asked.vehicles, strict=True):
+        wish = wish_of(each, asked)
+        missing_wh = max(0.0, wish.goal_wh - wish.furthest_wh(STEP_S))
+        assert told.unserved_wh <= missing_wh + 10.0
 
 
 def after_one_round(asked: PlanRequest) -> Plan:

@@ -18,8 +18,9 @@ def run(data: bytes) -> subprocess.CompletedProcess[bytes]:
 def test_a_request_on_stdin_is_a_plan_on_stdout_and_nothing_else() -> None:
     done = run(msgspec.json.encode(request(vehicle(), steps=24)))
     assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.stdout[:1], done.stdout[-1:]) == (b"{", b"}")
     plan = msgspec.json.decode(done.stdout, type=Plan)
-    assert plan.problem == ""
+    assert plan.problem == plan.simpler == ""
     assert plan.vehicles[0].evse_id == "E1"
     assert 0.0 < plan.solve_s < 60.0
 

@@ -47,6 +47,45 @@ def test_tangents_hold_a_convex_function_from_below() -> None:
     assert programme.minimise({height: 1.0}, 10.0) == pytest.approx(2.0)
 
 
+def test_an_attempt_that_ends_without_a_status_is_made_anew_with_other_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    once, statuses = Programme._once, ["Not Set", "Unknown", "Solve error"]
+    monkeypatch.setattr(
+        Programme, "_once", lambda self, within_s: statuses.pop(0) if statuses else once(self, within_s)
+    )
+    programme, x, y, _ = corner()
+    assert programme.minimise({x: -3.0, y: -4.0}, 10.0) == pytest.approx(-34.0)
+    assert (programme.restarts, statuses) == (3, [])
+    assert programme.minimise({x: -1.0}, 10.0) == pytest.approx(-6.0)
+    assert programme.restarts == 3
+
+
+def test_where_no_attempt_ends_with_a_status_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Programme, "_once", lambda self, within_s: "Not Set")
+    programme, x, _, _ = corner()
+    with pytest.raises(Stopped) as stopped:
+        programme.minimise({x: -1.0}, 10.0)
+    assert stopped.value.reason == "Not Set"
+
+
+def test_an_infeasible_programme_is_only_believed_from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    once, statuses = Programme._once, ["Optimal", "Infeasible"]
+
+    def misled(programme: Programme, within_s: float) -> str:
+        status = once(programme, within_s)
+        return statuses.pop(0) if statuses else status
+
+    monkeypatch.setattr(Programme, "_once", misled)
+    programme, x, y, _ = corner()
+    programme.minimise({x: -3.0, y: -4.0}, 10.0)
+    assert programme.minimise({x: -1.0}, 10.0) == pytest.approx(-6.0)
+
+
+def test_nothing_is_said_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    programme, x, _, _ = corner()
+    programme.minimise({x: -1.0}, 10.0)
+    assert capfd.readouterr().out == ""
+
+
 def test_what_has_no_solution_and_what_has_no_time_are_told_apart() -> None:
     programme, x, _, _ = corner()
     with pytest.raises(Stopped) as stopped:

@@ -1,4 +1,4 @@
-"""Time of a thermal step, of a headroom solve and of an allocation: ``python tests/bench/bench_thermal.py [BEFORE]``.
+"""Time of a thermal step and of a headroom solve: ``python tests/bench/bench_thermal.py [BEFORE]``.
 
 Writes ``report_thermal.md`` beside itself. Best of several rounds, so that other load on the machine counts less. With
 BEFORE, a folder that holds an earlier ``headroom.py`` and ``model.py``, those are timed in turn with the present ones,
@@ -18,11 +18,6 @@ from types import MappingProxyType, ModuleType
 
 import numpy as np
 
-from v2g.dispatch.allocate import allocate
-from v2g.dispatch.orders import Candidate, Mode, Order
-from v2g.dispatch.site import interval_bounds, permit_bounds
-from v2g.dispatch.vehicle import Ratings, VehicleData, vehicle_bounds
-from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading
 from v2g.thermal.ageing import relative_ageing_rate
 from v2g.thermal.fleet import FleetParameters, simulate
 from v2g.thermal.headroom import permitted_interval
@@ -96,52 +91,6 @@ def main() -> None:
             margin_k=margin_k,
         )
 
-    vehicle = VehicleData(
-        expires_at_s=1.0,
-        max_charge_w=11e3,
-        max_discharge_w=11e3,
-        max_charge_a=30.0,
-        max_discharge_a=30.0,
-        soc_pct=60.0,
-    )
-    inverter = InverterReading(
-        evse_id="E",
-        as_of_s=0.0,
-        power_w=0.0,
-        max_charge_w=22e3,
-        max_discharge_w=22e3,
-        connected=True,
-        reversion_armed=True,
-    )
-    stage = DcEvseReading(
-        evse_id="E",
-        as_of_s=0.0,
-        present_voltage_v=400.0,
-        present_current_a=0.0,
-        contactors_closed=True,
-        contactors_commanded=True,
-        insulation=Insulation.VALID,
-        insulation_ohm=1e6,
-        connector_locked=True,
-        plugged=True,
-        max_voltage_v=920.0,
-        min_voltage_v=150.0,
-        max_current_a=80.0,
-        max_power_w=22e3,
-    )
-    ratings = Ratings(max_charge_w=22e3, max_discharge_w=22e3, max_current_a=80.0, min_soc_pct=30.0)
-    order = Order(
-        id=1, mode=Mode.DISCHARGE, power_w=500e3, evse_id=None, created_at_s=0.0, expires_at_s=900.0, by="bench"
-    )
-    site = (*permit_bounds(True, "", inf), *interval_bounds(-300e3, 90e3, "thermal hot-spot", "thermal K", inf))
-
-    def cycle() -> object:
-        candidates = [
-            Candidate(evse_id=f"US*V2G*E{n}", bounds=vehicle_bounds(ratings, vehicle, stage, inverter, 1.0, 0.5))
-            for n in range(64)
-        ]
-        return allocate([order], candidates, site, 0.5)
-
     fleet = FleetParameters.of([params] * FLEET)
     random = np.random.default_rng(0)
     fleet_k_pu = random.uniform(0.0, 1.5, (FLEET_ROWS, FLEET))
@@ -174,7 +123,6 @@ def main() -> None:
         ("when a refused power is granted, a day ahead", recovery, 1),
         ("thermal step and ageing of both papers", scalar_with_ageing, 1000),
         ("the same of 10,000 transformers, one hour by the minute", fleet_hour, 1),
-        ("bounds and allocation of 64 vehicles", cycle, 2),
     ]
     old: list[tuple[str, Callable[[], object], int]] = []
     if before is not None:
@@ -190,7 +138,7 @@ def main() -> None:
     scalar = us["thermal step and ageing of both papers"]
     us_random = sorted(best_us([(call, 1) for call in random_solves(RANDOM)]))
     lines = [
-        "# Thermal model and dispatch: time",
+        "# Thermal model: time",
         "",
         f"Python {platform.python_version()}, {platform.machine()}. Written by `python tests/bench/bench_thermal.py`: "
         f"the best of {ROUNDS} rounds in which all take turns. Before: the same call before there were margins, load "

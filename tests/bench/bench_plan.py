@@ -144,6 +144,7 @@ def times(runs: list[Run]) -> list[str]:
         "case",
         "columns × rows",
         "iterations",
+        "begun anew",
         "rounds",
         "solve s (CPU)",
         "of it in HiGHS",
@@ -156,6 +157,7 @@ def times(runs: list[Run]) -> list[str]:
                 run.name,
                 f"{detail.columns} × {detail.rows}",
                 detail.iterations,
+                detail.restarts,
                 run.plan.rounds,
                 f"{run.whole_s:.2f} ({run.cpu_s:.2f})",
                 f"{100.0 * detail.solved_s / run.whole_s:.0f} %",
@@ -169,6 +171,7 @@ def stages(run: Run) -> list[str]:
     units = {
         "limits": "see `fleet.py`", "departures": "kWh, weighted", "overload": "K·steps", "ageing": "h",
         "price": "kW·h·price", "flatness": "Σ (load/rated)²", "throughput": "kWh",
+        "spread": "Σ highest power/own limit",
     }  # fmt: skip
     lines = head("round", "stage", "value", "unit", "s in HiGHS")
     for number, round_ in enumerate(run.detail.stages, 1):

@@ -21,6 +21,8 @@ OVER_BASE_K: Final = 0.02
 """By so much a limit that base load alone exceeds may be exceeded beyond it."""
 _MORE_LOADS: Final = 4
 _FLAT_LOADS: Final = 17
+_FLAT_LOADS_PRICED: Final = 9
+"""Where a price decides before a flat load does."""
 _AGEING_STEP_K: Final = 4.0
 _LEAST_RATE: Final = 0.005
 _K_WEIGHT: Final = 100.0
@@ -194,8 +196,9 @@ class Network:
         while (v := relative_ageing_rate(at_c, upgraded_paper=site.upgraded_paper)) > _LEAST_RATE:
             self._touch_rate(n, at_c, v)
             at_c -= _AGEING_STEP_K
-        for at in range(_FLAT_LOADS):
-            self._touch_flat(n, low + (high - low) * at / (_FLAT_LOADS - 1))
+        loads = _FLAT_LOADS_PRICED if site.price else _FLAT_LOADS
+        for at in range(loads):
+            self._touch_flat(n, low + (high - low) * at / (loads - 1))
 
     def _touch_rises(self, n: int, load_kw: float) -> None:
         at, net_kw = rise(self._site, n, load_kw * 1e3), load_kw - self._site.base_w[n] / 1e3

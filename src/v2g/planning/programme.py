@@ -159,7 +159,7 @@ class Programme:
                 if self.solved_s >= until_s:
                     return _TIME_LIMIT
                 highs.clearSolver()
-                for name, value in options.items():
+                for name, value in {**_USUAL, **options}.items():
                     highs.setOptionValue(name, value)
                 self.restarts += 1
                 status = self._once(until_s - self.solved_s)

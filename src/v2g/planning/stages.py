@@ -33,7 +33,7 @@ _AGEING_RATE: Final = 0.01
 """Ageing is not counted closer than this share of rated ageing: a cool transformer leaves the price its way."""
 _NOTHING: Final = 1e-4
 _THROUGHPUT_SHARE: Final = 0.01
-_SPREAD_SHARE: Final = 0.15
+_SPREAD_SHARE: Final = 0.1
 """Of the iterations of all stages before: it is a kindness, not worth more time."""
 
 Costs = dict[int, float]

@@ -371,7 +371,7 @@ def test_a_deadline_that_is_over_leaves_an_even_charge_and_says_what_to_do() -> 
     assert max(one.power_w) < 1_500.0, "18 kWh in 14 h"
 
 
-@pytest.mark.parametrize("seed", [44, 57])
+@pytest.mark.parametrize("seed", [43, 44])
 def test_a_programme_that_fails_on_the_last_round_s_basis_is_solved_from_the_beginning(seed: int) -> None:
     asked = heat_wave(seed)
     plan = made(asked)

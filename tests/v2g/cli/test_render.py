@@ -77,3 +77,8 @@ def test_what_the_guard_takes_is_said_with_its_remedy(changes, facts) -> None:
     found = render.guard_facts(msgspec.structs.replace(GUARD, **changes))
     assert [name for name, _ in found] == [name for name, _ in facts]
     assert all(text.startswith(words) for (_, text), (_, words) in zip(found, facts, strict=True))
+
+
+def test_a_table_shows_what_others_wrote_without_moving_the_cursor() -> None:
+    shown = render.table(("EVSE", "VEHICLE"), [("E1", "WMI\x1b[2J\nANNA")])
+    assert shown.splitlines() == ["EVSE  VEHICLE", "E1    WMI\\x1b[2J\\nANNA"]

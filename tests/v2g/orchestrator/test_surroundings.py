@@ -17,8 +17,10 @@ from v2g.dispatch.orders import Mode
 from v2g.orchestrator.aims import NO_PLAN
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.plan_runner import PlanStatus
+from v2g.orchestrator.status import problems
 from v2g.orchestrator.surroundings import Surroundings
 from v2g.planning.types import Plan, PlanRequest, VehiclePlan
+from v2g.utility.meter_view import MeteredLoad
 
 NOWHERE = Path("/nonexistent")
 
@@ -258,3 +260,20 @@ def test_the_site_takes_its_min_soc_from_what_operators_set(site: Site) -> None:
     settings = site.surroundings.min_soc.settings
     assert site.world.site.dispatching.min_soc() == settings
     assert site.world.site.dispatching.wants(E1, None, "WMI").min_soc_pct == settings.site_pct
+
+
+def test_meters_that_put_the_base_load_in_other_phases_are_told_with_what_counts(world: World) -> None:
+    turned = MeteredLoad(base_w=(10e3, 30e3, 40e3))
+    world.site.dispatching.meters = lambda now_s, base_w: turned
+    world.guard.changes |= {"transformer_a": (50.0, 100.0, 150.0)}
+    world.run(3)
+    assert world.site.image is not None
+    base = world.site.image.base
+    assert base.low_w is not None
+    assert base.low_w != base.high_w
+    found = [line for line in problems(world.site, world.clock.monotonic_s()) if "base load of phase" in line]
+    assert found
+    assert "rotation" in found[0]
+    world.site.dispatching.meters = lambda now_s, base_w: MeteredLoad()
+    world.run()
+    assert not any("base load of phase" in line for line in problems(world.site, world.clock.monotonic_s()))

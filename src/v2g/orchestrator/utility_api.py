@@ -30,7 +30,6 @@ from v2g.utility.signal_book import LOWEST, OPERATOR, VTN, Entry, SignalBook, Si
 from v2g.utility.signal_store import SignalStore
 from v2g.utility.signals import PriceSeries, Signal, SignalKind, UtilityView
 
-
 KEEP_AGAIN_S = 30.0
 """After the signals could not be written."""
 

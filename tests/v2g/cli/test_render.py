@@ -95,8 +95,8 @@ def evse_line(**changes: object) -> EvseLine:
     )  # fmt: skip
     line = EvseLine(
         evse_id="E1", interface="lo", tcp_port=15118, tls="strict", session=session, power_w=0.0, setpoint_w=0.0,
-        granted_w=0.0, bound_by="waits for its turn", voltage_v=None, current_a=None, contactors_closed=True, fault=None,
-        auto=True,
+        granted_w=0.0, bound_by="waits for its turn", voltage_v=None, current_a=None, contactors_closed=True,
+        fault=None, auto=True,
     )  # fmt: skip
     return msgspec.structs.replace(line, **changes)
 

@@ -51,6 +51,10 @@ def test_there_are_the_orchestrator_and_its_guards() -> None:
     assert [unit.name for unit in UNITS] == NAMES
 
 
+def test_a_stop_is_told_to_the_orchestrator_alone_which_ends_its_planning_itself() -> None:
+    assert of("v2g-orchestrator.service")["Service.KillMode"] == ["mixed"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_unit_starts_a_command_of_this_project(name: str) -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]

@@ -13,6 +13,7 @@ from v2g.control.messages import (
     StatusResult,
     TransformerLine,
 )
+from v2g.telemetry.lines import escape
 from v2g.units import format_power
 
 _UNKNOWN = "?"
@@ -37,8 +38,8 @@ _PERMITS = {
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns aligned, the last one ragged."""
-    lines = [tuple(head), *(tuple(row) for row in rows)]
+    """Columns aligned, the last one ragged. Words of vehicles and servers stand in it: none moves the cursor."""
+    lines = [tuple(head), *(tuple(map(escape, row)) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

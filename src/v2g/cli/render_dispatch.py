@@ -93,7 +93,7 @@ def _vehicle_row(evse: EvseLine, session: SessionLine) -> tuple[str, ...]:
         flow(evse.power_w),
         _granted(evse),
         "auto" if evse.auto else "order" if evse.granted_w or evse.share_w else "",
-        evse.bound_by or "",
+        _bound_by(evse),
         span(session.since_s),
     )
 
@@ -102,6 +102,13 @@ def _granted(evse: EvseLine) -> str:
     if not evse.share_w or abs(evse.share_w - evse.granted_w) < 1.0:
         return flow(evse.granted_w)
     return f"{flow(evse.granted_w)} of {format_power(abs(evse.share_w))}"
+
+
+def _bound_by(evse: EvseLine) -> str:
+    bound_by = evse.bound_by or ""
+    return (
+        f"{bound_by} (waits for {span(evse.waits_s)})" if evse.waits_s is not None and evse.waits_s >= 1.0 else bound_by
+    )
 
 
 def _leaves(session: SessionLine) -> str:

@@ -10,11 +10,13 @@ from v2g.dispatch.inputs import BALANCED, Aim, Group, Phases
 from v2g.guard.link import Image
 from v2g.guard.status import GuardStatus
 from v2g.thermal.view import ThermalView
+from v2g.utility.base_load import BaseLoad
 from v2g.utility.meter_view import MeteredLoad
 from v2g.utility.signals import UtilityView
 
 _NO_UTILITY = UtilityView()
 _NO_METERS = MeteredLoad()
+_NO_BASE = BaseLoad()
 _NO_AIM = Aim(enabled=False)
 
 
@@ -64,6 +66,8 @@ class SiteImage:
     """Limits of phases and feeders."""
     utility: UtilityView = _NO_UTILITY
     meters: MeteredLoad = _NO_METERS
+    base: BaseLoad = _NO_BASE
+    """By phase, of what transformer and meters measure."""
     aim: Aim = _NO_AIM
     rated_charge_w: float
     rated_discharge_w: float

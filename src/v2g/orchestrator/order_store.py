@@ -18,6 +18,8 @@ from v2g.dispatch.orders import Mode, Order
 from v2g.host.files import replace_file
 
 _MAX_FILE_BYTES = 1 << 20
+_SHIFTED_S = 1.0
+"""A clock that was put right by more makes the kept times wrong."""
 
 
 class _KeptOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +55,7 @@ class OrderStore:
         self._path = path
         self._clock = clock
         self._saved: tuple[int, tuple[Order, ...]] | None = None
+        self._saved_shift_s = 0.0
 
     def load(self) -> Restored:
         """The orders that still stand. Never raises: an unreadable file gives no order and says so."""
@@ -85,11 +88,11 @@ class OrderStore:
         )
 
     def save(self, orders: Iterable[Order], next_id: int) -> None:
-        """Keep these. Does nothing when nothing changed since the last call. Raises ``OSError``."""
+        """Keep these. Does nothing when neither they nor the clock changed since the last call. Raises ``OSError``."""
         orders = tuple(orders)
-        if self._saved == (next_id, orders):
-            return
         shift_s = self._clock.unix_s() - self._clock.monotonic_s()
+        if self._saved == (next_id, orders) and abs(shift_s - self._saved_shift_s) <= _SHIFTED_S:
+            return
         kept = _Kept(
             next_id=next_id,
             orders=tuple(
@@ -107,4 +110,4 @@ class OrderStore:
             ),
         )
         replace_file(self._path, msgspec.json.encode(kept) + b"\n")
-        self._saved = (next_id, orders)
+        self._saved, self._saved_shift_s = (next_id, orders), shift_s

@@ -11,7 +11,6 @@ from math import ceil, inf, isfinite
 from typing import Final
 
 from v2g.config.schema_dispatch import Planning
-from v2g.dispatch.constraints import Bound
 from v2g.dispatch.energy import Energy
 from v2g.dispatch.orders import Mode, Order
 from v2g.planning.types import STEP_S, PlanRequest, PlanSite, PlanVehicle
@@ -41,8 +40,8 @@ class Plugged:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
     """``now_s`` monotonic, ``now_unix_s`` on the engine's clock. ``lo_w``, ``hi_w``: V2G net power that ratings, feeder
-    and breaker permit for as long as nobody changes them. ``utility``: as :class:`v2g.utility.signals.UtilityView`
-    gives them, each until it expires. ``phase_w``: most V2G power in one phase, None: not limited."""
+    and breaker permit for as long as nobody changes them. ``utility``: its floor and cap by step, infinite where there
+    is none; empty: none at all. ``phase_w``: most V2G power in one phase, None: not limited."""
 
     now_s: float
     now_unix_s: float
@@ -51,7 +50,7 @@ class PlanInputs:
     outlook: Outlook
     lo_w: float
     hi_w: float
-    utility: tuple[Bound, ...] = ()
+    utility: tuple[tuple[float, float], ...] = ()
     orders: tuple[Order, ...] = ()
     prices: PriceSeries | None = None
     phase_w: float | None = None
@@ -186,13 +185,11 @@ def _shares(begins_in_s: float, ends_in_s: float, steps: int) -> Iterator[float]
 
 
 def _site_limits(inputs: PlanInputs, steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """A bound of the utility counts in every step that it reaches into; contradictory ones mean no power."""
+    """Those of ratings and utility; contradictory ones mean no power."""
     lows, highs = [], []
     for n in range(steps):
-        begins_s = inputs.now_s + n * STEP_S
-        bounds = [bound for bound in inputs.utility if bound.expires_at_s > begins_s]
-        lo_w = max(min(inputs.lo_w, 0.0), max((bound.lo_w for bound in bounds), default=-inf))
-        hi_w = min(max(inputs.hi_w, 0.0), min((bound.hi_w for bound in bounds), default=inf))
+        floor_w, cap_w = inputs.utility[n] if inputs.utility else (-inf, inf)
+        lo_w, hi_w = max(min(inputs.lo_w, 0.0), floor_w), min(max(inputs.hi_w, 0.0), cap_w)
         if not (lo_w <= hi_w and isfinite(lo_w) and isfinite(hi_w)):
             lo_w = hi_w = 0.0
         lows.append(lo_w)

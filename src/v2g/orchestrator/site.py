@@ -185,6 +185,7 @@ class Site:
             groups=dispatching.groups([(bay.evse_id, bay.phases) for bay in bays], base, transformer, guard.as_of_s),
             utility=utility,
             meters=meters,
+            base=base,
             aim=dispatching.aim(transformer, utility, self.thermal_clock.unix_s(now_s)),
             rated_charge_w=self._rated_w[0],
             rated_discharge_w=self._rated_w[1],

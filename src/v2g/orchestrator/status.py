@@ -25,6 +25,7 @@ from v2g.sessions.procedure import Phase
 from v2g.sessions.supervisor import SessionInfo
 from v2g.sessions.watch import is_fresh
 from v2g.units import finite
+from v2g.utility.base_load import BOTH
 
 _SAID_ELSEWHERE = frozenset({
     None, "rating", "no_permit", "lease_expired",
@@ -119,6 +120,8 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
         ]
     found += image.transformer.notes
     found += image.meters.notes
+    if image.base.source == BOTH:
+        found += image.base.notes
     found += image.utility.notes
     found += [
         f"order {shortfall.order_id}: {shortfall.missing_w:.0f} W not granted ({shortfall.code}: {shortfall.source})"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from v2g.clock import Clock
@@ -22,6 +22,7 @@ from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.meters_api import MetersApi
 from v2g.orchestrator.min_soc_api import MinSocApi
 from v2g.orchestrator.plan_api import PlanApi
+from v2g.orchestrator.plan_basis import Basis, Drift
 from v2g.orchestrator.plan_request import PlanInputs, Plugged, plan_request, steps_of
 from v2g.orchestrator.plan_runner import PlanRunner, PlanStatus
 from v2g.orchestrator.site import Site
@@ -33,16 +34,19 @@ from v2g.sessions.schedules import PowerPlan
 from v2g.sessions.scheduling import Outlook
 from v2g.sessions.supervisor import Sessions
 from v2g.telemetry.logs import EventLog
+from v2g.thermal.view import ThermalView
 from v2g.utility.meters import Meters
 
 SIGNALS_FILE = "signals.json"
+COMPRESSED = "no plan is made while thermal time runs faster than the clock (--thermal-speed)"
+LOOK_EVERY_S = 5.0
 EFFICIENCY = 0.9
 """Between the EVSE's AC side and the battery, either way, as ``auto`` counts too: an on-board charger has so much, an
 EVSE's inverter with the battery's own losses a little more."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Basis:
+class _Asked:
     """What a plan was asked under: orders that stood, and the EVSEs that they held."""
 
     request: PlanRequest
@@ -74,8 +78,10 @@ class Surroundings:
         self._thermal_clock: ThermalClock = site.thermal_clock
         self._signature: object = None
         self._notes: tuple[str, ...] = ()
-        self._asked: _Basis | None = None
-        self._standing: _Basis | None = None
+        self._asked: _Asked | None = None
+        self._standing: _Asked | None = None
+        self._drift = Drift(config.transformer.rated_kva * 1e3)
+        self._looked_at_s = -LOOK_EVERY_S
         self._scheduled: Plan | None = None
         self._schedules: dict[str, PowerPlan | None] = {}
         self.min_soc = MinSocApi(config, site.bays, sessions.info, loaded.config_dir, changes)
@@ -110,12 +116,16 @@ class Surroundings:
     def on_cycle(self, now_s: float) -> None:
         """Ask for a new plan where one is due, or where what the last one rests on has changed."""
         image = self._site.image
-        if self._compressed or image is None or image.transformer.base_load_w is None:
+        if self._compressed or self._site.stopping or image is None or image.transformer.base_load_w is None:
             return
         signature = self._rests_on(now_s)
         if signature != self._signature:
             self._signature = signature
             self.plans.renew("vehicles, orders or limits have changed")
+        if now_s - self._looked_at_s >= LOOK_EVERY_S:
+            self._looked_at_s = now_s
+            if words := self._drift.look(self._basis(now_s), now_s):
+                self.plans.renew(words)
         self.plans.poll(now_s)
 
     def problems(self) -> tuple[str, ...]:
@@ -123,7 +133,8 @@ class Surroundings:
         return self.utility.problems()
 
     def _plan_status(self) -> PlanStatus:
-        return self.plans.status(self._clock.monotonic_s(), self._clock.unix_s())
+        status = self.plans.status(self._clock.monotonic_s(), self._clock.unix_s())
+        return replace(status, problem=COMPRESSED) if self._compressed else status
 
     def _plan(self) -> Plan | None:
         return None if self._compressed else self.plans.plan(self._clock.monotonic_s(), self._clock.unix_s())
@@ -168,13 +179,27 @@ class Surroundings:
         site = self._site
         utility = site.image.utility if site.image is not None else None
         return (
-            tuple(
-                (evse_id, bay.vehicle is not None) for evse_id, bay in site.bays.items() if bay.announced is not None
-            ),
+            tuple((evse_id, *_wishes(bay)) for evse_id, bay in site.bays.items() if bay.announced is not None),
             tuple(order.id for order in site.book.all(now_s)),
             self._orders(now_s),
             tuple((bound.lo_w, bound.hi_w, bound.source) for bound in utility.bounds) if utility is not None else (),
+            self.utility.book.revision,
             self.min_soc.settings,
+        )
+
+    def _basis(self, now_s: float) -> Basis:
+        image = self._site.image
+        view = image.transformer if image is not None else ThermalView()
+        departures = {
+            evse_id: vehicle.departs_at_s
+            for evse_id, bay in self._site.bays.items()
+            if (vehicle := bay.vehicle or bay.announced) is not None and vehicle.departs_at_s is not None
+        }
+        return Basis(
+            clock_s=self._clock.unix_s() - now_s,
+            headroom_w=(view.lo_w, view.hi_w),
+            base_w=view.base_load_w or 0.0,
+            departs_at_s=departures,
         )
 
     def _request(self) -> PlanRequest | str:
@@ -202,7 +227,7 @@ class Surroundings:
             outlook=outlook,
             lo_w=-discharge_w,
             hi_w=charge_w,
-            utility=site.image.utility.bounds if site.image is not None else (),
+            utility=self.utility.book.limits(moment.unix_s, STEP_S, steps),
             orders=site.book.all(now_s),
             prices=self.utility.prices(moment.unix_s, STEP_S, steps),
             phase_w=rated_a * self._config.grid.nominal_voltage_v if rated_a is not None else None,
@@ -210,7 +235,8 @@ class Surroundings:
         request = plan_request(inputs)
         if isinstance(request, PlanRequest):
             under_orders = frozenset(grant.evse_id for grant in grants if grant.order_id is not None)
-            self._asked = _Basis(request, self._orders(now_s), under_orders)
+            self._asked = _Asked(request, self._orders(now_s), under_orders)
+            self._drift.begin(self._basis(now_s))
         return request
 
     def _plugged(self, evse_id: str, bay: EvseBay, now_s: float) -> Plugged | None:
@@ -235,3 +261,12 @@ class Surroundings:
             self._log.warning(code, words)
         else:
             self._log.info(code, words)
+
+
+def _wishes(bay: EvseBay) -> tuple[bool, float | None, float | None, bool]:
+    """Whether it is in its charge loop, what it wants, and whether it is believed, as far as these stay as they are
+    while it charges."""
+    vehicle = bay.vehicle or bay.announced
+    if vehicle is None:
+        return False, None, None, False
+    return bay.vehicle is not None, vehicle.target_soc_pct, vehicle.min_soc_pct, bool(vehicle.soc_doubt)

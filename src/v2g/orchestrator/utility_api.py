@@ -30,6 +30,9 @@ from v2g.utility.signal_book import LOWEST, OPERATOR, VTN, Entry, SignalBook, Si
 from v2g.utility.signal_store import SignalStore
 from v2g.utility.signals import PriceSeries, Signal, SignalKind, UtilityView
 
+KEEP_AGAIN_S = 30.0
+"""After the signals could not be written."""
+
 
 class UtilityApi:
     """Holds the book of signals. :meth:`start` and :meth:`close` within the event loop; :meth:`view` at each cycle."""
@@ -47,6 +50,7 @@ class UtilityApi:
         self._store = SignalStore(state_file)
         self._numbers = itertools.count(1)
         self._problem = ""
+        self._keep_again_s = 0.0
         self.book = SignalBook(config.longest_signal_s)
         self.ven = VenLink(config.openadr, self.book, clock, log, uniform) if config.openadr is not None else None
 
@@ -73,9 +77,10 @@ class UtilityApi:
         over = self.book.expire(unix_s)
         for entry in over:
             self._log.info("SIGNAL_EXPIRED", _words(entry), id=entry.signal.id)
-        if any(entry.origin == OPERATOR for entry in over):
+        now_s = self._clock.monotonic_s()
+        if any(entry.origin == OPERATOR for entry in over) or (self._problem and now_s >= self._keep_again_s):
             self._keep()
-        return self.book.view(self._clock.monotonic_s(), unix_s)
+        return self.book.view(now_s, unix_s)
 
     def prices(self, starts_unix_s: float, step_s: float, steps: int) -> PriceSeries | None:
         """For the planner: the price, else the carbon intensity, of each coming step."""
@@ -190,7 +195,7 @@ class UtilityApi:
             problem = f"signals cannot be kept across a restart: {error}"
         if problem and problem != self._problem:
             self._log.error("SIGNALS_NOT_KEPT", problem)
-        self._problem = problem
+        self._problem, self._keep_again_s = problem, self._clock.monotonic_s() + KEEP_AGAIN_S
         return (problem,) if problem else ()
 
 

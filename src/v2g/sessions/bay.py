@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pyiso15118.commands import Command
-from pyiso15118.events import ControlMode, MobilityNeedsMode
 from v2g.dispatch.ac_vehicle import ac_rated_w
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.vehicle import VehicleData
@@ -234,19 +233,6 @@ class EvseBay(abc.ABC):
     def announced(self) -> VehicleData | None:
         """What it said of itself so far, before its charge loop too: for a plan that it waits for."""
         return self.procedure.announced if self.procedure is not None else None
-
-    @property
-    def awaits_schedule(self) -> bool:
-        """The vehicle here waits for a schedule, best one by the plan."""
-        return self.procedure is not None and self.procedure.scheduling.awaits_schedule
-
-    @property
-    def control_mode(self) -> ControlMode | None:
-        return self.procedure.control_mode if self.procedure is not None else None
-
-    @property
-    def mobility_needs_mode(self) -> MobilityNeedsMode | None:
-        return self.procedure.mobility_needs_mode if self.procedure is not None else None
 
     @property
     def phases_used(self) -> int | None:

@@ -92,11 +92,6 @@ class Scheduling:
         """There is something to say, or to say anew: most sessions never have."""
         return self._request is not None or self.told is not None
 
-    @property
-    def awaits_schedule(self) -> bool:
-        """The vehicle waits for schedules; those of the plan are best."""
-        return self._request is not None and self._request.control_mode is ev.ControlMode.SCHEDULED
-
     def take_notices(self) -> tuple[Notice, ...]:
         """What happened since this was asked last."""
         notices = tuple(self._notices)

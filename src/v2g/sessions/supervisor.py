@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pyiso15118 import events as ev
+from pyiso15118.checks import printable
 from pyiso15118.commands import Command
 from pyiso15118.errors import LocalProtocolError
 from v2g.clock import Clock
@@ -49,7 +50,7 @@ class VehicleConnection(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionInfo:
-    """``evccid`` is claimed by the vehicle; ``identity`` is proven by its certificate, or None."""
+    """``evccid`` is claimed by the vehicle; ``identity`` is proven by its certificate, or None. Both can be printed."""
 
     evse_id: str
     evccid: str
@@ -70,7 +71,7 @@ class SessionSupervisor:
         self.info = SessionInfo(
             evse_id=bay.evse_id,
             evccid="",
-            identity=identity.subject if identity is not None else None,
+            identity=printable(identity.subject) if identity is not None else None,
             peer=str(connection.peer_address),
             started_at_s=clock.monotonic_s(),
         )
@@ -123,7 +124,7 @@ class SessionSupervisor:
             self._procedure.identity = self.info.identity
             self.info = SessionInfo(
                 evse_id=self.info.evse_id,
-                evccid=event.evccid,
+                evccid=printable(event.evccid),
                 identity=self.info.identity,
                 peer=self.info.peer,
                 started_at_s=now_s,

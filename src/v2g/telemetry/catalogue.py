@@ -1,6 +1,7 @@
 """What each stable code of the logs means, what the daemon does then, and what a person is to do. Light to import.
 
-Codes are those of the guard, of power quality, of the history, of commissioning, and of orders that get less;
+Codes are those of the guard, of power quality, of the history, of commissioning, of orders that get less, of plans and
+schedules, of meters and of the utility;
 :data:`ENTRIES` has each once.
 """
 
@@ -16,10 +17,23 @@ from v2g.telemetry.catalogue_guard import GUARD
 from v2g.telemetry.catalogue_history import HISTORY
 from v2g.telemetry.catalogue_meters import METERS
 from v2g.telemetry.catalogue_orders import ORDERS
+from v2g.telemetry.catalogue_plans import PLANS
 from v2g.telemetry.catalogue_quality import QUALITY
 from v2g.telemetry.catalogue_trips import TRIPS
+from v2g.telemetry.catalogue_utility import UTILITY
 
-ENTRIES: tuple[Entry, ...] = (*TRIPS, *GUARD, *QUALITY, *ORDERS, *DEVICES, *METERS, *HISTORY, *COMMISSIONING)
+ENTRIES: tuple[Entry, ...] = (
+    *TRIPS,
+    *GUARD,
+    *QUALITY,
+    *ORDERS,
+    *PLANS,
+    *DEVICES,
+    *METERS,
+    *UTILITY,
+    *HISTORY,
+    *COMMISSIONING,
+)
 
 _CLOSE_MATCHES = 3
 

@@ -29,6 +29,12 @@ UTILITY: tuple[Entry, ...] = (
         "OpenADR 3.1",
     ),
     Entry(
+        "SIGNAL",
+        "Somebody gave a signal over the control socket; the line says who, and what it asks for.",
+        "Goes by it until its end.",
+        "Nothing needs to be done. " + _LIST,
+    ),
+    Entry(
         "SIGNALS_DROPPED",
         "Signals that operators gave before a restart could not be read, or are not plausible.",
         "Goes on without them.",
@@ -39,6 +45,18 @@ UTILITY: tuple[Entry, ...] = (
         "The file of the operators' signals cannot be written.",
         "Goes by the signals, and would forget them with a restart.",
         "Free the disk, or correct the rights of the state directory.",
+    ),
+    Entry(
+        "SIGNALS_RESTORED",
+        "Signals that operators gave before a restart stand again, until their own ends.",
+        "Goes by them.",
+        _LIST,
+    ),
+    Entry(
+        "SIGNAL_WITHDRAWN",
+        "Somebody ended a signal before its time; the line says who.",
+        "Goes on without it.",
+        "Nothing; give another one if it is still meant. " + _LIST,
     ),
     Entry(
         "SIGNAL_EXPIRED",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from v2g.utility.meter_view import Phases
 
 LETTERS = "abc"
-ZERO: Phases = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,8 @@ class SignalBook:
         self.longest_s = longest_s
         self._entries: dict[str, tuple[int, Entry]] = {}
         self._numbers = itertools.count(1)
+        self.revision = 0
+        """Another one whenever a signal is given, changed or taken away; the end of one is foreseen and no change."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -127,6 +129,7 @@ class SignalBook:
         ids = {entry.signal.id for entry in kept}
         for gone in [key for key, (_, entry) in self._entries.items() if entry.origin == origin and key not in ids]:
             del self._entries[gone]
+            self.revision += 1
         for entry in kept:
             self._put(entry)
         return tuple(notes)
@@ -134,7 +137,10 @@ class SignalBook:
     def withdraw(self, signal_id: str) -> Entry | None:
         """Remove a signal; None: there is none of that id."""
         found = self._entries.pop(signal_id, None)
-        return found[1] if found is not None else None
+        if found is None:
+            return None
+        self.revision += 1
+        return found[1]
 
     def expire(self, unix_s: float) -> tuple[Entry, ...]:
         """Remove what is over, and return it."""
@@ -179,6 +185,24 @@ class SignalBook:
             notes=tuple(notes),
         )
 
+    def limits(self, starts_unix_s: float, step_s: float, steps: int) -> tuple[tuple[float, float], ...]:
+        """The highest floor and the lowest cap that reach into each step, W; infinite where there is none.
+
+        A floor above the cap is a contradiction, which permits no power.
+        """
+        lows, highs = [-math.inf] * steps, [math.inf] * steps
+        for _, entry in self._entries.values():
+            signal = entry.signal
+            if signal.kind not in (SignalKind.CAP, SignalKind.FLOOR):
+                continue
+            first = max(0, math.floor((signal.starts_unix_s - starts_unix_s) / step_s))
+            for n in range(first, min(steps, math.ceil((signal.ends_unix_s - starts_unix_s) / step_s))):
+                if signal.kind is SignalKind.CAP:
+                    highs[n] = min(highs[n], signal.value)
+                else:
+                    lows[n] = max(lows[n], signal.value)
+        return tuple(zip(lows, highs, strict=True))
+
     def prices(self, starts_unix_s: float, step_s: float, steps: int) -> PriceSeries | None:
         """The price of each step as its mean over time, where prices are known; carbon intensity where there are none.
 
@@ -194,6 +218,8 @@ class SignalBook:
     def _put(self, entry: Entry) -> None:
         known = self._entries.get(entry.signal.id)
         same = known is not None and bool(entry.revision) and known[1].revision == entry.revision
+        if not same:
+            self.revision += 1
         self._entries[entry.signal.id] = (known[0] if same and known else next(self._numbers), entry)
 
     def _count(self, origin: str) -> int:

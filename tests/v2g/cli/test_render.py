@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from v2g.cli import render, render_dispatch
-from v2g.control.messages import GuardLine
+from v2g.control.messages import EnergyLine, EvseLine, GuardLine, SessionLine
 
 GUARD = GuardLine(
     permit="granted", tick_alive=True, wires_alive=True, breaker_closed=True, v_pu=None, frequency_hz=None, trip="",
@@ -77,3 +77,37 @@ def test_what_the_guard_takes_is_said_with_its_remedy(changes, facts) -> None:
     found = render.guard_facts(msgspec.structs.replace(GUARD, **changes))
     assert [name for name, _ in found] == [name for name, _ in facts]
     assert all(text.startswith(words) for (_, text), (_, words) in zip(found, facts, strict=True))
+
+
+def test_a_table_shows_what_others_wrote_without_moving_the_cursor() -> None:
+    shown = render.table(("EVSE", "VEHICLE"), [("E1", "WMI\x1b[2J\nANNA")])
+    assert shown.splitlines() == ["EVSE  VEHICLE", "E1    WMI\\x1b[2J\\nANNA"]
+
+
+def evse_line(**changes: object) -> EvseLine:
+    energy = EnergyLine(
+        needed_wh=4_800.0, surplus_wh=13_200.0, capacity_wh=60_000.0, capacity_assumed=False, departs_in_s=7_200.0,
+        departure_assumed=True, floor_pct=50.0, floor_source="site", remarks=("DepartureTime was 5 min ago",),
+    )  # fmt: skip
+    session = SessionLine(
+        state="charging", vehicle="WMIV1", identity=None, service="AC", soc_pct=72, max_charge_w=11e3,
+        max_discharge_w=0.0, since_s=30.0, energy=energy,
+    )  # fmt: skip
+    line = EvseLine(
+        evse_id="E1", interface="lo", tcp_port=15118, tls="strict", session=session, power_w=0.0, setpoint_w=0.0,
+        granted_w=0.0, bound_by="waits for its turn", voltage_v=None, current_a=None, contactors_closed=True,
+        fault=None, auto=True,
+    )  # fmt: skip
+    return msgspec.structs.replace(line, **changes)
+
+
+@pytest.mark.parametrize(
+    ("waits_s", "shown"),
+    [(None, "waits for its turn  "), (0.2, "waits for its turn  "), (125.0, "(waits for 2 min 5 s)")],
+)
+def test_who_waits_for_a_turn_is_shown_with_the_time(waits_s: float | None, shown: str) -> None:
+    text = render_dispatch.vehicles_text([evse_line(waits_s=waits_s)])
+    assert shown in text
+    assert text.splitlines()[-1] == "E1: DepartureTime was 5 min ago"
+    assert "in 2 h 0 min (assumed)" in text
+    assert "not authenticated" in text

@@ -83,3 +83,14 @@ def test_saving_what_is_kept_already_touches_no_file(path: Path) -> None:
     book.cancel(1)
     store.save(book.standing(clock.monotonic_s()), book.next_id)
     assert path.exists()
+
+
+def test_a_clock_that_is_put_right_moves_the_kept_times_with_it(path: Path) -> None:
+    clock = ManualClock(monotonic_s=20.0, unix_s=1_700_000_000.0)
+    book = book_with_two_orders(clock.monotonic_s())
+    store = OrderStore(path, clock)
+    store.save(book.standing(clock.monotonic_s()), book.next_id)
+    clock._unix_s += 7200.0
+    store.save(book.standing(clock.monotonic_s()), book.next_id)
+    restored = OrderStore(path, ManualClock(monotonic_s=5.0, unix_s=1_700_007_210.0)).load()
+    assert [order.expires_at_s for order in restored.orders] == [pytest.approx(5.0 + 890.0), pytest.approx(5.0 + 50.0)]

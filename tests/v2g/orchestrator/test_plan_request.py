@@ -9,7 +9,6 @@ import pytest
 
 from support.plan_cases import params_of
 from v2g.config.schema_dispatch import Planning
-from v2g.dispatch.constraints import Bound
 from v2g.dispatch.energy import Energy
 from v2g.dispatch.orders import Mode, Order
 from v2g.orchestrator.plan_request import PlanInputs, Plugged, plan_request, steps_of
@@ -107,21 +106,11 @@ def test_the_horizon_reaches_to_the_last_departure_within_24_to_72_h(departs_in_
     assert steps_of([], Planning(horizon_h=36.0), NOW_S) == 144
 
 
-def test_the_utility_s_bounds_hold_in_every_step_that_they_reach_into() -> None:
-    utility = (
-        Bound(-inf, 5_000.0, "cap", NOW_S + 901.0),
-        Bound(-20_000.0, inf, "floor", NOW_S + 900.0),
-    )
-    site = made(utility=utility).site
-    assert site.hi_w[:3] == (5_000.0, 5_000.0, 60e3)
-    assert site.lo_w[:2] == (-20_000.0, -50e3)
-
-
-def test_bounds_that_contradict_mean_no_power() -> None:
-    utility = (Bound(-inf, -5_000.0, "cap", NOW_S + 900.0), Bound(5_000.0, inf, "floor", NOW_S + 900.0))
-    site = made(utility=utility).site
-    assert (site.lo_w[0], site.hi_w[0]) == (0.0, 0.0)
-    assert (site.lo_w[1], site.hi_w[1]) == (-50e3, 60e3)
+def test_the_utility_s_floors_and_caps_hold_within_the_ratings_and_contradictory_ones_mean_no_power() -> None:
+    free = (-inf, inf)
+    site = made(utility=(free, (-inf, 20e3), (-5e3, 90e3), (5e3, 6e3), (8e3, 6e3), *(free,) * (STEPS - 5))).site
+    assert site.lo_w[:6] == (-50e3, -50e3, -5e3, 5e3, 0.0, -50e3)
+    assert site.hi_w[:6] == (60e3, 20e3, 60e3, 6e3, 0.0, 60e3)
 
 
 def test_an_order_of_one_evse_comes_before_one_of_all_and_ends_within_a_step() -> None:

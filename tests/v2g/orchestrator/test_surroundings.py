@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.control_world import E1, E2, World
+from pyiso15118 import events as ev
+from support.control_world import ALICE, E1, E2, World
 from v2g.config.loader import Loaded
 from v2g.config.paths import run_paths
+from v2g.control.messages_utility import SignalParams
 from v2g.dispatch.orders import Mode
 from v2g.orchestrator.aims import NO_PLAN
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.plan_runner import PlanStatus
+from v2g.orchestrator.status import problems
 from v2g.orchestrator.surroundings import Surroundings
 from v2g.planning.types import Plan, PlanRequest, VehiclePlan
+from v2g.utility.meter_view import MeteredLoad
 
 NOWHERE = Path("/nonexistent")
 
@@ -166,6 +171,59 @@ def test_the_begin_of_a_scheduled_order_asks_for_a_new_plan(site: Site) -> None:
     assert (len(site.runner.asked), site.standing.orders_changed) == (1, True)
 
 
+async def test_a_signal_asks_for_a_new_plan_and_one_to_come_is_in_its_request(site: Site) -> None:
+    site.run(3)
+    site.runner.finish(site.runner.request())
+    site.runner.asked.clear()
+    unix_s = site.world.clock.unix_s()
+    await site.surroundings.utility.signal(
+        SignalParams(kind="cap", value=2e3, starts_unix_s=unix_s + 1800.0, duration_s=900.0), ALICE
+    )
+    site.run(3)
+    assert len(site.runner.asked) == 1
+    caps_w = site.runner.request().site.hi_w
+    assert caps_w[2] == 2e3
+    assert caps_w[0] == caps_w[4] == site.world.site.all_rated_w[0]
+    site.runner.asked.clear()
+    await site.surroundings.utility.signal(
+        SignalParams(kind="price", value=0.3, starts_unix_s=unix_s + 1800.0, duration_s=900.0), ALICE
+    )
+    site.run(3)
+    assert len(site.runner.asked) == 1
+
+
+def test_a_vehicle_that_wants_something_else_asks_for_a_new_plan(site: Site) -> None:
+    world = site.world
+    world.charge(E1)
+    site.run(3)
+    site.runner.asked.clear()
+    site.run(3)
+    assert site.runner.asked == []
+    world.looping.clear()
+    world.tell(E1, replace(world.loop_event(), needs=ev.EnergyNeeds(target_soc_pct=90)))
+    site.run()
+    assert len(site.runner.asked) == 1
+
+
+def test_a_clock_that_was_put_right_asks_for_a_new_plan(site: Site) -> None:
+    site.run(3)
+    site.runner.request()
+    site.runner.asked.clear()
+    site.run(60)
+    assert site.runner.asked == []
+    site.world.clock._unix_s += 3600.0
+    site.run(60)
+    assert set(site.runner.asked) == {"the clock was put right"}
+
+
+def test_a_daemon_that_stops_asks_for_no_plan(site: Site) -> None:
+    site.run(3)
+    polled = site.runner.polled
+    site.world.site.stopping = True
+    site.run(3)
+    assert site.runner.polled == polled
+
+
 def test_without_a_base_load_nothing_is_planned(site: Site, guard: Any) -> None:
     guard.changes |= {"load_measured": False, "measured": False}
     site.run(3)
@@ -178,6 +236,7 @@ def test_where_thermal_time_runs_faster_nothing_is_planned(world: World, log_of:
     site.runner.finish(site.runner.request())
     assert site.runner.polled == 0
     assert site.standing is NO_PLAN
+    assert "--thermal-speed" in site.surroundings._plan_status().problem
     outlook = site.world.site.dispatching.outlook(E1, None)
     assert (outlook.schedule, outlook.plan_awaited) == (None, False)
 
@@ -201,3 +260,20 @@ def test_the_site_takes_its_min_soc_from_what_operators_set(site: Site) -> None:
     settings = site.surroundings.min_soc.settings
     assert site.world.site.dispatching.min_soc() == settings
     assert site.world.site.dispatching.wants(E1, None, "WMI").min_soc_pct == settings.site_pct
+
+
+def test_meters_that_put_the_base_load_in_other_phases_are_told_with_what_counts(world: World) -> None:
+    turned = MeteredLoad(base_w=(10e3, 30e3, 40e3))
+    world.site.dispatching.meters = lambda now_s, base_w: turned
+    world.guard.changes |= {"transformer_a": (50.0, 100.0, 150.0)}
+    world.run(3)
+    assert world.site.image is not None
+    base = world.site.image.base
+    assert base.low_w is not None
+    assert base.low_w != base.high_w
+    found = [line for line in problems(world.site, world.clock.monotonic_s()) if "base load of phase" in line]
+    assert found
+    assert "rotation" in found[0]
+    world.site.dispatching.meters = lambda now_s, base_w: MeteredLoad()
+    world.run()
+    assert not any("base load of phase" in line for line in problems(world.site, world.clock.monotonic_s()))

@@ -14,7 +14,7 @@ from v2g.control.client import CallRefused, ControlClient
 from v2g.control.messages_utility import SignalParams, SignalsParams, WithdrawParams
 from v2g.control.server import Caller, ControlServer, Refused, Role
 from v2g.dispatch.constraints import Bound
-from v2g.orchestrator.utility_api import UtilityApi
+from v2g.orchestrator.utility_api import KEEP_AGAIN_S, UtilityApi
 from v2g.utility.signal_book import VTN, Entry
 from v2g.utility.signals import Signal, SignalKind
 
@@ -187,3 +187,20 @@ async def test_over_the_socket_both_operators_are_in_the_audit_log_and_a_viewer_
         "utility.withdraw": Role.UTILITY,
         "utility.signals": Role.VIEWER,
     }
+
+
+async def test_signals_that_could_not_be_kept_are_kept_once_the_disk_is_free(
+    tmp_path: Path, clock: ManualClock, log_of: Any
+) -> None:
+    folder = tmp_path / "state"
+    api = UtilityApi(Utility(), folder / "signals.json", clock, log_of(), lambda: 0.5)
+    result = await api.signal(cap(), ALICE)
+    assert "cannot be kept" in result.remarks[0]
+    assert api.problems() == result.remarks
+    folder.mkdir()
+    api.view()
+    assert api.problems()
+    clock.advance(KEEP_AGAIN_S)
+    api.view()
+    assert api.problems() == ()
+    assert (folder / "signals.json").exists()

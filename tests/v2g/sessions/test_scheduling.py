@@ -93,7 +93,6 @@ def test_without_anybody_who_plans_a_flat_schedule_is_offered_at_once(vehicle: S
     assert offered.discharging is not None
     assert [slot.power_w for slot in offered.discharging.power.slots] == [-3_000.0]
     assert vehicle.notices() == ["SCHEDULE_OFFERED"]
-    assert not vehicle.rig.bay.awaits_schedule
 
 
 def test_the_plan_is_waited_for_and_offered_when_it_is_there(vehicle: Scheduled) -> None:
@@ -101,7 +100,6 @@ def test_the_plan_is_waited_for_and_offered_when_it_is_there(vehicle: Scheduled)
     vehicle.plug_in()
     vehicle.cycle(5.0)
     assert vehicle.offers == []
-    assert vehicle.rig.bay.awaits_schedule
     vehicle.schedule = plan_of(8_000.0, 0.0)
     vehicle.cycle(1.0)
     ((_, offered),) = vehicle.offers

@@ -131,11 +131,11 @@ def test_an_ac_vehicles_minimum_is_that_of_all_its_phases() -> None:
 
 def test_modes_are_told_once_the_service_is_selected(rig: Any) -> None:
     rig.bay.begin(rig.now)
-    assert (rig.bay.control_mode, rig.bay.mobility_needs_mode) == (None, None)
     rig.mode = ev.ControlMode.SCHEDULED
     rig.plug_in()
-    assert rig.bay.control_mode is ev.ControlMode.SCHEDULED
-    assert rig.bay.mobility_needs_mode is ev.MobilityNeedsMode.BY_EVCC
+    procedure = rig.bay.procedure
+    assert procedure.control_mode is ev.ControlMode.SCHEDULED
+    assert procedure.mobility_needs_mode is ev.MobilityNeedsMode.BY_EVCC
     assert rig.bay.phases_used is None
 
 

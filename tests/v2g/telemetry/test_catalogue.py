@@ -12,6 +12,13 @@ SRC = Path(__file__).resolve().parents[3] / "src/v2g"
 CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 NO_CODES = {"OPENBLAS_NUM_THREADS", "LATCH_FILE"}
 """Names of environment variables and the like; LATCH_FILE is an element and is looked for as such."""
+PAYLOADS = {
+    *("DISPATCH_SETPOINT", "EXPORT_CAPACITY_LIMIT", "IMPORT_CAPACITY_LIMIT", "PROGRAM_NAME", "VEN_NAME"),
+    *("REPORT_PAYLOAD_DESCRIPTOR", "VEN_VEN_REQUEST"),
+}
+"""Words of OpenADR, and no codes of ours."""
+ANSWERS = {"BAD_SIGNAL", "NOT_YOURS", "UNKNOWN_SIGNAL"}
+"""Of the control socket: they come with their remedy, and not in a log."""
 WRITERS = {"info", "warning", "error", "event"}
 
 
@@ -72,6 +79,21 @@ def test_every_shortfall_of_an_order_is_explained() -> None:
     codes = codes_of(SRC / "dispatch/codes.py") | {"LIMITED", "CONTRADICTION"}
     assert {"MIN_SOC", "FORWARD_FLOW_DENIED"} <= codes
     assert {code for code in codes if catalogue.find(code) is None} == set()
+
+
+@pytest.mark.parametrize("folder", ["dispatch", "planning", "utility"])
+def test_every_code_of_dispatch_and_of_the_utility_is_explained(folder: str) -> None:
+    found = set().union(*map(codes_of, (SRC / folder).glob("*.py"))) - PAYLOADS
+    assert {code for code in found if catalogue.find(code) is None} == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["orchestrator/utility_api", "orchestrator/surroundings", "orchestrator/plan_runner", "sessions/scheduling"],
+)
+def test_every_code_of_plans_schedules_and_signals_is_explained(module: str) -> None:
+    logged = codes_of(SRC / f"{module}.py") - ANSWERS
+    assert {code for code in logged if catalogue.find(code) is None} == set()
 
 
 def test_each_code_and_each_other_word_is_there_once_and_entries_are_whole() -> None:

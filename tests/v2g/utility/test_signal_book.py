@@ -150,6 +150,45 @@ def test_replacing_takes_away_what_a_vtn_no_longer_has_and_leaves_operators_alon
     assert book.withdraw("nothing") is None
 
 
+def test_the_limits_of_each_step_are_those_that_reach_into_it_and_those_to_come() -> None:
+    book = book_of(
+        entry("cap", 20e3, 900.0, 900.0),
+        entry("cap", 5e3, 1000.0, 100.0),
+        entry("floor", -10e3, 0.0, 901.0),
+        entry("price", 0.2),
+        entry("floor", 8e3, 2700.0, 900.0),
+        entry("cap", 6e3, 2700.0, 86_400.0),
+    )
+    free = (-math.inf, math.inf)
+    assert book.limits(UNIX_S, 900.0, 4) == ((-10e3, math.inf), (-10e3, 5e3), free, (8e3, 6e3))
+    assert book.limits(UNIX_S + 86_400.0 * 3, 900.0, 2) == (free, free)
+
+
+def test_its_revision_tells_what_is_new_and_not_what_is_told_again_or_ends() -> None:
+    book = book_of(entry("cap", 1e3, id="a"))
+    seen = [book.revision]
+
+    def changed() -> bool:
+        seen.append(book.revision)
+        return seen[-1] != seen[-2]
+
+    price = entry("price", 0.3, id="p", origin=VTN, revision="r1")
+    book.replace(VTN, [price], UNIX_S)
+    assert changed()
+    book.replace(VTN, [price], UNIX_S)
+    assert not changed()
+    book.replace(VTN, [entry("price", 0.4, id="p", origin=VTN, revision="r2")], UNIX_S)
+    assert changed()
+    book.replace(VTN, [], UNIX_S)
+    assert changed()
+    book.expire(UNIX_S + 4000.0)
+    assert not changed()
+    book.add(entry("cap", 1e3, id="b"), UNIX_S)
+    assert changed()
+    book.withdraw("b")
+    assert changed()
+
+
 def test_the_price_of_a_step_is_its_mean_over_time() -> None:
     book = book_of(
         entry("price", 0.20, 0.0, 900.0, unit="EUR/kWh"),

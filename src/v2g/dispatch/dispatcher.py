@@ -57,6 +57,9 @@ class Dispatcher:
         self._room: tuple[float, float] | None = None
         self._charged_at_s: dict[str, float] = {}
         self._discharged_at_s: dict[str, float] = {}
+        self._powered_at_s: dict[str, float] = {}
+        """When each vehicle last had power, or came."""
+        self._powered_before_s = self._powered_at_s
         self._now_s: float | None = None
         self._hurried: frozenset[str] = frozenset()
         self._hurried_before = self._hurried
@@ -86,12 +89,16 @@ class Dispatcher:
             GroupLimit(group.name, intersect(group.bounds, now_s), _without(group.shares, doubts))
             for group in (Group(name="site", bounds=tuple(site), shares=everywhere), *groups)
         ]
+        if now_s != self._now_s:
+            self._powered_before_s = dict(self._powered_at_s)
         services = services_of(orders, vehicles, now_s, doubts)
         measured_w = _measured(vehicles)
         self._following.observe(measured_w, {v.evse_id: v.rated_charge_w for v in vehicles}, now_s)
         self._following.ignored_w |= strays_w
         auto = self._auto(services, limits[0].limits, aim, measured_w, now_s)
         asked = [*services.orders, *auto.all]
+        idle_s = {v.evse_id: now_s - self._powered_before_s.get(v.evse_id, now_s) for v in vehicles}
+        self._charge.idle_s = self._discharge.idle_s = idle_s
         self._share(asked, limits, measured_w, now_s)
         charging = [claim for service in asked if service.sign > 0.0 for claim in service.claims]
         discharging = [claim for service in asked if service.sign < 0.0 for claim in service.claims]
@@ -252,12 +259,14 @@ class Dispatcher:
     def _remember(self, grants: Sequence[Grant], now_s: float) -> None:
         for grant in grants:
             self._following.remember(grant.evse_id, grant.power_w)
+            if grant.power_w != 0.0 or grant.evse_id not in self._powered_at_s:
+                self._powered_at_s[grant.evse_id] = now_s
             if grant.power_w > 0.0:
                 self._charged_at_s[grant.evse_id] = now_s
             elif grant.power_w < 0.0:
                 self._discharged_at_s[grant.evse_id] = now_s
         here = {grant.evse_id for grant in grants}
-        for past in (self._charged_at_s, self._discharged_at_s):
+        for past in (self._charged_at_s, self._discharged_at_s, self._powered_at_s):
             for evse_id in past.keys() - here:
                 del past[evse_id]
 

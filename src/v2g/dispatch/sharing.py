@@ -50,6 +50,8 @@ class Direction:
         self._opposite_spread_w = 0.0
         self.rooms: tuple[Room, ...] = ()
         """Of the last :meth:`share`."""
+        self.idle_s: Mapping[str, float] = {}
+        """By EVSE, for how long its vehicle has had no power: so long it waits for its turn, whatever it rested for."""
         self.waits_s: Mapping[str, float] = {}
         """Likewise: by EVSE, for how long its vehicle has been waiting for its turn."""
 
@@ -84,7 +86,12 @@ class Direction:
         turns = self._turns.admit(
             [
                 TurnClaim(
-                    evse_id=claim.evse_id, index=index, floor_w=claim.minimum_w, cap_w=claim.cap_w, weight=claim.weight
+                    evse_id=claim.evse_id,
+                    index=index,
+                    floor_w=claim.minimum_w,
+                    cap_w=claim.cap_w,
+                    weight=claim.weight,
+                    idle_s=self.idle_s.get(claim.evse_id, 0.0),
                 )
                 for index, claim in enumerate(active)
             ],

@@ -32,6 +32,7 @@ class Claim:
     """A vehicle that wants power. Magnitudes, W. ``index`` is the one it has in the loads of the limits.
 
     ``floor_w``: below it, it takes nothing; 0: it can take any power and always takes part. ``weight``: its urgency.
+    ``idle_s``: for how long it has had no power, whatever for; it has waited as long at least.
     """
 
     evse_id: str
@@ -39,6 +40,7 @@ class Claim:
     floor_w: float
     cap_w: float
     weight: float
+    idle_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,10 @@ class Turns:
         vehicles, capacities = self._past
         self._vehicles = {evse_id: replace(vehicles.get(evse_id) or _Vehicle()) for evse_id in by_id}
         self._capacities = deque(capacities)
+        for evse_id, claim in by_id.items():
+            vehicle = self._vehicles[evse_id]
+            if vehicle.turn_since_s is None:
+                vehicle.waited_s = max(vehicle.waited_s, claim.idle_s)
         impossible = _impossible(asked[0], limits)
         used = _Used(asked[0], limits, self._lasting_w(limits, now_s))
         self._admission = _Step(self.dwell_s, self._vehicles, by_id, impossible, used, now_s).run()

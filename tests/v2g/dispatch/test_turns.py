@@ -406,3 +406,16 @@ def test_floors_always_fit_and_everybody_is_admitted_waiting_or_impossible(data:
         caps = [taking_part[i].cap_w if i in taking_part else 0.0 for i in range(n)]
         filled = fill_balanced(caps, [1.0] * n, limits, phases, unbalance_w, floors)
         assert all(x >= floor for x, floor in zip(filled.shares, floors, strict=True))
+
+
+def test_who_had_no_power_for_other_reasons_has_waited_as_long() -> None:
+    """One that rested before it could turn round is not the last in the queue again."""
+    turns = Turns(300.0)
+    limits = [Limit(5e3, [(0, 1.0), (1, 1.0)])]
+    first = Claim(evse_id="A", index=0, floor_w=4e3, cap_w=11e3, weight=1.0)
+    second = Claim(evse_id="B", index=1, floor_w=4e3, cap_w=11e3, weight=1.0, idle_s=400.0)
+    for n in range(300):
+        assert turns.admit([first], [Limit(5e3, [(0, 1.0)])], float(n)).admitted == {"A"}
+    found = turns.admit([first, second], limits, 300.0)
+    assert found.admitted == {"B"}
+    assert found.waiting_s == {"A": 0.0}

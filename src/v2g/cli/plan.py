@@ -85,6 +85,8 @@ def _headline(result: PlanResult) -> Iterator[str]:
             f"OVERLOAD: base load alone, with its margin, passes a limit by {result.overload_base_k:.1f} K; "
             f"with this plan by {result.overload_k:.1f} K"
         )
+    if result.simpler:
+        yield f"simple plan: {result.simpler}"
     if result.limited_by_deadline:
         yield "its deadline ended the search: a better plan may exist"
     if result.problem:

@@ -70,6 +70,8 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int = 0
     solve_s: float = 0.0
     limited_by_deadline: bool = False
+    simpler: str = ""
+    """Why the plan is a simple one; empty: it is not."""
     vehicles: tuple[PlanVehicleLine, ...] = ()
     relaxations: tuple[RelaxationLine, ...] = ()
     notes: tuple[str, ...] = ()

@@ -87,6 +87,8 @@ def _headline(result: PlanResult) -> Iterator[str]:
         )
     if result.limited_by_deadline:
         yield "its deadline ended the search: a better plan may exist"
+    if result.simpler:
+        yield f"a simpler plan: {result.simpler}"
     if result.problem:
         yield f"no newer plan: {result.problem}"
 

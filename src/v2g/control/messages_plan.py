@@ -70,6 +70,8 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int = 0
     solve_s: float = 0.0
     limited_by_deadline: bool = False
+    simpler: str = ""
+    """Why it is not that of a linear programme; empty: it is."""
     vehicles: tuple[PlanVehicleLine, ...] = ()
     relaxations: tuple[RelaxationLine, ...] = ()
     notes: tuple[str, ...] = ()

@@ -65,6 +65,7 @@ def plan_result(status: PlanStatus, zone: SiteZone, notes: Sequence[str] = ()) -
         rounds=plan.rounds,
         solve_s=plan.solve_s,
         limited_by_deadline=plan.limited_by_deadline,
+        simpler=plan.simpler,
         vehicles=tuple(_vehicles(plan, request, zone)),
         relaxations=tuple(
             RelaxationLine(

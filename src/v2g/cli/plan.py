@@ -85,10 +85,10 @@ def _headline(result: PlanResult) -> Iterator[str]:
             f"OVERLOAD: base load alone, with its margin, passes a limit by {result.overload_base_k:.1f} K; "
             f"with this plan by {result.overload_k:.1f} K"
         )
-    if result.simpler:
-        yield f"simple plan: {result.simpler}"
     if result.limited_by_deadline:
         yield "its deadline ended the search: a better plan may exist"
+    if result.simpler:
+        yield f"a simpler plan: {result.simpler}"
     if result.problem:
         yield f"no newer plan: {result.problem}"
 

@@ -71,7 +71,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     solve_s: float = 0.0
     limited_by_deadline: bool = False
     simpler: str = ""
-    """Why the plan is a simple one; empty: it is not."""
+    """Why it is not that of a linear programme; empty: it is."""
     vehicles: tuple[PlanVehicleLine, ...] = ()
     relaxations: tuple[RelaxationLine, ...] = ()
     notes: tuple[str, ...] = ()

@@ -121,7 +121,7 @@ class Surroundings:
         signature = self._rests_on(now_s)
         if signature != self._signature:
             self._signature = signature
-            self.plans.renew("vehicles, orders or limits have changed")
+            self.plans.renew("vehicles, orders, limits or signals have changed")
         if now_s - self._looked_at_s >= LOOK_EVERY_S:
             self._looked_at_s = now_s
             if words := self._drift.look(self._basis(now_s), now_s):

@@ -183,3 +183,8 @@ async def test_without_matplotlib_the_remedy_is_named(
     result = await daemon.run("--plot", str(tmp_path / "day.png"))
     assert result.exit_code == 1
     assert "pictures need matplotlib; install v2g-orchestrator[replay]" in result.output
+
+
+def test_a_plan_that_no_programme_made_says_why() -> None:
+    assert "a simpler plan" not in plan_text(answer())
+    assert "a simpler plan: the deadline was over" in plan_text(answer(simpler="the deadline was over"))

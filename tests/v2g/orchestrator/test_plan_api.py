@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -52,6 +53,14 @@ async def test_a_plan_is_told_with_the_site_s_times_and_what_it_was_made_of() ->
     stored_wh = 0.95 * line.charged_wh - line.discharged_wh / 0.95
     assert stored_wh == pytest.approx(line.energy_at_departure_wh - line.energy_now_wh, abs=1.0)
     assert line.discharged_wh >= 0.0
+
+
+async def test_a_plan_that_no_programme_made_is_told_with_the_reason() -> None:
+    status = status_of(request(vehicle()))
+    assert status.plan is not None
+    assert (await told(status)).simpler == status.plan.simpler
+    simpler = msgspec.structs.replace(status.plan, simpler="the deadline was over")
+    assert (await told(replace(status, plan=simpler))).simpler == "the deadline was over"
 
 
 async def test_wishes_that_are_given_up_bear_the_time_of_the_departure() -> None:

@@ -22,7 +22,7 @@ def test_a_value_says_which_file_and_line_it_is_from(configure: Configure, path:
 
 
 def test_a_default_has_no_place(configure: Configure) -> None:
-    assert values(load(configure()), "dispatch.dwell_s") == (Value("dispatch.dwell_s", 300.0, "", exact=True),)
+    assert values(load(configure()), "dispatch.dwell_s") == (Value("dispatch.dwell_s", 240.0, "", exact=True),)
 
 
 def test_a_section_gives_what_is_below_it_and_nothing_beside_it(configure: Configure) -> None:

@@ -38,8 +38,8 @@ class Dispatch(Section, frozen=True, kw_only=True):
     ramp_pu_s: Annotated[float, Meta(ge=0.002, le=10)] = 0.2
     """How fast a vehicle's power may rise, per unit of its EVSE's rating a second. It falls at once."""
     dwell_s: Annotated[float, Meta(ge=30, le=800)] = 240.0
-    """Where not all vehicles can have their minimum power at once: so long one keeps its turn, and nobody waits for much
-    more than three times that. Likewise the rest between charge and discharge of ``auto``."""
+    """Where not all vehicles can have their minimum power at once: so long one keeps its turn, and nobody waits for
+    much more than three times that. Likewise the rest between charge and discharge of ``auto``."""
     unbalance_w: Positive | None = None
     """By how much the V2G power of one phase may differ from that of another; None: not limited."""
     peak_shaving_pu: Annotated[float, Meta(gt=0, le=1.5)] = 0.8

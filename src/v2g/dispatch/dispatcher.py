@@ -18,7 +18,7 @@ follow. Time is an argument; a second call with the same time starts from the sa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import copysign, fsum, isfinite
 from typing import Final
@@ -35,6 +35,7 @@ from v2g.dispatch.shortfalls import shortfalls_of
 
 __all__ = ["Aim", "Dispatcher", "Group", "Phases", "Settings", "Vehicle"]
 
+DEAF: Final = "does not follow what it is told"
 _ROUNDS: Final = 6
 _CLOSE_W: Final = 1e-3
 """Rounds that move all shares together by less have come to their end."""
@@ -188,6 +189,7 @@ class Dispatcher:
         charging = [claim for service in services if service.sign > 0.0 for claim in service.claims]
         discharging = [claim for service in services if service.sign < 0.0 for claim in service.claims]
         ignored_w = self._following.beyond_w()
+        self._hold_deaf((*charging, *discharging))
         if any(service.order is not None for service in services) or (charging and discharging):
             # What orders lack for reasons of their own is told apart from what limits take from them.
             self._charge.potential(charging)
@@ -204,6 +206,15 @@ class Dispatcher:
                 return
         self._discharge.share(discharging, limits, (), ignored_w, now_s)
         self._charge.share(charging, limits, self._flowing(discharging, -1.0, measured_w), ignored_w, now_s)
+
+    def _hold_deaf(self, claims: Iterable[Claim]) -> None:
+        """Who does not follow keeps what it was told at least: with its excess that makes all that it takes, at once. A
+        share that shrank with the room would leave the others its difference once more."""
+        for claim in claims:
+            sign = claim.service.sign
+            told_w = min(claim.cap_w, sign * self._following.before_w(claim.evse_id))
+            if self._following.ignored_w.get(claim.evse_id, 0.0) * sign > 0.0 and told_w > claim.floor_w:
+                claim.floor_w, claim.floor_source = told_w, DEAF
 
     def _flowing(self, claims: Sequence[Claim], sign: float, measured_w: Mapping[str, float]) -> list[Claim]:
         """Claims with what of their share flows by measurement; one that is not measured counts as following."""

@@ -221,3 +221,29 @@ def test_auxiliaries_of_one_that_rests_take_room() -> None:
         powers(run.step([vehicle("A", 150.0), vehicle("B")], [order(Mode.CHARGE, 20e3, "B")])) for _ in range(60)
     ][-1]
     assert result == [0.0, pytest.approx(9850.0, abs=5.0)]
+
+
+def test_one_that_does_not_follow_a_fall_costs_the_others_all_that_it_takes_at_once() -> None:
+    # Ten have 6 kW each; the limit falls to 20 kW, and A goes on with 6: after 2 s the others share what is left.
+    run = Run(limit_w=60e3)
+    names = "ABCDEFGHIJ"
+    everybody = [order(Mode.CHARGE, 60e3)]
+    flows_w = dict.fromkeys(names, 0.0)
+    for _ in range(12):
+        found = run.step([vehicle(name, flows_w[name]) for name in names], everybody)
+        flows_w = {grant.evse_id: grant.power_w for grant in found.grants}
+    run.limit_w = 20e3
+    sums_w = []
+    for _ in range(6):
+        found = run.step([vehicle(name, flows_w[name]) for name in names], everybody)
+        flows_w = {grant.evse_id: grant.power_w for grant in found.grants} | {"A": 6e3}
+        sums_w.append(sum(flows_w.values()))
+    assert sums_w[-3:] == pytest.approx([20e3] * 3, abs=20.0)
+
+
+def test_auxiliaries_of_a_vehicle_that_was_told_nothing_do_not_keep_it_from_power() -> None:
+    run = Run()
+    for _ in range(5):
+        run.step([vehicle("A", 700.0)], [])
+    told = [powers(run.step([vehicle("A", 700.0)], [order(Mode.CHARGE, 10e3)]))[0] for _ in range(4)]
+    assert told[-1] > 3e3

@@ -160,8 +160,12 @@ class DischargeTestApi:
         if decision is not None and not decision.permitted:
             return f"no energy may flow: {decision.permit_reason}"
         grant = decision.grants.get(evse_id) if decision is not None else None
-        if grant is not None and grant.order_id == order_id and -grant.power_w < (1 - FOLLOW_TOLERANCE) * meter.order_w:
-            return f"only {format_power(abs(grant.power_w))} is granted: {grant.bound_by or 'shared'}"
+        if (
+            grant is not None
+            and grant.order_id == order_id
+            and -grant.target_w < (1 - FOLLOW_TOLERANCE) * meter.order_w
+        ):
+            return f"only {format_power(abs(grant.target_w))} is granted: {grant.bound_by or 'shared'}"
         inverter, output = bay.view.inverter, bay.view.evse
         meter.add(
             now_s,

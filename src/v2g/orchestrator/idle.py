@@ -26,7 +26,8 @@ def power_problem(site: Site, guard: GuardStatus, now_s: float, evse_id: str | N
     for each in asked:
         grant = grants.get(each)
         if grant is not None and grant.power_w != 0.0:
-            return f"order {grant.order_id} gives {each} a power: {_flow(grant.power_w)}; {REMEDY}"
+            whose = "auto" if grant.order_id is None else f"order {grant.order_id}"
+            return f"{whose} gives {each} a power: {_flow(grant.power_w)}; {REMEDY}"
     return None
 
 

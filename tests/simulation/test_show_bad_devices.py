@@ -24,9 +24,12 @@ def site(simulate: Any) -> Any:
 
 @pytest.fixture
 def discharging(site: Any) -> Any:
-    """-8 kW, shared; afterwards all faults are gone."""
+    """-4 kW each; afterwards all faults are gone."""
     site.wait_for("both vehicles in the charge loop", site.charge_loops, 40.0)
-    site.dispatch("8kW")
+    site.command("v2g-control", "cancel")
+    for evse_id in (SICK, WELL):
+        order = site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=4kW", "--evse", evse_id)
+        assert order.returncode == 0, order.stdout + order.stderr
     site.wait_for("both vehicles at -4 kW", lambda: at(site, SICK, -4_000.0) and at(site, WELL, -4_000.0), 15.0)
     yield site
     site.clear()

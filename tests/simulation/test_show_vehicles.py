@@ -20,8 +20,11 @@ VEHICLES = (
 
 
 @pytest.fixture(scope="module")
-def fleet(simulate: Any) -> Any:
-    simulation = simulate(*(word for vehicle in VEHICLES for word in ("--vehicle", vehicle)))
+def fleet(simulate: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Without a plan scheduled vehicles are offered all that they may have, and follow orders at once."""
+    overlay = tmp_path_factory.mktemp("fleet") / "no-plan.yaml"
+    overlay.write_text("dispatch: {planning: {enabled: false}}\n")
+    simulation = simulate(*(word for vehicle in VEHICLES for word in ("--vehicle", vehicle)), "--overlay", str(overlay))
     simulation.wait_for("four vehicles in the charge loop", lambda: simulation.charge_loops(1, 2, 3, 4))
     return simulation
 

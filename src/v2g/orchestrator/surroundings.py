@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from v2g.clock import Clock
@@ -15,6 +16,7 @@ from v2g.config.loader import Loaded
 from v2g.config.paths import RunPaths
 from v2g.control.server import Method
 from v2g.dispatch.energy import energy_of
+from v2g.dispatch.orders import Mode, Order
 from v2g.dispatch.vehicle import VehicleData
 from v2g.dispatch.wants import Wants
 from v2g.orchestrator.aims import NO_PLAN, StandingPlan
@@ -228,7 +230,7 @@ class Surroundings:
             lo_w=-discharge_w,
             hi_w=charge_w,
             utility=self.utility.book.limits(moment.unix_s, STEP_S, steps),
-            orders=site.book.all(now_s),
+            orders=(*self._resting(), *site.book.all(now_s)),
             prices=self.utility.prices(moment.unix_s, STEP_S, steps),
             phase_w=rated_a * self._config.grid.nominal_voltage_v if rated_a is not None else None,
         )
@@ -238,6 +240,13 @@ class Surroundings:
             self._asked = _Asked(request, self._orders(now_s), under_orders)
             self._drift.begin(self._basis(now_s))
         return request
+
+    def _resting(self) -> tuple[Order, ...]:
+        """What vehicles without an order do, as an order that any other one comes before."""
+        if self._config.dispatch.default_mode == "auto":
+            return ()
+        ever = {"created_at_s": -inf, "begins_at_s": -inf, "expires_at_s": inf}
+        return (Order(id=0, mode=Mode.IDLE, power_w=0.0, evse_id=None, by="dispatch.default_mode", **ever),)
 
     def _plugged(self, evse_id: str, bay: EvseBay, now_s: float) -> Plugged | None:
         vehicle: VehicleData | None = bay.vehicle or bay.announced

@@ -156,3 +156,13 @@ def test_the_request_can_be_solved_as_it_is() -> None:
     plan = solve(asked, lambda: 0.0)
     assert plan.problem == ""
     assert plan.vehicles[0].unserved_wh < 60.0
+
+
+def test_where_vehicles_rest_without_an_order_the_plan_has_them_rest_but_for_orders_and_auto() -> None:
+    ever = {"created_at_s": -inf, "begins_at_s": -inf, "expires_at_s": inf}
+    resting = Order(id=0, mode=Mode.IDLE, power_w=0.0, evse_id=None, by="dispatch.default_mode", **ever)
+    orders = (resting, order(Mode.CHARGE, 5_000.0, "E2", 900.0, 1), order(Mode.AUTO, 0.0, "E3", 900.0, 2))
+    one, other, auto = made(plugged("E1"), plugged("E2"), plugged("E3"), orders=orders).vehicles
+    assert one.limit_w == ((0.0, 0.0),) * STEPS
+    assert other.limit_w[:2] == ((5_000.0, 5_000.0), (0.0, 0.0))
+    assert auto.limit_w[:2] == ((-10_000.0, 11_000.0), (0.0, 0.0))

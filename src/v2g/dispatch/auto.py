@@ -236,7 +236,11 @@ def _giving(
     able = [
         each
         for each in everyone
-        if each.discharge_w > 0.0 and not each.must and now_s - charged.get(each.vehicle.evse_id, -inf) >= dwell_s
+        if each.discharge_w > 0.0
+        and not each.must
+        # One that would do nothing with so little is free to charge.
+        and each.vehicle.min_discharge_w <= discharge_w
+        and now_s - charged.get(each.vehicle.evse_id, -inf) >= dwell_s
     ]
     planned = [each for each in able if each.planned_w is not None and each.planned_w < 0.0]
     if fsum(each.discharge_w for each in planned) >= discharge_w:

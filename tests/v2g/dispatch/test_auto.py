@@ -179,6 +179,13 @@ class TestMinimumPower:
         assert most_w <= 4.1e3 + 1.0
 
 
+def test_one_that_cannot_give_so_little_is_not_kept_from_charging_for_it() -> None:
+    # 1 kW of discharge is planned: A gives 4.1 kW at least, and needs 20 kWh.
+    a = replace(vehicle("A", energy(20e3, surplus_wh=20e3)), min_discharge_w=4.1e3)
+    found = allocate([a, vehicle("B", energy(10e3))], Aim(level_w=72e3, power_w={"A": -1e3, "B": 3e3}))
+    assert found["A"] > 0.0
+
+
 class TestTheUtility:
     def test_a_set_point_replaces_plan_and_level(self) -> None:
         found = allocate([vehicle("A", energy(20e3))], Aim(base_w=0.0, level_w=80e3, target_w=3e3))

@@ -30,8 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Fast tests share the cores, with two workers more since some wait; the others need the machine to themselves."""
-    return len(os.sched_getaffinity(0)) + 2 if _fast(config) else 0
+    """Fast tests share the cores, with one worker more since some wait; the others need the machine to themselves."""
+    return len(os.sched_getaffinity(0)) + 1 if _fast(config) else 0
 
 
 def _fast(config: pytest.Config) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-_SHARE = 0.35
-_LEAST = 15
+_SHARE = 0.2
+_LEAST = 8
 _USUAL = 100
 _all = False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from support.evening.evenings import EVENINGS
 from support.evening.figures import Figures
 from support.evening.ours import Ours
@@ -30,6 +32,7 @@ def test_without_control_the_heat_wave_s_four_vehicles_exceed_the_limits() -> No
     assert live(Uncontrolled()).over_beyond.hot_spot_min > 30.0
 
 
+@pytest.mark.soak
 def test_ours_without_a_plan_keeps_the_limits_and_serves_the_drivers() -> None:
     ours = Ours(EVENING, None)
     figures = live(ours)
@@ -38,6 +41,7 @@ def test_ours_without_a_plan_keeps_the_limits_and_serves_the_drivers() -> None:
     assert figures.charged_wh > figures.wanted_wh
 
 
+@pytest.mark.soak
 def test_ours_with_a_plan_keeps_the_limits_though_it_is_lost() -> None:
     lost = replace(EVENING, unplanned_h=(20.5, 48.0))
     ours = Ours(lost, in_process, plan_every_s=3_600.0)

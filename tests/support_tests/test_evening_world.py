@@ -16,6 +16,8 @@ from support.evening.strategies import StaticLimits, Uncontrolled
 from support.evening.vehicles import DAY, EVENING, Kind, Spec, draw
 from support.evening.world import Evening, Plugged, Reading, World
 
+pytestmark = pytest.mark.soak
+
 CALM = Conditions(weather=HOT, rated_va=100e3, seed=1)
 VEHICLE = Spec(
     evse_id="E1",

@@ -189,8 +189,8 @@ class BatteryWatch:
     def judge(
         self, vehicle: VehicleData, wants: Wants, charged_wh: float, discharged_wh: float, now_s: float
     ) -> VehicleData:
-        """``vehicle`` with what it cannot say itself. Totals of the EVSE's meter; both 0: it has counted nothing yet,
-        or there is none, and neither balances anything. A total that was above 0 and is 0 was not read."""
+        """``vehicle`` with what it cannot say itself. Totals of the EVSE's meter; NaN: it has no such total; both 0:
+        it has counted nothing yet. Neither balances anything. A total that was above 0 and is 0 was not read."""
         counted = charged_wh > 0.0, discharged_wh > 0.0
         lost = any(before and not now for before, now in zip(self._counted, counted, strict=True))
         if lost or not any(counted) or not (isfinite(charged_wh) and isfinite(discharged_wh)):

@@ -90,8 +90,8 @@ class RegisterMapAcEvse:
             power_w=self._lines("power_{}_w"),
             reactive_var=self._lines("reactive_{}_var"),
             max_current_a=image.number("max_current_a"),
-            charged_energy_wh=image.optional_number("charged_energy_wh") or 0.0,
-            discharged_energy_wh=image.optional_number("discharged_energy_wh") or 0.0,
+            charged_energy_wh=image.metered("charged_energy_wh"),
+            discharged_energy_wh=image.metered("discharged_energy_wh"),
             pilot=pilot_reading(image),
             fault=", ".join(image.faults()) or None,
         )

@@ -116,8 +116,8 @@ class RegisterMapEvse:
             min_voltage_v=self._rating("min_voltage_v"),
             max_current_a=self._rating("max_current_a"),
             max_power_w=self._rating("max_power_w"),
-            charged_energy_wh=image.optional_number("charged_energy_wh") or 0.0,
-            discharged_energy_wh=image.optional_number("discharged_energy_wh") or 0.0,
+            charged_energy_wh=image.metered("charged_energy_wh"),
+            discharged_energy_wh=image.metered("discharged_energy_wh"),
             fault=", ".join(image.faults()) or None,
             pilot=pilot_reading(image),
         )

@@ -127,8 +127,9 @@ class DcEvseReading(msgspec.Struct, frozen=True, kw_only=True, tag="dc"):
     min_voltage_v: float
     max_current_a: float
     max_power_w: float
-    charged_energy_wh: float = 0.0
-    discharged_energy_wh: float = 0.0
+    charged_energy_wh: float = math.nan
+    """A total that only grows, like ``discharged_energy_wh``; NaN: the device counts none."""
+    discharged_energy_wh: float = math.nan
     fault: str | None = None
     pilot: PilotReading | None = None
     """None: the device measures none."""
@@ -168,8 +169,9 @@ class AcEvseReading(msgspec.Struct, frozen=True, kw_only=True, tag="ac"):
     """Positive: the vehicle takes it as a coil does."""
     max_current_a: float
     """Rating of contactor and meter, a phase."""
-    charged_energy_wh: float = 0.0
-    discharged_energy_wh: float = 0.0
+    charged_energy_wh: float = math.nan
+    """A total that only grows, like ``discharged_energy_wh``; NaN: the device counts none."""
+    discharged_energy_wh: float = math.nan
     pilot: PilotReading | None = None
     fault: str | None = None
 

@@ -100,6 +100,11 @@ class RegisterImage:
         value = self.number(role)
         return value if math.isfinite(value) else None
 
+    def metered(self, role: str) -> float:
+        """A total; NaN when the map has no such role or the value is no finite number."""
+        value = self.optional_number(role)
+        return math.nan if value is None else value
+
     def optional_flag(self, role: str) -> bool | None:
         """As :meth:`flag`; None when the map has no such role."""
         return self.flag(role) if role in self.map.points else None

@@ -119,7 +119,6 @@ class Orchestrator:
         self.site = Site(self._config, thermal_clock, self._on_error, memory=memory)
         self._recalled = recall_words(memory, self.site.model.authorisation, thermal_clock.begin)
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
-        self._order_problem = ""
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
         self.secc: SeccServer | None = None
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
@@ -263,16 +262,10 @@ class Orchestrator:
             self._log.info("ORDERS_RESTORED", f"{len(restored.orders)} orders from before the restart stand again")
 
     def _keep_orders(self, now_s: float) -> None:
-        problem = ""
-        try:
-            orders = self._discharge_api.lasting(self.site.book.all(now_s))
-            self._orders.save(orders, self.site.book.next_id)
-        except OSError as error:
-            problem = f"orders cannot be kept across a restart: {error}"
-        if problem != self._order_problem:
-            self._order_problem = problem
-            if problem:
-                self._log.error("ORDERS_NOT_KEPT", problem)
+        before = self._orders.problem
+        self._orders.save(self._discharge_api.lasting(self.site.book.all(now_s)), self.site.book.next_id)
+        if (problem := self._orders.problem) and problem != before:
+            self._log.error("ORDERS_NOT_KEPT", problem)
 
     def _announce(self) -> None:
         for gap in _tls_gaps(self._config):
@@ -354,7 +347,7 @@ class Orchestrator:
             ready=self._ready,
             simulation=self._simulation,
             unreachable=self._unreachable(),
-            problems=self._surroundings.problems(),
+            problems=(*filter(None, [self._orders.problem]), *self._surroundings.problems()),
         )
 
     def _on_error(self, evse_id: str, error: Exception) -> None:

@@ -6,6 +6,7 @@ contradicts the clock (a clock that went back) is dropped and said: no order mea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from v2g.clock import Clock
 from v2g.dispatch.orders import Mode, Order
 from v2g.host.files import replace_file
 
+RETRY_S = 5.0
 _MAX_FILE_BYTES = 1 << 20
 _SHIFTED_S = 1.0
 """A clock that was put right by more makes the kept times wrong."""
@@ -56,6 +58,8 @@ class OrderStore:
         self._clock = clock
         self._saved: tuple[int, tuple[Order, ...]] | None = None
         self._saved_shift_s = 0.0
+        self._problem = ""
+        self._retry_at_s = -math.inf
 
     def load(self) -> Restored:
         """The orders that still stand. Never raises: an unreadable file gives no order and says so."""
@@ -87,11 +91,25 @@ class OrderStore:
             problem=f"the clock is before the orders {early} were given: dropped" if early else "",
         )
 
+    @property
+    def problem(self) -> str:
+        """Why the last orders could not be kept; empty when they were."""
+        return self._problem
+
     def save(self, orders: Iterable[Order], next_id: int) -> None:
-        """Keep these. Does nothing when neither they nor the clock changed since the last call. Raises ``OSError``."""
+        """Keep these. Does nothing when neither they nor the clock changed since the last call.
+
+        Where they cannot be written, :attr:`problem` says why, and each later call tries again, once a
+        ``RETRY_S``: orders stand without a file,
+        and a full disk is no reason to stop the cycle at it ten times a second.
+        """
         orders = tuple(orders)
+        now_s = self._clock.monotonic_s()
+        if now_s < self._retry_at_s:
+            return
         shift_s = self._clock.unix_s() - self._clock.monotonic_s()
         if self._saved == (next_id, orders) and abs(shift_s - self._saved_shift_s) <= _SHIFTED_S:
+            self._problem = ""
             return
         kept = _Kept(
             next_id=next_id,
@@ -109,5 +127,11 @@ class OrderStore:
                 for order in orders
             ),
         )
-        replace_file(self._path, msgspec.json.encode(kept) + b"\n")
+        try:
+            replace_file(self._path, msgspec.json.encode(kept) + b"\n")
+        except OSError as error:
+            self._problem = f"orders cannot be kept across a restart: {error}"
+            self._retry_at_s = now_s + RETRY_S
+            return
+        self._problem = ""
         self._saved, self._saved_shift_s = (next_id, orders), shift_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 from pyiso15118 import events as ev
@@ -178,8 +179,8 @@ class SessionSupervisor:
             fields["response_code"] = event.response_code
         before, after = self._meters, self._read_meters()
         if before is not None and after is not None:
-            fields["charged_wh"] = round(after[0] - before[0], 1)
-            fields["discharged_wh"] = round(after[1] - before[1], 1)
+            moved = zip(("charged_wh", "discharged_wh"), before, after, strict=True)
+            fields |= {name: round(end - begin, 1) for name, begin, end in moved if isfinite(end - begin)}
         text = f"{self.info}: {event.detail}" if event.detail else str(self.info)
         if event.reason in (ev.EndReason.STOPPED, ev.EndReason.PAUSED):
             self._log.info(event.reason.value, text, **fields)

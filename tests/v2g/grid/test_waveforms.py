@@ -19,8 +19,8 @@ METERING = Conditions((3200.0,), nominals_hz=(60.0,), angles_rad=(0.1,), snrs_db
 COURSES = {"W06", "W07", "W08", "W09", "W10", "W11", "W13", "W19"}
 PROTECTION_IS_NOT_ASKED = {"W05"}
 METERING_ROWS = ["W04", "W05", "W09", "W14", "W15", "W18"]
-LONG = {"W03", "W05", "W06", "W07", "W10"}
-"""More than half a second each."""
+LONG = {"W02", "W03", "W05", "W06", "W07", "W09", "W10", "W11", "W14"}
+"""More than a tenth of a second each."""
 
 
 def marked(names: list[str]) -> list[Any]:

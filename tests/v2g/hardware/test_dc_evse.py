@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,9 @@ async def test_a_module_without_lock_heartbeat_counters_and_rating_registers_is_
     assert (reading.max_current_a, reading.max_power_w) == (40.0, 15_000.0)
     assert (reading.connector_locked, reading.plugged, reading.contactors_closed) == (True, True, False)
     assert (reading.insulation_ohm, reading.insulation) == (2e6, "valid")
-    assert (reading.charged_energy_wh, reading.pilot, reading.contactors_commanded) == (0.0, None, False)
+    assert (reading.pilot, reading.contactors_commanded) == (None, False)
+    assert isnan(reading.charged_energy_wh), "no counter is not a counter at zero: an honest vehicle would seem to lie"
+    assert isnan(reading.discharged_energy_wh)
 
 
 async def test_commands_go_in_their_order_and_the_mode_once_a_connection(

@@ -7,7 +7,7 @@ import pytest
 from v2g.clock import ManualClock
 from v2g.dispatch.book import OrderBook
 from v2g.dispatch.orders import Mode
-from v2g.orchestrator.order_store import OrderStore
+from v2g.orchestrator.order_store import RETRY_S, OrderStore
 
 
 @pytest.fixture
@@ -94,3 +94,24 @@ def test_a_clock_that_is_put_right_moves_the_kept_times_with_it(path: Path) -> N
     store.save(book.standing(clock.monotonic_s()), book.next_id)
     restored = OrderStore(path, ManualClock(monotonic_s=5.0, unix_s=1_700_007_210.0)).load()
     assert [order.expires_at_s for order in restored.orders] == [pytest.approx(5.0 + 890.0), pytest.approx(5.0 + 50.0)]
+
+
+def test_orders_that_cannot_be_written_are_a_problem_until_they_are_and_are_tried_again_now_and_then(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    now_s = clock.monotonic_s
+    book = book_with_two_orders(now_s())
+    directory = tmp_path / "state"
+    store = OrderStore(directory / "orders.json", clock)
+    store.save(book.all(now_s()), book.next_id)
+    assert "orders cannot be kept" in store.problem
+    assert str(directory) in store.problem
+    directory.mkdir()
+    clock.advance(0.1)
+    store.save(book.all(now_s()), book.next_id)
+    assert not list(directory.iterdir()), "a full disk is not tried again in every cycle"
+    clock.advance(RETRY_S)
+    store.save(book.all(now_s()), book.next_id)
+    assert store.problem == ""
+    assert len(store.load().orders) == 2

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.plan_cases import (
     RATED_VA,
     STARTS,
@@ -209,6 +210,7 @@ def test_overload_by_base_load_alone_is_relieved_and_never_made_worse() -> None:
     assert any(each.words.startswith("hot-spot 1") and "instead of 120 °C" in each.words for each in told)
 
 
+@pytest.mark.soak
 def test_enough_vehicles_take_the_overload_away_altogether() -> None:
     where = site(base_w=street_w(96, peak_pu=1.7), ambient_c=(35.0,) * 96)
     many = [vehicle(f"E{n}", energy_wh=50_000.0) for n in range(20)]
@@ -502,8 +504,9 @@ def test_two_of_the_same_need_charge_side_by_side() -> None:
     assert waits <= 18
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 10_000), st.integers(1, 3))
+@pytest.mark.soak
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10_000), st.integers(1, 2))
 def test_every_driver_gets_what_he_could_alone_where_no_limit_is_near(seed: int, count: int) -> None:
     asked = request(*fleet(count, seed), hot_spot_limit_c=200.0, top_oil_limit_c=180.0)
     for told, each in zip(made(asked).vehicles, asked.vehicles, strict=True):
@@ -531,6 +534,7 @@ def test_one_round_that_agrees_with_the_model_is_enough_where_time_is_short() ->
     assert not after_one_round(request(*fleet(4))).limited_by_deadline
 
 
+@pytest.mark.soak
 def test_a_round_that_does_not_agree_is_told_to_be_all_there_was_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "AGREES_K", 0.0)
     assert after_one_round(request(*fleet(4))).limited_by_deadline
@@ -585,7 +589,7 @@ def vehicles(draw: st.DrawFn) -> PlanVehicle:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(vehicles(), max_size=5),
     st.floats(0.1, 1.8),

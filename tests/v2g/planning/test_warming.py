@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.plan_cases import RATED_VA, STEP_S, params_of, site
 from v2g.planning.warming import course, reach_w, rise
 from v2g.thermal.ageing import relative_ageing_rate
@@ -49,7 +50,7 @@ def test_margins_count_on_the_side_of_the_flow_and_direction_does_not_matter() -
     assert down.hot_spot_c[0] > course(where, (100e3,), STEP_S, margins=False).hot_spot_c[0] + where.margin_k
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.floats(-2.0, 2.0),
     st.floats(-2.0, 2.0),

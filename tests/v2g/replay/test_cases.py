@@ -14,8 +14,8 @@ from v2g.replay.run import as_expected, run_case
 from v2g.replay.stimulus import Case
 
 CASES = Path(__file__).resolve().parents[3] / "../shared/data/grid/cases.csv"
-LONGEST_S = 20.0
-SECOND_S = 6.5
+LONGEST_S = 12.0
+SECOND_S = 2.5
 """A second one of the same family and expectation may last this long."""
 
 

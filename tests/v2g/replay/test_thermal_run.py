@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.replay.stimulus import ReplayError
 from v2g.replay.thermal_plot import Points, draw
 from v2g.replay.thermal_result import COLUMNS, Summary, line_of, output
@@ -223,7 +224,7 @@ def test_persistence_knows_only_the_row() -> None:
     agrees(replayed[11], direct)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.floats(0.05, 40.0), min_size=2, max_size=40), st.integers(0, 38))
 def test_rows_of_any_length_are_averaged_over_each_minute(spans_min: list[float], at: int) -> None:
     at %= len(spans_min)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.telemetry import history_file, history_schema
 from v2g.telemetry.history_file import VALUE_ERRORS, Entry, FileGone, HistoryFile, broken_files, set_aside
 from v2g.telemetry.history_prune import DAY_MIN, size_of
@@ -148,7 +149,7 @@ def one_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[History
         yield file, path
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(vehicle=st.text(st.characters(codec=None), max_size=80), value=st.floats())
 def test_no_text_of_a_vehicle_and_no_number_is_an_error(
     one_file: tuple[HistoryFile, Path], vehicle: str, value: float

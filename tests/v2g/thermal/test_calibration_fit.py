@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.calibration_data import Prepared
 from v2g.thermal.calibration_fit import Problem, correlation_rows, simulate, student_95, vector_of, with_vector
 from v2g.thermal.calibration_hot_spot import unit_response
@@ -34,7 +35,7 @@ def prepared(steps_s: list[float], seed: int, starts: tuple[int, ...]) -> Prepar
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     steps_s=st.lists(st.floats(0.01, 7200.0), min_size=4, max_size=300),
     seed=st.integers(0, 1000),

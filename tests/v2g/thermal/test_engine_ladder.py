@@ -55,6 +55,7 @@ def recovers(loop: ClosedLoop, hours: float = 1.5) -> None:
     assert view.hi_w > 50e3
 
 
+@pytest.mark.soak
 def test_top_oil_lost_for_six_hours_and_back() -> None:
     loop = charging()
     before = loop.view
@@ -68,6 +69,7 @@ def test_top_oil_lost_for_six_hours_and_back() -> None:
     recovers(loop)
 
 
+@pytest.mark.soak
 def test_a_sensor_that_freezes_low_is_found_within_two_hours_though_the_loop_holds_the_oil_still() -> None:
     loop = charging()
     frozen_c = round(loop.plant.top_oil_c - 6.0, 1)
@@ -96,6 +98,7 @@ def test_a_sensor_that_drifts_by_two_kelvin_a_day_is_named_within_a_week() -> No
     recovers(loop, 30.0)
 
 
+@pytest.mark.soak
 def test_a_jump_up_counts_and_leaves_the_relief_permitted() -> None:
     loop = charging()
     failing(loop, 1.0, lambda sensed: replace(sensed, top_oil_c=(sensed.top_oil_c or 0.0) + 40.0))
@@ -115,6 +118,7 @@ def test_a_jump_down_is_not_believed() -> None:
     recovers(loop)
 
 
+@pytest.mark.soak
 def test_ambient_lost_is_counted_warmer_and_warmer() -> None:
     loop = charging()
     failing(loop, 4.0, lambda sensed: replace(sensed, ambient_c=None))
@@ -170,6 +174,7 @@ def test_a_restart_in_the_middle_changes_nothing_but_the_throttle() -> None:
     assert loop.told.over_hot_k <= 0.0
 
 
+@pytest.mark.soak
 def test_a_wall_clock_set_back_by_a_year_stops_nothing() -> None:
     loop = charging()
     loop.unix_s -= 366 * 86_400.0
@@ -177,6 +182,7 @@ def test_a_wall_clock_set_back_by_a_year_stops_nothing() -> None:
     recovers(loop)
 
 
+@pytest.mark.soak
 def test_a_machine_that_slept_for_two_hours_goes_on() -> None:
     loop = charging()
     loop.now_s += 7_200.0

@@ -92,6 +92,7 @@ def test_looking_ahead_changes_nothing_of_what_is_permitted() -> None:
     assert looked.engine.learned() == left.engine.learned()
 
 
+@pytest.mark.soak
 def test_the_margins_of_days_survive_a_restart_and_damage_is_remarked() -> None:
     bench = Bench()
     bench.run(1440 + 120)

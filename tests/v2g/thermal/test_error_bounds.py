@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.error_bounds import ErrorBounds
 
 PRIOR = (1.0, 2.0, 3.0)
@@ -135,7 +136,7 @@ def test_a_coverage_that_cannot_be_is_refused(coverage: float) -> None:
         make(coverage=coverage)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.floats(-20.0, 20.0), max_size=80), st.booleans())
 def test_any_errors_leave_bounds_that_are_positive_and_never_fall(errors: list[float], two_sided: bool) -> None:
     bounds = make(two_sided=two_sided)

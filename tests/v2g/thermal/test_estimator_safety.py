@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.thermal_following import SETTINGS, kept
 from v2g.simulation.thermal_plant import TransformerPlant
 from v2g.thermal.estimator import Estimator
@@ -25,7 +26,7 @@ anything = st.one_of(
 times = st.one_of(st.floats(), st.floats(0.0, 10.0), st.sampled_from([0.01, 1.0, 3600.0, 86_400.0, -5.0, 0.0]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     steps=st.lists(st.tuples(times, anything, anything, anything, anything, anything), max_size=25),
     stored=st.one_of(

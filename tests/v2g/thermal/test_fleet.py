@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.ageing import relative_ageing_rate
 from v2g.thermal.fleet import FleetParameters, FleetState, simulate
 from v2g.thermal.model import ThermalState, steady_state, step
@@ -32,7 +33,7 @@ def transformers() -> list[ThermalParameters]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     dt_s=st.floats(0.01, 3600.0) | st.lists(st.floats(0.01, 3600.0), min_size=11, max_size=11),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.calendar import DayType, LocalMinute
 from v2g.thermal.forecast import Forecast, Forecaster, ForecastMemory, MinuteMeans
 
@@ -271,7 +272,7 @@ class TestBadInput:
 
     values = st.none() | st.floats() | st.floats(-1e6, 1e6)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @given(
         st.lists(
             st.tuples(

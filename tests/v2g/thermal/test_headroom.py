@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.headroom import PermittedInterval, longest_horizon_s, permitted_interval, relief_power_w
 from v2g.thermal.limits import ThermalLimits
 from v2g.thermal.model import ThermalState, steady_state, step
@@ -237,7 +238,7 @@ margins_w = st.just([0.0] * 15) | st.lists(st.integers(0, 60_000).map(float), mi
 margins_k = st.just([0.0] * 15) | st.lists(st.floats(0.0, 8.0), min_size=15, max_size=15)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     cooling=st.sampled_from(sorted(COOLING)),
     k0=st.floats(0.0, 1.6),
@@ -306,7 +307,7 @@ def test_the_ends_are_the_last_permitted_powers(
         assert not any(kept(power_w) for power_w in range(-1_600_000, 1_600_000, 40_000))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     k0=st.floats(0.0, 1.4),
     ambient=st.floats(-20.0, 50.0),
@@ -414,7 +415,7 @@ def test_the_power_of_least_k_cancels_the_base_load() -> None:
     assert [relief_power_w(base_w) for base_w in (250e3, -40e3, 0.0)] == [-250e3, 40e3, 0.0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(k0=st.floats(0.8, 1.8), ambient=st.floats(0.0, 60.0), base_w=st.floats(-800e3, 800e3), share=st.floats(0.0, 1.0))
 def test_over_the_limit_nothing_permitted_heats_beyond_what_the_base_load_does(
     k0: float, ambient: float, base_w: float, share: float

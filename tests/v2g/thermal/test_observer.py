@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.model import ThermalState, steady_state, step
 from v2g.thermal.observer import Observer, ObserverGains
 from v2g.thermal.parameters import COOLING, ThermalParameters, from_nameplate
@@ -55,7 +56,7 @@ def test_many_steps_and_one_lead_to_the_same_place(distribution: ThermalParamete
 
 
 @given(dt=dts, error_k=st.floats(-3.0, 3.0), bias_k=st.floats(-15.0, 15.0), mode=st.sampled_from(sorted(COOLING)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_at_any_step_the_error_dies_out_with_the_poles_asked_for(
     dt: float, error_k: float, bias_k: float, mode: str
 ) -> None:

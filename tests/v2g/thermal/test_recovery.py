@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.headroom import permitted_interval
 from v2g.thermal.limits import ThermalLimits
 from v2g.thermal.model import ThermalState, steady_state, step
@@ -113,7 +114,7 @@ def test_margins_postpone_a_grant(distribution: ThermalParameters) -> None:
     assert wait_s(0.0, 0.0) < min(wait_s(30e3, 0.0), wait_s(0.0, 4.0))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     top_oil_c=st.floats(70.0, 110.0),
     gradient_k=st.floats(0.0, 30.0),

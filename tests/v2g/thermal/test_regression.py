@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from v2g.thermal.regression import OnlineRegression
 
 
@@ -91,7 +92,7 @@ def test_a_calm_of_days_does_not_stop_the_learning() -> None:
     assert regression.weights[0] == pytest.approx(1.0, abs=0.1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-10.0, 10.0)] * 3), max_size=60))
 def test_any_samples_leave_finite_weights(samples: list[tuple[float, float, float]]) -> None:
     regression = OnlineRegression([0.5, 0.0], ridge=0.02, window=50.0)

@@ -76,15 +76,16 @@ def test_peer_vehicle_in_scheduled_mode_charges_by_our_schedule_and_within_its_g
     site.wait_for("the peer's charge loop", lambda: in_charge_loop(site, FOREIGN))
     assert "SCHEDULE_OFFERED" in site.log("comms.log")
     site.wait_for("the peer's first loop requests", lambda: vehicle.requests() > 3, 10)
-    order = site.command("v2g-control", "--dispatch", "--mode=charge", "--power=3kW", "--evse", FOREIGN)
+    order = site.command("v2g-control", "--dispatch", "--mode=charge", "--power=6kW", "--evse", FOREIGN)
     assert order.returncode == 0, order.stdout + order.stderr
-    site.wait_for("a limit of 3 kW at the peer", lambda: 3_000.0 in vehicle.numbers("EVSEMaximumChargePower"), 5)
+    site.wait_for("a limit of 6 kW at the peer", lambda: 6_000.0 in vehicle.numbers("EVSEMaximumChargePower"), 5)
     site.wait_for("power at the plant", lambda: site.plant_w(FOREIGN) > 100.0, 5)
-    assert site.plant_w(FOREIGN) < 3_200.0
+    assert site.plant_w(FOREIGN) < 6_200.0
     site.wait_for("SessionStop", lambda: "SessionStopRes received" in vehicle.log, 60)
     site.wait_for("the end of the session in comms.log", lambda: "SESSION_STOPPED" in site.log("comms.log"), 5)
 
 
 def both_discharge(site: Any) -> bool:
+    """By their surplus over the minimum: the peer tells 10 % for ever, and gives the smaller part."""
     powers = [site.plant_w(evse_id) for evse_id in (OURS, FOREIGN)]
-    return max(powers) < -1000 and abs(sum(powers) + 10_000) <= 200
+    return max(powers) < -500 and abs(sum(powers) + 10_000) <= 200

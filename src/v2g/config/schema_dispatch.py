@@ -35,7 +35,7 @@ class Dispatch(Section, frozen=True, kw_only=True):
     thermal_horizon_s: Annotated[float, Meta(ge=60, le=1680)] = 900.0
     """How far ahead the transformer must stay inside its limits with a constant power; 28 min is what every cooling
     class can be solved for."""
-    ramp_pu_s: Annotated[float, Meta(ge=0.002, le=10)] = 0.2
+    ramp_pu_s: Annotated[float, Meta(ge=0.002, le=10)] = 0.5
     """How fast a vehicle's power may rise, per unit of its EVSE's rating a second. It falls at once."""
     dwell_s: Annotated[float, Meta(ge=30, le=800)] = 240.0
     """Where not all vehicles can have their minimum power at once: so long one keeps its turn, and nobody waits for

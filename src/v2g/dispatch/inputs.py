@@ -69,7 +69,7 @@ class Aim:
 class Settings:
     """As in the section ``dispatch`` of the configuration."""
 
-    ramp_pu_s: float = 0.2
+    ramp_pu_s: float = 0.5
     dwell_s: float = 300.0
     unbalance_w: float | None = None
     rated_w: float = 0.0

@@ -51,8 +51,7 @@ def channel(session: Session, vehicle: VehicleState | None, profile: PowerProfil
     """Which path to close where there is one for each direction; None where there is one for both."""
     if not session.has_separate_channels:
         return None
-    powers = profile.power_at(now_unix_s)
-    planned_w = sum(power or 0.0 for power in powers) if powers else 0.0
+    planned_w = profile.total_w_at(now_unix_s)
     return Channel.Discharge if wants_discharge(vehicle) or planned_w < 0 else Channel.Charge
 
 
@@ -66,8 +65,7 @@ def target_current_a(situation: Situation, vehicle: UpdateDcVehicle) -> float:
     if vehicle.target_current_a is not None:
         wanted_a = vehicle.target_current_a
     else:
-        powers = transfer.profile.power_at(situation.secc_unix_s) if transfer.profile else None
-        wanted_a = sum(power or 0.0 for power in powers) / voltage_v if powers else 0.0
+        wanted_a = transfer.profile.total_w_at(situation.secc_unix_s) / voltage_v if transfer.profile else 0.0
     most_a, least_a = _range_a(vehicle.limits, voltage_v)
     evse = transfer.loop_limits or transfer.evse_limits
     if isinstance(evse, DcLimits):

@@ -118,6 +118,10 @@ class PowerSchedule:
         slot = slot_at(self.starts_at_unix_s, self.slots, unix_s)
         return None if slot is None else slot.powers_w
 
+    def total_w_at(self, unix_s: float) -> float:
+        """The power of all phases together; 0 before the first slot and after the last ([V2G20-1811])."""
+        return _total_w_at(self.starts_at_unix_s, self.slots, unix_s)
+
     def to_message(self, where: str = "power") -> cm.PowerScheduleType:
         """The wire type. Raises :class:`LocalProtocolError` naming the field that cannot be sent."""
         entries = _sent_slots(where, self.slots, MOST_SLOTS)
@@ -165,6 +169,10 @@ class PowerProfile:
         """As :meth:`PowerSchedule.power_at`."""
         slot = slot_at(self.starts_at_unix_s, self.slots, unix_s)
         return None if slot is None else slot.powers_w
+
+    def total_w_at(self, unix_s: float) -> float:
+        """As :meth:`PowerSchedule.total_w_at`."""
+        return _total_w_at(self.starts_at_unix_s, self.slots, unix_s)
 
     def to_message(self, where: str = "profile") -> cm.EVPowerProfileType:
         """The wire type. Raises :class:`LocalProtocolError` naming the field that cannot be sent."""
@@ -223,6 +231,11 @@ def slot_at(starts_at_s: int, slots: Sequence[PowerSlot], at_s: float) -> PowerS
             if at_s < end:
                 return slot
     return None
+
+
+def _total_w_at(starts_at_s: int, slots: Sequence[PowerSlot], at_s: float) -> float:
+    slot = slot_at(starts_at_s, slots, at_s)
+    return 0.0 if slot is None else slot.total_w
 
 
 def _sent_slots(where: str, slots: Sequence[PowerSlot], most: int) -> list[cm.PowerScheduleEntryType]:

@@ -14,8 +14,10 @@ import msgspec
 
 from v2g.control.client import CallRefused, ControlClient, ControlError, find_socket
 from v2g.control.messages import StatusResult
+from v2g.units import QuantityError
 
 F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
 
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h: the configuration cannot be used; systemd does not restart on it."""
@@ -73,6 +75,14 @@ def show_status(
         print_json(part(answer))
     else:
         click.echo(text(found))
+
+
+def parsed(parse: Callable[[str], V], text: str) -> V:
+    """What ``text`` says; a quantity that is none ends the command as a mistake of usage."""
+    try:
+        return parse(text)
+    except QuantityError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def print_json(value: Any) -> None:

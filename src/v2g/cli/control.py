@@ -11,7 +11,7 @@ import msgspec
 
 from v2g import __version__
 from v2g.cli import render, render_dispatch
-from v2g.cli.common import daemon, json_option, print_json, show_status, socket_option
+from v2g.cli.common import daemon, json_option, parsed, print_json, show_status, socket_option
 from v2g.cli.plan import plan
 from v2g.cli.signal import signal
 from v2g.cli.verbs import normalise
@@ -24,7 +24,7 @@ from v2g.control.messages import (
     PermitServiceResult,
     TripResetResult,
 )
-from v2g.units import QuantityError, parse_duration_s, parse_power_w
+from v2g.units import parse_duration_s, parse_power_w
 
 _NAME = "v2g-control"
 _WITHOUT_POWER = ("idle", "auto")
@@ -65,7 +65,7 @@ def dispatch(
         mode=mode.lower(),
         power_w=_power_w(mode.lower(), power),
         evse_id=evse_id,
-        duration_s=_duration_s(duration),
+        duration_s=parsed(parse_duration_s, duration),
         at=at,
     )
     with daemon(socket_path, _NAME, as_json) as client:
@@ -188,20 +188,10 @@ def _power_w(mode: str, text: str | None) -> float:
         if mode in _WITHOUT_POWER:
             return 0.0
         raise click.UsageError(f"--power is missing: how much should the vehicles {mode}? For example {_EXAMPLE}")
-    try:
-        power_w = parse_power_w(text)
-    except QuantityError as error:
-        raise click.UsageError(str(error)) from None
+    power_w = parsed(parse_power_w, text)
     if power_w == 0 and mode not in _WITHOUT_POWER:
         raise click.UsageError("--power is zero: for no power write --mode=idle")
     return power_w
-
-
-def _duration_s(text: str) -> float:
-    try:
-        return parse_duration_s(text)
-    except QuantityError as error:
-        raise click.UsageError(str(error)) from None
 
 
 if __name__ == "__main__":

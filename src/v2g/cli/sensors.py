@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from v2g.cli.acknowledge import acknowledge_option, acknowledgement
-from v2g.cli.common import daemon, json_option, of_subcommand, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, parsed, print_json, socket_option
 from v2g.cli.render import table
 from v2g.control.messages_sensors import (
     SensorLine,
@@ -17,7 +17,7 @@ from v2g.control.messages_sensors import (
     SensorsListResult,
     SensorsReloadResult,
 )
-from v2g.units import QuantityError, parse_quantity
+from v2g.units import parse_quantity
 
 _NAME = "v2g-tool"
 _TIMEOUT_S = 40.0
@@ -77,10 +77,7 @@ def calibrate(name: str, reference: str, acknowledge: str | None, as_json: bool,
     verified, or right already. 1: refused, nothing is changed. 2: not acknowledged, or no reference with a unit.
     3: no daemon.
     """
-    try:
-        value, unit = parse_quantity(reference)
-    except QuantityError as error:
-        raise click.UsageError(str(error)) from None
+    value, unit = parsed(parse_quantity, reference)
     person = acknowledgement(acknowledge, HAZARD)
     params = SensorsCalibrateParams(name=name, reference=value, unit=unit, acknowledge=person)
     with daemon(socket_path, _NAME, as_json, _TIMEOUT_S) as client:

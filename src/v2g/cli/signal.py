@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, parsed, print_json, socket_option
 from v2g.cli.render import span, table
 from v2g.control.messages_utility import (
     BoundLine,
@@ -21,7 +21,8 @@ from v2g.control.messages_utility import (
     WithdrawParams,
     WithdrawResult,
 )
-from v2g.units import QuantityError, format_power, parse_duration_s, parse_power_w
+from v2g.units import parse_duration_s, parse_power_w
+from v2g.utility.signals import SignalKind, power_words
 
 _NAME = "v2g-control"
 _KINDS = ("cap", "floor", "setpoint", "price", "carbon")
@@ -80,7 +81,7 @@ def set_signal(
         "kind": kind,
         "value": _value(kind, value, direction.lower() if direction is not None else None),
         "starts_unix_s": _unix_s(starts) if starts is not None else None,
-        "duration_s": _duration_s(duration),
+        "duration_s": parsed(parse_duration_s, duration),
         "id": signal_id,
         "currency": currency.upper() if currency is not None else None,
     }
@@ -141,9 +142,7 @@ def signals_text(result: SignalsResult) -> str:
         lines += ["there are no signals"]
     lines += [f"now: {_bound_words(bound)} (for {span(bound.remaining_s)}, {bound.source})" for bound in result.bounds]
     if result.target_w is not None:
-        power = format_power(abs(result.target_w))
-        way = "no power" if not result.target_w else f"{'charge' if result.target_w > 0 else 'discharge'} {power}"
-        lines += [f"now: aim at {way} ({result.target_source})"]
+        lines += [f"now: aim at {power_words(SignalKind.SETPOINT, result.target_w)} ({result.target_source})"]
     lines += [f"note: {note}" for note in result.notes]
     if result.vtn is not None:
         lines += _vtn_lines(result.vtn)
@@ -154,10 +153,8 @@ def _bound_words(bound: BoundLine) -> str:
     if bound.lo_w is not None and bound.hi_w is not None:
         return "no power"
     if bound.hi_w is not None:
-        power = format_power(abs(bound.hi_w))
-        return f"charge at most {power}" if bound.hi_w >= 0 else f"discharge at least {power}"
-    power = format_power(abs(bound.lo_w or 0.0))
-    return f"discharge at most {power}" if (bound.lo_w or 0.0) <= 0 else f"charge at least {power}"
+        return power_words(SignalKind.CAP, bound.hi_w)
+    return power_words(SignalKind.FLOOR, bound.lo_w or 0.0)
 
 
 def _vtn_lines(vtn: VtnLine) -> list[str]:
@@ -183,20 +180,10 @@ def _value(kind: str, text: str, direction: str | None) -> float:
             raise click.UsageError(
                 f"--value {text!r} is no number: a {kind} a kWh, as --value=0.31 or --value=-0.05"
             ) from None
-    try:
-        power_w = parse_power_w(text)
-    except QuantityError as error:
-        raise click.UsageError(str(error)) from None
+    power_w = parsed(parse_power_w, text)
     if direction is None and kind != "cap" and power_w:
         raise click.UsageError(f"--direction is missing: {_DIRECTION[kind]}?")
     return 0.0 - power_w if direction == "discharge" else power_w
-
-
-def _duration_s(text: str) -> float:
-    try:
-        return parse_duration_s(text)
-    except QuantityError as error:
-        raise click.UsageError(str(error)) from None
 
 
 def _unix_s(text: str) -> float:

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, of_subcommand, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, parsed, print_json, socket_option
 from v2g.cli.lazy import Later, LazyGroup
 from v2g.cli.render_thermal import regime_text, regime_words, thermal_text
 from v2g.control.messages import RegimeParams, RegimeResult, ThermalResult
 from v2g.thermal.limits import LONGEST_AUTHORISATION_S, Regime
-from v2g.units import QuantityError, format_duration, parse_duration_s
+from v2g.units import format_duration, parse_duration_s
 
 _NAME = "v2g-tool"
 _REGIMES = click.Choice([regime.value for regime in Regime], case_sensitive=False)
@@ -96,10 +96,7 @@ def _duration_s(regime: Regime, text: str | None, reason: str) -> float:
         raise click.UsageError(f"--for is missing: how long is {regime.value} authorised? For example --for 20min")
     if not reason.strip():
         raise click.UsageError("--reason is missing: what is out of service, and who asked for it")
-    try:
-        duration_s = parse_duration_s(text)
-    except QuantityError as error:
-        raise click.UsageError(str(error)) from None
+    duration_s = parsed(parse_duration_s, text)
     longest_s = LONGEST_AUTHORISATION_S[regime]
     if duration_s > longest_s:
         most = format_duration(longest_s)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from v2g.config.schema import DcEvse, Evse, ModbusAddress, ModbusTls
 from v2g.hardware.endpoint import ModbusEndpoint, TlsFiles
+
+_PLAIN_MODBUS_PORT = 502
 
 
 def tls_files(tls: ModbusTls | None, config_dir: Path) -> TlsFiles | None:
@@ -24,3 +27,15 @@ def modbus_addresses(evse: Evse) -> tuple[tuple[str, ModbusAddress], ...]:
     if isinstance(evse, DcEvse):
         return ("inverter", evse.inverter.modbus), ("dc", evse.dc.modbus)
     return (("ac", evse.ac.modbus),)
+
+
+def device_of(address: ModbusAddress) -> str:
+    """Which device it is, whatever the way to it."""
+    return f"{address.host}:{address.port} unit {address.unit}"
+
+
+def address_suspicions(path: str, address: ModbusAddress) -> Iterator[str]:
+    if address.tls is not None and address.port == _PLAIN_MODBUS_PORT:
+        yield (
+            f"{path} has tls with port {_PLAIN_MODBUS_PORT}, which is plain Modbus; Modbus/TCP Security has port 802"
+        )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2g.config.addresses import modbus_addresses
+from v2g.config.addresses import address_suspicions, device_of, modbus_addresses
 from v2g.config.crosscheck_dispatch import check_dispatch, dispatch_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.crosscheck_utility import check_utility, utility_suspicions
-from v2g.config.paths import run_paths
+from v2g.config.paths import SUN_PATH_MAX, run_paths
 from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
-from v2g.config.schema import AcEvse, Config, DcEvse, Evse, Inverter, ModbusAddress, TlsProfileName
+from v2g.config.schema import AcEvse, Config, DcEvse, Evse, Inverter, TlsProfileName
 from v2g.config.thermal import thermal_limits, thermal_parameters
 from v2g.config.timezone import TimezoneError, zone_of
 from v2g.grid.settings import SettingsError
@@ -21,9 +21,7 @@ from v2g.thermal.headroom import longest_horizon_s
 from v2g.thermal.limits import Regime
 from v2g.thermal.parameters import ParameterError
 
-_SUN_PATH_MAX = 107
 _FIRST_DYNAMIC_PORT = 49152
-_PLAIN_MODBUS_PORT = 502
 
 
 def cross_check(config: Config, report: Report) -> None:
@@ -69,11 +67,7 @@ def suspicions(config: Config) -> Iterator[str]:
                 "vehicles"
             )
         for part, address in modbus_addresses(evse):
-            if address.tls is not None and address.port == _PLAIN_MODBUS_PORT:
-                yield (
-                    f"evses[{position}].{part}.modbus has tls with port {_PLAIN_MODBUS_PORT}, which is plain Modbus; "
-                    "Modbus/TCP Security has port 802"
-                )
+            yield from address_suspicions(f"evses[{position}].{part}.modbus", address)
     if config.secc.charge_loop_timeout_s > 0.5:
         yield (
             f"secc.charge_loop_timeout_s is {config.secc.charge_loop_timeout_s:g} s; the standard's is 0.5 s, "
@@ -180,15 +174,15 @@ def _ports(config: Config, report: Report) -> None:
 
 
 def _modbus(config: Config, report: Report) -> None:
-    seen: dict[tuple[str, int, int], tuple[int, str]] = {}
+    seen: dict[str, tuple[int, str]] = {}
     for position, evse in enumerate(config.evses):
         for part, address in modbus_addresses(evse):
-            first, first_part = seen.setdefault((address.host, address.port, address.unit), (position, part))
+            first, first_part = seen.setdefault(device_of(address), (position, part))
             # One cabinet may answer for the inverter and the DC side of its own EVSE.
             if first != position:
                 report.add(
                     f"evses[{position}].{part}.modbus",
-                    _address(address),
+                    device_of(address),
                     f"is already {first_part} of EVSE {config.evses[first].id} (evses[{first}])",
                     "two EVSEs cannot command one device: correct host, port or unit",
                 )
@@ -254,14 +248,10 @@ def _paths(config: Config, report: Report) -> None:
         if not Path(value).is_absolute():
             report.add(f"paths.{name}", repr(value), "is no absolute path", "begin it with /")
     socket = str(run_paths(config).control_sock)
-    if len(socket.encode()) > _SUN_PATH_MAX:
+    if len(socket.encode()) > SUN_PATH_MAX:
         report.add(
             "paths.run_dir",
             repr(config.paths.run_dir),
-            f"makes socket names longer than the {_SUN_PATH_MAX} bytes the kernel takes ({socket})",
+            f"makes socket names longer than the {SUN_PATH_MAX} bytes the kernel takes ({socket})",
             "choose a shorter directory",
         )
-
-
-def _address(address: ModbusAddress) -> str:
-    return f"{address.host}:{address.port} unit {address.unit}"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2g.config.addresses import modbus_addresses
-from v2g.config.paths import meter_feed_path, run_paths
+from v2g.config.addresses import address_suspicions, device_of, modbus_addresses
+from v2g.config.paths import SUN_PATH_MAX, meter_feed_path, run_paths
 from v2g.config.problems import Report
-from v2g.config.schema import Config, ModbusAddress
+from v2g.config.schema import Config
 
-_SUN_PATH_MAX = 107
-_PLAIN_MODBUS_PORT = 502
 _LEAST_POLLS = 2
 """Reads within ``max_age_s``, so that one may be lost."""
 
@@ -37,8 +35,7 @@ def utility_suspicions(config: Config) -> Iterator[str]:
     for position, meter in enumerate(config.utility.meters):
         path = f"utility.meters[{position}]"
         yield from _rating(f"{path}.rated_w", meter.rated_w, rated_w)
-        if meter.modbus.tls is not None and meter.modbus.port == _PLAIN_MODBUS_PORT:
-            yield f"{path}.modbus has tls with port 502, which is plain Modbus; Modbus/TCP Security has port 802"
+        yield from address_suspicions(f"{path}.modbus", meter.modbus)
     feed = config.utility.meter_feed
     if feed is None:
         return
@@ -72,18 +69,17 @@ def _ids(config: Config, report: Report) -> None:
 
 def _addresses(config: Config, report: Report) -> None:
     taken = {
-        _key(address): f"{part} of EVSE {evse.id} (evses[{position}])"
+        device_of(address): f"{part} of EVSE {evse.id} (evses[{position}])"
         for position, evse in enumerate(config.evses)
         for part, address in modbus_addresses(evse)
     }
     for position, meter in enumerate(config.utility.meters):
         path = f"utility.meters[{position}]"
-        first = taken.setdefault(_key(meter.modbus), path)
+        first = taken.setdefault(device_of(meter.modbus), path)
         if first != path:
-            host, port, unit = _key(meter.modbus)
             report.add(
                 f"{path}.modbus",
-                f"{host}:{port} unit {unit}",
+                device_of(meter.modbus),
                 f"is {first} already",
                 "what vehicles take is no base load, and a customer counts once: correct host, port or unit",
             )
@@ -96,11 +92,11 @@ def _feed(config: Config, report: Report) -> None:
     path = str(meter_feed_path(config))
     if not Path(path).is_absolute():
         report.add("utility.meter_feed.path", repr(path), "is no absolute path", "begin it with /, or leave it empty")
-    elif len(path.encode()) > _SUN_PATH_MAX:
+    elif len(path.encode()) > SUN_PATH_MAX:
         report.add(
             "utility.meter_feed.path",
             repr(path),
-            f"is longer than the {_SUN_PATH_MAX} bytes that the kernel takes for a socket",
+            f"is longer than the {SUN_PATH_MAX} bytes that the kernel takes for a socket",
             "choose a shorter path",
         )
     elif Path(path) in _own_sockets(config):
@@ -110,7 +106,3 @@ def _feed(config: Config, report: Report) -> None:
 def _own_sockets(config: Config) -> tuple[Path, ...]:
     paths = run_paths(config)
     return paths.tick_sock, paths.wires_sock, paths.control_sock
-
-
-def _key(address: ModbusAddress) -> tuple[str, int, int]:
-    return address.host, address.port, address.unit

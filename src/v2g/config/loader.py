@@ -39,6 +39,11 @@ class Loaded:
     lines: dict[str, int] = field(default_factory=dict)
     sensors: SensorMap = field(default_factory=SensorMap)
 
+    def place(self, path: str) -> str:
+        """``file:line`` of a value; ``file`` where the line is not known; empty: no file says it."""
+        file, line = self.origin.get(path), self.lines.get(path)
+        return "" if file is None else file if line is None else f"{file}:{line}"
+
 
 def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded:
     """Read, merge and check everything in ``config_dir``. ``replaced`` gives the text that a file is going to have.

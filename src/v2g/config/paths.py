@@ -7,6 +7,9 @@ from pathlib import Path
 
 from v2g.config.schema import Config
 
+SUN_PATH_MAX = 107
+"""Bytes that the kernel takes for the name of a socket."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:

@@ -56,8 +56,7 @@ def _place(loaded: Loaded, path: str) -> str:
     """Of a list or a row that was written whole: where its first value stands."""
     if path not in loaded.origin:
         path = next((each for each in loaded.origin if each.startswith((f"{path}.", f"{path}["))), path)
-    file, line = loaded.origin.get(path), loaded.lines.get(path)
-    return "" if file is None else file if line is None else f"{file}:{line}"
+    return loaded.place(path)
 
 
 def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -107,15 +107,15 @@ def auto_services(
         max(0.0, wish[0] - others_w) if wish[0] > 0.0 else 0.0,
         min(0.0, wish[1] - others_w) if wish[1] < 0.0 else 0.0,
     )
-    charge_w, discharge_w = _amounts(everyone, aim, base_w, wish, others_w)
+    must_w = fsum(each.charge_w for each in everyone if each.must)
+    charge_w, discharge_w = _amounts(everyone, must_w, aim, base_w, wish, others_w)
     asked = aim.target_w is not None or wish[0] > 0.0
     giving = _giving(everyone, discharge_w, charged, dwell_s, now_s)
     services = AutoServices(
-        hurry=Service(None, 1.0, fsum(each.charge_w for each in everyone if each.must), source=HURRY),
+        hurry=Service(None, 1.0, must_w, source=HURRY),
         charge=Service(None, 1.0, charge_w, source=_source(aim, wish)),
         discharge=Service(None, -1.0, discharge_w, source=_source(aim, wish)),
     )
-    hurried_charge = any(each.must for each in everyone)
     planned_only = all(each.planned_w is not None and each.planned_w < 0.0 for each in giving)
     chosen = {each.vehicle.evse_id for each in giving}
     for each in everyone:
@@ -128,15 +128,15 @@ def auto_services(
             weight = max(each.urgency_w, LEAST_WEIGHT * each.charge_w)
             services.hurry.claims.append(claim_of(each.vehicle, services.hurry, each.limits, weight))
             continue
-        weight = _charge_weight(each, aim, asked) * (_WAITING_WEIGHT if services.hurry.wanted_w > 0.0 else 1.0)
+        weight = _charge_weight(each, asked) * (_WAITING_WEIGHT if must_w > 0.0 else 1.0)
         turning = now_s - discharged.get(evse_id, -inf) < dwell_s
-        if weight > 0.0 and not turning and (charge_w > 0.0 or hurried_charge):
+        if weight > 0.0 and not turning and (charge_w > 0.0 or must_w > 0.0):
             services.charge.claims.append(claim_of(each.vehicle, services.charge, each.limits, weight))
         else:
-            services.resting[evse_id] = _rest_words(each, aim, turning, services.hurry)
-    if charge_w < LEAST_W and hurried_charge:
+            services.resting[evse_id] = _rest_words(each, turning, must_w)
+    if charge_w < LEAST_W and must_w > 0.0:
         services.charge.source = OTHERS_FIRST
-    if charge_w >= LEAST_W or hurried_charge:
+    if charge_w >= LEAST_W or must_w > 0.0:
         services.charge.turn_w = max((claim.minimum_w for claim in services.charge.claims), default=0.0)
     return services
 
@@ -192,11 +192,10 @@ def _together(everyone: Sequence[_Free], room_w: float, hurried: Collection[str]
 
 
 def _amounts(
-    everyone: Sequence[_Free], aim: Aim, base_w: float | None, wish: tuple[float, float], others_w: float
+    everyone: Sequence[_Free], must_w: float, aim: Aim, base_w: float | None, wish: tuple[float, float], others_w: float
 ) -> tuple[float, float]:
-    """Charge of those that can wait, and discharge: of all together, magnitudes."""
+    """Charge of those that can wait, and discharge: of all together, magnitudes. ``must_w``: of those that cannot."""
     planned = bool(aim.power_w)
-    must_w = fsum(each.charge_w for each in everyone if each.must)
     charge_w = discharge_w = 0.0
     if planned:
         for each in everyone:
@@ -248,16 +247,14 @@ def _giving(
     return able
 
 
-def _charge_weight(each: _Free, aim: Aim, asked: bool) -> float:
+def _charge_weight(each: _Free, asked: bool) -> float:
     """``asked``: the utility asks for charge, which whoever has room may take."""
     energy = each.vehicle.energy
     if energy is None:
         return each.charge_w
     takes = each.needed_wh > 0.0 or (asked and energy.room_wh > 0.0)
     hurry_w = max(each.urgency_w, LEAST_WEIGHT * each.charge_w) if takes else 0.0
-    if not aim.power_w or each.planned_w is None:
-        return hurry_w
-    return max(each.planned_w, hurry_w)
+    return hurry_w if each.planned_w is None else max(each.planned_w, hurry_w)
 
 
 def _source(aim: Aim, wish: tuple[float, float]) -> str:
@@ -266,13 +263,13 @@ def _source(aim: Aim, wish: tuple[float, float]) -> str:
     return aim.source
 
 
-def _rest_words(each: _Free, aim: Aim, turning: bool, hurry: Service) -> str:
+def _rest_words(each: _Free, turning: bool, must_w: float) -> str:
     if turning:
         return "auto: rests before it turns round"
-    if aim.power_w and each.planned_w is not None and each.needed_wh > 0.0:
+    if each.planned_w is not None and each.needed_wh > 0.0:
         return LATER
     if each.needed_wh <= 0.0 and each.vehicle.energy is not None:
         return TARGET_REACHED
-    if hurry.wanted_w > 0.0:
+    if must_w > 0.0:
         return OTHERS_FIRST
     return REST

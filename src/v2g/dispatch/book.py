@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Final
 
 from v2g.dispatch.orders import Mode, Order
@@ -113,14 +113,19 @@ class OrderBook:
 
     def expire(self, now_s: float) -> tuple[Order, ...]:
         """Drop and return the orders whose time is over, by the clock or because a scheduled one has begun."""
-        gone = []
-        for order in self._sorted():
-            over = not now_s < order.expires_at_s
-            if over or any(_supersedes(other, order, now_s) for other in self._orders.values()):
-                gone.append(order)
+        begun: dict[str | None, float] = {}
+        for order in self._orders.values():
+            if order.begins_at_s <= now_s < order.expires_at_s:
+                begun[order.evse_id] = max(order.begins_at_s, begun.get(order.evse_id, -inf))
+        gone = tuple(
+            order
+            for order in self._sorted()
+            # A scheduled one of its target has begun since, and takes its place.
+            if not now_s < order.expires_at_s or order.begins_at_s < begun.get(order.evse_id, -inf)
+        )
         for order in gone:
             del self._orders[order.id]
-        return tuple(gone)
+        return gone
 
     def standing(self, now_s: float) -> tuple[Order, ...]:
         """The orders that hold at ``now_s``, oldest first."""
@@ -144,13 +149,4 @@ def _gives_way(other: Order, order: Order, now_s: float) -> bool:
         return other.begins_at_s <= now_s
     return (
         other.begins_at_s > now_s and other.begins_at_s < order.expires_at_s and order.begins_at_s < other.expires_at_s
-    )
-
-
-def _supersedes(other: Order, order: Order, now_s: float) -> bool:
-    """``other`` was scheduled, has begun, and takes the place of ``order``."""
-    return (
-        other.evse_id == order.evse_id
-        and other is not order
-        and order.begins_at_s < other.begins_at_s <= now_s < other.expires_at_s
     )

@@ -87,11 +87,12 @@ class Dispatcher:
         strays_w = {e: w for e, w in (strays_w or {}).items() if isfinite(w) and abs(w) > TOLERANCE_W}
         everywhere = dict.fromkeys((*(vehicle.evse_id for vehicle in vehicles), *strays_w), 1.0)
         limits = [
-            GroupLimit(group.name, intersect(group.bounds, now_s), _without(group.shares, doubts))
+            GroupLimit(intersect(group.bounds, now_s), _without(group.shares, doubts))
             for group in (Group(name="site", bounds=tuple(site), shares=everywhere), *groups)
         ]
         if now_s != self._now_s:
-            self._powered_before_s = dict(self._powered_at_s)
+            self._now_s = now_s
+            self._powered_before_s, self._hurried_before = dict(self._powered_at_s), self._hurried
         services = services_of(orders, vehicles, now_s, doubts)
         measured_w = _measured(vehicles)
         self._following.observe(measured_w, {v.evse_id: v.rated_charge_w for v in vehicles}, now_s)
@@ -100,14 +101,14 @@ class Dispatcher:
         asked = [*services.orders, *auto.all]
         idle_s = {v.evse_id: now_s - self._powered_before_s.get(v.evse_id, now_s) for v in vehicles}
         self._charge.idle_s = self._discharge.idle_s = idle_s
-        self._share(asked, limits, measured_w, now_s)
         charging = [claim for service in asked if service.sign > 0.0 for claim in service.claims]
         discharging = [claim for service in asked if service.sign < 0.0 for claim in service.claims]
+        self._share(charging, discharging, limits, measured_w, now_s, ordered=bool(services.orders))
         for direction, sign, claims in ((self._charge, 1.0, charging), (self._discharge, -1.0, discharging)):
             self._following.carry_out(sign, claims, direction.rooms, measured_w)
             direction.balance_powers(claims)
         hold_limits(charging, discharging, limits)
-        grants = self._grants(vehicles, asked, auto, services, aim)
+        grants = self._grants(vehicles, asked, auto.resting)
         self._remember(grants, now_s)
         return Allocation(
             grants=grants,
@@ -120,8 +121,6 @@ class Dispatcher:
     def _auto(
         self, services: Services, site: Intersection, aim: Aim, measured_w: Mapping[str, float], now_s: float
     ) -> AutoServices:
-        if now_s != self._now_s:
-            self._hurried_before, self._now_s = self._hurried, now_s
         free = [each for each in services.free if aim.enabled or each[0].evse_id in services.auto]
         wish = (max(0.0, site.lo_w), min(0.0, site.hi_w))
         auto = auto_services(
@@ -184,13 +183,18 @@ class Dispatcher:
     # ---- shares ----
 
     def _share(
-        self, services: Sequence[Service], limits: Sequence[GroupLimit], measured_w: Mapping[str, float], now_s: float
+        self,
+        charging: Sequence[Claim],
+        discharging: Sequence[Claim],
+        limits: Sequence[GroupLimit],
+        measured_w: Mapping[str, float],
+        now_s: float,
+        *,
+        ordered: bool,
     ) -> None:
-        charging = [claim for service in services if service.sign > 0.0 for claim in service.claims]
-        discharging = [claim for service in services if service.sign < 0.0 for claim in service.claims]
         ignored_w = self._following.beyond_w()
         self._hold_deaf((*charging, *discharging))
-        if any(service.order is not None for service in services) or (charging and discharging):
+        if ordered or (charging and discharging):
             # What orders lack for reasons of their own is told apart from what limits take from them.
             self._charge.potential(charging)
             self._discharge.potential(discharging)
@@ -230,41 +234,34 @@ class Dispatcher:
     # ---- what is told ----
 
     def _grants(
-        self,
-        vehicles: Sequence[Vehicle],
-        asked: Sequence[Service],
-        auto: AutoServices,
-        services: Services,
-        aim: Aim,
+        self, vehicles: Sequence[Vehicle], asked: Sequence[Service], resting: Mapping[str, str]
     ) -> tuple[Grant, ...]:
-        served = {claim.evse_id: (service, claim) for service in asked for claim in service.claims}
-        free = {vehicle.evse_id for vehicle, _ in services.free}
+        served = {claim.evse_id: claim for service in asked for claim in service.claims}
         waits_s = {**self._charge.waits_s, **self._discharge.waits_s}
         grants = []
         for vehicle in vehicles:
             evse_id = vehicle.evse_id
-            is_auto = evse_id in free and (aim.enabled or evse_id in services.auto)
-            found = served.get(evse_id)
-            if found is None:
-                reason = auto.resting.get(evse_id) if is_auto else None
-                grants.append(Grant(evse_id=evse_id, power_w=0.0, bound_by=reason, order_id=None, auto=is_auto))
+            claim = served.get(evse_id)
+            if claim is None:
+                reason = resting.get(evse_id)
+                grants.append(
+                    Grant(evse_id=evse_id, power_w=0.0, bound_by=reason, order_id=None, auto=reason is not None)
+                )
                 continue
-            service, claim = found
+            service, order = claim.service, claim.service.order
             power_w = 0.0 if claim.power_w == 0.0 else copysign(claim.power_w, service.sign)
             reason = service.refused or claim.reason
             grants.append(
                 Grant(
                     evse_id=evse_id,
                     power_w=power_w,
-                    bound_by=reason or (service.source if is_auto else None),
-                    order_id=service.order.id if service.order is not None else None,
+                    bound_by=reason or (service.source if order is None else None),
+                    order_id=order.id if order is not None else None,
                     target_w=0.0 if claim.target_w == 0.0 else copysign(claim.target_w, service.sign),
-                    auto=is_auto,
+                    auto=order is None,
                     waits_s=waits_s.get(evse_id),
                 )
             )
-        if len({grant.evse_id for grant in grants}) < len(grants):
-            grants = [replace(grant, power_w=0.0, target_w=0.0) if _twice(grant, grants) else grant for grant in grants]
         return tuple(grants)
 
     def _remember(self, grants: Sequence[Grant], now_s: float) -> None:
@@ -292,7 +289,3 @@ def _measured(vehicles: Sequence[Vehicle]) -> dict[str, float]:
         for vehicle in vehicles
         if vehicle.measured_w is not None and isfinite(vehicle.measured_w)
     }
-
-
-def _twice(grant: Grant, grants: Sequence[Grant]) -> bool:
-    return sum(1 for each in grants if each.evse_id == grant.evse_id) > 1

@@ -2,22 +2,21 @@
 
 A vehicle that is told less needs a moment to follow, and one that does not follow goes on. So power falls at once and
 rises only into room that is free by measurement; what a vehicle takes beyond all that it was told within
-:data:`FOLLOW_S` counts as taken, and the others get less, until it follows or is isolated.
+:data:`v2g.course.FOLLOW_S` counts as taken, and the others get less, until it follows or is isolated.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import fsum, inf
 from typing import Final
 
+from v2g.course import Course
 from v2g.dispatch.claims import LEAST_W, Claim
 from v2g.dispatch.filling import Limit, fill
-from v2g.dispatch.sharing import LEAST_SHARE, Room
+from v2g.dispatch.sharing import Room, room_limits
 
-FOLLOW_S: Final = 2.0
-"""As the guard gives a vehicle at an AC EVSE before it opens its contactor."""
 TOLERANCE_W: Final = 200.0
 TOLERANCE: Final = 0.03
 """Of the rating: errors of meters, and auxiliaries."""
@@ -38,7 +37,7 @@ class Following:
         self._elapsed_s = 0.0
         self._before: dict[str, float] = {}
         self._told: dict[str, float] = {}
-        self._course: dict[str, deque[tuple[float, float]]] = {}
+        self._course: dict[str, Course] = {}
         self._drift_w: dict[str, float] = {}
         self._drift_before_w: dict[str, float] = {}
         self.ignored_w: dict[str, float] = {}
@@ -57,13 +56,11 @@ class Following:
             said = self._course.get(evse_id)
             if said is None:
                 continue
-            most_w = max(0.0, *(told_w for _, told_w in said))
-            least_w = min(0.0, *(told_w for _, told_w in said))
-            excess_w = max(power_w - most_w, 0.0) + min(power_w - least_w, 0.0)
+            excess_w = max(power_w - max(0.0, said.highest), 0.0) + min(power_w - min(0.0, said.lowest), 0.0)
             if abs(excess_w) > _tolerance_w(rated_w.get(evse_id, 0.0)):
                 self.ignored_w[evse_id] = excess_w
             else:
-                self._drift_w[evse_id] = self._drifted(evse_id, power_w - said[0][1] if len(said) == 1 else excess_w)
+                self._drift_w[evse_id] = self._drifted(evse_id, power_w - said.last if said.steady else excess_w)
 
     def _drifted(self, evse_id: str, deviation_w: float) -> float:
         before_w = self._drift_before_w.get(evse_id, 0.0)
@@ -83,12 +80,7 @@ class Following:
 
     def _keep_course(self, now_s: float) -> None:
         for evse_id, told_w in self._before.items():
-            course = self._course.setdefault(evse_id, deque(maxlen=256))
-            if not course or course[-1][1] != told_w:
-                course.append((now_s, told_w))
-            # The first one that stays was in force when the time began.
-            while len(course) > 1 and course[1][0] <= now_s - FOLLOW_S:
-                course.popleft()
+            self._course.setdefault(evse_id, Course()).add(told_w, now_s)
         for evse_id in self._course.keys() - self._before.keys():
             del self._course[evse_id]
 
@@ -157,18 +149,14 @@ class Following:
                 claim.power_w += own_w
                 excess[claim.evse_id] -= own_w
                 rises[number] -= own_w
-        limits = []
+        free = []
         for room in rooms:
             taken_w = fsum(
                 [room.shares.get(evse_id, 0.0) * over_w for evse_id, over_w in excess.items()]
                 + [room.shares.get(claim.evse_id, 0.0) * claim.power_w for claim in claims]
             )
-            loads = [
-                (i, room.shares[c.evse_id])
-                for i, c in enumerate(claims)
-                if room.shares.get(c.evse_id, 0.0) > LEAST_SHARE
-            ]
-            limits.append(Limit(max(0.0, room.capacity_w - taken_w), loads))
+            free.append(replace(room, capacity_w=max(0.0, room.capacity_w - taken_w)))
+        limits = room_limits(claims, free)
         for service in {id(claim.service): claim.service for claim in claims}.values():
             if service.wanted_w < inf:
                 taken_w = fsum(excess.get(claim.evse_id, 0.0) + claim.power_w for claim in service.claims)

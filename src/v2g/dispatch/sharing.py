@@ -18,7 +18,7 @@ OTHERS_WAIT: Final = "others wait for their turn"
 _PHASES: Final = "abc"
 _DECIMALS: Final = 6
 """Of a watt: nobody orders more, and 9999.999999999 W is hard to read."""
-LEAST_SHARE: Final = 1e-9
+_LEAST_SHARE: Final = 1e-9
 """Of a megawatt it is a milliwatt."""
 
 
@@ -26,7 +26,6 @@ LEAST_SHARE: Final = 1e-9
 class GroupLimit:
     """A group with its interval of this moment. ``shares``: the part of each vehicle's power that counts."""
 
-    name: str
     limits: Intersection
     shares: Mapping[str, float]
 
@@ -60,7 +59,7 @@ class Direction:
         active = _active(claims)
         budgets = _budgets(active)
         _greedy(active, [limit for _, limit in budgets])
-        self._fill([claim for claim in active if claim.reason is None], (), 0.0)
+        self._fill([claim for claim in active if claim.reason is None], ())
         for claim in claims:
             claim.own_w = claim.target_w
 
@@ -79,10 +78,10 @@ class Direction:
         """
         self.rooms = tuple(self._room(group, opposite, ignored_w) for group in groups)
         active = _active(claims)
-        spread_w = self._opposite_spread_w = _spread(opposite, [claim.target_w for claim in opposite])
-        limits = [*(limit for _, limit in _budgets(active, turns=True)), *_group_limits(active, self.rooms)]
+        self._opposite_spread_w = _spread(opposite, [claim.target_w for claim in opposite])
+        limits = [*(limit for _, limit in _budgets(active, turns=True)), *room_limits(active, self.rooms)]
         if self._unbalance_w is not None:
-            limits += unbalance_limits([c.vehicle.phases for c in active], self._left_unbalance_w(spread_w))
+            limits += unbalance_limits([c.vehicle.phases for c in active], self._left_unbalance_w())
         turns = self._turns.admit(
             [
                 TurnClaim(
@@ -107,18 +106,18 @@ class Direction:
             taking_part.append(claim)
             if turns.hold_floors and claim.minimum_w:
                 claim.cap_w, claim.source = claim.floor_w, OTHERS_WAIT
-        self._fill(taking_part, self.rooms, spread_w)
+        self._fill(taking_part, self.rooms)
 
-    def _left_unbalance_w(self, spread_w: float) -> float:
+    def _left_unbalance_w(self) -> float:
         """Beside what the other direction has; never so little that rounding would count."""
-        return max(LEAST_W, (self._unbalance_w or 0.0) - spread_w)
+        return max(LEAST_W, (self._unbalance_w or 0.0) - self._opposite_spread_w)
 
     def balance_powers(self, claims: Sequence[Claim]) -> None:
         """Lower ``power_w`` where a phase waits for the ramp of its counterweight. Minima stay."""
         if self._unbalance_w is None:
             return
         claims = [claim for claim in claims if claim.power_w > 0.0]
-        least_w = self._left_unbalance_w(self._opposite_spread_w)
+        least_w = self._left_unbalance_w()
         if _spread(claims, [claim.power_w for claim in claims]) <= least_w:
             return
         powers_w = [claim.power_w for claim in claims]
@@ -163,11 +162,11 @@ class Direction:
         )
         return Room(source, max(0.0, end_w + help_w - taken_w), shares)
 
-    def _fill(self, claims: Sequence[Claim], rooms: Sequence[Room], spread_w: float) -> None:
+    def _fill(self, claims: Sequence[Claim], rooms: Sequence[Room]) -> None:
         if not claims:
             return
         budgets = _budgets(claims)
-        limits = [*(limit for _, limit in budgets), *_group_limits(claims, rooms)]
+        limits = [*(limit for _, limit in budgets), *room_limits(claims, rooms)]
         caps = [claim.cap_w for claim in claims]
         weights = [claim.weight for claim in claims]
         floors = [claim.minimum_w for claim in claims]
@@ -176,7 +175,7 @@ class Direction:
                 filled = fill(caps, weights, limits, floors)
             else:
                 phases = [claim.vehicle.phases for claim in claims]
-                filled = fill_balanced(caps, weights, limits, phases, self._left_unbalance_w(spread_w), floors)
+                filled = fill_balanced(caps, weights, limits, phases, self._left_unbalance_w(), floors)
         except ValueError as error:
             # What cannot be shared out is nobody's, and the other direction goes on.
             for claim in claims:
@@ -229,14 +228,15 @@ def _budgets(claims: Sequence[Claim], *, turns: bool = False) -> list[tuple[Serv
     return budgets
 
 
-def _group_limits(claims: Sequence[Claim], rooms: Sequence[Room]) -> list[Limit]:
+def room_limits(claims: Sequence[Claim], rooms: Sequence[Room]) -> list[Limit]:
+    """What each room holds, over the claims that load it."""
     return [
         Limit(
             room.capacity_w,
             [
                 (index, share)
                 for index, claim in enumerate(claims)
-                if (share := room.shares.get(claim.evse_id, 0.0)) > LEAST_SHARE
+                if (share := room.shares.get(claim.evse_id, 0.0)) > _LEAST_SHARE
             ],
         )
         for room in rooms

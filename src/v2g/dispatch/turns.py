@@ -255,6 +255,7 @@ class _Step:
         self.dwell_s, self.vehicles, self.claims = dwell_s, vehicles, claims
         self.impossible, self.used, self.now_s = impossible, used, now_s
         self.taking_part: dict[str, Claim] = {}
+        self.gave_way: list[Claim] = []
 
     def run(self) -> Admission:
         for evse_id, claim in self.claims.items():
@@ -268,6 +269,11 @@ class _Step:
             elif vehicle.turn_since_s is not None:
                 self._leave(claim)
         self._give_way()
+        self.gave_way = [
+            claim
+            for evse_id, claim in self.claims.items()
+            if self.now_s - self.vehicles[evse_id].gave_way_at_s < ROOM_S
+        ]
         while self._let_in():
             pass
         for vehicle in self.vehicles.values():
@@ -324,8 +330,7 @@ class _Step:
     def _needs_lasting_room(self, claim: Claim) -> bool:
         """Somebody just had to leave a limit that it loads: what room is there now may be noise."""
         return self.vehicles[claim.evse_id].waited_s < 2.0 * self.dwell_s and any(
-            self.now_s - other.gave_way_at_s < ROOM_S and self.used.share_a_limit(claim, self.claims[evse_id])
-            for evse_id, other in self.vehicles.items()
+            self.used.share_a_limit(claim, other) for other in self.gave_way
         )
 
     def _queue(self) -> list[Claim]:

@@ -7,15 +7,11 @@ contactor; it then stays open until the plug was out.
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
+from v2g.course import FOLLOW_S, Course
 from v2g.hardware.ports import AcEvseReading
 
-FOLLOW_S = 2.0
-"""A vehicle has this long to follow what it is told: two responses of the charge loop may be late, and its inverter
-ramps. IEC 61851-1:2017 Table A.6 gives 5 s for a current offered by the pilot's duty cycle; a set-point of ISO 15118-20
-comes in every loop of 0.25 s."""
 TOLERANCE_W = 500.0
 TOLERANCE = 0.1
 """Beyond what it was told: auxiliaries of a vehicle that is told nothing, and its own meter's error."""
@@ -32,8 +28,6 @@ UNPLUGGED_S = 0.5
 
 OVERDRAW = "overdraw"
 DISCHARGE_OFF = "ac_discharge_off"
-
-_HISTORY = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +56,13 @@ class _Lasting:
         return now_s - self._since_s
 
 
-class _Course:
-    """What has held within the last :data:`FOLLOW_S`, in which a vehicle may still follow."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: deque[tuple[float, float]] = deque(maxlen=_HISTORY)
-
-    def add(self, value: float, now_s: float) -> None:
-        values = self._values
-        if not values or values[-1][1] != value:
-            values.append((now_s, value))
-        # The first one that stays was in force at the beginning of that time.
-        while len(values) > 1 and values[1][0] <= now_s - FOLLOW_S:
-            values.popleft()
-
-    @property
-    def last(self) -> float:
-        return self._values[-1][1] if self._values else 0.0
-
-    @property
-    def lowest(self) -> float:
-        return min((value for _, value in self._values), default=0.0)
-
-    @property
-    def highest(self) -> float:
-        return max((value for _, value in self._values), default=0.0)
-
-
 class VehicleWatch:
     """One vehicle. ``tell`` what it may exchange, ``observe`` what it does; ``latched`` is the verdict."""
 
     def __init__(self) -> None:
         self.latched: Latched | None = None
-        self._told = _Course()
-        self._rated = _Course()
+        self._told = Course()
+        self._rated = Course()
         self._excess = _Lasting()
         self._discharge = _Lasting()
         self._unplugged = _Lasting()

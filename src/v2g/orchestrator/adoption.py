@@ -41,10 +41,7 @@ class Adoption:
         self._clock = clock
 
     async def load(self) -> Loaded:
-        try:
-            return await asyncio.to_thread(load, self.config_dir)
-        except ConfigError as error:
-            raise Refused(str(error), code="CONFIG") from None
+        return await load_settings(self.config_dir)
 
     async def apply(self, name: str, changes: Mapping[str, Any], caller: Caller) -> Adopted:
         """Write, let ``tick`` adopt it, read back. Raises :class:`Refused`, with everything as it was."""
@@ -133,6 +130,14 @@ class Adoption:
 def now_iso(clock: Clock) -> str:
     """When a person changed something, for people: UTC, ISO 8601, to the second."""
     return datetime.datetime.fromtimestamp(clock.unix_s(), datetime.UTC).isoformat(timespec="seconds")
+
+
+async def load_settings(config_dir: Path) -> Loaded:
+    """As the files are now. Raises :class:`Refused`."""
+    try:
+        return await asyncio.to_thread(load, config_dir)
+    except ConfigError as error:
+        raise Refused(str(error), code="CONFIG") from None
 
 
 async def write_settings(config_dir: Path, name: str, changes: Mapping[str, Any]) -> Loaded:

@@ -14,7 +14,7 @@ from v2g.guard.status import GuardStatus, Permit
 from v2g.orchestrator.aims import NO_PLAN, StandingPlan, aim_of
 from v2g.orchestrator.min_soc_api import min_soc_settings
 from v2g.orchestrator.phase_limits import measured_base_w, phase_groups, shares_of
-from v2g.sessions.scheduling import Outlook
+from v2g.sessions.scheduling import NO_OUTLOOK, Outlook
 from v2g.thermal.limits import Regime, limits_of, size_class
 from v2g.thermal.view import ThermalView
 from v2g.utility.base_load import BaseLoad, combine
@@ -28,7 +28,9 @@ class Dispatching:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._rated_va = config.transformer.rated_kva * 1e3
-        self._phase_v = config.grid.nominal_voltage_v
+        rated_a = config.protection.feeder.rated_a
+        self.feeder_phase_w = rated_a * config.grid.nominal_voltage_v if rated_a is not None else None
+        """What the feeder carries in each phase; None: not limited."""
         dispatch = config.dispatch
         self.dispatcher = Dispatcher(
             Settings(
@@ -43,7 +45,7 @@ class Dispatching:
         self.meters: Callable[[float, float | None], MeteredLoad] = lambda now_s, base_w: MeteredLoad()
         configured = min_soc_settings(config)
         self.min_soc: Callable[[], MinSocSettings] = lambda: configured
-        self.outlook: Callable[[str, Wants | None], Outlook] = lambda evse_id, wants: Outlook(wants=wants)
+        self.outlook: Callable[[str], Outlook] = lambda evse_id: NO_OUTLOOK
         self._evses = {evse.id: evse for evse in config.evses}
 
     def wants(self, evse_id: str, identity: str | None, evccid: str) -> Wants:
@@ -74,13 +76,12 @@ class Dispatching:
     ) -> tuple[Group, ...]:
         """The limits of the phases, of transformer and feeder."""
         limits = view.limits or limits_of(Regime.NORMAL_CYCLIC, size_class(self._rated_va))
-        rated_a = self._config.protection.feeder.rated_a
         return phase_groups(
             shares,
             rated_w=self._rated_va,
             k_pu=limits.k_pu,
             base_w=(base.low_w, base.high_w) if base.low_w is not None and base.high_w is not None else None,
-            feeder_w=rated_a * self._phase_v if rated_a is not None else None,
+            feeder_w=self.feeder_phase_w,
             as_of_s=as_of_s,
         )
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from v2g.clock import Clock
-from v2g.config.loader import load
-from v2g.config.problems import ConfigError
 from v2g.config.schema import Config, DcEvse
 from v2g.config.writer import OPERATOR_DROPIN, UNSET, dropin_path
 from v2g.control import messages
@@ -18,7 +16,7 @@ from v2g.control.server import Caller, Method, Refused, Role
 from v2g.grid.harmonics import current_limit_pct
 from v2g.guard.harmonic_control import THRESHOLD_RANGE, feeder_thd
 from v2g.guard.quality_report import QualityReport, read_report
-from v2g.orchestrator.adoption import write_settings
+from v2g.orchestrator.adoption import load_settings, write_settings
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.site import Site
@@ -94,7 +92,7 @@ class HarmonicApi:
 
     async def _write(self, params: HarmonicFilterParams) -> tuple[Config, bool]:
         """What is in force then, and whether it is another."""
-        loaded = await self._load()
+        loaded = (await load_settings(self._config_dir)).config
         changes = dict(_changes(loaded, params))
         if changes:
             lifted = {path: UNSET if value is None else value for path, value in changes.items()}
@@ -119,12 +117,6 @@ class HarmonicApi:
             raise Refused(f"there is no EVSE {evse_id!r}; there are {known}", code="UNKNOWN_EVSE")
         elif evse_id not in {evse.id for evse in _with_filter(evses)}:
             raise Refused(f"the inverter of {evse_id} has no harmonic filter; {remedy}", code="NO_FILTER")
-
-    async def _load(self) -> Config:
-        try:
-            return (await asyncio.to_thread(load, self._config_dir)).config
-        except ConfigError as error:
-            raise Refused(str(error), code="CONFIG") from None
 
     async def _report(self) -> QualityReport | None:
         return await asyncio.to_thread(read_report, self._quality_file, self._clock.monotonic_s())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from v2g.config.loader import Loaded, load
+from v2g.config.loader import Loaded
 from v2g.config.problems import ConfigError
 from v2g.config.schema import Config
 from v2g.config.tree import parse
@@ -16,7 +16,7 @@ from v2g.config.writer import OPERATOR_DROPIN, UNSET, dropin_path, read_dropin
 from v2g.control.messages_min_soc import MinSocLine, MinSocParams, MinSocResult
 from v2g.control.server import Caller, Method, Refused, Role
 from v2g.dispatch.min_soc import MAX_VEHICLES, MinSoc, MinSocSettings, vehicle_id_problem
-from v2g.orchestrator.adoption import write_settings
+from v2g.orchestrator.adoption import load_settings, write_settings
 from v2g.orchestrator.changes import Changes
 from v2g.sessions.bay import EvseBay
 from v2g.sessions.supervisor import SessionInfo
@@ -96,7 +96,7 @@ class MinSocApi:
             )
 
     async def _set(self, params: MinSocParams) -> MinSocResult:
-        loaded = await self._load()
+        loaded = await load_settings(self._config_dir)
         before = self.settings
         value_before = _value(min_soc_settings(loaded.config), params)
         changes = await self._wanted(loaded, params, value_before)
@@ -151,12 +151,6 @@ class MinSocApi:
         except (OSError, UnicodeDecodeError, ConfigError) as error:
             raise Refused(f"{file} cannot be read: {error}", code="CONFIG") from None
         return content if isinstance(content, dict) else {}
-
-    async def _load(self) -> Loaded:
-        try:
-            return await asyncio.to_thread(load, self._config_dir)
-        except ConfigError as error:
-            raise Refused(str(error), code="CONFIG") from None
 
     def _present(self) -> Iterator[_Present]:
         for evse_id, bay in self._bays.items():
@@ -225,5 +219,4 @@ def _file(loaded: Loaded, params: MinSocParams) -> str:
         path = f"evses[{position}].min_soc_pct"
     else:
         path = "dispatch.min_soc_pct"
-    file, line = loaded.origin.get(path), loaded.lines.get(path)
-    return "" if file is None else file if line is None else f"{file}:{line}"
+    return loaded.place(path)

@@ -33,6 +33,7 @@ from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
 from v2g.sessions.bay import AcBay, BayStep, DcBay, EvseBay, EvseReading
 from v2g.sessions.limits import EvseProfile
+from v2g.sessions.scheduling import NO_OUTLOOK
 from v2g.sessions.watch import PowerReading, is_fresh
 from v2g.thermal.engine import EngineMemory
 
@@ -112,13 +113,13 @@ class Site:
         """The records of discharge tests; None: none are kept."""
         self._accepted = {evse.id: evse.inverter.accept_low_efficiency for evse in config.dc_evses}
         volts = config.grid.nominal_voltage_v
-        self._feeder = FeederCheck(
-            config.transformer.rated_kva * 1e3,
-            {evse.id: max(charge_rated_w(evse, volts), discharge_rated_w(evse, volts)) for evse in config.evses},
-        )
         self._evse_rated_w = {
             evse.id: (charge_rated_w(evse, volts), discharge_rated_w(evse, volts)) for evse in config.evses
         }
+        self._feeder = FeederCheck(
+            config.transformer.rated_kva * 1e3,
+            {evse_id: max(rated_w) for evse_id, rated_w in self._evse_rated_w.items()},
+        )
         self._rated_w = (
             sum(charge_w for charge_w, _ in self._evse_rated_w.values()),
             sum(discharge_w for _, discharge_w in self._evse_rated_w.values()),
@@ -203,7 +204,7 @@ class Site:
     def _bay_image(self, evse_id: str, now_s: float) -> BayImage:
         bay = self.bays[evse_id]
         try:
-            power_w = self._measured_w(evse_id, now_s)
+            power_w = self.known_w(evse_id, now_s)
             bounds = bay.bounds(now_s)
             vehicle = bay.vehicle
             return BayImage(
@@ -244,12 +245,14 @@ class Site:
 
     def measured_w(self, evse_id: str, now_s: float) -> float:
         """At the AC terminals of its inverter, or at an AC EVSE's meter, positive charges; 0 where it is not known."""
-        return self._measured_w(evse_id, now_s) or 0.0
+        return self.known_w(evse_id, now_s) or 0.0
 
-    def _measured_w(self, evse_id: str, now_s: float) -> float | None:
+    def known_w(self, evse_id: str, now_s: float) -> float | None:
+        """As :meth:`measured_w`; None where it is not known."""
         reading = self.bays[evse_id].power
-        known = reading is not None and is_fresh(reading, now_s) and isfinite(reading.power_w)
-        return reading.power_w if known and reading is not None else None
+        if reading is None or not is_fresh(reading, now_s) or not isfinite(reading.power_w):
+            return None
+        return reading.power_w
 
     def _wants(self, bay: EvseBay) -> Wants | None:
         procedure = bay.procedure
@@ -308,7 +311,7 @@ class Site:
                     decision.site_hi_w,
                     self.stopping,
                     now_s,
-                    self.dispatching.outlook(evse_id, bay.wants),
+                    self.dispatching.outlook(evse_id) if bay.procedure is not None else NO_OUTLOOK,
                 )
             except Exception as error:
                 # Contactors may be closing and the cable under voltage: a connector that may be locked stays locked.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 
 from v2g import __version__
 from v2g.config.schema import AcEvse, Evse
@@ -325,8 +324,7 @@ def _evse(
     reading = bay.view.evse if is_fresh(bay.view.evse, now_s) else None
     stage = reading if isinstance(reading, DcEvseReading) else None
     contactor = reading if isinstance(reading, AcEvseReading) else None
-    power = bay.power
-    power_w = power.power_w if power is not None and is_fresh(power, now_s) and isfinite(power.power_w) else None
+    power_w = site.known_w(evse.id, now_s)
     closed = stage.contactors_closed if stage is not None else contactor.contactor_closed if contactor else None
     step = site.steps.get(evse.id)
     grant = site.decision.grants.get(evse.id) if site.decision is not None else None

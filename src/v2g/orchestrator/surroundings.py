@@ -15,10 +15,10 @@ from v2g.clock import Clock
 from v2g.config.loader import Loaded
 from v2g.config.paths import RunPaths
 from v2g.control.server import Method
+from v2g.dispatch.auto import CHARGE_EFFICIENCY
 from v2g.dispatch.energy import energy_of
 from v2g.dispatch.orders import Mode, Order
-from v2g.dispatch.vehicle import VehicleData
-from v2g.dispatch.wants import Wants
+from v2g.dispatch.vehicle import DISCHARGE_EFFICIENCY, VehicleData
 from v2g.orchestrator.aims import NO_PLAN, StandingPlan
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.meters_api import MetersApi
@@ -42,9 +42,6 @@ from v2g.utility.meters import Meters
 SIGNALS_FILE = "signals.json"
 COMPRESSED = "no plan is made while thermal time runs faster than the clock (--thermal-speed)"
 LOOK_EVERY_S = 5.0
-EFFICIENCY = 0.9
-"""Between the EVSE's AC side and the battery, either way, as ``auto`` counts too: an on-board charger has so much, an
-EVSE's inverter with the battery's own losses a little more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +154,13 @@ class Surroundings:
     def _orders(self, now_s: float) -> tuple[int, ...]:
         return tuple(order.id for order in self._site.book.standing(now_s))
 
-    def _outlook(self, evse_id: str, wants: Wants | None) -> Outlook:
+    def _outlook(self, evse_id: str) -> Outlook:
         schedule = self._schedule(self._plan(), evse_id)
         awaited = self._config.dispatch.planning.enabled and not self._compressed
         return Outlook(
             schedule=schedule,
             plan_awaited=awaited and schedule is None,
             unix_s=self._clock.unix_s(),
-            wants=wants,
         )
 
     def _schedule(self, plan: Plan | None, evse_id: str) -> PowerPlan | None:
@@ -181,7 +177,11 @@ class Surroundings:
         site = self._site
         utility = site.image.utility if site.image is not None else None
         return (
-            tuple((evse_id, *_wishes(bay)) for evse_id, bay in site.bays.items() if bay.announced is not None),
+            tuple(
+                (evse_id, *_wishes(bay, vehicle))
+                for evse_id, bay in site.bays.items()
+                if (vehicle := _vehicle_of(bay)) is not None
+            ),
             tuple(order.id for order in site.book.all(now_s)),
             self._orders(now_s),
             tuple((bound.lo_w, bound.hi_w, bound.source) for bound in utility.bounds) if utility is not None else (),
@@ -195,7 +195,7 @@ class Surroundings:
         departures = {
             evse_id: vehicle.departs_at_s
             for evse_id, bay in self._site.bays.items()
-            if (vehicle := bay.vehicle or bay.announced) is not None and vehicle.departs_at_s is not None
+            if (vehicle := _vehicle_of(bay)) is not None and vehicle.departs_at_s is not None
         }
         return Basis(
             clock_s=self._clock.unix_s() - now_s,
@@ -220,7 +220,6 @@ class Surroundings:
         self._notes = outlook.ahead.notes
         grants = site.decision.allocation.grants if site.decision is not None else ()
         charge_w, discharge_w = site.all_rated_w
-        rated_a = self._config.protection.feeder.rated_a
         inputs = PlanInputs(
             now_s=now_s,
             now_unix_s=moment.unix_s,
@@ -232,7 +231,7 @@ class Surroundings:
             utility=self.utility.book.limits(moment.unix_s, STEP_S, steps),
             orders=(*self._resting(), *site.book.all(now_s)),
             prices=self.utility.prices(moment.unix_s, STEP_S, steps),
-            phase_w=rated_a * self._config.grid.nominal_voltage_v if rated_a is not None else None,
+            phase_w=site.dispatching.feeder_phase_w,
         )
         request = plan_request(inputs)
         if isinstance(request, PlanRequest):
@@ -249,7 +248,7 @@ class Surroundings:
         return (Order(id=0, mode=Mode.IDLE, power_w=0.0, evse_id=None, by="dispatch.default_mode", **ever),)
 
     def _plugged(self, evse_id: str, bay: EvseBay, now_s: float) -> Plugged | None:
-        vehicle: VehicleData | None = bay.vehicle or bay.announced
+        vehicle = _vehicle_of(bay)
         wants = bay.wants
         if vehicle is None or wants is None or bay.fault is not None:
             return None
@@ -261,8 +260,8 @@ class Surroundings:
             max_charge_w=min(rated_charge_w, max(0.0, vehicle.max_charge_w)),
             max_discharge_w=min(rated_discharge_w, abs(vehicle.max_discharge_w)) if gives else 0.0,
             phases=self._site.dispatching.phases(evse_id, bay.phases_used),
-            efficiency_charge=EFFICIENCY,
-            efficiency_discharge=EFFICIENCY,
+            efficiency_charge=CHARGE_EFFICIENCY,
+            efficiency_discharge=DISCHARGE_EFFICIENCY,
         )
 
     def _say(self, code: str, words: str) -> None:
@@ -272,10 +271,12 @@ class Surroundings:
             self._log.info(code, words)
 
 
-def _wishes(bay: EvseBay) -> tuple[bool, float | None, float | None, bool]:
+def _vehicle_of(bay: EvseBay) -> VehicleData | None:
+    """What it said last, or before its charge loop."""
+    return bay.vehicle or bay.announced
+
+
+def _wishes(bay: EvseBay, vehicle: VehicleData) -> tuple[bool, float | None, float | None, bool]:
     """Whether it is in its charge loop, what it wants, and whether it is believed, as far as these stay as they are
     while it charges."""
-    vehicle = bay.vehicle or bay.announced
-    if vehicle is None:
-        return False, None, None, False
     return bay.vehicle is not None, vehicle.target_soc_pct, vehicle.min_soc_pct, bool(vehicle.soc_doubt)

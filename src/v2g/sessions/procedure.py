@@ -378,7 +378,7 @@ class Procedure(abc.ABC):
         room = self._room if self.scheduling.may_answer else None
         if room is None or self.phase in (Phase.STOPPING, Phase.ENDED):
             return commands
-        return (*commands, *self.scheduling.answer(share.outlook, room, self._min_soc_pct, now_s))
+        return (*commands, *self.scheduling.answer(share.outlook, room, self._wants, now_s))
 
     def _notification(self, now_s: float) -> evseNotificationType | None:
         """What the vehicle is asked for."""

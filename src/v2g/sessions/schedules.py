@@ -303,5 +303,4 @@ def _edges(schedules: Iterable[ChargingSchedule | None], begin_s: float, end_s: 
 
 
 def _power_at(schedule: ChargingSchedule | None, unix_s: float) -> float:
-    powers = schedule.power.power_at(unix_s) if schedule is not None else None
-    return sum(power or 0.0 for power in powers) if powers else 0.0
+    return schedule.power.total_w_at(unix_s) if schedule is not None else 0.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pyiso15118 import events as ev
 from pyiso15118.commands import Command, OfferSchedules, SetMobilityNeeds
 from pyiso15118.schedules import PowerProfile, ScheduleTuple
-from v2g.dispatch.energy import Wants
+from v2g.dispatch.wants import Wants
 from v2g.sessions.schedules import PowerPlan, Room, coming, differing_s, flat_offer, planned_offer
 from v2g.sessions.watch import Lasting
 from v2g.units import format_power
@@ -38,14 +38,12 @@ class Outlook:
     """What the site knows of the time ahead of one vehicle.
 
     ``schedule``: the plan's part for it; None: there is none. ``plan_awaited``: one is being made, and a schedule that
-    is asked for may wait for it. ``unix_s``: the calendar time at this moment; None: not known. ``wants``: what the
-    site asks for it; None: no more than its minimum.
+    is asked for may wait for it. ``unix_s``: the calendar time at this moment; None: not known.
     """
 
     schedule: PowerPlan | None = None
     plan_awaited: bool = False
     unix_s: float | None = None
-    wants: Wants | None = None
 
 
 NO_OUTLOOK = Outlook()
@@ -139,15 +137,12 @@ class Scheduling:
         profile is over ([V2G20-1811])."""
         if self.profile is None or unix_s is None or not self.profile.starts_at_unix_s:
             return None
-        powers = self.profile.power_at(unix_s)
-        return sum(power or 0.0 for power in powers) if powers else 0.0
+        return self.profile.total_w_at(unix_s)
 
     # ---- one control cycle ----
 
-    def answer(self, outlook: Outlook, room: Room, min_soc_pct: float, now_s: float) -> tuple[Command, ...]:
-        """What the vehicle waits for, and mobility needs that have changed. ``min_soc_pct``: of the EVSE, where the
-        outlook has no wants."""
-        wants = outlook.wants or Wants(min_soc_pct=min_soc_pct)
+    def answer(self, outlook: Outlook, room: Room, wants: Wants, now_s: float) -> tuple[Command, ...]:
+        """What the vehicle waits for, and mobility needs that have changed. ``wants``: what the site asks for it."""
         request = self._request
         if request is None:
             return self._mobility_again(wants, now_s)

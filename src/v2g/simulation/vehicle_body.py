@@ -270,8 +270,7 @@ class Vehicle(abc.ABC):
 
     def _planned_w(self) -> float:
         """What its own profile has for now."""
-        powers = self._profile.power_at(self._clock.unix_s()) if self._profile is not None else None
-        return sum(power or 0.0 for power in powers) if powers else 0.0
+        return self._profile.total_w_at(self._clock.unix_s()) if self._profile is not None else 0.0
 
     @property
     def _full(self) -> bool:

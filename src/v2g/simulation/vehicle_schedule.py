@@ -38,8 +38,8 @@ def choose(offered: Sequence[ScheduleTuple], charge_w: float, discharge_w: float
 def _power_w(chosen: ScheduleTuple, at: int, charge_w: float, discharge_w: float) -> float:
     dear = _dearness(chosen.charging, at)
     if dear >= 1.0 and chosen.discharging is not None:
-        return max(-discharge_w, _allowed_w(chosen.discharging, at))
-    return 0.0 if dear > TOO_DEAR else min(charge_w, _allowed_w(chosen.charging, at))
+        return max(-discharge_w, chosen.discharging.power.total_w_at(at))
+    return 0.0 if dear > TOO_DEAR else min(charge_w, chosen.charging.power.total_w_at(at))
 
 
 def _dearness(schedule: ChargingSchedule, at: int) -> float:
@@ -53,11 +53,6 @@ def _dearness(schedule: ChargingSchedule, at: int) -> float:
         if at < begin:
             return slot.level / prices.number_of_levels
     return 0.0
-
-
-def _allowed_w(schedule: ChargingSchedule, at: int) -> float:
-    powers = schedule.power.power_at(at)
-    return sum(power or 0.0 for power in powers) if powers else 0.0
 
 
 def _edges(schedule: ChargingSchedule | None, end: int) -> list[int]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from v2g.dispatch.constraints import Bound
 from v2g.units import format_power
-from v2g.utility.signals import PriceSeries, Signal, SignalKind, UtilityView
+from v2g.utility.signals import PriceSeries, Signal, SignalKind, UtilityView, power_words
 
 OPERATOR, VTN = "operator", "OpenADR"
 """Who signals are from. Those of a VTN are replaced as a whole by :meth:`SignalBook.replace`."""
@@ -269,12 +269,7 @@ def describe(signal: Signal, unit: str = "") -> str:
         return f"{value:g} {unit or 'a kWh'}"
     if signal.kind is SignalKind.CARBON:
         return f"{value:g} g/kWh"
-    power = format_power(abs(value))
-    if signal.kind is SignalKind.CAP:
-        return f"charge at most {power}" if value >= 0 else f"discharge at least {power}"
-    if signal.kind is SignalKind.FLOOR:
-        return f"discharge at most {power}" if value <= 0 else f"charge at least {power}"
-    return f"{'charge' if value > 0 else 'discharge'} {power}" if value else "no power"
+    return power_words(signal.kind, value)
 
 
 def _series(items: Sequence[_Item], starts_s: float, step_s: float, steps: int) -> PriceSeries | None:

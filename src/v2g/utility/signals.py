@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from v2g.dispatch.constraints import Bound
+from v2g.units import format_power
 
 
 class SignalKind(enum.StrEnum):
@@ -57,3 +58,13 @@ class PriceSeries:
     step_s: float
     values: tuple[float | None, ...]
     unit: str
+
+
+def power_words(kind: SignalKind, value_w: float) -> str:
+    """What a cap, a floor or a set-point asks for, without a sign: ``charge at most 20.00 kW``."""
+    power = format_power(abs(value_w))
+    if kind is SignalKind.CAP:
+        return f"charge at most {power}" if value_w >= 0 else f"discharge at least {power}"
+    if kind is SignalKind.FLOOR:
+        return f"discharge at most {power}" if value_w <= 0 else f"charge at least {power}"
+    return f"{'charge' if value_w > 0 else 'discharge'} {power}" if value_w else "no power"

@@ -21,9 +21,7 @@ def claim(evse_id: str, power_w: float, sign: float, floor_w: float = 10.0) -> C
 
 
 def limit(lo_w: float, hi_w: float, shares: dict[str, float] | None = None) -> GroupLimit:
-    return GroupLimit(
-        "site", Intersection(lo_w, hi_w, "thermal reverse", "thermal K"), ALL if shares is None else shares
-    )
+    return GroupLimit(Intersection(lo_w, hi_w, "thermal reverse", "thermal K"), ALL if shares is None else shares)
 
 
 def powers(*claims: Claim) -> list[float]:

@@ -237,23 +237,23 @@ def test_where_thermal_time_runs_faster_nothing_is_planned(world: World, log_of:
     assert site.runner.polled == 0
     assert site.standing is NO_PLAN
     assert "--thermal-speed" in site.surroundings._plan_status().problem
-    outlook = site.world.site.dispatching.outlook(E1, None)
+    outlook = site.world.site.dispatching.outlook(E1)
     assert (outlook.schedule, outlook.plan_awaited) == (None, False)
 
 
 def test_a_vehicle_is_offered_its_part_of_the_plan_and_others_wait_for_theirs(site: Site) -> None:
     site.run(3)
     outlook = site.world.site.dispatching.outlook
-    assert outlook(E1, None).plan_awaited
+    assert outlook(E1).plan_awaited
     site.runner.finish(site.runner.request())
-    first = outlook(E1, None)
+    first = outlook(E1)
     assert first.schedule is not None
     assert (first.schedule.power_w, first.plan_awaited) == ((3e3, 4e3), False)
     assert first.schedule.charge_limit_w[0] == site.world.site.rated_w(E1)[0]
-    assert outlook(E1, None).schedule is first.schedule
-    assert (outlook(E2, None).schedule, outlook(E2, None).plan_awaited) == (None, True)
+    assert outlook(E1).schedule is first.schedule
+    assert (outlook(E2).schedule, outlook(E2).plan_awaited) == (None, True)
     site.runner.finish(site.runner.request())
-    assert outlook(E1, None).schedule is not first.schedule
+    assert outlook(E1).schedule is not first.schedule
 
 
 def test_the_site_takes_its_min_soc_from_what_operators_set(site: Site) -> None:

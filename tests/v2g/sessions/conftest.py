@@ -10,6 +10,7 @@ import pytest
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import CableCheckFinished, UpdateDcEvse
+from v2g.dispatch.wants import Wants
 from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading
 from v2g.sessions.authorization import GrantUnlessFaulted
 from v2g.sessions.bay import BayStep, DcBay
@@ -75,6 +76,7 @@ class Rig:
         self.permitted = True
         self.last: BayStep | None = None
         self.outlook: Outlook = NO_OUTLOOK
+        self.wants: Wants | None = None
         self.mode = ev.ControlMode.DYNAMIC
         self.needs_by = ev.MobilityNeedsMode.BY_EVCC
         self._testing = 0
@@ -91,7 +93,7 @@ class Rig:
             if self.fresh:
                 self.change_evse(as_of_s=self.now)
                 self.change_inverter(as_of_s=self.now)
-            self.bay.observe(self.evse, self.inverter, self.permitted, self.now)
+            self.bay.observe(self.evse, self.inverter, self.permitted, self.now, wants=self.wants)
             site = self.site if self.permitted else (0.0, 0.0)
             self.last = self.bay.step(self.grant_w, *site, self.stopping, self.now, self.outlook)
             if self.obeys:

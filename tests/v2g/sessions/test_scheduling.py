@@ -11,7 +11,7 @@ from pyiso15118 import events as ev
 from pyiso15118.commands import OfferSchedules, SetMobilityNeeds
 from pyiso15118.messages.common_types import evseNotificationType
 from pyiso15118.schedules import PowerProfile, PowerSlot, ScheduleTuple
-from v2g.dispatch.energy import Wants
+from v2g.dispatch.wants import Wants
 from v2g.sessions.procedure import Phase
 from v2g.sessions.schedules import PowerPlan
 from v2g.sessions.scheduling import ASK_EVERY_S, ASKED_FOR_S, OFFER_WITHIN_S, Outlook
@@ -288,7 +288,7 @@ def test_no_list_is_as_long_as_the_vehicle_takes_at_most(rig: Any) -> None:
 @pytest.fixture
 def needy(rig: Any) -> Any:
     rig.needs_by = ev.MobilityNeedsMode.BY_SECC
-    rig.outlook = Outlook(wants=Wants(min_soc_pct=30.0, max_soc_pct=90.0, assumed_stay_s=7200.0))
+    rig.wants = Wants(min_soc_pct=30.0, max_soc_pct=90.0, assumed_stay_s=7200.0)
     rig.plug_in()
     return rig
 
@@ -306,21 +306,21 @@ def test_a_vehicle_that_leaves_its_needs_to_the_site_is_told_them_and_once(needy
 def test_changed_wishes_are_told_with_the_time_that_is_left(needy: Any) -> None:
     needy.ask_schedule()
     needy.cycle(1000)
-    needy.outlook = Outlook(wants=replace(needy.outlook.wants, min_soc_pct=50.0))
+    needy.wants = replace(needy.wants, min_soc_pct=50.0)
     assert mobility(needy.cycle()) == [SetMobilityNeeds(departure_time_s=7100, min_soc_pct=50, target_soc_pct=90)]
-    needy.outlook = Outlook(wants=replace(needy.outlook.wants, assumed_stay_s=3600.0))
+    needy.wants = replace(needy.wants, assumed_stay_s=3600.0)
     assert mobility(needy.cycle()) == [SetMobilityNeeds(departure_time_s=3500, min_soc_pct=50, target_soc_pct=90)]
 
 
 def test_a_minimum_above_the_target_raises_the_target(needy: Any) -> None:
-    needy.outlook = Outlook(wants=Wants(min_soc_pct=95.0, max_soc_pct=90.0))
+    needy.wants = Wants(min_soc_pct=95.0, max_soc_pct=90.0)
     needy.ask_schedule()
     (told,) = mobility(needy.cycle())
     assert (told.min_soc_pct, told.target_soc_pct) == (95, 95)
 
 
 def test_without_wishes_of_the_site_the_evses_minimum_is_told(needy: Any) -> None:
-    needy.outlook = Outlook()
+    needy.wants = None
     needy.ask_schedule()
     (told,) = mobility(needy.cycle())
     assert (told.departure_time_s, told.min_soc_pct, told.target_soc_pct) == (8 * 3600, 30, 100)

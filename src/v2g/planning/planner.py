@@ -16,7 +16,7 @@ from v2g.planning.relaxations import Causes, relaxations
 from v2g.planning.scaling import even_powers, scaled
 from v2g.planning.stages import Outcome, Stages, Trace
 from v2g.planning.types import Plan, PlanRequest, VehiclePlan
-from v2g.planning.warming import Course, course, reach_w
+from v2g.planning.warming import Course, course, net_range_w
 from v2g.planning.wishes import Wish, site_problem, wish_of
 
 MOST_ROUNDS: Final = 4
@@ -112,7 +112,6 @@ class _Rounds:
         best: _Found | None = None
         found: _Found | None = None
         latest: Outcome | None = None
-        last: list[tuple[float, ...]] = []
         rounds, why = 0, ""
         self._network.follow_lag(request.site.base_w)
         while rounds < (MOST_ROUNDS if best is not None else _UNTIL_KEPT):
@@ -125,7 +124,7 @@ class _Rounds:
             if not len(outcome.values):
                 break
             found, apart_k = self._verify(outcome)
-            last, latest = found.powers_w, outcome
+            latest = outcome
             if found.kept and (best is None or found.complete or not best.complete):
                 best = found
             agreed = found.kept and found.complete and apart_k <= AGREES_K
@@ -142,7 +141,7 @@ class _Rounds:
         simpler = ""
         if best is None:
             simpler = _simpler(why, rounds)
-            powers = last or even_powers(request, self._wishes)
+            powers = even_powers(request, self._wishes) if found is None else found.powers_w
             powers = scaled(request, self._wishes, powers, lambda tried: self._judged(tried, Causes(), False)[0].kept)
             best, _ = self._judged(powers, Causes(), False)
         out_of_time = why == DEADLINE or not (best.complete or simpler)
@@ -152,11 +151,10 @@ class _Rounds:
         )  # fmt: skip
 
     def _spread(self, best: _Found, latest: Outcome) -> _Found:
-        spread = self._stages.spread(latest, self._left_s)
-        self._detail.stages[-1].extend(spread.traces)
-        if not spread.complete:
+        values = self._stages.spread(latest, self._left_s)
+        if not len(values):
             return best
-        found, _ = self._judged(self._fleet.powers_w(spread.values), best.causes, True)
+        found, _ = self._judged(self._fleet.powers_w(values), best.causes, True)
         return found if found.kept else best
 
     def _verify(self, outcome: Outcome) -> tuple[_Found, float]:
@@ -181,19 +179,16 @@ class _Rounds:
         load = [base_w + net_w for base_w, net_w in zip(site.base_w, net, strict=True)]
         ran = course(site, load, request.step_s, margins=True)
         over_k = max(0.0, *(max(over) for over in self._over(ran)))
-        kept = over_k <= NEGLIGIBLE_K and self._within(powers, net, load)
+        kept = over_k <= NEGLIGIBLE_K and self._within(powers, net)
         return _Found(powers, net, ran, kept, causes, complete), over_k
 
-    def _within(self, powers: Sequence[Sequence[float]], net: Sequence[float], load: Sequence[float]) -> bool:
+    def _within(self, powers: Sequence[Sequence[float]], net: Sequence[float]) -> bool:
         """Site, K and phases, as far as limits that exclude 0 W are wishes and base load alone keeps them."""
         site = self._request.site
         most_w = None if site.phase_w is None else site.phase_w + _NEGLIGIBLE_W
-        for n, (net_w, load_w, base_w) in enumerate(zip(net, load, site.base_w, strict=True)):
-            reach = reach_w(site, n)
-            if not (
-                min(site.lo_w[n], 0.0) - _NEGLIGIBLE_W <= net_w <= max(site.hi_w[n], 0.0) + _NEGLIGIBLE_W
-                and min(-reach, base_w) - _NEGLIGIBLE_W <= load_w <= max(reach, base_w) + _NEGLIGIBLE_W
-            ):
+        for n, net_w in enumerate(net):
+            lo_w, hi_w = net_range_w(site, n)
+            if not lo_w - _NEGLIGIBLE_W <= net_w <= hi_w + _NEGLIGIBLE_W:
                 return False
             for phase in range(3) if most_w is not None else ():
                 in_phase_w = sum(

@@ -12,7 +12,7 @@ from typing import Final
 
 from v2g.planning.fleet import kept
 from v2g.planning.types import PlanRequest
-from v2g.planning.warming import reach_w
+from v2g.planning.warming import net_range_w
 from v2g.planning.wishes import Wish
 
 _HALVINGS: Final = 8
@@ -77,9 +77,7 @@ def _fitted(request: PlanRequest, wishes: Sequence[Wish], powers_w: Sequence[Seq
 def _fits(request: PlanRequest, wishes: Sequence[Wish], taken: dict[int, float], n: int) -> float:
     """The part of all powers of a step that keeps its limits; 0 W always does."""
     site = request.site
-    reach, base_w = reach_w(site, n), site.base_w[n]
-    lo_w = max(min(site.lo_w[n], 0.0), min(-reach, base_w) - base_w)
-    hi_w = min(max(site.hi_w[n], 0.0), max(reach, base_w) - base_w)
+    lo_w, hi_w = net_range_w(site, n)
     most_w = inf if site.phase_w is None else site.phase_w
     sums = [(sum(taken.values()), lo_w, hi_w)]
     for phase in range(3):

@@ -17,7 +17,7 @@ where no plan at all keeps it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -98,22 +98,18 @@ class Stages:
         stages.append(("throughput", costs, lambda value: _THROUGHPUT_SHARE * abs(value) + _NOTHING))
         return stages
 
-    def spread(self, outcome: Outcome, left_s: Callable[[], float]) -> Outcome:
-        """The last stage, once, after the last round: among plans that are as good, the one in which vehicles charge
-        side by side. ``outcome`` is of that round."""
-        spread = replace(outcome, complete=False, traces=[])
+    def spread(self, outcome: Outcome, left_s: Callable[[], float]) -> Sequence[float]:
+        """The last stage, once, after the last round, whose ``outcome`` it adds its trace to: among plans that are as
+        good, the values of the one in which vehicles charge side by side. Empty: it was not found."""
         self._network.hold_net(outcome.values)
         self._fleet.hold_most()
         programme, before_s = self._programme, self._programme.solved_s
         try:
             value = programme.improve(self._fleet.spread_costs(1.0), left_s(), _SPREAD_SHARE)
-            spread.values = programme.values
-            spread.traces.append(Trace("spread", value, programme.solved_s - before_s))
-        except Stopped as stopped:
-            spread.why = stopped.reason
-            return spread
-        spread.complete = True
-        return spread
+        except Stopped:
+            return ()
+        outcome.traces.append(Trace("spread", value, programme.solved_s - before_s))
+        return programme.values
 
     def run(self, left_s: Callable[[], float]) -> Outcome:
         """From the first to the last, as far as the time goes.

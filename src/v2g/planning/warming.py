@@ -77,6 +77,16 @@ def rise(site: PlanSite, n: int, load_w: float) -> Rise:
     return Rise(oil_k, oil_slope, winding_k, winding_k * 0.5 * params.y / k_squared * turn)
 
 
+def net_range_w(site: PlanSite, n: int) -> tuple[float, float]:
+    """Net V2G power that site and K permit in step ``n``: limits that exclude 0 W are wishes, and what base load alone
+    exceeds is not to be exceeded further."""
+    reach, base_w = reach_w(site, n), site.base_w[n]
+    return (
+        max(min(site.lo_w[n], 0.0), min(-reach, base_w) - base_w),
+        min(max(site.hi_w[n], 0.0), max(reach, base_w) - base_w),
+    )
+
+
 def reach_w(site: PlanSite, n: int) -> float:
     """The highest |load| of step ``n`` that keeps the limit of K with margin; 0 where none does."""
     most_va = site.k_limit_pu * site.params.rated_va

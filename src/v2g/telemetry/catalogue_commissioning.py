@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
 COMMISSIONING: tuple[Entry, ...] = (
     Entry(
         "ACKNOWLEDGED",
         "A qualified person answers for a commissioning command: relay test, calibration, discharge test.",
         "Does what was asked, and keeps the name with the record.",
-        "Nothing needs to be done.",
+        NOTHING,
         "NFPA 70E 105, or the equivalent in force",
     ),
     Entry(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
-
-_NOTHING = "Nothing needs to be done."
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
 DEVICES: tuple[Entry, ...] = (
     Entry(
@@ -19,15 +17,15 @@ DEVICES: tuple[Entry, ...] = (
         "Its EVSE gets no power.",
         "The line names register and reason: model, firmware or map does not fit.",
     ),
-    Entry("DEVICE_BACK", "The device works again.", "Uses it again.", _NOTHING),
+    Entry("DEVICE_BACK", "The device works again.", "Uses it again.", NOTHING),
     Entry(
         "SENSOR_DROPPED",
         "A transducer's value is not plausible.",
         "Leaves it out; the thermal model uses its fallback.",
         "Check the transducer, its wiring and its row in sensor_map.conf.",
     ),
-    Entry("SENSOR_BACK", "The value is plausible again.", "Uses it again.", _NOTHING),
-    Entry("SENSORS_RELOADED", "The sensor map was read again.", "Measures by it.", _NOTHING),
+    Entry("SENSOR_BACK", "The value is plausible again.", "Uses it again.", NOTHING),
+    Entry("SENSORS_RELOADED", "The sensor map was read again.", "Measures by it.", NOTHING),
     Entry(
         "SENSORS_HALF_RELOADED",
         "v2g-guard wires took what was read again, the guard did not, or the files changed meanwhile.",
@@ -52,22 +50,22 @@ DEVICES: tuple[Entry, ...] = (
         "It may not discharge.",
         "Use an inverter with SunSpec 704 reversion or the heartbeats of 715, or update its firmware.",
     ),
-    Entry("REVERSION_ARMED", "The inverter's own reversion is armed again.", "It may discharge.", _NOTHING),
+    Entry("REVERSION_ARMED", "The inverter's own reversion is armed again.", "It may discharge.", NOTHING),
     Entry(
         "SETPOINT_NOT_TAKEN",
         "An inverter does not show the set-point that was written into it.",
         "Orders zero, and withholds the heartbeat and the reversion timer, so that the device falls back by itself.",
         "Look for a second controller, for local control and for limits set at the device.",
     ),
-    Entry("SETPOINT_TAKEN", "The inverter shows what is written into it again.", "Orders power again.", _NOTHING),
-    Entry("INVERTER_STATE", "An inverter's operating state changed, in its own words.", _NOTHING, _NOTHING),
+    Entry("SETPOINT_TAKEN", "The inverter shows what is written into it again.", "Orders power again.", NOTHING),
+    Entry("INVERTER_STATE", "An inverter's operating state changed, in its own words.", NOTHING, NOTHING),
     Entry(
         "INVERTER_ALARM",
         "An inverter raised an alarm or an event, by its SunSpec name.",
         "Orders zero where the alarm makes a fault; status says so.",
         "Look it up in the inverter's manual; latched alarms need a reset at the device.",
     ),
-    Entry("INVERTER_ALARM_GONE", "An alarm or event of an inverter is gone.", _NOTHING, _NOTHING),
+    Entry("INVERTER_ALARM_GONE", "An alarm or event of an inverter is gone.", NOTHING, NOTHING),
     Entry(
         "FUNCTION_LACKING",
         "An inverter lacks a grid-support function.",
@@ -75,7 +73,7 @@ DEVICES: tuple[Entry, ...] = (
         "Update its firmware, or disable the function where the utility agrees.",
         "IEEE 1547-2018 clause 5",
     ),
-    Entry("FUNCTION_CONFIGURED", "The inverter does the function itself again.", "Leaves it to it.", _NOTHING),
+    Entry("FUNCTION_CONFIGURED", "The inverter does the function itself again.", "Leaves it to it.", NOTHING),
     Entry(
         "PILOT_FAULT",
         "The control pilot of an AC EVSE is in state E or F, lost, or outside the limit that the line names.",
@@ -83,7 +81,7 @@ DEVICES: tuple[Entry, ...] = (
         "Check cable, connector, vehicle inlet and protective conductor, then the EVSE's pilot circuit.",
         "IEC 61851-1:2017 Annex A",
     ),
-    Entry("PILOT_BACK", "The control pilot is within its limits again.", "Energy may flow in state C and D.", _NOTHING),
+    Entry("PILOT_BACK", "The control pilot is within its limits again.", "Energy may flow in state C and D.", NOTHING),
     Entry(
         "OVERDRAW",
         "A vehicle at an AC EVSE takes or gives more than it was told, its phase carries, or the site allows.",
@@ -96,14 +94,14 @@ DEVICES: tuple[Entry, ...] = (
         "Goes on; a discharge test would refuse it.",
         "v2g-tool inverter efficiency shows the bands; calibrate its AC and DC transducers, then have it serviced.",
     ),
-    Entry("EFFICIENCY_BACK", "The band is above 97 % again.", "Goes on.", _NOTHING),
+    Entry("EFFICIENCY_BACK", "The band is above 97 % again.", "Goes on.", NOTHING),
     Entry(
         "SETPOINT_BOUND",
         "What was asked for is not what is commanded; bound_by says why.",
         "Commands the lesser power.",
         "None, unless it surprises: rating, permit, lease and the guard's curtailment bind.",
     ),
-    Entry("SETPOINT_FREE", "Set-points apply as they are.", "Commands them.", _NOTHING),
+    Entry("SETPOINT_FREE", "Set-points apply as they are.", "Commands them.", NOTHING),
     Entry(
         "SETPOINT_UNKNOWN_EVSE",
         "Set-points for an EVSE that was not in the configuration at the start.",
@@ -122,7 +120,7 @@ DEVICES: tuple[Entry, ...] = (
         "Refused it.",
         "Find out who: pid and user are in the line.",
     ),
-    Entry("WIRES_PEER_REPLACED", "A newer orchestrator took the older one's place.", "Obeys the newer.", _NOTHING),
+    Entry("WIRES_PEER_REPLACED", "A newer orchestrator took the older one's place.", "Obeys the newer.", NOTHING),
     Entry(
         "WIRES_PEER_GARBAGE",
         "The orchestrator sent what cannot be understood.",
@@ -146,7 +144,7 @@ DEVICES: tuple[Entry, ...] = (
         "WIRES_SETTINGS",
         "The guard has adopted other settings, and v2g-guard wires with it.",
         "Writes enter service, trips and functions into the inverters anew.",
-        _NOTHING,
+        NOTHING,
     ),
     Entry(
         "WIRES_SETTINGS_KEPT",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+NOTHING: Final = "Nothing needs to be done."
+"""The remedy of what is in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
-_NOTHING = "Nothing needs to be done."
 _STARTS_OVER = "Opens the breaker; enter service starts over once the cause is gone."
 _ENTER = "IEEE 1547-2018 4.10, Table 4"
 
@@ -24,7 +23,7 @@ GUARD: tuple[Entry, ...] = (
         "FREQUENCY_BACK",
         "The frequency is inside the alarm window again.",
         "Lets discharge begin after ten seconds more.",
-        _NOTHING,
+        NOTHING,
         "IEEE 1547-2018 4.10.2",
     ),
     Entry(
@@ -35,7 +34,7 @@ GUARD: tuple[Entry, ...] = (
         "functions.volt_watt or volt_var.",
         "IEEE 1547-2018 6.4.2, Tables 14 to 16",
     ),
-    Entry("VOLTAGE_BACK", "Every phase is inside the continuous region again.", "Goes on.", _NOTHING),
+    Entry("VOLTAGE_BACK", "Every phase is inside the continuous region again.", "Goes on.", NOTHING),
     Entry(
         "RIDE_THROUGH",
         "A disturbance began or ended while in service: voltage or frequency left continuous operation without a trip.",
@@ -49,7 +48,7 @@ GUARD: tuple[Entry, ...] = (
         "The grid's phase angle has jumped: a switching in the network.",
         "Rides through, up to 20 degrees in the positive sequence and 60 degrees in one phase; frequency and its rate "
         "are not believed until it has left the window.",
-        _NOTHING,
+        NOTHING,
         "IEEE 1547-2018 6.5.2",
     ),
     Entry(
@@ -64,7 +63,7 @@ GUARD: tuple[Entry, ...] = (
         "TRIP_RESET",
         "A person has released the trip latch.",
         "Enter service begins.",
-        _NOTHING,
+        NOTHING,
         _ENTER,
     ),
     Entry(
@@ -97,7 +96,7 @@ GUARD: tuple[Entry, ...] = (
         "WAVEFORM_BACK",
         "The grid is measured again.",
         "Enter service starts over.",
-        _NOTHING,
+        NOTHING,
         _ENTER,
     ),
     Entry(
@@ -107,7 +106,7 @@ GUARD: tuple[Entry, ...] = (
         "Check the current transformer, its shorting link and the converter. A current transformer must never be "
         "opened under load.",
     ),
-    Entry("CURRENTS_BACK", "The transformer currents are measured again.", "Uses them again.", _NOTHING),
+    Entry("CURRENTS_BACK", "The transformer currents are measured again.", "Uses them again.", NOTHING),
     Entry(
         "GUARD_STALLED",
         "The guard or the whole host stood still; the breaker's watchdog may have opened it.",
@@ -158,16 +157,16 @@ GUARD: tuple[Entry, ...] = (
         _STARTS_OVER,
         "It resets by itself or by hand; why it opened is in the lines before.",
     ),
-    Entry("RELAY_CLOSED", "The hardware relay is closed again.", "Enter service starts over.", _NOTHING),
-    Entry("RELAY_BACK", "A reason to refuse discharge for the hardware relay is gone.", "Permits it again.", _NOTHING),
+    Entry("RELAY_CLOSED", "The hardware relay is closed again.", "Enter service starts over.", NOTHING),
+    Entry("RELAY_BACK", "A reason to refuse discharge for the hardware relay is gone.", "Permits it again.", NOTHING),
     Entry(
         "RELAY_TEST_BEGAN",
         "A person tests the hardware relay.",
         "Keeps the breaker open, for ten minutes at most.",
         "Follow v2g-tool --test-relay to its end.",
     ),
-    Entry("RELAY_TEST_OPENED", "The hardware relay was seen to open in the test.", "Counts it as proved.", _NOTHING),
-    Entry("RELAY_TEST_ENDED", "The relay test has ended.", "Enter service starts over.", _NOTHING),
+    Entry("RELAY_TEST_OPENED", "The hardware relay was seen to open in the test.", "Counts it as proved.", NOTHING),
+    Entry("RELAY_TEST_ENDED", "The relay test has ended.", "Enter service starts over.", NOTHING),
     Entry(
         "PHASE_UNKNOWN",
         "The phase angle of an inverter cannot be measured, so it is not watched.",
@@ -178,7 +177,7 @@ GUARD: tuple[Entry, ...] = (
         "PERMIT_SERVICE_GIVEN",
         "A person has given permit service.",
         "Enter service begins.",
-        _NOTHING,
+        NOTHING,
         "IEEE 1547-2018 4.10.3",
     ),
     Entry(
@@ -224,7 +223,7 @@ GUARD: tuple[Entry, ...] = (
         "LOCKOUT_OFF",
         "A lock was taken away by its owner, or by an engineer in his place.",
         "While others stand the breaker stays open; after the last one enter service starts over.",
-        _NOTHING,
+        NOTHING,
     ),
     Entry(
         "LOCKOUT_NOT_KEPT",
@@ -239,7 +238,7 @@ GUARD: tuple[Entry, ...] = (
         "Name grid.profile and, where it is an example, have a person confirm it (--confirm-unverified). IEEE 1547 is "
         "for 60 Hz and is never scaled.",
     ),
-    Entry("SETTINGS", "The settings that the guard protects by, at its start.", "Uses them.", _NOTHING),
+    Entry("SETTINGS", "The settings that the guard protects by, at its start.", "Uses them.", NOTHING),
     Entry("SETTINGS_REMARK", "A remark on the settings in force.", "Uses them.", "Read it, and decide."),
     Entry(
         "SETTINGS_ADOPTED",
@@ -290,5 +289,5 @@ GUARD: tuple[Entry, ...] = (
         "The tick goes on.",
         "The line has the reason, usually the disk.",
     ),
-    Entry("PERMIT_GRANTED", "The guard permits energy to flow.", "Orders are carried out.", _NOTHING),
+    Entry("PERMIT_GRANTED", "The guard permits energy to flow.", "Orders are carried out.", NOTHING),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
 HISTORY: tuple[Entry, ...] = (
     Entry(
@@ -15,7 +15,7 @@ HISTORY: tuple[Entry, ...] = (
         "THERMAL_RECALLED",
         "At every start: what of temperatures, loss of life and an authorised regime goes on from the run before.",
         "Takes temperatures kept within the last hour as measured, but none that are older or dated ahead.",
-        "Nothing needs to be done.",
+        NOTHING,
     ),
     Entry(
         "HISTORY_NOT_KEPT",
@@ -27,7 +27,7 @@ HISTORY: tuple[Entry, ...] = (
         "HISTORY_KEPT_AGAIN",
         "The history is written again.",
         "Writes what waited in memory.",
-        "Nothing needs to be done.",
+        NOTHING,
     ),
     Entry(
         "CHRONICLE_FAILED",

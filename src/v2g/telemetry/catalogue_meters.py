@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
-
-_NOTHING = "Nothing needs to be done."
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
 METERS: tuple[Entry, ...] = (
     Entry(
@@ -13,14 +11,14 @@ METERS: tuple[Entry, ...] = (
         "Takes the base load by meters for unknown; what the transformer measures is used without it.",
         "The line names the reason and the remedy; v2g-tool meters shows all meters.",
     ),
-    Entry("METER_BACK", "The meter's readings can be used again.", "Uses them again.", _NOTHING),
+    Entry("METER_BACK", "The meter's readings can be used again.", "Uses them again.", NOTHING),
     Entry(
         "METERS_CONTRADICT",
         "For a minute the meters have added up to something else than the base load that the transformer measures.",
         "Takes the less favourable of the two for each phase and direction.",
         "Look for a customer without a meter, a wrong sign or rotation, or a wrong unit; compare one meter at a time.",
     ),
-    Entry("METERS_AGREE", "Meters and transformer agree again.", "Uses what the transformer measures.", _NOTHING),
+    Entry("METERS_AGREE", "Meters and transformer agree again.", "Uses what the transformer measures.", NOTHING),
     Entry(
         "METER_FEED_FAILED",
         "The socket to which readings are written cannot be served.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
 _LESS = "Delivers less, or nothing."
 _STATUS = "v2g-control status shows the limit that binds and its source."
@@ -70,7 +70,7 @@ ORDERS: tuple[Entry, ...] = (
         "Does not charge this vehicle.",
         "Raise dispatch.max_soc_pct where that is too low.",
     ),
-    Entry("VEHICLE_FULL", "The vehicle takes no more energy.", "Does not charge it.", "Nothing needs to be done."),
+    Entry("VEHICLE_FULL", "The vehicle takes no more energy.", "Does not charge it.", NOTHING),
     Entry("VEHICLE_LIMIT", "The vehicle's own limits of power or current.", _LESS, _STATUS),
     Entry("INVERTER_RATING", "The inverter's rating, or the site's limit below it.", _LESS, _STATUS),
     Entry(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
 _PLAN = "v2g-control plan shows the plan that stands, and why there is none."
-_NOTHING = "Nothing needs to be done."
 
 PLANS: tuple[Entry, ...] = (
     Entry(
@@ -14,19 +13,19 @@ PLANS: tuple[Entry, ...] = (
         "Goes by the last plan while it is good, then by urgency and dispatch.peak_shaving_pu, and tries again.",
         "As the line says: install highspy, raise dispatch.planning.deadline_s, or mend what is not measured. " + _PLAN,
     ),
-    Entry("PLAN_AGAIN", "There is a plan of the coming day again.", "Goes by it.", _NOTHING),
+    Entry("PLAN_AGAIN", "There is a plan of the coming day again.", "Goes by it.", NOTHING),
     Entry(
         "SCHEDULE_OFFERED",
         "A vehicle in scheduled mode was offered a schedule, by the plan or flat where there is none.",
         "Holds the vehicle to its share in the charge loop, whatever the schedule says.",
-        _NOTHING,
+        NOTHING,
         "ISO 15118-20",
     ),
     Entry(
         "RENEGOTIATION_ASKED",
         "A vehicle's schedule is not what the site can offer it any more, and it was asked to negotiate.",
         "Waits a minute for it; its old schedule stands meanwhile.",
-        _NOTHING,
+        NOTHING,
         "ISO 15118-20",
     ),
     Entry(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from v2g.telemetry.catalogue_entry import Entry
+from v2g.telemetry.catalogue_entry import NOTHING, Entry
 
 _TELLS = "Tells it, with value and limit; nothing trips on power quality. "
-_NOTHING = "Nothing needs to be done."
 
 QUALITY: tuple[Entry, ...] = (
     Entry(
@@ -16,7 +15,7 @@ QUALITY: tuple[Entry, ...] = (
         "See whether it falls when the vehicles stop: if so look at TRD_HIGH and HARMONIC_HIGH, else at other loads or "
         "the utility.",
     ),
-    Entry("THD_BACK", "The voltage distortion is within its limit again.", "Tells duration and worst value.", _NOTHING),
+    Entry("THD_BACK", "The voltage distortion is within its limit again.", "Tells duration and worst value.", NOTHING),
     Entry(
         "TRD_HIGH",
         "Total rated-current distortion of the V2G feeder, sqrt(Irms^2 - I1^2) over RATED current, above "
@@ -25,7 +24,7 @@ QUALITY: tuple[Entry, ...] = (
         "Find the inverter by stopping them one by one; a wrong rated current (protection.feeder.rated_a) shows too.",
         "IEEE 1547-2018 7.3",
     ),
-    Entry("TRD_BACK", "The current distortion is within its limit again.", "Tells duration and worst value.", _NOTHING),
+    Entry("TRD_BACK", "The current distortion is within its limit again.", "Tells duration and worst value.", NOTHING),
     Entry(
         "HARMONIC_HIGH",
         "One harmonic of the V2G feeder's current, order= in the line, above its own limit in per cent of rated "
@@ -34,7 +33,7 @@ QUALITY: tuple[Entry, ...] = (
         "As for TRD_HIGH. Orders that the voltage has too may be the grid's: compare harmonics_v_pct.",
         "IEEE 1547-2018 7.3",
     ),
-    Entry("HARMONIC_BACK", "The harmonic is within its limit again.", "Tells duration and worst value.", _NOTHING),
+    Entry("HARMONIC_BACK", "The harmonic is within its limit again.", "Tells duration and worst value.", NOTHING),
     Entry(
         "RAPID_VOLTAGE_CHANGE",
         "The one-cycle RMS of a phase moved by more than power_quality.rapid_change_limit_pct of nominal within one "
@@ -51,7 +50,7 @@ QUALITY: tuple[Entry, ...] = (
         "Power that goes up and down is the usual cause: compare with the orders and set-points of the time.",
         "IEEE 1547-2018 7.2.3",
     ),
-    Entry("FLICKER_BACK", "The flicker is within its limit again.", "Tells duration and worst value.", _NOTHING),
+    Entry("FLICKER_BACK", "The flicker is within its limit again.", "Tells duration and worst value.", NOTHING),
     Entry(
         "UNBALANCE_HIGH",
         "Negative over positive sequence of the voltage above 2 %.",
@@ -59,7 +58,7 @@ QUALITY: tuple[Entry, ...] = (
         "Single-phase load on one phase, a blown fuse, or a transducer with a wrong scale.",
         "EN 50160 (IEEE 1547 has no limit)",
     ),
-    Entry("UNBALANCE_BACK", "The unbalance is within its limit again.", "Tells duration and worst value.", _NOTHING),
+    Entry("UNBALANCE_BACK", "The unbalance is within its limit again.", "Tells duration and worst value.", NOTHING),
     Entry(
         "DC_INJECTION",
         "Direct current of the V2G feeder above 0.5 % of rated current.",
@@ -67,7 +66,7 @@ QUALITY: tuple[Entry, ...] = (
         "An inverter's current sensor drifts, or our own transducer does: compare at zero power with the breaker open.",
         "IEEE 1547-2018 7.1",
     ),
-    Entry("DC_INJECTION_BACK", "The direct current is within its limit again.", "Tells duration.", _NOTHING),
+    Entry("DC_INJECTION_BACK", "The direct current is within its limit again.", "Tells duration.", NOTHING),
     Entry(
         "HARMONIC_FILTER",
         "An inverter's harmonic filter (PWM carrier frequency or vendor's level) was moved and has come to rest; the "
@@ -91,7 +90,7 @@ QUALITY: tuple[Entry, ...] = (
         "and direct current; Pst and Plt of phases A/B/C; events by code; how much of it was measured; up to which "
         "harmonic the sample rate allows. pst_disturbed: the ten minutes held a dip.",
         "Writes one line an interval, and one at its end.",
-        _NOTHING,
+        NOTHING,
         "IEEE 1547-2018 Table 3 and clause 7",
     ),
     Entry(
@@ -100,7 +99,7 @@ QUALITY: tuple[Entry, ...] = (
         "Waits; summaries say how much was measured. Protection is not touched: that is the tick's.",
         "Check the sampling process and waveform.buffer_path.",
     ),
-    Entry("PQ_MEASURED", "Power quality is measured again.", "Goes on; flicker settles for a minute.", _NOTHING),
+    Entry("PQ_MEASURED", "Power quality is measured again.", "Goes on; flicker settles for a minute.", NOTHING),
     Entry(
         "QUALITY_NOT_PUBLISHED",
         "quality.json could not be written into the run directory.",

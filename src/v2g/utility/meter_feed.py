@@ -32,7 +32,6 @@ that is a slip between W and kW, or more than the connection carries, is answere
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import grp
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +39,10 @@ from pathlib import Path
 import msgspec
 
 from v2g.clock import Clock
-from v2g.control.connection import Paces
+from v2g.control.connection import Connection, Paces
 from v2g.control.endpoint import Endpoint, EndpointError
 from v2g.control.roles import peer
+from v2g.control.rpc import RpcError
 from v2g.utility.meter_book import MeterBook
 from v2g.utility.meter_line import parse
 from v2g.utility.meter_reading import ReadingRefused
@@ -52,7 +52,6 @@ __all__ = ["EndpointError", "MeterFeedServer", "answer"]
 MAX_LINE_BYTES = 4096
 MAX_CLIENTS = 16
 IDLE_S = 7200.0
-_SEND_TIMEOUT_S = 10.0
 
 
 def answer(line: bytes, book: MeterBook, now_s: float, unix_s: float) -> bytes:
@@ -103,44 +102,33 @@ class MeterFeedServer:
         self._endpoint.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            _, uid, _ = peer(writer.get_extra_info("socket"))
+        except OSError:
+            writer.transport.abort()
+            return
+        connection = Connection(reader, writer, self._paces.of(uid))
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - asyncio runs this as a task
         try:
             if len(self._clients) >= MAX_CLIENTS:
-                await _send(writer, _error(f"the feed has {MAX_CLIENTS} connections already; close some"))
+                await connection.send(_error(f"the feed has {MAX_CLIENTS} connections already; close some"))
                 return
             self._clients.add(task)
-            _, uid, _ = peer(writer.get_extra_info("socket"))
-            await self._converse(reader, writer, uid)
+            await self._converse(connection)
         except (OSError, TimeoutError):
-            pass  # it has gone, says nothing or does not read: there is nobody to tell
+            pass  # it has gone or does not read: there is nobody to tell
         finally:
             self._clients.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), 1.0)
+            await connection.finish()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, uid: int) -> None:
-        pace = self._paces.of(uid)
-        while True:
-            try:
-                line = await asyncio.wait_for(reader.readuntil(b"\n"), IDLE_S)
-            except asyncio.IncompleteReadError:
-                return
-            except asyncio.LimitOverrunError:
-                await _send(writer, _error(f"a line may have {MAX_LINE_BYTES} bytes at most; write one reading a line"))
-                return
-            if not line.strip():
-                continue
-            delay_s = pace.delay_s()
-            if delay_s > 0:
-                await asyncio.sleep(delay_s)
-            await _send(writer, self._on_line(line))
-
-
-async def _send(writer: asyncio.StreamWriter, line: bytes) -> None:
-    writer.write(line)
-    await asyncio.wait_for(writer.drain(), _SEND_TIMEOUT_S)
+    async def _converse(self, connection: Connection) -> None:
+        try:
+            while (line := await connection.read_line(IDLE_S)) is not None:
+                await connection.send(self._on_line(line))
+        except RpcError:
+            reason = f"a line may have {MAX_LINE_BYTES} bytes at most; write one reading a line"
+            await connection.send(_error(reason))
 
 
 def _error(text: str) -> bytes:

@@ -149,8 +149,8 @@ class VenLink:
         refused = self._book.replace(VTN, (*followed.entries, *held), unix_s)
         kept = tuple(f"{name}: what it said before holds until its end" for name in {e.signal.source for e in held})
         notes = tuple(dict.fromkeys((*polled.notes, *followed.notes, *sorted(kept), *refused)))
-        signals = len(self._book.standing(unix_s, VTN))
         if self.status.error or self.status.last_answer_unix_s is None:
+            signals = len(self._book.standing(unix_s, VTN))
             self._log.info("OPENADR_UP", f"{self._config.url}: {len(polled.events)} events, {signals} signals")
         self._tell(notes)
         self.status = replace(

@@ -166,8 +166,8 @@ def decode_list(body: bytes, kind: type[T]) -> Members[T]:
 def problem_words(body: bytes) -> str:
     """What the VTN says of a refusal, in one line; empty where it says nothing that can be read."""
     try:
-        said = msgspec.json.decode(body, type=Problem)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        said = decode(body, Problem)
+    except WireError:
         return ""
     words = [word for word in (said.title, said.detail, said.error, said.error_description) if word]
     return one_line(": ".join(words))

@@ -66,7 +66,7 @@ def live(task: Task) -> Told:
         strategy = ours = Ours(evening, in_process, plan_every_s=plan_every_s)
     else:
         strategy = (
-            Uncontrolled() if name == Uncontrolled.name else StaticLimits(evening.rated_va, len(evening.vehicles))
+            Uncontrolled() if name == "without control" else StaticLimits(evening.rated_va, len(evening.vehicles))
         )
     began_s = perf_counter()
     figures = World(evening, control_s=control_s).run(strategy)

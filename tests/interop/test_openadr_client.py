@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from support.kept_log import KeptLog
 from support.vtn import running
 from v2g.clock import ManualClock
 from v2g.config.schema_openadr import OpenAdr
@@ -28,12 +29,6 @@ pytestmark = pytest.mark.interop
 PACKAGE = "python-oa3-client==0.5.0"
 STRANGER = Path(__file__).parent / "openadr" / "stranger.py"
 VEN = "transformer-12"
-
-
-class Quiet:
-    def info(self, code: str, message: str = "", /, **fields: object) -> None: ...
-
-    warning = error = info
 
 
 def stranger_python() -> Path:
@@ -67,7 +62,7 @@ async def test_our_ven_and_a_strangers_read_the_same_out_of_a_strangers_events(t
         )
         assert ran.returncode == 0, ran.stderr
         theirs = json.loads(ran.stdout)
-        link = VenLink(config, book, clock, Quiet(), lambda: 0.5)
+        link = VenLink(config, book, clock, KeptLog(), lambda: 0.5)
         link.start()
         try:
             async with asyncio.timeout(10.0):

@@ -8,7 +8,7 @@ from typing import Any
 
 from v2g.clock import ManualClock
 from v2g.hardware.registers import Table
-from v2g.hardware.sunspec.codec import END_MODEL_ID, SUNS, ModelImage
+from v2g.hardware.sunspec.codec import END_MODEL_ID, SUNS, ModelImage, load_model
 from v2g.simulation.inverter import SimInverter
 from v2g.simulation.sunspec_image import SunSpecImage
 from v2g.simulation.sunspec_legacy_image import LegacyImage
@@ -69,6 +69,14 @@ class Chain:
     def write(self, address: int, values: list[int]) -> bool:
         self.registers |= dict(enumerate(values, address))
         return True
+
+
+def wye_meter(power_w: int) -> Chain:
+    """A three-phase meter with the same power in each phase."""
+    image = ModelImage.blank(load_model(203))
+    for name, value in (("W_SF", 0), ("W", 3 * power_w), *((f"Wph{phase}", power_w) for phase in "ABC")):
+        image.set(name, value)
+    return Chain([ModelImage.blank(load_model(1)), image])
 
 
 class PlantInverter:

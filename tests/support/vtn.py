@@ -263,8 +263,8 @@ def now() -> str:
 class Vtn:
     """What a test does with it: as BL, and as its warden."""
 
-    def __init__(self, url: str, version: str, context: ssl.SSLContext | None) -> None:
-        self.url, self.version = url, version
+    def __init__(self, url: str, context: ssl.SSLContext | None) -> None:
+        self.url = url
         self._context = context
         self._token = ""
 
@@ -301,9 +301,9 @@ class Vtn:
 
 
 @contextmanager
-def running(version: str = "3.1.1", files: tuple[Path, Path, Path] | None = None, port: int = 0) -> Iterator[Vtn]:
+def running(version: str = "3.1.1", files: tuple[Path, Path, Path] | None = None) -> Iterator[Vtn]:
     """``files``: certificate, key, and the CA that signed them; None: plain HTTP."""
-    command = [sys.executable, __file__, "--version", version, "--port", str(port)]
+    command = [sys.executable, __file__, "--version", version]
     if files is not None:
         command += ["--cert", str(files[0]), "--key", str(files[1])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -311,7 +311,7 @@ def running(version: str = "3.1.1", files: tuple[Path, Path, Path] | None = None
         assert process.stdout is not None
         bound = int(process.stdout.readline())
         context = ssl.create_default_context(cafile=str(files[2])) if files is not None else None
-        yield Vtn(f"http{'s' if files is not None else ''}://127.0.0.1:{bound}", version, context)
+        yield Vtn(f"http{'s' if files is not None else ''}://127.0.0.1:{bound}", context)
     finally:
         process.kill()
         process.wait()
@@ -320,12 +320,11 @@ def running(version: str = "3.1.1", files: tuple[Path, Path, Path] | None = None
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--version", default="3.1.1")
-    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--cert")
     parser.add_argument("--key")
     given = parser.parse_args()
     handler = type("Bound", (Handler,), {"world": World(given.version)})
-    server = ThreadingHTTPServer(("127.0.0.1", given.port), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     if given.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

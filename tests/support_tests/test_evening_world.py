@@ -44,7 +44,6 @@ class Told:
     """Gives what a function says, and keeps what was seen."""
 
     power_w: Callable[[float, Plugged], float]
-    name: str = "told"
     rests: dict[str, str] = field(default_factory=dict)
     seen: list[tuple[float, float]] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 DAY_S = 86_400
-KVA_A_HOUSEHOLD = 2.5
-"""Of transformer rating, when it was chosen for the customers."""
 PHASE_SHARES = (0.36, 0.33, 0.31)
 POWER_FACTOR = 0.97
 VAR_SHARE = sqrt(1.0 - POWER_FACTOR**2) / POWER_FACTOR

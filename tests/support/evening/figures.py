@@ -103,8 +103,8 @@ class Figures:
     """Of one vehicle in one hour."""
     starts_worst_h: int = 0
     """How often a vehicle began to charge or discharge from nothing in one hour."""
-    starved: Starved = field(default_factory=lambda: Starved())
-    starved_unplanned: Starved = field(default_factory=lambda: Starved())
+    starved: Starved = field(default_factory=Starved)
+    starved_unplanned: Starved = field(default_factory=Starved)
     """Without those that the plan has wait."""
     unbalance_w: float = 0.0
     """Of V2G power between two phases."""
@@ -230,7 +230,7 @@ class Ledger:
             worst.longest_s, worst.evse_id, worst.until_s = float(starved_s[index]), evse_id, now_s
             worst.because = rests.get(evse_id) or worst.because
 
-    def close(self, end_s: float, energy_wh: Any) -> Figures:
+    def close(self, energy_wh: Any) -> Figures:
         found = self._found
         for index, spec in enumerate(self._specs):
             target_wh = float(self._target_wh[index])

@@ -61,8 +61,6 @@ class Device:
 class Ours:
     """``planner``: None for a controller that has no plan at all."""
 
-    name = "ours"
-
     def __init__(self, evening: Evening, planner: Planner | None, *, plan_every_s: float = PLAN_EVERY_S) -> None:
         self._evening, self._rated_va = evening, evening.rated_va
         params = nameplate(evening.rated_va)

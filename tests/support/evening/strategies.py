@@ -14,7 +14,6 @@ YEARLY_PEAK_PU = 0.66
 class Uncontrolled:
     """Full power at once until the driver's target."""
 
-    name = "without control"
     rests: ClassVar[Mapping[str, str]] = {}
 
     def powers_w(self, reading: Reading, vehicles: Sequence[Plugged]) -> list[float]:
@@ -24,7 +23,6 @@ class Uncontrolled:
 class StaticLimits:
     """Each EVSE is fixed to an equal share of what the rating leaves over the yearly peak of the base load."""
 
-    name = "static limits"
     rests: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, rated_va: float, evses: int) -> None:

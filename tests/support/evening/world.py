@@ -115,9 +115,6 @@ class Strategy(Protocol):
     """Who gives the powers. Before the evening it is shown the days before, by the minute and without vehicles."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
     def rests(self) -> Mapping[str, str]:
         """Why vehicles get nothing, by EVSE and in its words, after the last answer."""
         ...
@@ -136,8 +133,8 @@ class World:
         self._evening, self._step_s, self._control_every = evening, step_s, max(1, control_s // step_s)
         specs = evening.vehicles
         self._params = true_parameters(evening.rated_va)
-        self._begin_s, self._end_s = round(evening.begins_h * HOUR_S), round(evening.ends_h * HOUR_S)
-        made = course(evening.conditions, self._end_s)
+        self._begin_s = round(evening.begins_h * HOUR_S)
+        made = course(evening.conditions, round(evening.ends_h * HOUR_S))
         self._base: list[Phases] = [tuple(column) for column in made.phase_w[:, self._begin_s :: step_s].T.tolist()]
         self._ambient: list[float] = made.ambient_c[self._begin_s :: step_s].tolist()
         self._capacity_wh = np.array([spec.capacity_wh for spec in specs])
@@ -210,7 +207,7 @@ class World:
             reading_w += load_w
             base_sum = [total + value for total, value in zip(base_sum, base, strict=True)]
             count += 1
-        return ledger.close(self._end_s, self.energy_wh)
+        return ledger.close(self.energy_wh)
 
     def _live_the_days_before(self, strategy: Strategy) -> None:
         ticks = days_before(self._evening.conditions, self._evening.warm_days, self._begin_s)

@@ -11,10 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
-from support.sensors import TOP_OIL
+from support.config_dir import two_evses, write_config
 from v2g.cli.config import cli
 from v2g.cli.verbs import normalise
 from v2g.clock import ManualClock
@@ -34,24 +33,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.config_dir, self.socket = folder / "etc", folder / "control.sock"
-        (self.config_dir / "conf.d").mkdir(parents=True)
-        evses = [
-            {
-                "id": evse_id,
-                "interface": f"evse{n}",
-                "inverter": {"modbus": {"host": f"10.0.0.{n}"}},
-                "dc": {"modbus": {"host": f"10.0.1.{n}"}},
-            }
-            for n, evse_id in enumerate((E1, E2), 1)
-        ]
-        main = {
-            "site": {"id": "s1"},
-            "transformer": {"id": "T1", "rated_kva": 250},
-            "grid": {"nominal_voltage_v": 277},
-            "evses": evses,
-        }
-        (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
-        (self.config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
+        write_config(self.config_dir, two_evses())
         procedure = SimpleNamespace(soc_pct=35, needs=None)
         bays: dict[str, Any] = {E1: SimpleNamespace(procedure=procedure), E2: SimpleNamespace(procedure=None)}
         self.api = MinSocApi(load(self.config_dir).config, bays, {E1: VEHICLE}.get, self.config_dir, Changes())

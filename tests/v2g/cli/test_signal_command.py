@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from support.kept_log import KeptLog
 from v2g.cli.signal import signal
 from v2g.clock import ManualClock
 from v2g.config.schema import Roles
@@ -18,18 +19,12 @@ from v2g.orchestrator.utility_api import UtilityApi
 from v2g.utility.openadr_ven import VenStatus
 
 
-class Quiet:
-    def info(self, code: str, message: str = "", /, **fields: object) -> None: ...
-
-    warning = error = info
-
-
 class Site:
     """The methods as the daemon has them, behind a socket."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
-        self.api = UtilityApi(Utility(), folder / "signals.json", self.clock, Quiet())
+        self.api = UtilityApi(Utility(), folder / "signals.json", self.clock, KeptLog())
         self.path = folder / "control.sock"
         self.server = ControlServer(self.path, self.api.methods(), Roles(), lambda *_, **__: None, self.clock)
 

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from support.allocation import energy_with, order_of
 from v2g.dispatch.auto import SLACK_S
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.dispatcher import Aim, Dispatcher, Settings, Vehicle
@@ -23,16 +24,12 @@ OPEN = (Bound(-1e6, 1e6, "thermal K", inf),)
 def energy(
     needed_wh: float = 0.0, surplus_wh: float = 0.0, departs_in_h: float = 10.0, *, assumed: bool = False
 ) -> Energy:
-    return Energy(
+    return energy_with(
         needed_wh=needed_wh,
         room_wh=needed_wh + 20e3,
         surplus_wh=surplus_wh,
         departs_at_s=NOW_S + departs_in_h * HOUR_S,
         departure_assumed=assumed,
-        floor_pct=30.0,
-        soc_pct=50.0,
-        capacity_wh=60e3,
-        capacity_assumed=False,
     )
 
 
@@ -62,10 +59,6 @@ def dispatcher(dwell_s: float = 300.0) -> Dispatcher:
 
 def powers(allocation: Allocation) -> dict[str, float]:
     return {grant.evse_id: round(grant.power_w, 3) for grant in allocation.grants}
-
-
-def order(mode: Mode, power_w: float = 0.0, evse_id: str | None = None) -> Order:
-    return Order(id=1, mode=mode, power_w=power_w, evse_id=evse_id, created_at_s=0.0, expires_at_s=inf, by="ann")
 
 
 class TestWithoutPlan:
@@ -217,7 +210,7 @@ class TestOrders:
         found = allocate(
             [vehicle("A", energy(20e3)), vehicle("B", energy(20e3))],
             Aim(base_w=0.0, level_w=80e3),
-            [order(Mode.IDLE, evse_id="A")],
+            [order_of(Mode.IDLE, evse_id="A")],
         )
         assert found == pytest.approx({"A": 0.0, "B": 11e3})
 
@@ -225,14 +218,14 @@ class TestOrders:
         found = allocate(
             [vehicle("A", energy(20e3)), vehicle("B", energy(20e3))],
             Aim(base_w=0.0, level_w=80e3),
-            [order(Mode.IDLE), replace(order(Mode.AUTO, evse_id="B"), id=2)],
+            [order_of(Mode.IDLE), order_of(Mode.AUTO, evse_id="B", order_id=2)],
         )
         assert found == pytest.approx({"A": 0.0, "B": 11e3})
 
     def test_where_vehicles_rest_without_an_order_auto_can_be_ordered(self) -> None:
         resting = Aim(base_w=0.0, level_w=80e3, enabled=False)
         assert allocate([vehicle("A", energy(20e3))], resting) == {"A": 0.0}
-        assert allocate([vehicle("A", energy(20e3))], resting, [order(Mode.AUTO)]) == {"A": 11e3}
+        assert allocate([vehicle("A", energy(20e3))], resting, [order_of(Mode.AUTO)]) == {"A": 11e3}
 
 
 class TestTurningRound:
@@ -293,7 +286,7 @@ class TestWithOrders:
         both = [vehicle("A", energy(20e3)), vehicle("B", energy(20e3))]
         aim = Aim(base_w=70e3, level_w=80e3)
         for second in range(3):
-            result = run.step(both, [order(Mode.CHARGE, 6e3, "A")], OPEN, (), aim, NOW_S + second)
+            result = run.step(both, [order_of(Mode.CHARGE, 6e3, "A")], OPEN, (), aim, NOW_S + second)
         assert powers(result) == {"A": 6e3, "B": 4e3}
 
     def test_a_floor_of_the_utility_is_served_once(self) -> None:
@@ -302,12 +295,12 @@ class TestWithOrders:
         aim = Aim(base_w=90e3, level_w=80e3)
         site = (*OPEN, Bound(8e3, inf, "utility floor", inf))
         for second in range(3):
-            result = run.step(both, [order(Mode.CHARGE, 8e3, "A")], site, (), aim, NOW_S + second)
+            result = run.step(both, [order_of(Mode.CHARGE, 8e3, "A")], site, (), aim, NOW_S + second)
         assert powers(result) == {"A": 8e3, "B": 0.0}
 
     def test_a_set_point_counts_ordered_discharge_as_far_as_it_flows(self) -> None:
         run = dispatcher()
-        given = order(Mode.DISCHARGE, 9e3, "A")
+        given = order_of(Mode.DISCHARGE, 9e3, "A")
         aim = Aim(base_w=70e3, target_w=-10e3, target_source="utility by ops")
         for second, (flows_w, rest_w) in enumerate([(-9e3, -10e3), (-9e3, -1e3), (-2e3, -8e3)]):
             both = [replace(vehicle("A", energy(surplus_wh=20e3)), measured_w=flows_w), vehicle("B", energy(0.0, 20e3))]

@@ -6,6 +6,7 @@ from math import inf, nan
 
 import pytest
 
+from support.allocation import energy_with
 from v2g.dispatch.claims import LEAST_W, claim_of, doubts_of, services_of
 from v2g.dispatch.constraints import Bound, Intersection
 from v2g.dispatch.energy import Energy
@@ -16,17 +17,7 @@ NOW_S = 100.0
 
 
 def energy(needed_wh: float = 0.0, surplus_wh: float = 0.0) -> Energy:
-    return Energy(
-        needed_wh=needed_wh,
-        room_wh=needed_wh,
-        surplus_wh=surplus_wh,
-        departs_at_s=NOW_S + 3600.0,
-        departure_assumed=False,
-        floor_pct=30.0,
-        soc_pct=50.0,
-        capacity_wh=60e3,
-        capacity_assumed=False,
-    )
+    return energy_with(needed_wh=needed_wh, room_wh=needed_wh, surplus_wh=surplus_wh, departs_at_s=NOW_S + 3600.0)
 
 
 def vehicle(evse_id: str, has: Energy | None = None, *, least_w: float = 0.0, lo_w: float = -8e3) -> Vehicle:

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.allocation import ORDERS_ONLY, allocate, vehicle_of
+from support.allocation import ORDERS_ONLY, allocate, energy_with, order_of, vehicle_of
 from support.examples import examples
 from v2g.dispatch import sharing
 from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.dispatcher import Aim, Dispatcher, Group, Phases, Settings, Vehicle
-from v2g.dispatch.energy import Energy
 from v2g.dispatch.orders import Allocation, Mode, Order
 
 OPEN = (Bound(-1e6, 1e6, "thermal K", inf),)
@@ -26,29 +25,8 @@ ON_B: Phases = (0.0, 1.0, 0.0)
 ON_C: Phases = (0.0, 0.0, 1.0)
 
 
-def order(mode: Mode, power_w: float, evse_id: str | None = None, order_id: int = 1) -> Order:
-    return Order(id=order_id, mode=mode, power_w=power_w, evse_id=evse_id, created_at_s=0.0, expires_at_s=inf, by="ann")
-
-
 def vehicle(evse_id: str, **more: Any) -> Vehicle:
     return vehicle_of(evse_id, (Bound(-7e3, 7e3, "EVSE rating", inf),), **more)
-
-
-def energy(**more: float) -> Energy:
-    return replace(
-        Energy(
-            needed_wh=10e3,
-            room_wh=20e3,
-            surplus_wh=10e3,
-            departs_at_s=30e3,
-            departure_assumed=False,
-            floor_pct=30.0,
-            soc_pct=50.0,
-            capacity_wh=60e3,
-            capacity_assumed=False,
-        ),
-        **more,  # type: ignore[arg-type]
-    )
 
 
 def told(result: Allocation) -> dict[str, tuple[float, str | None]]:
@@ -60,7 +38,7 @@ class TestUnbalance:
         # 2 x 4.14 kW in one phase, which may have 4.6 kW above the others.
         both = [vehicle(name, min_charge_w=4140.0, phases=ON_A) for name in "AB"]
         result = allocate(
-            [order(Mode.CHARGE, 20e3)], both, OPEN, 1.0, settings=Settings(ramp_pu_s=inf, unbalance_w=4.6e3)
+            [order_of(Mode.CHARGE, 20e3)], both, OPEN, 1.0, settings=Settings(ramp_pu_s=inf, unbalance_w=4.6e3)
         )
         assert told(result) == {
             "A": (4600.0, "unbalance of phase a"),
@@ -69,7 +47,9 @@ class TestUnbalance:
 
     def test_a_minimum_above_the_unbalance_names_it(self) -> None:
         one = [vehicle("A", min_charge_w=4140.0, phases=ON_B)]
-        result = allocate([order(Mode.CHARGE, 20e3)], one, OPEN, 1.0, settings=Settings(ramp_pu_s=inf, unbalance_w=2e3))
+        result = allocate(
+            [order_of(Mode.CHARGE, 20e3)], one, OPEN, 1.0, settings=Settings(ramp_pu_s=inf, unbalance_w=2e3)
+        )
         assert told(result) == {"A": (0.0, "unbalance of phase b")}
 
     def test_a_phase_does_not_run_ahead_of_its_counterweights_ramp(self) -> None:
@@ -77,7 +57,9 @@ class TestUnbalance:
         quick = [replace(vehicle(name, phases=on), rated_charge_w=22e3) for name, on in (("A", ON_A), ("B", ON_B))]
         slow = replace(vehicle("C", phases=ON_C), rated_charge_w=5.5e3)
         for second in range(1, 20):
-            result = dispatcher.step([*quick, slow], [order(Mode.CHARGE, 30e3)], OPEN, (), ORDERS_ONLY, float(second))
+            result = dispatcher.step(
+                [*quick, slow], [order_of(Mode.CHARGE, 30e3)], OPEN, (), ORDERS_ONLY, float(second)
+            )
             powers_w = [grant.power_w for grant in result.grants]
             assert max(powers_w) - min(powers_w) <= 1e3 + 1e-3
         assert min(powers_w) == pytest.approx(7e3)
@@ -90,7 +72,7 @@ class TestNoNumber:
         self, phases: Phases, unbalance_w: float | None
     ) -> None:
         result = allocate(
-            [order(Mode.CHARGE, 8e3)],
+            [order_of(Mode.CHARGE, 8e3)],
             [vehicle("A", phases=phases), vehicle("B")],
             OPEN,
             1.0,
@@ -101,20 +83,20 @@ class TestNoNumber:
     @pytest.mark.parametrize("share", [nan, inf, -1.0])
     def test_a_share_that_cannot_be_costs_its_own_vehicle_alone(self, share: float) -> None:
         group = Group(name="phase a", bounds=OPEN, shares={"A": share, "B": 1.0})
-        result = allocate([order(Mode.CHARGE, 8e3)], [vehicle("A"), vehicle("B")], OPEN, 1.0, groups=[group])
+        result = allocate([order_of(Mode.CHARGE, 8e3)], [vehicle("A"), vehicle("B")], OPEN, 1.0, groups=[group])
         assert told(result)["A"] == (0.0, f"EVSE's share of {share:g} in phase a cannot be")
         assert told(result)["B"] == (7e3, "EVSE rating")
 
     def test_a_share_of_almost_nothing_is_none(self) -> None:
         group = Group(name="phase a", bounds=OPEN, shares={"A": 1e-12})
-        assert told(allocate([order(Mode.CHARGE, 5e3)], [vehicle("A")], OPEN, 1.0, groups=[group])) == {
+        assert told(allocate([order_of(Mode.CHARGE, 5e3)], [vehicle("A")], OPEN, 1.0, groups=[group])) == {
             "A": (5e3, None)
         }
 
     @pytest.mark.parametrize("no_number", [nan, inf])
     def test_a_surplus_that_is_no_number_discharges_nothing(self, no_number: float) -> None:
-        vehicles = [vehicle("A", energy=energy(surplus_wh=no_number)), vehicle("B", energy=energy())]
-        result = allocate([order(Mode.DISCHARGE, 5e3)], vehicles, OPEN, 1.0)
+        vehicles = [vehicle("A", energy=energy_with(surplus_wh=no_number)), vehicle("B", energy=energy_with())]
+        result = allocate([order_of(Mode.DISCHARGE, 5e3)], vehicles, OPEN, 1.0)
         assert told(result)["A"][0] == 0.0
         assert told(result)["B"][0] == -5e3
 
@@ -123,7 +105,7 @@ class TestNoNumber:
         dispatcher = Dispatcher(Settings())
         one = replace(vehicle("A"), rated_charge_w=rated_w)
         for second in range(5):
-            result = dispatcher.step([one], [order(Mode.CHARGE, 5e3)], OPEN, (), ORDERS_ONLY, float(second))
+            result = dispatcher.step([one], [order_of(Mode.CHARGE, 5e3)], OPEN, (), ORDERS_ONLY, float(second))
             assert told(result) == {"A": (0.0, "ramp")}
 
 
@@ -131,7 +113,7 @@ class TestBothDirections:
     def test_discharge_that_is_not_told_yet_makes_no_room(self) -> None:
         # It discharges already, by nobody's word: what it is told begins with its ramp, and so does the room.
         dispatcher = Dispatcher(Settings(ramp_pu_s=0.1))
-        orders = [order(Mode.CHARGE, 7e3, "A", 1), order(Mode.DISCHARGE, 7e3, "B", 2)]
+        orders = [order_of(Mode.CHARGE, 7e3, "A", 1), order_of(Mode.DISCHARGE, 7e3, "B", 2)]
         site = (Bound(-1e3, 1e3, "thermal K", inf),)
         for second in range(6):
             vehicles = [vehicle("A"), vehicle("B", measured_w=-7e3)]
@@ -143,7 +125,7 @@ class TestBothDirections:
 def test_the_same_moment_again_gives_the_same_with_minima_in_both_directions(unbalance_w: float | None) -> None:
     random = Random(3)
     dispatcher = Dispatcher(Settings(unbalance_w=unbalance_w, dwell_s=60.0))
-    orders = [order(Mode.CHARGE, 30e3), *(order(Mode.DISCHARGE, 6e3, f"E{n}", n) for n in range(2, 5))]
+    orders = [order_of(Mode.CHARGE, 30e3), *(order_of(Mode.DISCHARGE, 6e3, f"E{n}", n) for n in range(2, 5))]
     measured: dict[str, float] = {}
     for second in range(120):
         limit_w = random.choice([3e3, 6e3, 12e3])
@@ -197,7 +179,7 @@ class Fleet:
         if random.random() < 0.1:
             bounds.append(Bound(-random.choice([0.0, 5e3]), 5e3, "vehicle power limit", now_s + self.any_of(0.0, 1.0)))
         soc = random.random()
-        has = energy(
+        has = energy_with(
             needed_wh=self.any_of(0.0, 20e3),
             surplus_wh=self.any_of(0.0, 30e3 * soc),
             departs_at_s=self.any_of(now_s + 60.0, 30e3),
@@ -219,7 +201,7 @@ class Fleet:
             self.limit_w = random.choice([0.0, 2e3, 10e3, 60e3])
         if random.random() < 0.1:
             self.orders = [
-                order(random.choice(list(Mode)), self.any_of(0.0, 3e3, 5e5), random.choice([None, *self.names]), n)
+                order_of(random.choice(list(Mode)), self.any_of(0.0, 3e3, 5e5), random.choice([None, *self.names]), n)
                 for n in range(random.choice([0, 1, 3]))
             ]
         vehicles = [self.vehicle(evse_id, now_s) for evse_id in self.names if random.random() < 0.95]
@@ -289,7 +271,7 @@ def test_whatever_vehicles_do_no_limit_no_order_and_no_minimum_is_broken_by_what
 
 def test_what_cannot_be_shared_out_is_nobodys_and_the_other_direction_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     dispatcher = Dispatcher(Settings(ramp_pu_s=inf))
-    orders = [order(Mode.CHARGE, 5e3, "A", 1), order(Mode.DISCHARGE, 5e3, "B", 2)]
+    orders = [order_of(Mode.CHARGE, 5e3, "A", 1), order_of(Mode.DISCHARGE, 5e3, "B", 2)]
     real = sharing.fill
 
     def no_charge(caps: list[float], *rest: Any) -> Any:
@@ -315,11 +297,11 @@ def test_a_vehicle_is_not_below_its_minimum_for_a_quarter_of_an_hour_while_anoth
     for step in range(900):
         limit_w = 40e3 + random.gauss(0.0, noise_w)
         vehicles = [
-            vehicle(e, min_charge_w=4140.0, energy=energy(departs_at_s=7.2e3 if n % 3 else 1e5))
+            vehicle(e, min_charge_w=4140.0, energy=energy_with(departs_at_s=7.2e3 if n % 3 else 1e5))
             for n, e in enumerate(below_s)
         ]
         site = (Bound(-limit_w, limit_w, "thermal K", inf),)
-        result = dispatcher.step(vehicles, [order(Mode.CHARGE, 1e6)], site, (), ORDERS_ONLY, 4.0 * step)
+        result = dispatcher.step(vehicles, [order_of(Mode.CHARGE, 1e6)], site, (), ORDERS_ONLY, 4.0 * step)
         above = any(grant.power_w > 4141.0 for grant in result.grants)
         for grant in result.grants:
             below_s[grant.evse_id] = below_s[grant.evse_id] + 4.0 if above and grant.power_w < 4140.0 else 0.0

@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
+from support.allocation import ORDERS_ONLY, order_of
 from v2g.dispatch.constraints import Bound
-from v2g.dispatch.dispatcher import Aim, Dispatcher, Settings, Vehicle
+from v2g.dispatch.dispatcher import Dispatcher, Settings, Vehicle
 from v2g.dispatch.orders import Allocation, Mode, Order
 
-ORDERS_ONLY = Aim(enabled=False)
 RATED_W = 20e3
 
 
@@ -25,10 +25,6 @@ def vehicle(evse_id: str, measured_w: float | None = None, *, min_charge_w: floa
         min_charge_w=min_charge_w,
         measured_w=measured_w,
     )
-
-
-def order(mode: Mode, power_w: float, evse_id: str | None = None, order_id: int = 1) -> Order:
-    return Order(id=order_id, mode=mode, power_w=power_w, evse_id=evse_id, created_at_s=0.0, expires_at_s=inf, by="ann")
 
 
 def site(limit_w: float) -> tuple[Bound, ...]:
@@ -55,17 +51,17 @@ def powers(allocation: Allocation) -> list[float]:
 def test_power_rises_by_its_ramp_and_falls_at_once() -> None:
     # 0.2 of 20 kW a second.
     run = Run()
-    up = [order(Mode.CHARGE, 10e3)]
+    up = [order_of(Mode.CHARGE, 10e3)]
     told = [powers(run.step([vehicle("A")], up))[0] for _ in range(5)]
     assert told == pytest.approx([0.0, 4e3, 8e3, 10e3, 10e3], abs=0.01)
-    assert powers(run.step([vehicle("A")], [order(Mode.CHARGE, 3e3)])) == [3e3]
+    assert powers(run.step([vehicle("A")], [order_of(Mode.CHARGE, 3e3)])) == [3e3]
     assert powers(run.step([vehicle("A")], [])) == [0.0]
 
 
 def test_a_share_that_is_not_reached_yet_is_told_and_why() -> None:
     run = Run()
-    run.step([vehicle("A")], [order(Mode.CHARGE, 10e3)])
-    grant = run.step([vehicle("A")], [order(Mode.CHARGE, 10e3)]).grants[0]
+    run.step([vehicle("A")], [order_of(Mode.CHARGE, 10e3)])
+    grant = run.step([vehicle("A")], [order_of(Mode.CHARGE, 10e3)]).grants[0]
     assert grant.target_w == pytest.approx(10e3)
     assert grant.power_w < grant.target_w
     assert grant.bound_by == "ramp"
@@ -74,8 +70,8 @@ def test_a_share_that_is_not_reached_yet_is_told_and_why() -> None:
 def test_power_goes_to_zero_before_it_turns_round() -> None:
     run = Run()
     for _ in range(5):
-        run.step([vehicle("A")], [order(Mode.CHARGE, 10e3)])
-    down = [order(Mode.DISCHARGE, 10e3)]
+        run.step([vehicle("A")], [order_of(Mode.CHARGE, 10e3)])
+    down = [order_of(Mode.DISCHARGE, 10e3)]
     told = [powers(run.step([vehicle("A")], down))[0] for _ in range(3)]
     assert told[0] == 0.0
     assert told[1:] == pytest.approx([-4e3, -8e3])
@@ -84,14 +80,14 @@ def test_power_goes_to_zero_before_it_turns_round() -> None:
 def test_a_vehicle_starts_at_its_minimum_not_below_it() -> None:
     run = Run(ramp_pu_s=0.01)
     run.step([vehicle("A", min_charge_w=4.1e3)], [])
-    assert powers(run.step([vehicle("A", min_charge_w=4.1e3)], [order(Mode.CHARGE, 10e3)])) == [4.1e3]
-    assert powers(run.step([vehicle("A", min_charge_w=4.1e3)], [order(Mode.CHARGE, 10e3)])) == [4.3e3]
+    assert powers(run.step([vehicle("A", min_charge_w=4.1e3)], [order_of(Mode.CHARGE, 10e3)])) == [4.1e3]
+    assert powers(run.step([vehicle("A", min_charge_w=4.1e3)], [order_of(Mode.CHARGE, 10e3)])) == [4.3e3]
 
 
 def test_who_starts_waits_until_the_other_has_made_room() -> None:
     # 20 kW in all. A has them; B comes. A is told 10 at once, but goes on with 20 for two more steps.
     run = Run(limit_w=20e3, ramp_pu_s=inf)
-    alone = [order(Mode.CHARGE, 20e3)]
+    alone = [order_of(Mode.CHARGE, 20e3)]
     run.step([vehicle("A", 0.0)], alone)
     run.step([vehicle("A", 20e3)], alone)
     found = run.step([vehicle("A", 20e3), vehicle("B", 0.0)], alone)
@@ -103,7 +99,7 @@ def test_who_starts_waits_until_the_other_has_made_room() -> None:
 
 def test_room_is_given_as_far_as_it_is_measured() -> None:
     run = Run(limit_w=20e3, ramp_pu_s=inf)
-    alone = [order(Mode.CHARGE, 20e3)]
+    alone = [order_of(Mode.CHARGE, 20e3)]
     run.step([vehicle("A", 0.0)], alone)
     run.step([vehicle("A", 20e3)], alone)
     assert powers(run.step([vehicle("A", 14e3), vehicle("B", 0.0)], alone)) == [10e3, 6e3]
@@ -112,7 +108,7 @@ def test_room_is_given_as_far_as_it_is_measured() -> None:
 def test_what_a_vehicle_takes_beyond_its_word_for_long_is_taken_from_the_others() -> None:
     # A is told 5 of 20 kW, and takes 15: after 2 s only 10 of the 20 are left for both, 5 each.
     run = Run(limit_w=20e3, ramp_pu_s=inf)
-    orders = [order(Mode.CHARGE, 5e3, "A"), order(Mode.CHARGE, 15e3, "B", order_id=2)]
+    orders = [order_of(Mode.CHARGE, 5e3, "A"), order_of(Mode.CHARGE, 15e3, "B", order_id=2)]
     both = [vehicle("A", 5e3), vehicle("B", 15e3)]
     for _ in range(3):
         run.step(both, orders)
@@ -124,9 +120,9 @@ def test_what_a_vehicle_takes_beyond_its_word_for_long_is_taken_from_the_others(
 
 def test_a_vehicle_that_follows_late_is_not_taken_for_one_that_does_not() -> None:
     run = Run(limit_w=20e3, ramp_pu_s=inf)
-    run.step([vehicle("A", 0.0), vehicle("B", 0.0)], [order(Mode.CHARGE, 20e3)])
-    run.step([vehicle("A", 10e3), vehicle("B", 10e3)], [order(Mode.CHARGE, 20e3)])
-    lower = [order(Mode.CHARGE, 4e3, "A"), order(Mode.CHARGE, 10e3, "B", order_id=2)]
+    run.step([vehicle("A", 0.0), vehicle("B", 0.0)], [order_of(Mode.CHARGE, 20e3)])
+    run.step([vehicle("A", 10e3), vehicle("B", 10e3)], [order_of(Mode.CHARGE, 20e3)])
+    lower = [order_of(Mode.CHARGE, 4e3, "A"), order_of(Mode.CHARGE, 10e3, "B", order_id=2)]
     run.step([vehicle("A", 10e3), vehicle("B", 10e3)], lower)
     found = run.step([vehicle("A", 10e3), vehicle("B", 10e3)], lower, after_s=0.9)
     assert powers(found) == [4e3, 10e3]
@@ -134,7 +130,7 @@ def test_a_vehicle_that_follows_late_is_not_taken_for_one_that_does_not() -> Non
 
 def test_the_same_moment_again_gives_the_same_powers() -> None:
     run = Run()
-    orders = [order(Mode.CHARGE, 10e3)]
+    orders = [order_of(Mode.CHARGE, 10e3)]
     for _ in range(2):
         run.step([vehicle("A")], orders)
     first = run.step([vehicle("A")], orders)
@@ -144,14 +140,14 @@ def test_the_same_moment_again_gives_the_same_powers() -> None:
 def test_a_clock_that_jumps_ahead_gives_no_jump_in_power() -> None:
     run = Run(ramp_pu_s=0.01)
     run.step([vehicle("A")], [])
-    told = powers(run.step([vehicle("A")], [order(Mode.CHARGE, 20e3)], after_s=3600.0))
+    told = powers(run.step([vehicle("A")], [order_of(Mode.CHARGE, 20e3)], after_s=3600.0))
     assert told[0] <= 0.01 * RATED_W * 5.0
 
 
 def test_what_charges_may_count_only_on_discharge_that_is_measured() -> None:
     # 3 kW may flow in sum, and what B gives back; B has only begun, and gives 2 of its 3.
     run = Run(limit_w=3e3, ramp_pu_s=inf)
-    orders = [order(Mode.CHARGE, 10e3, "A"), order(Mode.DISCHARGE, 10e3, "B", order_id=2)]
+    orders = [order_of(Mode.CHARGE, 10e3, "A"), order_of(Mode.DISCHARGE, 10e3, "B", order_id=2)]
     assert powers(run.step([vehicle("A", 0.0), vehicle("B", 0.0)], orders)) == [3e3, -3e3]
     assert powers(run.step([vehicle("A", 3e3), vehicle("B", -2e3)], orders)) == [5e3, -6e3]
 
@@ -160,23 +156,23 @@ def test_an_order_is_not_exceeded_while_one_makes_room_for_another() -> None:
     # 20 kW for all: A has it, and B comes; what A still takes is not granted twice.
     run = Run()
     for _ in range(10):
-        run.step([vehicle("A", 20e3)], [order(Mode.CHARGE, 20e3)])
-    late = run.step([vehicle("A", 20e3), vehicle("B", 0.0)], [order(Mode.CHARGE, 20e3)])
+        run.step([vehicle("A", 20e3)], [order_of(Mode.CHARGE, 20e3)])
+    late = run.step([vehicle("A", 20e3), vehicle("B", 0.0)], [order_of(Mode.CHARGE, 20e3)])
     assert powers(late) == [10e3, 0.0]
     assert late.grants[1].bound_by == "waits until others have made room"
-    half = run.step([vehicle("A", 17e3), vehicle("B", 0.0)], [order(Mode.CHARGE, 20e3)])
+    half = run.step([vehicle("A", 17e3), vehicle("B", 0.0)], [order_of(Mode.CHARGE, 20e3)])
     assert powers(half) == [10e3, 3e3]
 
 
 def test_what_is_kept_below_a_minimum_that_rose_is_nothing() -> None:
     # C still takes most of the room: A cannot rise to its new minimum, and below it there is nothing.
     run = Run(limit_w=8e3)
-    orders = [order(Mode.CHARGE, 2e3, "A", 1), order(Mode.CHARGE, 6e3, "C", 2)]
+    orders = [order_of(Mode.CHARGE, 2e3, "A", 1), order_of(Mode.CHARGE, 6e3, "C", 2)]
     flows_w = [0.0, 0.0]
     for _ in range(4):
         flows_w = powers(run.step([vehicle("A", flows_w[0]), vehicle("C", flows_w[1])], orders))
     assert flows_w == [2e3, 6e3]
-    orders = [order(Mode.CHARGE, 5e3, "A", 3), order(Mode.CHARGE, 3e3, "C", 4)]
+    orders = [order_of(Mode.CHARGE, 5e3, "A", 3), order_of(Mode.CHARGE, 3e3, "C", 4)]
     for _ in range(2):
         result = run.step([vehicle("A", 2e3, min_charge_w=4140.0), vehicle("C", 6e3)], orders)
         assert powers(result) == [0.0, 3e3]
@@ -186,7 +182,7 @@ def test_what_is_kept_below_a_minimum_that_rose_is_nothing() -> None:
 def test_power_at_an_evse_without_a_vehicle_takes_room() -> None:
     dispatcher = Dispatcher(Settings(ramp_pu_s=inf))
     result = dispatcher.step(
-        [vehicle("A")], [order(Mode.CHARGE, 20e3)], site(12e3), (), ORDERS_ONLY, 1.0, {"Z": 5e3, "Y": 50.0, "X": nan}
+        [vehicle("A")], [order_of(Mode.CHARGE, 20e3)], site(12e3), (), ORDERS_ONLY, 1.0, {"Z": 5e3, "Y": 50.0, "X": nan}
     )
     assert powers(result) == [7e3]
 
@@ -197,7 +193,7 @@ def flows(run: Run, count: int, takes: Callable[[float, int], float], seconds: i
     for second in range(seconds):
         flows_w = [takes(told_w, second) for told_w in told]
         vehicles = [vehicle(f"E{n:02}", flow_w) for n, flow_w in enumerate(flows_w)]
-        told = powers(run.step(vehicles, [order(Mode.CHARGE, 1e6)]))
+        told = powers(run.step(vehicles, [order_of(Mode.CHARGE, 1e6)]))
         nets.append(sum(flows_w))
     return nets[-60:]
 
@@ -218,7 +214,7 @@ def test_the_noise_of_meters_costs_nothing() -> None:
 def test_auxiliaries_of_one_that_rests_take_room() -> None:
     run = Run(limit_w=10e3)
     result = [
-        powers(run.step([vehicle("A", 150.0), vehicle("B")], [order(Mode.CHARGE, 20e3, "B")])) for _ in range(60)
+        powers(run.step([vehicle("A", 150.0), vehicle("B")], [order_of(Mode.CHARGE, 20e3, "B")])) for _ in range(60)
     ][-1]
     assert result == [0.0, pytest.approx(9850.0, abs=5.0)]
 
@@ -227,7 +223,7 @@ def test_one_that_does_not_follow_a_fall_costs_the_others_all_that_it_takes_at_o
     # Ten have 6 kW each; the limit falls to 20 kW, and A goes on with 6: after 2 s the others share what is left.
     run = Run(limit_w=60e3)
     names = "ABCDEFGHIJ"
-    everybody = [order(Mode.CHARGE, 60e3)]
+    everybody = [order_of(Mode.CHARGE, 60e3)]
     flows_w = dict.fromkeys(names, 0.0)
     for _ in range(12):
         found = run.step([vehicle(name, flows_w[name]) for name in names], everybody)
@@ -245,5 +241,5 @@ def test_auxiliaries_of_a_vehicle_that_was_told_nothing_do_not_keep_it_from_powe
     run = Run()
     for _ in range(5):
         run.step([vehicle("A", 700.0)], [])
-    told = [powers(run.step([vehicle("A", 700.0)], [order(Mode.CHARGE, 10e3)]))[0] for _ in range(4)]
+    told = [powers(run.step([vehicle("A", 700.0)], [order_of(Mode.CHARGE, 10e3)]))[0] for _ in range(4)]
     assert told[-1] > 3e3

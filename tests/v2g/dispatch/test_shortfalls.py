@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from math import fsum, inf
+from math import fsum
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.allocation import order_of
 from v2g.dispatch.claims import Claim, Service
 from v2g.dispatch.inputs import Vehicle
-from v2g.dispatch.orders import Mode, Order, Shortfall
+from v2g.dispatch.orders import Mode, Shortfall
 from v2g.dispatch.shortfalls import shortfalls_of
 
 
 def service(mode: Mode, wanted_w: float, evse_id: str | None = None, order_id: int = 1) -> Service:
-    order = Order(
-        id=order_id, mode=mode, power_w=wanted_w, evse_id=evse_id, created_at_s=0.0, expires_at_s=inf, by="ann"
-    )
+    order = order_of(mode, wanted_w, evse_id, order_id)
     return Service(order, {Mode.CHARGE: 1.0, Mode.DISCHARGE: -1.0}.get(mode, 0.0), wanted_w)
 
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.examples import examples
 
+from support.examples import examples
 from v2g.guard.harmonic_control import (
     LEAST_CURRENT_PU,
     LOWER_AFTER_S,

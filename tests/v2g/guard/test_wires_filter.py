@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.wires import E1, inverter
 
+from support.wires import E1, inverter
 from v2g.clock import ManualClock
 from v2g.guard import wires_filter
 from v2g.guard.quality_report import QualityReport

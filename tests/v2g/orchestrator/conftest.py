@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from support.control_world import E1, E2, World
+from support.kept_log import KeptLog
 from v2g.clock import Clock, ManualClock
 from v2g.config.schema import Config
 from v2g.guard.link import Image, Setpoints
@@ -150,25 +151,6 @@ class FakeGuard:
         return GuardStatus(**(fields | self.changes))  # type: ignore[arg-type]
 
 
-class FakeLog:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, str, dict[str, object]]] = []
-
-    def info(self, code: str, message: str = "", /, **fields: object) -> None:
-        self.lines.append(("INFO", code, message, fields))
-
-    def warning(self, code: str, message: str = "", /, **fields: object) -> None:
-        self.lines.append(("WARNING", code, message, fields))
-
-    def error(self, code: str, message: str = "", /, **fields: object) -> None:
-        self.lines.append(("ERROR", code, message, fields))
-
-    def codes(self) -> list[str]:
-        return [code for _, code, _, _ in self.lines]
-
-
 @pytest.fixture
 def config_of() -> Callable[..., Config]:
     return make_config
@@ -185,8 +167,8 @@ def guard() -> FakeGuard:
 
 
 @pytest.fixture
-def log_of() -> type[FakeLog]:
-    return FakeLog
+def log_of() -> type[KeptLog]:
+    return KeptLog
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ async def test_a_regime_that_ends_by_itself_is_written(world: World) -> None:
     moment = world.site.thermal_clock.moment(world.clock.monotonic_s())
     world.site.model.authorisation.authorise(Regime.LONG_TIME_EMERGENCY, "anna", 30.0, moment.thermal_s)
     world.run(400)
-    lines = [text for _, code, text, _ in world.daemon.lines if code == "LOADING_REGIME"]
+    lines = [text for code, text in world.daemon.said if code == "LOADING_REGIME"]
     assert lines == ["long-time emergency loading, authorised by anna", "normal cyclic loading"]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.sensors import TOP_OIL
+from support.config_dir import write_config
 from v2g.clock import ManualClock, SystemClock
 from v2g.config.loader import load
 from v2g.config.protection import settings_digest
@@ -102,10 +102,8 @@ class Tick:
 class World:
     def __init__(self, folder: Path, clock: Any, main: dict[str, Any] = MAIN) -> None:
         self.config_dir, self.state_dir = folder / "etc", folder / "state"
-        (self.config_dir / "conf.d").mkdir(parents=True)
+        write_config(self.config_dir, main)
         self.state_dir.mkdir()
-        (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
-        (self.config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
         self.clock = clock
         thermal_clock = ThermalClock(clock, SiteZone("UTC"))
         self.site = Site(load(self.config_dir).config, thermal_clock, lambda *_: None)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import yaml
 
-from support.sensors import TOP_OIL
+from support.config_dir import write_config
 from v2g.clock import ManualClock
 from v2g.config.loader import load
 from v2g.control import messages
@@ -39,7 +39,6 @@ def evse(evse_id: str, number: int, **filter_: Any) -> dict[str, Any]:
 class World:
     def __init__(self, folder: Path, *evses: dict[str, Any], site: dict[str, Any] | None = None) -> None:
         self.config_dir, self.clock = folder / "etc", ManualClock()
-        (self.config_dir / "conf.d").mkdir(parents=True)
         main: dict[str, Any] = {
             "site": {"id": "s1"},
             "transformer": {"id": "T1", "rated_kva": 250},
@@ -48,8 +47,7 @@ class World:
         }
         if site is not None:
             main["harmonic_filter"] = site
-        (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
-        (self.config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
+        write_config(self.config_dir, main)
         clock = ThermalClock(self.clock, SiteZone("UTC"))
         self.site = Site(load(self.config_dir).config, clock, lambda *_: None)
         self.quality = folder / "quality.json"

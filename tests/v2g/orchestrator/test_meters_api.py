@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +11,22 @@ import pytest
 
 from v2g.clock import ManualClock
 from v2g.config.schema import Config
+from v2g.config.schema_utility import Utility
 from v2g.control.messages import NoParams
 from v2g.control.messages_meters import MeterDayParams
 from v2g.control.server import Refused, Role
 from v2g.orchestrator.meters_api import MetersApi
-from v2g.telemetry import logs
 from v2g.utility.meter_reading import Reading
 from v2g.utility.meters import Meters
 
 CALLER: Any = None
-SITE: dict[str, Any] = {
-    "site": {"id": "s1"},
-    "transformer": {"id": "T1", "rated_kva": 250},
-    "grid": {"nominal_voltage_v": 277},
-    "relay": {"setting_pu": 1.1, "delay_s": 12.5, "feedback_path": "/run/relay"},
-    "evses": [
-        {
-            "kind": "DC",
-            "id": "US*V2G*E1",
-            "interface": "evse1",
-            "inverter": {"modbus": {"host": "10.0.0.1"}},
-            "dc": {"modbus": {"host": "10.0.1.1"}},
-        }
-    ],
-    "utility": {"meters": [{"id": "shop", "modbus": {"host": "10.0.9.1"}}], "meter_feed": {"meters": ["home1"]}},
-}
+UTILITY = {"meters": [{"id": "shop", "modbus": {"host": "10.0.9.1"}}], "meter_feed": {"meters": ["home1"]}}
 
 
 @pytest.fixture
-def meters(clock: ManualClock, tmp_path: Path) -> Meters:
-    return Meters(msgspec.convert(SITE, Config), tmp_path, clock, lambda: 0.5, logs.comms_log())
+def meters(config_of: Callable[..., Config], log_of: Any, clock: ManualClock, tmp_path: Path) -> Meters:
+    config = msgspec.structs.replace(config_of(1), utility=msgspec.convert(UTILITY, Utility))
+    return Meters(config, tmp_path, clock, lambda: 0.5, log_of())
 
 
 def tell(meters: Meters, clock: ManualClock, *powers_w: float) -> None:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from support.sensors import TOP_OIL
+from support.config_dir import two_evses, write_config
 from v2g.config.loader import load
 from v2g.config.tree import parse
 from v2g.control.messages_min_soc import MinSocParams, MinSocResult
@@ -30,27 +30,10 @@ CN, EVCCID = "CN=WMIV2G0001,O=Maker", "WMIV2G0001"
 class World:
     def __init__(self, folder: Path, dispatch: dict[str, Any] | None = None, e1_pct: float | None = None) -> None:
         self.config_dir = folder / "etc"
-        (self.config_dir / "conf.d").mkdir(parents=True)
-        evses = [
-            {
-                "id": evse_id,
-                "interface": f"evse{n}",
-                "inverter": {"modbus": {"host": f"10.0.0.{n}"}},
-                "dc": {"modbus": {"host": f"10.0.1.{n}"}},
-            }
-            for n, evse_id in enumerate((E1, E2), 1)
-        ]
+        main = two_evses(dispatch=dispatch or {})
         if e1_pct is not None:
-            evses[0]["min_soc_pct"] = e1_pct
-        main = {
-            "site": {"id": "s1"},
-            "transformer": {"id": "T1", "rated_kva": 250},
-            "grid": {"nominal_voltage_v": 277},
-            "dispatch": dispatch or {},
-            "evses": evses,
-        }
-        (self.config_dir / "v2g.yaml").write_text(yaml.safe_dump(main))
-        (self.config_dir / "sensor_map.conf").write_text(TOP_OIL, encoding="utf-8")
+            main["evses"][0]["min_soc_pct"] = e1_pct
+        write_config(self.config_dir, main)
         self.bays: dict[str, Any] = {evse_id: SimpleNamespace(procedure=None) for evse_id in (E1, E2)}
         self.infos: dict[str, SessionInfo] = {}
         self.api = self.started()

@@ -40,7 +40,7 @@ async def test_a_signal_binds_until_its_end_and_says_what_it_asks_for(api: Utili
     clock.advance(900.0)
     assert api.view().bounds == ()
     assert len(api.book) == 0
-    assert [line[1] for line in api._log.lines] == ["SIGNAL", "SIGNAL_EXPIRED"]
+    assert api._log.codes() == ["SIGNAL", "SIGNAL_EXPIRED"]
 
 
 async def test_of_two_operators_with_one_id_the_last_one_wins_and_is_told_what_was_there(api: UtilityApi) -> None:

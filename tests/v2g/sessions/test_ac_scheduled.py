@@ -13,6 +13,12 @@ from v2g.sessions.ac_procedure import PROFILE
 from v2g.sessions.scheduling import Outlook
 
 UNIX = 1_800_000_000.0
+ASKED = ev.ScheduleRequested(
+    control_mode=ev.ControlMode.SCHEDULED,
+    mobility_needs_mode=ev.MobilityNeedsMode.BY_EVCC,
+    needs=ev.EnergyNeeds(),
+    max_supporting_points=1024,
+)
 
 
 class Profiled(AcRig):
@@ -23,12 +29,7 @@ class Profiled(AcRig):
         self.mode = ev.ControlMode.SCHEDULED
         self.outlook = Outlook(unix_s=UNIX)
         self.before_contactor = (
-            ev.ScheduleRequested(
-                control_mode=self.mode,
-                mobility_needs_mode=ev.MobilityNeedsMode.BY_EVCC,
-                needs=ev.EnergyNeeds(),
-                max_supporting_points=1024,
-            ),
+            ASKED,
             ev.PowerProfileReceived(
                 profile=PowerProfile(
                     starts_at_unix_s=starts_at_unix_s,
@@ -110,13 +111,6 @@ def test_only_a_bidirectional_service_gets_a_discharging_schedule(service: Energ
     rig.mode = ev.ControlMode.SCHEDULED
     rig.begin()
     rig.select(service)
-    rig.say(
-        ev.ScheduleRequested(
-            control_mode=rig.mode,
-            mobility_needs_mode=ev.MobilityNeedsMode.BY_EVCC,
-            needs=ev.EnergyNeeds(),
-            max_supporting_points=1024,
-        )
-    )
+    rig.say(ASKED)
     (command,) = [command for command in rig.cycle().commands if isinstance(command, OfferSchedules)]
     assert (command.tuples[0].discharging is not None) is both

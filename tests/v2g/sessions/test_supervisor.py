@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pyiso15118 import events as ev
+from support.kept_log import KeptLog
 from v2g.clock import SystemClock
 from v2g.sessions.supervisor import SessionSupervisor
 
@@ -31,15 +32,9 @@ class Connection:
         pass
 
 
-class Silent:
-    def info(self, code: str, message: str = "", /, **fields: object) -> None: ...
-
-    warning = error = info
-
-
 def test_what_a_vehicle_calls_itself_moves_no_cursor_and_ends_no_line(rig: Any) -> None:
     connection = Connection("WMI\x1b[2J\nANNA", "CN=\x1b]0;x\x07OEM")
-    supervisor = SessionSupervisor(rig.bay, connection, Silent(), lambda *_: None, SystemClock())
+    supervisor = SessionSupervisor(rig.bay, connection, KeptLog(), lambda *_: None, SystemClock())
     asyncio.run(supervisor.run())
     assert supervisor.info.evccid == "WMI\\x1b[2J\\nANNA"
     assert supervisor.info.identity == "CN=\\x1b]0;x\\x07OEM"

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from support.kept_log import KeptLog
 from v2g.config.schema import Config
 
 SITE: dict[str, Any] = {
@@ -70,22 +71,6 @@ class FeedClient:
 @pytest.fixture
 def feed_client() -> type[FeedClient]:
     return FeedClient
-
-
-class KeptLog:
-    """Takes the place of a log."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-
-    def event(self, code: str, message: str = "", /, **fields: object) -> None:
-        self.lines.append((code, message))
-
-    info = warning = error = event
-
-    @property
-    def codes(self) -> list[str]:
-        return [code for code, _ in self.lines]
 
 
 @pytest.fixture

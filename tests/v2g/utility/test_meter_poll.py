@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from support.sunspec_devices import Chain
+from support.sunspec_devices import wye_meter
 from v2g.clock import ManualClock, SystemClock
 from v2g.config.schema_evse import ModbusAddress
 from v2g.config.schema_meters import Meter
 from v2g.hardware.modbus import LinkTiming, ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import DeviceError
-from v2g.hardware.sunspec.codec import ModelImage, load_model
 from v2g.hardware.sunspec.meter import MeterReading
 from v2g.utility.meter_book import MeterBook
 from v2g.utility.meter_poll import MeterPoll, on_bus, timing
@@ -65,13 +64,6 @@ def test_reconnecting_comes_within_max_age() -> None:
     assert timing(a_meter(max_age_s=3600.0)).backoff_max_s == 30.0
 
 
-def wye(power_w: int) -> ModelImage:
-    image = ModelImage.blank(load_model(203))
-    for name, value in (("W_SF", 0), ("W", 3 * power_w), ("WphA", power_w), ("WphB", power_w), ("WphC", power_w)):
-        image.set(name, value)
-    return image
-
-
 class Polled:
     """A meter behind a real server, and the poll that reads it."""
 
@@ -92,7 +84,7 @@ class Polled:
 
 @pytest.fixture
 async def polled(serve: Any) -> AsyncIterator[Polled]:
-    made = Polled(await serve(Chain([ModelImage.blank(load_model(1)), wye(500)])), SystemClock())
+    made = Polled(await serve(wye_meter(500)), SystemClock())
     yield made
     await made.link.close()
 
@@ -122,7 +114,7 @@ async def test_a_late_answer_is_never_taken_for_the_next(polled: Polled) -> None
     await polled.read()
     assert "no answer in 0.5 s" in polled.line().problem
     polled.served.delay_s = 0.0
-    polled.served.device = Chain([ModelImage.blank(load_model(1)), wye(700)])
+    polled.served.device = wye_meter(700)
     await polled.read()
     assert polled.line().power_w == (700.0, 700.0, 700.0)
     assert polled.served.connections == 2
@@ -141,7 +133,7 @@ async def test_a_silent_device_is_asked_at_the_meters_pace_and_no_faster(clock: 
         if len(pauses) == 6:
             raise Enough
 
-    link = memory_link(Chain([ModelImage.blank(load_model(1)), wye(500)]))
+    link = memory_link(wye_meter(500))
     link.retry_at_s, link.lose = 0.0, 3
     with pytest.raises(Enough):
         await MeterPoll(a_meter(poll_s=5.0), link, book, clock, lambda: 0.5, pause).run()

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from support.kept_log import KeptLog
 from support.vtn import Vtn, running
 from v2g.clock import ManualClock
 from v2g.config.schema_openadr import OpenAdr
@@ -20,19 +21,6 @@ from v2g.utility.signal_book import SignalBook
 BEGIN_UNIX_S = 1_700_000_000.0
 PERIOD = {"start": "2023-11-14T22:13:20Z", "duration": "PT1H"}
 """From BEGIN_UNIX_S."""
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-
-    def info(self, code: str, message: str = "", /, **_: object) -> None:
-        self.lines.append((code, message))
-
-    warning = error = info
-
-    def count(self, code: str) -> int:
-        return sum(line[0] == code for line in self.lines)
 
 
 class HurriedLink(VenLink):
@@ -74,10 +62,10 @@ def secret(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def linked(
     vtn_url: str, secret: Path, **changes: Any
-) -> AsyncIterator[tuple[HurriedLink, SignalBook, Told, ManualClock]]:
+) -> AsyncIterator[tuple[HurriedLink, SignalBook, KeptLog, ManualClock]]:
     fields = {"url": vtn_url, "client_id": "ven", "client_secret_file": str(secret), "ven_name": "transformer-12"}
     config = msgspec.convert({**fields, "poll_s": 5.0, "timeout_s": 1.0, **changes}, OpenAdr)
-    clock, book, told = ManualClock(unix_s=BEGIN_UNIX_S), SignalBook(172_800.0), Told()
+    clock, book, told = ManualClock(unix_s=BEGIN_UNIX_S), SignalBook(172_800.0), KeptLog()
     link = HurriedLink(config, book, clock, told, lambda: 0.5)
     link.start()
     try:
@@ -116,7 +104,7 @@ async def test_an_event_binds_is_changed_and_is_gone_when_it_is_deleted(vtn: Vtn
         await until(lambda: link.status.events == 0)
         assert (link.status.error, link.status.notes) == ("", ())
         assert link.status.ven_id
-        assert told.lines == [("OPENADR_UP", f"{vtn.url}: 1 events, 1 signals")]
+        assert told.said == [("OPENADR_UP", f"{vtn.url}: 1 events, 1 signals")]
 
 
 async def test_while_the_vtn_is_away_signals_hold_until_their_own_end_and_no_longer(vtn: Vtn, secret: Path) -> None:
@@ -132,7 +120,7 @@ async def test_while_the_vtn_is_away_signals_hold_until_their_own_end_and_no_lon
         assert top_w(book, clock) is None
         vtn.tell()
         await until(lambda: not link.status.error)
-        assert [code for code, _ in told.lines] == ["OPENADR_UP", "OPENADR_DOWN", "OPENADR_UP"]
+        assert told.codes() == ["OPENADR_UP", "OPENADR_DOWN", "OPENADR_UP"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +157,7 @@ async def test_what_is_not_followed_is_told_once(vtn: Vtn, secret: Path) -> None
             "IMPORT_CAPACITY_LIMIT of OpenADR event 'peak' is not followed: no units are told in a payloadDescriptor: "
             "it takes KW",
         )
-        assert told.count("OPENADR_NOTE") == 1
+        assert told.codes().count("OPENADR_NOTE") == 1
 
 
 @pytest.mark.parametrize(
@@ -189,7 +177,7 @@ async def test_what_keeps_it_from_working_is_in_the_status_and_told_once(
         await until(lambda: bool(link.status.error))
         assert words in link.status.error
         await until(lambda: link.tries >= 3)
-        assert told.count("OPENADR_DOWN") == 1
+        assert told.codes().count("OPENADR_DOWN") == 1
         assert link.status.last_answer_unix_s is None
 
 

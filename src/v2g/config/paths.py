@@ -40,8 +40,12 @@ class RunPaths:
 
 @dataclass(frozen=True, slots=True)
 class PkiPaths:
-    """PEM files of the SECC: chain (leaf first), private key, trust anchors; for each TLS profile."""
+    """PEM files of the SECC: chain (leaf first), private key, trust anchors; for each TLS profile.
 
+    With a token, ``strict_key`` holds the URI of the key in it instead of the key.
+    """
+
+    dir: Path
     strict_chain: Path
     strict_key: Path
     strict_trust: Path
@@ -49,6 +53,7 @@ class PkiPaths:
     compat_key: Path
     compat_trust: Path
     key_password_file: Path | None
+    crl_dir: Path
 
 
 def run_paths(config: Config) -> RunPaths:
@@ -75,17 +80,22 @@ def run_paths(config: Config) -> RunPaths:
 
 
 def pki_paths(config: Config) -> PkiPaths:
-    """An empty path means ``<state_dir>/pki/<profile>/{chain,key,trust}.pem``."""
+    """An empty path means ``<pki.dir>/{chain.pem,private.key,trust.pem}``; of compat, in ``<pki.dir>/compat``.
+
+    With ``pki.token``, the strict key is named in ``<pki.dir>/private.key.uri``.
+    """
     pki = config.pki
-    base = Path(config.paths.state_dir) / "pki"
+    base = Path(pki.dir)
     return PkiPaths(
-        strict_chain=Path(pki.strict_chain or base / "strict" / "chain.pem"),
-        strict_key=Path(pki.strict_key or base / "strict" / "key.pem"),
-        strict_trust=Path(pki.strict_trust or base / "strict" / "trust.pem"),
+        dir=base,
+        strict_chain=Path(pki.strict_chain or base / "chain.pem"),
+        strict_key=Path(pki.strict_key or base / ("private.key" if pki.token is None else "private.key.uri")),
+        strict_trust=Path(pki.strict_trust or base / "trust.pem"),
         compat_chain=Path(pki.compat_chain or base / "compat" / "chain.pem"),
-        compat_key=Path(pki.compat_key or base / "compat" / "key.pem"),
+        compat_key=Path(pki.compat_key or base / "compat" / "private.key"),
         compat_trust=Path(pki.compat_trust or base / "compat" / "trust.pem"),
         key_password_file=Path(pki.key_password_file) if pki.key_password_file else None,
+        crl_dir=base / "crl",
     )
 
 

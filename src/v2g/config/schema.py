@@ -26,6 +26,7 @@ from v2g.config.schema_evse import (
     ModbusTls,
     TlsProfileName,
 )
+from v2g.config.schema_pki import Pki
 from v2g.config.schema_utility import Utility
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ModbusAddress",
     "ModbusTls",
     "Percent",
+    "Pki",
     "Port",
     "Positive",
     "TlsProfileName",
@@ -298,19 +300,6 @@ class Waveform(_Section, frozen=True, kw_only=True):
     breaker of 0.05 s), unless ``allow_slow``."""
     allow_slow: bool = False
     """Simulation and trials only: the clearing times of IEEE 1547 are then not kept."""
-
-
-class Pki(_Section, frozen=True, kw_only=True):
-    """Certificates of the SECC. Empty paths: ``<state_dir>/pki/...`` as ``v2g-cert-manager`` writes them."""
-
-    strict_chain: str = ""
-    strict_key: str = ""
-    strict_trust: str = ""
-    compat_chain: str = ""
-    compat_key: str = ""
-    compat_trust: str = ""
-    key_password_file: str = ""
-    allow_plain: bool = False
 
 
 class SiteHarmonicFilter(_Section, frozen=True, kw_only=True):

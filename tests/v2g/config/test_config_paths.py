@@ -16,7 +16,7 @@ def test_everything_is_in_its_directory_by_default(configure: Configure) -> None
     assert paths.control_sock == Path("/run/v2g/control.sock")
     assert paths.waveform == Path("/run/v2g/waveform")
     assert paths.comms_log == Path("/var/log/v2g/comms.log")
-    assert pki_paths(config).compat_key == Path("/var/lib/v2g/pki/compat/key.pem")
+    assert pki_paths(config).compat_key == Path("/etc/ssl/v2g/compat/private.key")
     assert paths.history == Path("/var/lib/v2g/history.sqlite")
     assert pki_paths(config).key_password_file is None
     assert sensor_map_path(config, config_dir) == config_dir / "sensor_map.conf"

@@ -185,7 +185,7 @@ SINGLE = [
     ("evses: [{id: E7}]", "evses[2].id", "'E7'", "is no EVSE id", "such as 'US*V2G*E1'"),
     ("evses: []", "evses", "", "has 0 entries", "at least 1"),
     ("evses: {id: x}", "evses", "", "is no list", "one '- ' an entry"),
-    ("pki: [1]", "pki", "", "is no section", "write a map with the keys strict_chain"),
+    ("pki: [1]", "pki", "", "is no section", "write a map with the keys dir, strict_chain"),
     ("site: {id: no}", "site.id", "false", "is true or false, text is expected", "in quotes"),
     ("site: {id: null, id: x}", "site.id", "", "is written twice (first on line 1)", "keep one"),
     ("site: {id: !!python/name:os.system x}", "site.id", "x", "tag:yaml.org,2002:python/name", "remove the tag"),

@@ -1,0 +1,111 @@
+"""The section ``pki``: where certificates and keys lie, who signs them, and what becomes of old revocation data."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+from msgspec import Meta
+
+from v2g.config.schema_base import Section
+
+
+class KeyKind(enum.StrEnum):
+    """What ISO 15118-20 allows for a SECC's key."""
+
+    P521 = "P-521"
+    ED448 = "Ed448"
+
+
+class EnrolmentProtocol(enum.StrEnum):
+    EST = "est"
+    """RFC 7030."""
+    CMP = "cmp"
+    """RFC 4210, over HTTPS."""
+
+
+class OldData(enum.StrEnum):
+    """What is done with a certificate whose revocation data is missing, past its nextUpdate, or cannot be verified."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    """Accept it, and say so in comms.log each time."""
+
+
+class Subject(Section, frozen=True, kw_only=True):
+    """Of our own certificate. The domain component CPO is added: ISO 15118-20 asks for it in a SECC's subject."""
+
+    common_name: str = ""
+    """The SECC's id; empty: the first EVSE's id."""
+    organization: str = ""
+    """Empty: ``site.name``."""
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""
+    dns_names: tuple[str, ...] = ()
+
+
+class Enrolment(Section, frozen=True, kw_only=True):
+    """The server that signs our certificate: the utility's."""
+
+    protocol: EnrolmentProtocol
+    url: Annotated[str, Meta(pattern="^https?://")]
+    """EST: the server, ``/.well-known/est`` is added; CMP: with its path. ``http`` only with CMP, whose messages are
+    protected by themselves."""
+    label: str = ""
+    """EST: between ``/.well-known/est/`` and the operation, where a server has several authorities."""
+    user: str = ""
+    """EST: HTTP basic authentication of the first enrolment; CMP: the reference of the shared secret."""
+    password_file: str = ""
+    """With ``user``: its password or shared secret, alone in a file of mode 0600."""
+    server_ca: str = ""
+    """PEM roots of the server's TLS certificate; empty: the bundle given with ``--ca-bundle``."""
+    timeout_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
+
+
+class Token(Section, frozen=True, kw_only=True):
+    """A PKCS#11 token that keeps the strict profile's key; nothing of it is ever in a file."""
+
+    uri: Annotated[str, Meta(pattern="^pkcs11:")]
+    """RFC 7512, of the token: ``pkcs11:token=v2g``. No pin-value in it."""
+    module: str
+    """The token's PKCS#11 library, an absolute path."""
+    pin_file: str = ""
+    """The PIN alone, mode 0600; empty: the systemd credential ``v2g-token-pin``."""
+
+
+class Revocation(Section, frozen=True, kw_only=True):
+    """Of vehicles' chains: CRL files in ``<pki.dir>/crl`` and OCSP."""
+
+    check: bool = True
+    """False: only with a warning at every start."""
+    old_data: OldData = OldData.REFUSE
+    fetch_crls: bool = False
+    """Fetch CRLs from the distribution points of our trust anchors' certificates, when the old ones are due."""
+    ocsp: bool = False
+    """Ask the responders that vehicles' certificates name."""
+    timeout_s: Annotated[float, Meta(ge=0.5, le=30)] = 3.0
+
+
+class Pki(Section, frozen=True, kw_only=True):
+    """Certificates and keys of the SECC. Empty paths are in ``dir``, as ``v2g-cert-manager`` writes them."""
+
+    dir: str = "/etc/ssl/v2g"
+    """``private.key``, ``chain.pem``, ``trust.pem``, ``crl/``; and ``compat/`` with the same for tls compat."""
+    strict_chain: str = ""
+    strict_key: str = ""
+    strict_trust: str = ""
+    """Roots that vehicles' chains may end in."""
+    compat_chain: str = ""
+    compat_key: str = ""
+    compat_trust: str = ""
+    key_password_file: str = ""
+    allow_plain: bool = False
+    key: KeyKind = KeyKind.P521
+    """What ``v2g-cert-manager`` makes."""
+    subject: Subject = Subject()
+    enrolment: Enrolment | None = None
+    token: Token | None = None
+    revocation: Revocation = Revocation()
+    renew_at: Annotated[float, Meta(ge=0.1, le=0.66)] = 0.6
+    """Share of a certificate's life after which it is renewed."""
+    warn_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    """A certificate, own root or trust anchor that expires sooner is told in log, status and metrics."""

@@ -14,7 +14,7 @@ PURE = [
     *("pyiso15118/schedules", "pyiso15118/checks.py", "pyiso15118/paused.py", "pyiso15118/events"),
     *("pyiso15118/v2gtp.py", "pyiso15118/sdp.py", "v2g/thermal", "v2g/grid", "v2g/dispatch"),
 ]
-CLOCK_READERS = {"pyiso15118/aio", "v2g/clock.py"}
+CLOCK_READERS = {"pyiso15118/aio", "pyiso15118/security/judged_at.py", "v2g/clock.py"}
 
 
 def name_of(path: Path) -> str:

@@ -11,7 +11,7 @@ from random import Random
 from struct import unpack
 from typing import Any
 
-from fuzz import conversations, seeds
+from fuzz import control_targets, conversations, seeds
 from fuzz.checks import Sampler, check_exi, require, root_of
 from fuzz.content import change
 from fuzz.settings import setting_of
@@ -302,6 +302,18 @@ def conversation(sampler: Sampler) -> Target:
     return Target(check=check, seeds=samples, form="bytes", max_bytes=600)
 
 
+def control_request(sampler: Sampler) -> Target:
+    """Lines to the control socket."""
+    check = control_targets.check_request
+    return Target(check=lambda data: check(sampler, data), seeds=control_targets.request_seeds(), form="bytes")
+
+
+def audit_log(sampler: Sampler) -> Target:
+    """The audit log in the hands of somebody without its key."""
+    check = control_targets.check_log
+    return Target(check=lambda data: check(sampler, data), seeds=control_targets.log_seeds(), form="bytes")
+
+
 def check_line(answer: dict[str, Any]) -> None:
     """What a command answered about a document is what both commands answer when given it."""
     encoded = encode_line({"namespace": answer["namespace"], "json": answer["json"]})
@@ -324,4 +336,6 @@ TARGETS: dict[str, Callable[[Sampler], Target]] = {
     "lines": lines,
     "charger": charger,
     "conversation": conversation,
+    "control-request": control_request,
+    "audit-log": audit_log,
 }

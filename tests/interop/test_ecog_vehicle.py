@@ -45,6 +45,16 @@ def test_peer_vehicle_discharges_10_kw_on_one_command(
     site.wait_for("the end of the session in comms.log", lambda: "SESSION_STOPPED" in site.log("comms.log"), 5)
 
 
+def test_peer_vehicle_with_its_p256_certificate_is_refused_in_strict(start_site: Any, start_peer_vehicle: Any) -> None:
+    site = start_site(profile="strict")
+    assert site.evse(FOREIGN)["tls"] == "strict"
+    start_peer_vehicle(tls="tls-enforced", loops=5)
+    refusal = re.compile(rf"WARNING: \S+ .*{re.escape(FOREIGN)}: connection of \S+ failed: \[SSL: .*profile strict")
+    line = site.wait_for("the refusal in comms.log", lambda: refusal.search(site.log("comms.log")))
+    print(line[0])
+    assert "SESSION_START" not in site.log("comms.log")
+
+
 def test_vehicle_that_is_silent_for_a_second_in_the_loop_ends_in_secc_timeout(
     start_site: Any, start_peer_vehicle: Any
 ) -> None:

@@ -35,6 +35,7 @@ from pyiso15118.secc import SeccConfig
 from pyiso15118.security import (
     Curve,
     Pki,
+    TlsEndpoint,
     TlsProfile,
     client_context,
     server_context,
@@ -48,13 +49,20 @@ STRICT, COMPAT = TlsProfile.STRICT, TlsProfile.COMPAT
 
 
 class Contexts:
-    def __init__(self, folder: Path, curve: Curve, profile: TlsProfile) -> None:
+    def __init__(
+        self, folder: Path, curve: Curve, profile: TlsProfile, make_server: Callable[..., TlsEndpoint] = server_context
+    ) -> None:
         pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1), curve=curve)
         secc = write_credential(pki.secc("US*V2G*E1"), folder, "secc")
         vehicle = write_credential(pki.vehicle("WMIV1234567890ABCDEX"), folder, "vehicle")
         v2g = self.v2g = write_trust_anchor(pki.v2g_root, folder, "v2g")
         oem = write_trust_anchor(pki.oem_root, folder, "oem")
-        self.server = server_context(profile, secc.chain, secc.key, [oem])
+
+        def server(*more_anchors: Path) -> TlsEndpoint:
+            return make_server(profile, secc.chain, secc.key, [oem, *more_anchors])
+
+        self.trusting = server
+        self.server = server()
         self.client = client_context(profile, vehicle.chain, vehicle.key, [v2g])
 
 
@@ -130,7 +138,7 @@ async def drive(connection: EvccConnection, loops: int, at_loop: Callable[[int],
 async def charge(
     address: Address,
     vehicle: UpdateDcVehicle,
-    tls: ssl.SSLContext | None = None,
+    tls: TlsEndpoint | ssl.SSLContext | None = None,
     profile: TlsProfile = STRICT,
     loops: int = 5,
 ) -> list[Event]:

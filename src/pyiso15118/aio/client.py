@@ -16,7 +16,8 @@ from pyiso15118.commands import VehicleState
 from pyiso15118.evcc import EvccConfig, EvccMachine
 from pyiso15118.messages import Namespace
 from pyiso15118.paused import PausedSession
-from pyiso15118.security.tls import TlsProfile, check_context
+from pyiso15118.security.profile import TlsEndpoint, TlsProfile
+from pyiso15118.security.tls import check_context
 
 EvccConnection = Connection[EvccMachine]
 
@@ -25,7 +26,7 @@ async def connect(
     address: Address,
     config: EvccConfig,
     *,
-    tls: ssl.SSLContext | None,
+    tls: TlsEndpoint | ssl.SSLContext | None,
     profile: TlsProfile = TlsProfile.STRICT,
     vehicle: VehicleState | None = None,
     paused: PausedSession | None = None,
@@ -76,7 +77,11 @@ async def connect(
 
 
 async def _open(
-    sock: socket.socket, address: Address, protocol: StreamProtocol, tls: ssl.SSLContext | None, patience_s: float
+    sock: socket.socket,
+    address: Address,
+    protocol: StreamProtocol,
+    tls: TlsEndpoint | ssl.SSLContext | None,
+    patience_s: float,
 ) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, address.sockaddr())

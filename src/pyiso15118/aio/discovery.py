@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import cast
 
 from pyiso15118 import sdp
-from pyiso15118.aio.network import Address, NetworkError, address_of, interface_index, sdp_client, sdp_listener
+from pyiso15118.aio.network import (
+    LOOPBACK,
+    Address,
+    NetworkError,
+    address_of,
+    interface_index,
+    sdp_client,
+    sdp_listener,
+)
 from pyiso15118.aio.quietlog import QuietLog
+from pyiso15118.aio.rate_limit import SourceLimit
 from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.sdp import SdpRequest, SdpResponse, Security
 
@@ -19,28 +30,47 @@ log = logging.getLogger("pyiso15118")
 RETRY_S = 0.25
 """Time between two SDP requests (V2G_SDP_Response_Timeout)."""
 ATTEMPTS = 50
+FLOOD = "SDP_FLOOD"
+
+
+EACH_HZ, EACH_BURST = 8.0, 16.0
+"""A vehicle asks four times a second."""
+ALL_HZ, ALL_BURST = 40.0, 80.0
+_LINE_EVERY_S = 10.0
+
+Answer = Callable[[SdpRequest, Address], SdpResponse | None]
+"""None: whoever asked gets no answer."""
 
 
 class SdpServer(asyncio.DatagramProtocol):
-    """Answers each well-formed request with what ``answer`` says; anything else is ignored and logged."""
+    """Answers each well-formed request with what ``answer`` says; anything else is ignored and logged.
 
-    def __init__(self, name: str, answer: Callable[[SdpRequest], SdpResponse]) -> None:
+    Asked must be by unicast address from the link of the server's interface: from a link-local address, which no
+    router passes on, or where the EVSE has a ``host`` of its own from any. Requests that come too fast are left out.
+    """
+
+    def __init__(self, name: str, answer: Answer, *, link: int | None = None) -> None:
+        """``link``: the index of the only interface that is listened to; None: not only link-local sources."""
         self._name = name
         self._answer = answer
+        self._link = link
         self._transport: asyncio.DatagramTransport | None = None
         self._last_peer: Address | None = None
         self._log = QuietLog(name)
+        self._limit = SourceLimit(each_hz=EACH_HZ, each_burst=EACH_BURST, all_hz=ALL_HZ, all_burst=ALL_BURST)
+        self._left_out = 0
+        self._left_out_told = 0
+        self._counting: asyncio.TimerHandle | None = None
         self.ignored = 0
 
     @classmethod
-    async def listen(
-        cls, name: str, interface: str, host: str | None, port: int, answer: Callable[[SdpRequest], SdpResponse]
-    ) -> SdpServer:
+    async def listen(cls, name: str, interface: str, host: str | None, port: int, answer: Answer) -> SdpServer:
         """``name`` is for logs. Raises :class:`NetworkError`."""
+        link = interface_index(interface) if host is None and interface != LOOPBACK else None
         sock = sdp_listener(interface, host, port)
         try:
             _, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: cls(name, answer), sock=sock
+                lambda: cls(name, answer, link=link), sock=sock
             )
         except BaseException:
             sock.close()
@@ -57,15 +87,27 @@ class SdpServer(asyncio.DatagramProtocol):
             raise NetworkError(f"{self._name}: the SDP server is not open")
         return address_of(self._transport.get_extra_info("sockname")).port
 
+    @property
+    def left_out(self) -> int:
+        """Requests that came too fast to be answered, since the server was opened."""
+        return self._left_out
+
     def datagram_received(self, data: bytes, addr: tuple[object, ...]) -> None:
+        peer = address_of(addr)
+        if not self._limit.take(peer.host, time.monotonic()):
+            self._leave_out(peer)
+            return
         try:
             request = sdp.decode_request(data)
-        except RemoteProtocolError as error:
+            self._check_source(peer)
+        except (RemoteProtocolError, NetworkError) as error:
             self.ignored += 1
-            self._log.note(logging.DEBUG, "SDP datagram of %s ignored: %s", address_of(addr), error)
+            self._log.note(logging.DEBUG, "SDP datagram of %s ignored: %s", peer, error)
             return
-        response = self._answer(request)
-        peer = address_of(addr)
+        response = self._answer(request, peer)
+        if response is None:
+            self.ignored += 1
+            return
         self._log.note(
             logging.DEBUG if peer == self._last_peer else logging.INFO,
             "SDP request of %s for %s answered with port %d, %s",
@@ -78,10 +120,34 @@ class SdpServer(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.sendto(sdp.encode(response), addr)
 
+    def _check_source(self, peer: Address) -> None:
+        source = IPv6Address(peer.host)
+        if source.is_multicast or source.is_unspecified or not peer.port:
+            raise NetworkError("nobody can be answered there")
+        if self._link is not None and not (source.is_link_local and peer.scope_id == self._link):
+            raise NetworkError("not from a link-local address of this interface")
+
+    def _leave_out(self, peer: Address) -> None:
+        """One line when it begins, one with the number every ten seconds while it goes on."""
+        self._left_out += 1
+        if self._counting is None:
+            text = "%s: SDP requests come too fast, the last from %s: not all are answered"
+            log.warning(text, self._name, peer, extra={"code": FLOOD})
+            self._left_out_told = self._left_out - 1
+            self._counting = asyncio.get_running_loop().call_later(_LINE_EVERY_S, self._tell_left_out)
+
+    def _tell_left_out(self) -> None:
+        self._counting = None
+        count, self._left_out_told = self._left_out - self._left_out_told, self._left_out
+        log.warning("%s: %d SDP requests were left out", self._name, count, extra={"code": FLOOD})
+
     def error_received(self, exc: Exception) -> None:
         self._log.note(logging.WARNING, "SDP answer could not be sent: %s", exc)
 
     def close(self) -> None:
+        if self._counting is not None:
+            self._counting.cancel()
+            self._tell_left_out()
         self._log.flush()
         if self._transport is not None:
             self._transport.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +14,8 @@ from pyiso15118.commands import Abort, Command
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import EndReason, Event, SessionEnded
 from pyiso15118.machine import Machine
-from pyiso15118.security.tls import PeerIdentity, TlsProfile, check_connection, peer_identity
+from pyiso15118.security.profile import TlsObject, TlsProfile
+from pyiso15118.security.tls_peer import PeerIdentity, check_connection, peer_identity
 
 log = logging.getLogger("pyiso15118")
 
@@ -32,7 +32,15 @@ LINGER_S = 3.0
 def peer_certificate(transport: asyncio.Transport) -> bytes | None:
     """The peer's leaf in DER; None without TLS, and where the peer showed none."""
     tls = transport.get_extra_info("ssl_object")
-    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
+    found = tls.getpeercert(True) if isinstance(tls, TlsObject) else None
+    return found if isinstance(found, bytes) else None
+
+
+def certified_name(profile: TlsProfile, transport: asyncio.Transport) -> str | None:
+    """What the vehicle must call itself: in profile strict, its certificate's common name; None: it may choose."""
+    tls = transport.get_extra_info("ssl_object")
+    identity = peer_identity(tls) if profile is TlsProfile.STRICT and isinstance(tls, TlsObject) else None
+    return identity.common_name if identity is not None else None
 
 
 class StreamProtocol(asyncio.Protocol):
@@ -121,7 +129,7 @@ class Connection(Generic[MachineT]):
         self._loop = asyncio.get_running_loop()
         tls = transport.get_extra_info("ssl_object")
         if profile is not None:
-            if not isinstance(tls, ssl.SSLObject | ssl.SSLSocket):
+            if not isinstance(tls, TlsObject):
                 raise LocalProtocolError("a TLS profile was given for a stream without TLS")
             check_connection(profile, tls)
             self.peer_identity = peer_identity(tls)

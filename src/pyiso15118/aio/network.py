@@ -9,7 +9,6 @@ import secrets
 import socket
 import struct
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pyiso15118 import sdp
 from pyiso15118.errors import Iso15118Error
@@ -18,7 +17,8 @@ LOOPBACK = "lo"
 DYNAMIC_PORTS = range(49152, 65536)
 """Where the standard has the SECC's TCP port; vehicles in the field refuse an SDP response with any other."""
 _PORT_ATTEMPTS = 32
-_IF_INET6 = Path("/proc/net/if_inet6")
+_ALL_NODES = "ff02::1"
+_DISCARD_PORT = 9
 
 
 class NetworkError(Iso15118Error):
@@ -65,20 +65,20 @@ def local_address(interface: str, host: str | None = None, port: int = 0) -> Add
     index = interface_index(interface)
     if host is not None:
         return _explicit(host, port, index)
-    addresses = _addresses(interface)
     if interface == LOOPBACK:
-        if ipaddress.IPv6Address("::1") not in addresses:
+        if _source_address("::1", index) is None:
             raise NetworkError(
                 "the loopback has no IPv6 address: enable it with `sysctl net.ipv6.conf.lo.disable_ipv6=0`"
             )
         return Address("::1", port)
-    for address in addresses:
-        if address.is_link_local:
-            return Address(str(address), port, index)
-    raise NetworkError(
-        f"interface {interface} has no IPv6 link-local address: bring it up and enable IPv6 on it "
-        f"(`sysctl net.ipv6.conf.{interface}.disable_ipv6=0`)"
-    )
+    address = _source_address(_ALL_NODES, index)
+    if address is None or not address.is_link_local:
+        raise NetworkError(
+            f"interface {interface} has no IPv6 link-local address, or not yet a usable one (duplicate address "
+            "detection takes up to 2 s): bring it up and enable IPv6 on it "
+            f"(`sysctl net.ipv6.conf.{interface}.disable_ipv6=0`)"
+        )
+    return Address(str(address), port, index)
 
 
 def _explicit(host: str, port: int, index: int) -> Address:
@@ -179,13 +179,16 @@ def _bind_to_device(sock: socket.socket, interface: str) -> None:
         ) from error
 
 
-def _addresses(interface: str) -> list[ipaddress.IPv6Address]:
+def _source_address(peer: str, index: int) -> ipaddress.IPv6Address | None:
+    """From which of its addresses the kernel would send to ``peer``; None: from none. Nothing is sent."""
     try:
-        lines = _IF_INET6.read_text().splitlines()
-    except OSError:
-        raise NetworkError("this host has no IPv6, which ISO 15118 needs: boot without ipv6.disable=1") from None
-    fields = [line.split() for line in lines]
-    return [ipaddress.IPv6Address(bytes.fromhex(f[0])) for f in fields if f[-1] == interface]
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect((peer, _DISCARD_PORT, 0, index))
+            return ipaddress.IPv6Address(probe.getsockname()[0].split("%", 1)[0])
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            raise NetworkError("this host has no IPv6, which ISO 15118 needs: boot without ipv6.disable=1") from None
+        return None
 
 
 def _interface_name(index: int) -> str:

@@ -22,15 +22,17 @@ class QuietLog:
         self._last = ""
         self._window: asyncio.TimerHandle | None = None
 
-    def note(self, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
-        """As ``logging.log``."""
+    def note(
+        self, level: int, message: str, *args: object, exc_info: BaseException | None = None, code: str | None = None
+    ) -> None:
+        """As ``logging.log``. ``code``: a name for grep; it is the record's ``code``."""
         if not log.isEnabledFor(level):
             return
         if self._window is None:
             self._window = asyncio.get_running_loop().call_later(WINDOW_S, self.flush)
         if self._written < BURST:
             self._written += 1
-            log.log(level, f"%s: {message}", self._name, *args, exc_info=exc_info)
+            log.log(level, f"%s: {message}", self._name, *args, exc_info=exc_info, extra={"code": code})
         else:
             self._held_back += 1
             self._last = message % args if self._held_back == 1 else self._last

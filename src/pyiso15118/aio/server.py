@@ -9,13 +9,14 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import IPv6Address
 from typing import cast
 
 from pyiso15118 import exi, sdp
 from pyiso15118.aio.discovery import SdpServer
-from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, peer_certificate
+from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, certified_name, peer_certificate
 from pyiso15118.aio.network import Address, NetworkError, address_of, local_address, tcp_listener
 from pyiso15118.aio.quietlog import QuietLog
 from pyiso15118.aio.tls_stream import secure
@@ -24,7 +25,9 @@ from pyiso15118.messages import Namespace
 from pyiso15118.paused import PausedSession
 from pyiso15118.sdp import SdpRequest, SdpResponse, Security
 from pyiso15118.secc import SeccConfig, SeccMachine
-from pyiso15118.security.tls import TlsProfile, check_context
+from pyiso15118.security.profile import TlsEndpoint, TlsObject, TlsProfile
+from pyiso15118.security.tls import check_context
+from pyiso15118.security.tls_peer import check_connection
 
 log = logging.getLogger("pyiso15118")
 
@@ -35,6 +38,7 @@ HANDSHAKE_S = 5.0
 """So long in all a vehicle may let us wait in the TLS handshake. The slowest take about one second."""
 HANDSHAKE_THREADS = 1
 """Handshakes at once, beside the loop. One keeps the other cores free; 64 vehicles are through in less than 0.2 s."""
+SPOOFING = "SPOOFING_SUSPECTED"
 RETRY_S = 5.0
 """An EVSE that could not be opened (its modem's interface is not there yet) is tried again this often."""
 
@@ -58,7 +62,7 @@ class Endpoint:
     tcp_port: int = 0
     plain_port: int = 0
     host: str | None = None
-    tls: ssl.SSLContext | None = None
+    tls: TlsEndpoint | ssl.SSLContext | None = None
     profile: TlsProfile = TlsProfile.STRICT
     allow_plain: bool = False
     max_connections: int = 4
@@ -228,6 +232,33 @@ class SeccServer:
         """The session that the EVSE's vehicle paused and may resume."""
         return self._evses[evse_id].resumable()
 
+    def replace_tls(self, evse_id: str, tls: TlsEndpoint | ssl.SSLContext) -> None:
+        """Serve with another certificate, key or trust from the next connection on; whoever is connected stays so.
+
+        May be called at any time, before :meth:`start` as well. Raises :class:`LocalProtocolError` for a context of
+        another profile, and for an EVSE that was opened without TLS; nothing has changed then.
+        """
+        evse = self._evses[evse_id]
+        if evse.endpoint.tls is None:
+            raise LocalProtocolError(
+                f"{evse_id}: serves without TLS, a test mode, and cannot begin with it while it runs"
+            )
+        evse.endpoint = replace(evse.endpoint, tls=tls)
+
+    async def add(self, endpoint: Endpoint) -> None:
+        """One more EVSE while the others go on; what keeps it from opening is in :attr:`problems`, and tried again.
+
+        Raises :class:`LocalProtocolError` for an EVSE that is there already.
+        """
+        if endpoint.evse_id in self._evses:
+            raise LocalProtocolError(f"EVSE given twice: {endpoint.evse_id}")
+        evse = self._evses[endpoint.evse_id] = _Evse(endpoint, QuietLog(endpoint.evse_id))
+        if self._closing or self._workers is None:
+            return
+        await self._try_to_open(evse)
+        if evse.problem is not None and (self._retrying is None or self._retrying.done()):
+            self._retrying = asyncio.get_running_loop().create_task(self._retry(), name="SECC sockets")
+
     def keep_paused(self, evse_id: str, paused: PausedSession | None) -> None:
         """Let a session be resumed that was paused before this server started; None: let none be."""
         self._evses[evse_id].keep(paused)
@@ -257,17 +288,17 @@ class SeccServer:
     async def _open(self, evse: _Evse) -> None:
         endpoint = evse.endpoint
         if endpoint.tls is not None:
-            evse.tls_address = await self._listen(evse, endpoint.tcp_port, endpoint.tls)
+            evse.tls_address = await self._listen(evse, endpoint.tcp_port, secured=True)
         if endpoint.allow_plain:
             port = endpoint.tcp_port if endpoint.tls is None else endpoint.plain_port
-            evse.plain_address = await self._listen(evse, port, None)
+            evse.plain_address = await self._listen(evse, port, secured=False)
         if endpoint.sdp_port is not None:
             evse.sdp_server = await SdpServer.listen(
                 endpoint.evse_id,
                 endpoint.interface,
                 endpoint.host,
                 endpoint.sdp_port,
-                lambda request: self._sdp_answer(evse, request),
+                lambda request, peer: self._sdp_answer(evse, request, peer),
             )
         log.info(
             "%s: listening on %s (interface %s, %s)",
@@ -277,19 +308,28 @@ class SeccServer:
             f"TLS profile {endpoint.profile}" if endpoint.tls else "no TLS: test mode",
         )
 
-    async def _listen(self, evse: _Evse, port: int, tls: ssl.SSLContext | None) -> Address:
+    async def _listen(self, evse: _Evse, port: int, *, secured: bool) -> Address:
         endpoint = evse.endpoint
         sock = tcp_listener(local_address(endpoint.interface, endpoint.host, port))
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(lambda: _Acceptor(self, evse, tls), sock=sock, backlog=16)
+            server = await loop.create_server(lambda: _Acceptor(self, evse, secured), sock=sock, backlog=16)
         except BaseException:
             sock.close()
             raise
         evse.servers.append(server)
         return address_of(sock.getsockname())
 
-    def _sdp_answer(self, evse: _Evse, request: SdpRequest) -> SdpResponse:
+    def _sdp_answer(self, evse: _Evse, request: SdpRequest, peer: Address) -> SdpResponse | None:
+        if self._is_stranger(evse, peer):
+            evse.log.note(
+                logging.WARNING,
+                "SDP request of %s not answered: the vehicle at the EVSE is %s, possible spoofing",
+                peer,
+                evse.active.peer_address if evse.active is not None else None,
+                code=SPOOFING,
+            )
+            return None
         plain, tls = evse.plain_address, evse.tls_address
         if plain is not None and (tls is None or request.security is Security.NONE):
             return SdpResponse(host=IPv6Address(plain.host), port=plain.port, security=Security.NONE)
@@ -299,19 +339,19 @@ class SeccServer:
 
     # ---- connections ----
 
-    def accept(
-        self, evse: _Evse, protocol: StreamProtocol, transport: asyncio.Transport, tls: ssl.SSLContext | None
-    ) -> None:
+    def accept(self, evse: _Evse, protocol: StreamProtocol, transport: asyncio.Transport, secured: bool) -> None:
         """Called for every TCP connection: refuse it, or see it through in a task."""
         transport.pause_reading()
         peer = address_of(transport.get_extra_info("peername") or ("::", 0))
-        reason = None
+        reason = code = None
         if self._closing:
             reason = "the charging station shuts down"
         elif evse.active is not None:
             reason = f"the EVSE is busy with {evse.active.peer_address}"
+            if self._is_stranger(evse, peer):
+                reason, code = f"{reason}, at another address: possible spoofing", SPOOFING
         if reason is not None:
-            evse.log.note(logging.WARNING, "connection of %s closed: %s", peer, reason)
+            evse.log.note(logging.WARNING, "connection of %s closed: %s", peer, reason, code=code)
             transport.abort()
             return
         if len(evse.handshakes) >= evse.endpoint.max_connections:
@@ -324,6 +364,7 @@ class SeccServer:
                 len(evse.handshakes),
             )
             self._drop(evse, oldest)
+        tls = evse.endpoint.tls if secured else None
         task = asyncio.get_running_loop().create_task(
             self._serve(evse, protocol, transport, tls, time.monotonic()), name=f"{evse.endpoint.evse_id} / {peer}"
         )
@@ -331,6 +372,11 @@ class SeccServer:
         evse.handshakes[task] = transport
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda done: evse.handshakes.pop(done, None))
+
+    @staticmethod
+    def _is_stranger(evse: _Evse, peer: Address) -> bool:
+        """On a cable there is one vehicle: while it has a session, nobody else speaks on the EVSE's link."""
+        return evse.active is not None and evse.active.peer_address.host != peer.host
 
     @staticmethod
     def _drop(evse: _Evse, task: asyncio.Task[None]) -> None:
@@ -344,7 +390,7 @@ class SeccServer:
         evse: _Evse,
         protocol: StreamProtocol,
         transport: asyncio.Transport,
-        tls: ssl.SSLContext | None,
+        tls: TlsEndpoint | ssl.SSLContext | None,
         accepted_at: float,
     ) -> None:
         peer = address_of(transport.get_extra_info("peername") or ("::", 0))
@@ -380,7 +426,7 @@ class SeccServer:
         evse: _Evse,
         protocol: StreamProtocol,
         transport: asyncio.Transport,
-        tls: ssl.SSLContext | None,
+        tls: TlsEndpoint | ssl.SSLContext | None,
         accepted_at: float,
     ) -> SeccConnection:
         endpoint = evse.endpoint
@@ -394,6 +440,7 @@ class SeccServer:
                 shutdown_s=TLS_SHUTDOWN_S,
                 workers=self._workers,
             )
+            await self._check_chain(endpoint, transport, tls)
         if evse.active is not None:
             raise NetworkError("another vehicle was quicker")
         machine = SeccMachine(
@@ -401,6 +448,7 @@ class SeccServer:
             random=secrets.token_bytes,
             unix_offset_s=time.time() - time.monotonic(),
             peer_certificate=peer_certificate(transport) if tls is not None else None,
+            certified_name=certified_name(endpoint.profile, transport),
             paused=evse.resumable(),
         )
         connection = SeccConnection(machine, protocol, transport, profile=endpoint.profile if tls is not None else None)
@@ -410,6 +458,15 @@ class SeccServer:
         if tls is None:
             transport.resume_reading()
         return connection
+
+    async def _check_chain(
+        self, endpoint: Endpoint, transport: asyncio.Transport, tls: TlsEndpoint | ssl.SSLContext
+    ) -> None:
+        """Where the TLS library could not do it during the handshake. Beside the loop, as that."""
+        trust, connection = getattr(tls, "trust", None), transport.get_extra_info("ssl_object")
+        if trust is not None and isinstance(connection, TlsObject):
+            check = partial(check_connection, endpoint.profile, connection, trust)
+            await asyncio.get_running_loop().run_in_executor(self._workers, check)
 
     async def _run_owner(self, connection: SeccConnection) -> None:
         name = f"{connection.endpoint.evse_id} / {connection.peer_address}"
@@ -427,12 +484,12 @@ class SeccServer:
 class _Acceptor(StreamProtocol):
     """The protocol of one accepted connection; hands itself to the server, which may refuse it."""
 
-    def __init__(self, server: SeccServer, evse: _Evse, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, server: SeccServer, evse: _Evse, secured: bool) -> None:
         super().__init__()
         self._server = server
         self._evse = evse
-        self._tls = tls
+        self._secured = secured
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._server.accept(self._evse, self, cast(asyncio.Transport, transport), self._tls)
+        self._server.accept(self._evse, self, cast(asyncio.Transport, transport), self._secured)

@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from pyiso15118.aio.network import NetworkError
+from pyiso15118.security.profile import TlsEndpoint, TlsObject
 
 READ_BYTES = 16_384
 """Taken from the socket at once, and the most that one TLS record holds."""
@@ -41,7 +42,7 @@ class _State(enum.Enum):
 async def secure(
     transport: asyncio.Transport,
     protocol: asyncio.Protocol,
-    context: ssl.SSLContext,
+    context: TlsEndpoint | ssl.SSLContext,
     *,
     server_side: bool,
     patience_s: float,
@@ -66,7 +67,7 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
         self,
         transport: asyncio.Transport,
         protocol: asyncio.Protocol,
-        context: ssl.SSLContext,
+        context: TlsEndpoint | ssl.SSLContext,
         server_side: bool,
         shutdown_s: float,
         workers: Executor | None,
@@ -76,7 +77,7 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
         self._transport = transport
         self._protocol = protocol
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
+        self._tls: TlsObject | ssl.SSLObject = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
         self._shutdown_s = shutdown_s
         self._workers = workers
         self._state = _State.HANDSHAKE

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from cryptography import x509
 
 from pyiso15118.checks import check_ac_limits, check_limits, rational
 from pyiso15118.errors import LocalProtocolError
@@ -19,7 +16,7 @@ from pyiso15118.events import (
     MobilityNeedsMode,
 )
 from pyiso15118.messages import common_messages as cm
-from pyiso15118.security.chain import TrustAnchors
+from pyiso15118.security.chain import IsRevoked, TrustAnchors
 from pyiso15118.security.tls import TlsProfile
 from pyiso15118.timers import SeccTimers
 
@@ -109,7 +106,7 @@ class SeccConfig:
 
     Authorisation. ``authorization``: what is offered; ``PnC`` needs ``contract_anchors`` (mobility operators' roots).
     ``certificate_installation`` needs ``oem_anchors``. ``profile`` says which curves and digests certificates and
-    signatures may have; ``is_revoked`` is asked for each certificate of a chain.
+    signatures may have; ``is_revoked`` is asked for each certificate of a chain, with its issuer.
 
     Life of a session. ``service_renegotiation`` is announced with the services. ``resume_without_certificate``: a test
     mode, for streams without TLS.
@@ -139,7 +136,7 @@ class SeccConfig:
     certificate_installation: bool = False
     oem_anchors: TrustAnchors | None = None
     profile: TlsProfile = TlsProfile.STRICT
-    is_revoked: Callable[[x509.Certificate], bool] | None = None
+    is_revoked: IsRevoked | None = None
     pause_allowed: bool = True
     standby_allowed: bool = False
     service_renegotiation: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
@@ -17,6 +16,7 @@ from pyiso15118.secc.transitions import Outcome
 from pyiso15118.security.chain import (
     ChainError,
     ChainProblem,
+    IsRevoked,
     Role,
     TrustAnchors,
     load_certificate,
@@ -150,15 +150,15 @@ def check_contract(
     return Contract(emaid=chain.emaid, certificate=leaf, shown=shown), form
 
 
-def _careful(is_revoked: Callable[[x509.Certificate], bool] | None) -> Callable[[x509.Certificate], bool] | None:
+def _careful(is_revoked: IsRevoked | None) -> IsRevoked | None:
     """An owner's check that cannot say: the chain is not trusted, and the session does not suffer."""
     if is_revoked is None:
         return None
     asked = is_revoked
 
-    def ask(certificate: x509.Certificate) -> bool:
+    def ask(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         try:
-            return asked(certificate)
+            return asked(certificate, issuer)
         except Exception as error:
             raise ChainError(ChainProblem.INVALID, f"revocation could not be looked up: {error}") from error
 

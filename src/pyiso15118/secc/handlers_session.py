@@ -71,7 +71,11 @@ def handle_session_setup(request: cm.SessionSetupReq, situation: Situation) -> R
 
     Whatever else comes gets a fresh session, which is no failure ([V2G20-2626], [V2G20-2627]): another SessionID,
     vehicle or certificate, another EVSE, a protocol or a service that the paused session does not fit.
+    A vehicle that is bound to its certificate's name and calls itself otherwise is refused.
     """
+    if situation.certified_name not in (None, request.EVCCID):
+        detail = f"EVCCID {request.EVCCID} is not the name in the vehicle's certificate, {situation.certified_name}"
+        return failed(request, Code.FAILED, detail, situation)
     if (joined := _join(request, situation)) is not None:
         return joined
     session_id = situation.random(SESSION_ID_BYTES)

@@ -90,8 +90,9 @@ _NAMESPACES = {str(namespace): namespace for namespace in Namespace}
 class SeccMachine(Machine):
     """One session of one EVSE, the charger's side. ``random(n)`` gives n bytes from a cryptographic source.
 
-    ``peer_certificate``: the vehicle's leaf (DER) where the stream is TLS. ``paused``: the session that this EVSE's
-    last vehicle paused; it goes on if that vehicle comes back, and only then.
+    ``peer_certificate``: the vehicle's leaf (DER) where the stream is TLS. ``certified_name``: the only EVCCID that is
+    taken, the common name of that leaf where the profile binds both; None: any. ``paused``: the session that this
+    EVSE's last vehicle paused; it goes on if that vehicle comes back, and only then.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class SeccMachine(Machine):
         random: Callable[[int], bytes],
         unix_offset_s: float,
         peer_certificate: bytes | None = None,
+        certified_name: str | None = None,
         paused: PausedSession | None = None,
     ) -> None:
         super().__init__(max_payload_bytes=config.max_payload_bytes, unix_offset_s=unix_offset_s)
@@ -111,6 +113,7 @@ class SeccMachine(Machine):
         """After ``SessionEnded(PAUSED)``: what the next machine needs to go on; None where nothing is left to."""
         self._random = random
         self._peer_certificate = peer_certificate
+        self._certified_name = certified_name
         self._resumable = paused
         self._evse: EvseState | None = None
         self._evse_at = 0.0
@@ -301,6 +304,7 @@ class SeccMachine(Machine):
             payload=self._frame.payload,
             random=self._random,
             peer_certificate=self._peer_certificate,
+            certified_name=self._certified_name,
             resumable=self._resumable,
         )
 

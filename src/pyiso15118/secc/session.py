@@ -169,6 +169,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes = b""
     random: Callable[[int], bytes] = bytes
     peer_certificate: bytes | None = None
+    certified_name: str | None = None
     resumable: PausedSession | None = None
 
     @property

@@ -25,6 +25,7 @@ from pyiso15118.security.pki import (
     write_credential,
     write_trust_anchor,
 )
+from pyiso15118.security.profile import TlsEndpoint, TlsError, TlsObject, TlsProfile
 from pyiso15118.security.provisioning import (
     ContractCredential,
     build_installation_request,
@@ -33,6 +34,7 @@ from pyiso15118.security.provisioning import (
     open_contract,
     root_ids,
 )
+from pyiso15118.security.self_handshake import InForce, describe_gaps, self_handshake
 from pyiso15118.security.signature import (
     KeySigner,
     SignatureError,
@@ -42,19 +44,15 @@ from pyiso15118.security.signature import (
     verify_parts,
 )
 from pyiso15118.security.tls import (
-    PeerIdentity,
     TlsContext,
-    TlsError,
-    TlsProfile,
-    check_connection,
     check_context,
     client_context,
-    describe_gaps,
     openssl_conf_active,
     openssl_conf_path,
-    peer_identity,
     server_context,
+    stdlib_server_context,
 )
+from pyiso15118.security.tls_peer import JudgedAt, PeerIdentity, PeerTrust, check_connection, peer_identity
 
 __all__ = [
     "AssociatedData",
@@ -65,10 +63,13 @@ __all__ = [
     "Credential",
     "CredentialFiles",
     "Curve",
+    "InForce",
     "IsRevoked",
+    "JudgedAt",
     "KeyDerivation",
     "KeySigner",
     "PeerIdentity",
+    "PeerTrust",
     "Pki",
     "ProvisioningError",
     "PublicKey",
@@ -77,7 +78,9 @@ __all__ = [
     "SignedInfoForm",
     "Signer",
     "TlsContext",
+    "TlsEndpoint",
     "TlsError",
+    "TlsObject",
     "TlsProfile",
     "TrustAnchors",
     "ValidatedChain",
@@ -94,8 +97,10 @@ __all__ = [
     "openssl_conf_path",
     "peer_identity",
     "root_ids",
+    "self_handshake",
     "server_context",
     "sign_parts",
+    "stdlib_server_context",
     "validate_chain",
     "verify_parts",
     "write_credential",

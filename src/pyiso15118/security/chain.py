@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from cryptography import x509
@@ -18,10 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from pyiso15118.errors import Iso15118Error
-from pyiso15118.security.tls import ROLES, TlsProfile
+from pyiso15118.security.profile import ROLES, TlsProfile
 
 PublicKey = ec.EllipticCurvePublicKey | ed448.Ed448PublicKey
-IsRevoked = Callable[[x509.Certificate], bool]
+IsRevoked = Callable[[x509.Certificate, x509.Certificate], bool]
+"""Asked with a certificate and its issuer's, by which revocation data is verified."""
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
 LONGEST_CERTIFICATE = 1600
@@ -155,11 +157,14 @@ def validate_chain(
     profile: TlsProfile,
     at_unix_s: float,
     is_revoked: IsRevoked | None = None,
+    not_before_counts: bool = True,
 ) -> ValidatedChain:
     """The chain of a leaf (DER) to an anchor at ``at_unix_s`` (calendar time, seconds since 1970).
 
     ``sub_certificates`` (DER) may stand in any order, hold the root, and hold certificates the path does not need.
-    ``is_revoked`` is asked for every certificate of the path but the anchor; what it raises comes out. Otherwise
+    ``is_revoked`` is asked for every certificate of the path but the anchor; what it raises comes out.
+    ``not_before_counts`` False: ``at_unix_s`` is a time that has passed, and the clock may be behind; nothing is then
+    refused for being not yet valid. Otherwise
     raises :class:`ChainError`, whatever the bytes are: for an expired certificate before one that is not yet valid, and
     for those of the leaf before any fault of the path.
     """
@@ -173,13 +178,13 @@ def validate_chain(
         subs = [
             load_certificate(der, f"sub certificate of the {role} chain") for der in dict.fromkeys(sub_certificates)
         ]
-        _check_validity([first], at_unix_s)
+        _check_validity([first], at_unix_s, not_before_counts)
         if first in anchors.certificates:
             _check_own_anchor(first, role)
             path = [first]
         else:
             path = _Search(subs, anchors, profile).path_from(first)
-        _check_validity(path, at_unix_s)
+        _check_validity(path, at_unix_s, not_before_counts)
         for position, certificate in enumerate(path):
             _check_certificate(certificate, profile)
             if position > 0:
@@ -195,8 +200,8 @@ def validate_chain(
             expires_at_unix_s=min(c.not_valid_after_utc.timestamp() for c in path),
         )
     if is_revoked is not None:
-        for certificate in (chain.leaf, *chain.sub_certificates):
-            if is_revoked(certificate):
+        for certificate, issuer in pairwise(path):
+            if is_revoked(certificate, issuer):
                 raise ChainError(
                     ChainProblem.REVOKED, f"{name_of(certificate)} is revoked: its holder needs a new certificate"
                 )
@@ -324,14 +329,14 @@ def _may_have_issued(issuer: x509.Certificate, certificate: x509.Certificate) ->
     return wanted is None or wanted.key_identifier is None or has is None or wanted.key_identifier == has.digest
 
 
-def _check_validity(path: Sequence[x509.Certificate], at_unix_s: float) -> None:
+def _check_validity(path: Sequence[x509.Certificate], at_unix_s: float, not_before_counts: bool) -> None:
     for certificate in path:
         if at_unix_s > certificate.not_valid_after_utc.timestamp():
             raise ChainError(
                 ChainProblem.EXPIRED,
                 f"{name_of(certificate)} expired on {certificate.not_valid_after_utc:%Y-%m-%d}: it must be renewed",
             )
-    for certificate in path:
+    for certificate in path if not_before_counts else ():
         if not at_unix_s >= certificate.not_valid_before_utc.timestamp():
             raise ChainError(
                 ChainProblem.NOT_YET_VALID,

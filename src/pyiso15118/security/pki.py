@@ -136,6 +136,23 @@ class Authority:
             builder = builder.add_extension(x509.UnrecognizedExtension(ALTERNATIVE_KEY, alternative), critical=False)
         return Credential(builder.sign(*self._signing()), key, self._chain(), agreement_key)
 
+    def crl(self, *revoked: x509.Certificate, days: int = LEAF_DAYS) -> bytes:
+        """A list of certificates that this authority takes back, in PEM; good for ``days`` from ``not_before`` on."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.credential.certificate.subject)
+            .last_update(self._not_before)
+            .next_update(self._not_before + datetime.timedelta(days=days))
+            .add_extension(x509.CRLNumber(1), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.credential.key.public_key()), critical=False
+            )
+        )
+        for certificate in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(entry.revocation_date(self._not_before).build())
+        return builder.sign(*self._signing()).public_bytes(serialization.Encoding.PEM)
+
     def _signing(self) -> tuple[PrivateKey, hashes.SHA256 | hashes.SHA512 | None]:
         return self.credential.key, self._curve.digest
 

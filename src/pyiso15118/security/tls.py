@@ -1,65 +1,74 @@
 """TLS 1.3 contexts of profile ``strict`` (ISO 15118-20) and ``compat`` (what peers in the field can do).
 
-``ssl`` cannot set TLS 1.3 suites, group lists and signature algorithms per context. What the standard wants is
-therefore reached in three ways: the group by ``set_ecdh_curve``; suite, peer key and peer role by a check after the
-handshake, before any message is read (:func:`check_connection`); and the lists of suites and signature algorithms where
-the process runs with :func:`openssl_conf_path` as its OPENSSL_CONF. :func:`describe_gaps` says what remains.
+A SECC's context comes from pyOpenSSL, which sets suites, groups and signature algorithms of each context, staples an
+OCSP response and names the authorities that it trusts. :mod:`ssl` has none of these calls. A vehicle's context, and a
+SECC's where pyOpenSSL cannot be used, therefore reach the profile in three ways: the group by ``set_ecdh_curve``;
+suite, peer key and peer role by a check after the handshake, before any message is read (:func:`check_connection`); and
+the lists of suites and signature algorithms where the process runs with :func:`openssl_conf_path` as its OPENSSL_CONF.
 """
 
 from __future__ import annotations
 
-import enum
 import os
 import ssl
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from pyiso15118.errors import Iso15118Error, LocalProtocolError
+from pyiso15118.errors import LocalProtocolError
+from pyiso15118.security.chain import ChainError, IsRevoked, TrustAnchors
+from pyiso15118.security.private_file import PrivateFileError, check_private, read_private
+from pyiso15118.security.profile import (
+    GROUPS,
+    KEY_TYPES,
+    ROLES,
+    STRICT_SUITES,
+    TlsEndpoint,
+    TlsError,
+    TlsObject,
+    TlsProfile,
+)
+from pyiso15118.security.tls_peer import (
+    JudgedAt,
+    PeerIdentity,
+    PeerTrust,
+    by_the_clock,
+    check_connection,
+    key_type,
+    peer_identity,
+)
 
-STRICT_SUITES = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-"""[V2G20-2458], [V2G20-2459]. TLS_AES_128_GCM_SHA256 is not in the standard's profile."""
-STRICT_GROUP = "secp521r1"
-"""The first of [V2G20-1634]. The second, x448, cannot stand beside it: ``ssl`` sets one group a context or none."""
-ROLES = frozenset({"CPO", "OEM", "MO", "CPS", "V2G"})
-"""Domain components by which ISO 15118 certificates say whose they are."""
-SECC_ROLE = "CPO"
-NO_VEHICLE_ROLES = frozenset({"CPO", "MO", "CPS"})
-
-
-class TlsProfile(enum.StrEnum):
-    STRICT = "strict"
-    COMPAT = "compat"
-
-
-class TlsError(Iso15118Error):
-    """A certificate, a key or a peer that TLS as configured cannot use. The message names file or peer and remedy."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerIdentity:
-    """The certificate that the peer proved to have the key of. ``fingerprint`` is SHA-256 in hexadecimal."""
-
-    subject: str
-    common_name: str
-    issuer: str
-    serial_number: int
-    fingerprint: str
-    key_type: str
+__all__ = [
+    "ROLES",
+    "STRICT_SUITES",
+    "JudgedAt",
+    "PeerIdentity",
+    "PeerTrust",
+    "TlsContext",
+    "TlsEndpoint",
+    "TlsError",
+    "TlsObject",
+    "TlsProfile",
+    "by_the_clock",
+    "check_connection",
+    "check_context",
+    "client_context",
+    "openssl_conf_active",
+    "openssl_conf_path",
+    "peer_identity",
+    "server_context",
+    "stdlib_server_context",
+]
 
 
 class TlsContext(ssl.SSLContext):
-    """A context that knows what it was made for."""
+    """A context of :mod:`ssl` that knows what it was made for."""
 
     profile: TlsProfile
     server_side: bool
+    trust: PeerTrust | None
 
 
 def server_context(
@@ -70,14 +79,61 @@ def server_context(
     *,
     password: str | None = None,
     require_client_certificate: bool = True,
-) -> TlsContext:
-    """The SECC's side. Vehicles are verified against ``trust_anchors`` (OEM or V2G roots).
+    is_revoked: IsRevoked | None = None,
+    judged_at: Callable[[], JudgedAt] = by_the_clock,
+    staple: Callable[[], bytes | None] | None = None,
+) -> TlsEndpoint:
+    """The SECC's side. Vehicles are held to ``trust_anchors`` (OEM or V2G roots), their whole chains to the profile.
 
-    ``require_client_certificate`` may be false in profile ``compat`` only. Raises :class:`TlsError`.
+    ``require_client_certificate`` may be false in profile ``compat`` only. ``is_revoked`` and ``judged_at``: see
+    :class:`PeerTrust`. ``staple`` gives the OCSP response (DER) of our leaf as it is at that moment, or None; it is
+    asked in each handshake of a vehicle that wants one. Raises :class:`TlsError`.
     """
-    if profile is TlsProfile.STRICT and not require_client_certificate:
-        raise TlsError("profile strict is mutual TLS: require_client_certificate cannot be false")
+    _check_mutual(profile, require_client_certificate)
+    from pyiso15118.security.tls_openssl import OpenSslContext
+
+    try:
+        content = read_private(key)
+    except PrivateFileError as error:
+        raise TlsError(str(error)) from error
+    try:
+        chain = x509.load_pem_x509_certificates(cert_chain.read_bytes())
+        private_key = load_pem_private_key(content, _password(content, password))
+    except Exception as error:
+        raise TlsError(f"certificate chain {cert_chain} with key {key} cannot be used: {error}") from error
+    _check_own_key(profile, cert_chain)
+    trust = PeerTrust(_anchors(trust_anchors), is_revoked, judged_at)
+    try:
+        return OpenSslContext(
+            profile,
+            chain,
+            private_key,
+            trust,
+            require_client_certificate=require_client_certificate,
+            staple=staple,
+        )
+    except TlsError as error:
+        raise TlsError(f"certificate chain {cert_chain} with key {key} cannot be used: {error}") from error
+
+
+def stdlib_server_context(
+    profile: TlsProfile,
+    cert_chain: Path,
+    key: Path,
+    trust_anchors: Sequence[Path],
+    *,
+    password: str | None = None,
+    require_client_certificate: bool = True,
+    is_revoked: IsRevoked | None = None,
+    judged_at: Callable[[], JudgedAt] = by_the_clock,
+) -> TlsContext:
+    """As :func:`server_context`, by :mod:`ssl`: where pyOpenSSL cannot be used. It staples nothing and names no
+    authorities; before Python 3.13 it does not tell the vehicle's chain, and with ``is_revoked`` refuses vehicles whose
+    issuer is no anchor. Raises :class:`TlsError`.
+    """
+    _check_mutual(profile, require_client_certificate)
     context = _context(ssl.PROTOCOL_TLS_SERVER, profile, cert_chain, key, trust_anchors, password)
+    context.trust = PeerTrust(_anchors(trust_anchors), is_revoked, judged_at)
     context.verify_mode = ssl.CERT_REQUIRED if require_client_certificate else ssl.CERT_OPTIONAL
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 0
@@ -102,13 +158,13 @@ def client_context(
     return context
 
 
-def check_context(profile: TlsProfile, context: ssl.SSLContext, *, server_side: bool) -> None:
+def check_context(profile: TlsProfile, context: TlsEndpoint | ssl.SSLContext, *, server_side: bool) -> None:
     """Whether a context may serve under ``profile``. Raises :class:`LocalProtocolError`.
 
     Group, versions and verification cannot be read from a handshake's result, so ``strict`` takes none but contexts
-    made for it here; ``compat`` also takes contexts made elsewhere.
+    made for it; ``compat`` also takes contexts of :mod:`ssl` made elsewhere.
     """
-    if not isinstance(context, TlsContext):
+    if not isinstance(context, TlsEndpoint):
         if profile is TlsProfile.STRICT:
             raise LocalProtocolError("profile strict needs a context of server_context() or client_context()")
         return
@@ -116,54 +172,6 @@ def check_context(profile: TlsProfile, context: ssl.SSLContext, *, server_side: 
         raise LocalProtocolError(f"the TLS context was made for profile {context.profile}, not for {profile}")
     if context.server_side is not server_side:
         raise LocalProtocolError("a TLS context of server_context() is for the SECC, of client_context() for a vehicle")
-
-
-def check_connection(profile: TlsProfile, connection: ssl.SSLObject | ssl.SSLSocket) -> None:
-    """Call after the handshake, before anything is read. Raises :class:`TlsError` for what the profile excludes.
-
-    Also for a peer whose certificate is not of the other side's role: a vehicle shows no certificate of a charge point
-    operator, mobility operator or provisioning service, and a SECC, in profile ``strict``, one of a charge point
-    operator. In ``compat`` it may leave its role out.
-    """
-    version = connection.version()
-    if version != "TLSv1.3":
-        raise TlsError(f"the connection is {version}, ISO 15118-20 needs TLSv1.3")
-    strict = profile is TlsProfile.STRICT
-    cipher = connection.cipher()
-    if strict and (cipher is None or cipher[0] not in STRICT_SUITES):
-        raise TlsError(
-            f"cipher suite {cipher[0] if cipher else None} is not in the profile strict: use compat for this EVSE"
-        )
-    certificate = _peer_certificate(connection)
-    if certificate is None:
-        if strict:
-            raise TlsError("the peer showed no certificate; the profile strict is mutual TLS")
-        return
-    with _readable("the peer's certificate"):
-        if strict and _key_type(certificate) not in ("secp521r1", "ed448"):
-            raise TlsError(
-                f"the peer's certificate has a {_key_type(certificate)} key, the profile strict takes secp521r1 and "
-                "ed448: use compat for this EVSE"
-            )
-        _check_leaf(certificate, strict=strict)
-        _check_role(certificate, strict=strict, peer_is_vehicle=bool(connection.server_side))
-
-
-def peer_identity(connection: ssl.SSLObject | ssl.SSLSocket) -> PeerIdentity | None:
-    """Who the peer is by its certificate; None if it showed none. Raises :class:`TlsError` if it cannot be read."""
-    certificate = _peer_certificate(connection)
-    if certificate is None:
-        return None
-    with _readable("the peer's certificate"):
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return PeerIdentity(
-            subject=certificate.subject.rfc4514_string(),
-            common_name=str(names[0].value) if names else "",
-            issuer=certificate.issuer.rfc4514_string(),
-            serial_number=certificate.serial_number,
-            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
-            key_type=_key_type(certificate),
-        )
 
 
 def openssl_conf_path() -> Path:
@@ -180,26 +188,6 @@ def openssl_conf_active() -> bool:
     return suites == list(STRICT_SUITES)
 
 
-def describe_gaps(profile: TlsProfile) -> tuple[str, ...]:
-    """Where this process falls short of the standard's TLS profile, in sentences for people."""
-    gaps: list[str] = []
-    active = openssl_conf_active()
-    if profile is TlsProfile.COMPAT:
-        gaps.append(
-            "profile compat: P-256 certificates and key exchange are accepted, which ISO 15118-20 does not allow"
-        )
-    if not active:
-        gaps.append(
-            f"OPENSSL_CONF is not {openssl_conf_path()}: a peer outside the suite and signature lists is refused after "
-            "the handshake instead of during it"
-        )
-    if profile is TlsProfile.STRICT:
-        gaps.append("the x448 group is not offered, only secp521r1: ssl sets one group a context or none")
-        gaps.append("signatures inside the peer's certificate chain are verified but not held to secp521r1 or ed448")
-    gaps.append("no OCSP response is stapled and CertificateRequest names no authorities: ssl has no call for either")
-    return tuple(gaps)
-
-
 def _context(
     protocol: int,
     profile: TlsProfile,
@@ -211,11 +199,13 @@ def _context(
     _check_private(key)
     context = TlsContext(protocol)
     context.profile = profile
+    context.trust = None
     context.server_side = protocol == ssl.PROTOCOL_TLS_SERVER
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.maximum_version = ssl.TLSVersion.TLSv1_3
     if profile is TlsProfile.STRICT:
-        context.set_ecdh_curve(STRICT_GROUP)
+        # One group or none: the first of the profile's.
+        context.set_ecdh_curve(GROUPS[profile][0])
     # A password is always given, so that an encrypted key never makes OpenSSL ask at the terminal.
     try:
         context.load_cert_chain(cert_chain, key, password=password or "")
@@ -234,69 +224,39 @@ def _context(
 
 def _check_private(key: Path) -> None:
     try:
-        mode = stat.S_IMODE(key.stat().st_mode)
-    except OSError as error:
-        raise TlsError(f"private key {key} cannot be read: {error.strerror}") from error
-    if mode & 0o077:
-        raise TlsError(f"private key {key} is open to others (mode {mode:04o}): chmod 600 {key}")
+        check_private(key)
+    except PrivateFileError as error:
+        raise TlsError(str(error)) from error
+
+
+def _check_mutual(profile: TlsProfile, require_client_certificate: bool) -> None:
+    if profile is TlsProfile.STRICT and not require_client_certificate:
+        raise TlsError("profile strict is mutual TLS: require_client_certificate cannot be false")
 
 
 def _check_own_key(profile: TlsProfile, cert_chain: Path) -> None:
     if profile is not TlsProfile.STRICT:
         return
-    with _readable(f"certificate chain {cert_chain}"):
-        key_type = _key_type(x509.load_pem_x509_certificates(cert_chain.read_bytes())[0])
-    if key_type not in ("secp521r1", "ed448"):
-        raise TlsError(f"{cert_chain} has a {key_type} key, the profile strict takes secp521r1 and ed448")
-
-
-def _peer_certificate(connection: ssl.SSLObject | ssl.SSLSocket) -> x509.Certificate | None:
-    der = connection.getpeercert(binary_form=True)
-    if der is None:
-        return None
-    with _readable("the peer's certificate"):
-        return x509.load_der_x509_certificate(der)
-
-
-@contextmanager
-def _readable(what: str) -> Iterator[None]:
-    """OpenSSL accepts certificates that ``cryptography`` cannot read, and fields are read only when asked for."""
     try:
-        yield
-    except Iso15118Error:
-        raise
+        kind = key_type(x509.load_pem_x509_certificates(cert_chain.read_bytes())[0])
     except Exception as error:
-        raise TlsError(f"{what} cannot be read: {str(error) or type(error).__name__}") from error
+        raise TlsError(f"certificate chain {cert_chain} cannot be read: {error}") from error
+    if kind not in KEY_TYPES:
+        raise TlsError(f"{cert_chain} has a {kind} key, the profile strict takes secp521r1 and ed448")
 
 
-def _check_leaf(certificate: x509.Certificate, *, strict: bool) -> None:
-    try:
-        if certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-            raise TlsError("the peer's certificate is that of a certification authority, not one to identify with")
-    except x509.ExtensionNotFound:
-        pass
-    try:
-        may_sign = certificate.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
-    except x509.ExtensionNotFound:
-        may_sign = not strict
-    if not may_sign:
-        raise TlsError("the key usage of the peer's certificate does not hold digitalSignature, which TLS 1.3 needs")
+def _password(pem: bytes, password: str | None) -> bytes | None:
+    """None for a key that is not encrypted: ``cryptography`` refuses a password that nothing needs."""
+    return (password or "").encode() if b"ENCRYPTED" in pem else None
 
 
-def _check_role(certificate: x509.Certificate, *, strict: bool, peer_is_vehicle: bool) -> None:
-    found = certificate.subject.get_attributes_for_oid(NameOID.DOMAIN_COMPONENT)
-    roles = {str(name.value).strip().upper() for name in found} & ROLES
-    said = f"domain component {', '.join(sorted(roles))}" if roles else "no domain component of ISO 15118"
-    subject = certificate.subject.rfc4514_string()
-    if peer_is_vehicle:
-        if roles & NO_VEHICLE_ROLES:
-            raise TlsError(f"the vehicle showed a certificate with {said} ({subject}): not a vehicle's")
-    elif SECC_ROLE not in roles and (strict or roles):
-        raise TlsError(f"the SECC showed a certificate with {said} ({subject}), a SECC's has {SECC_ROLE}")
-
-
-def _key_type(certificate: x509.Certificate) -> str:
-    key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key.curve.name
-    return "ed448" if isinstance(key, ed448.Ed448PublicKey) else type(key).__name__
+def _anchors(files: Sequence[Path]) -> TrustAnchors:
+    if not files:
+        raise TlsError("no trust anchors given: without them no peer can be verified")
+    found: list[x509.Certificate] = []
+    for file in files:
+        try:
+            found += TrustAnchors.from_pem(file.read_bytes()).certificates
+        except (OSError, ChainError) as error:
+            raise TlsError(f"trust anchor {file} cannot be used: {error}") from error
+    return TrustAnchors(tuple(found))

@@ -30,9 +30,27 @@ def check(name: str, config_dir: Path) -> int:
         problems(name, error)
         return 1
     click.echo(summary(loaded))
+    for line in _vehicle_tls(loaded):
+        click.echo(line)
     for warning in _tls_roles(loaded):
         click.echo(f"warning: {warning}")
     return 0
+
+
+def _vehicle_tls(loaded: Loaded) -> Iterator[str]:
+    """What vehicles would be served with, by a handshake in memory. Certificates may well come later."""
+    from pyiso15118.security import TlsError
+    from v2g.orchestrator.endpoints import build_endpoints
+    from v2g.orchestrator.tls_report import tls_notes
+
+    try:
+        endpoints = build_endpoints(loaded.config)
+    except TlsError as error:
+        yield f"warning: no vehicle could connect: {error}"
+        return
+    yield from (f"warning: {evse_id}: no vehicle could connect: {why}" for evse_id, why in endpoints.problems.items())
+    for note in tls_notes(loaded.config, endpoints.in_force):
+        yield f"warning: {note.text}" if note.is_gap else f"  TLS          {note.text}"
 
 
 def summary(loaded: Loaded) -> str:

@@ -29,7 +29,10 @@ def run_configured(name: str, run: Callable[[Path], int], config_dir: Path) -> i
     """``run(config_dir)``; what a person can put right ends in one text instead of a traceback."""
     from v2g.config.problems import ConfigError
     from v2g.control.endpoint import EndpointError
+    from v2g.host import coredump
 
+    if (problem := coredump.forbid()) is not None:
+        click.echo(f"{name}: {problem}", err=True)
     try:
         return run(config_dir)
     except ConfigError as error:

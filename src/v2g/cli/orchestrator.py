@@ -219,10 +219,13 @@ def _run(config_dir: Path) -> int:
 
 
 def _settle_openssl() -> None:
-    """Name our OpenSSL settings, as long as libcrypto has not read any: it does when ``ssl`` or ``hashlib`` come in."""
+    """Name our OpenSSL settings, as long as libcrypto has not read any: it does when ``ssl`` or ``hashlib`` come in.
+
+    Profiles are not in them: each SECC context has its own lists, and what speaks to the utility's servers is free.
+    """
     import pyiso15118
 
-    settings = Path(pyiso15118.__file__).parent / "security" / "openssl.conf"
+    settings = Path(pyiso15118.__file__).parent / "security" / "openssl_station.conf"
     os.environ.setdefault("OPENSSL_CONF", str(settings))
 
 

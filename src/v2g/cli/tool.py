@@ -35,6 +35,8 @@ _LATER = {
         "v2g.cli.sensors", "sensors", "Every sensor: value, quality, factors; calibrate one; read the map anew."
     ),
     "meters": Later("v2g.cli.meters", "meters", "The base load by phase as customers' meters tell it."),
+    "firewall": Later("v2g.cli.firewall", "firewall", "Who may reach this host: nftables rules from /etc/v2g."),
+    "audit": Later("v2g.cli.audit", "audit", "Whether the audit log is as it was written; what is in it."),
     "explain": Later("v2g.cli.explain", "explain", "What a code of the logs means, why, and what to do."),
 }
 

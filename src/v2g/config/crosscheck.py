@@ -7,6 +7,7 @@ from pathlib import Path
 
 from v2g.config.addresses import address_suspicions, device_of, modbus_addresses
 from v2g.config.crosscheck_dispatch import check_dispatch, dispatch_suspicions
+from v2g.config.crosscheck_firewall import check_firewall, firewall_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.crosscheck_utility import check_utility, utility_suspicions
 from v2g.config.paths import SUN_PATH_MAX, run_paths
@@ -35,6 +36,7 @@ def cross_check(config: Config, report: Report) -> None:
     check_guard(config, report)
     check_dispatch(config, report)
     check_utility(config, report)
+    check_firewall(config, report)
     _timezone(config, report)
     _history(config, report)
     _paths(config, report)
@@ -75,6 +77,7 @@ def suspicions(config: Config) -> Iterator[str]:
         )
     yield from guard_suspicions(config)
     yield from utility_suspicions(config)
+    yield from firewall_suspicions(config)
     yield from _history_suspicions(config)
     if slow := slow_samples(config):
         yield slow

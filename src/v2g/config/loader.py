@@ -104,7 +104,7 @@ def _files(config_dir: Path, replaced: Mapping[Path, str]) -> tuple[list[Path], 
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise ConfigError(
-            [Problem(str(config_dir / DROPIN_DIR), "", "", reason, "it is a directory readable for the user v2g")]
+            [Problem(str(config_dir / DROPIN_DIR), "", "", reason, "it is a directory readable for the group v2g")]
         ) from None
     for entry in entries:
         if entry.name.startswith("."):
@@ -122,7 +122,7 @@ def _read(file: Path) -> str:
             data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(
-            [Problem(str(file), "", "", f"cannot be read: {error.strerror}", "make it readable for the user v2g")]
+            [Problem(str(file), "", "", f"cannot be read: {error.strerror}", "make it readable for the group v2g")]
         ) from None
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError([Problem(str(file), "", "", f"is larger than {MAX_FILE_BYTES >> 20} MiB", "split it")])

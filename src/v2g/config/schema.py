@@ -26,6 +26,7 @@ from v2g.config.schema_evse import (
     ModbusTls,
     TlsProfileName,
 )
+from v2g.config.schema_firewall import Firewall
 from v2g.config.schema_pki import Pki
 from v2g.config.schema_utility import Utility
 
@@ -37,6 +38,7 @@ __all__ = [
     "DcOutput",
     "Evse",
     "EvseId",
+    "Firewall",
     "HarmonicFilter",
     "Inverter",
     "ModbusAddress",
@@ -346,6 +348,8 @@ class Roles(_Section, frozen=True, kw_only=True):
 
 class Control(_Section, frozen=True, kw_only=True):
     roles: Roles = Roles()
+    daemon_user: str = "v2g"
+    """Whom v2g-orchestrator runs as: v2g-guard's processes take commands from it, from root and from their own user."""
 
 
 class Config(_Section, frozen=True, kw_only=True):
@@ -362,6 +366,7 @@ class Config(_Section, frozen=True, kw_only=True):
     functions: Functions = Functions()
     power_quality: PowerQuality = PowerQuality()
     pki: Pki = Pki()
+    firewall: Firewall = Firewall()
     dispatch: Dispatch = Dispatch()
     secc: SeccTiming = SeccTiming()
     control: Control = Control()

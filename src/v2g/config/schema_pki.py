@@ -25,7 +25,11 @@ class EnrolmentProtocol(enum.StrEnum):
 
 
 class OldData(enum.StrEnum):
-    """What is done with a certificate whose revocation data is missing, past its nextUpdate, or cannot be verified."""
+    """What is done with a certificate whose revocation data is missing, past its nextUpdate, or cannot be verified.
+
+    Data is missing of an issuer that once had some here, of every issuer with ``ocsp``, and with ``fetch_crls`` of
+    those whose certificates say where CRLs are had. Of others none is asked for.
+    """
 
     REFUSE = "refuse"
     WARN = "warn"
@@ -53,7 +57,9 @@ class Enrolment(Section, frozen=True, kw_only=True):
     label: str = ""
     """EST: between ``/.well-known/est/`` and the operation, where a server has several authorities."""
     user: str = ""
-    """EST: HTTP basic authentication of the first enrolment; CMP: the reference of the shared secret."""
+    """EST: HTTP basic authentication of the first enrolment; CMP: the reference of the shared secret. Renewals prove
+    themselves by the certificate in use, and by this where that cannot be: EST with a key in a token or a certificate
+    that is not for clients, CMP with an Ed448 key."""
     password_file: str = ""
     """With ``user``: its password or shared secret, alone in a file of mode 0600."""
     server_ca: str = ""
@@ -79,9 +85,9 @@ class Revocation(Section, frozen=True, kw_only=True):
     """False: only with a warning at every start."""
     old_data: OldData = OldData.REFUSE
     fetch_crls: bool = False
-    """Fetch CRLs from the distribution points of our trust anchors' certificates, when the old ones are due."""
+    """Fetch CRLs (http) from where trust anchors' and vehicles' certificates say, when the old ones are due."""
     ocsp: bool = False
-    """Ask the responders that vehicles' certificates name."""
+    """Ask the responders (http) that vehicles' certificates name."""
     timeout_s: Annotated[float, Meta(ge=0.5, le=30)] = 3.0
 
 

@@ -13,8 +13,8 @@ _SEND_TIMEOUT_S = 10.0
 _FINISH_TIMEOUT_S = 1.0
 _BURST = 200.0
 _RATE_HZ = 100.0
-
-
+_CHANGE_BURST = 20.0
+_CHANGE_RATE_HZ = 10.0
 _AUDIT_BURST = 50.0
 _AUDIT_RATE_HZ = 1.0
 _MAX_USERS = 256
@@ -45,20 +45,25 @@ class _Bucket:
 class Pace:
     """What one user may cost, over all of its connections: 200 calls at once, then 100 a second.
 
-    What it keeps back waits unread in the socket. Calls that change nothing have 50 audit lines at once, then one a
-    second.
+    What it keeps back waits unread in the socket. Calls that change something: 20 at once, then 10 a second, besides.
+    Calls that change nothing have 50 audit lines at once, then one a second.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         now_s = clock.monotonic_s()
         self._calls = _Bucket(_BURST, _RATE_HZ, now_s)
+        self._changes = _Bucket(_CHANGE_BURST, _CHANGE_RATE_HZ, now_s)
         self._lines = _Bucket(_AUDIT_BURST, _AUDIT_RATE_HZ, now_s)
         self._left_out = 0
 
     def delay_s(self) -> float:
         """Take one call; how long to wait before it is served."""
         return self._calls.take(self._clock.monotonic_s())
+
+    def change_delay_s(self) -> float:
+        """Take one call that changes something; how long to wait before it is carried out."""
+        return self._changes.take(self._clock.monotonic_s())
 
     def admit_line(self, changes_something: bool) -> int | None:
         """None: leave this audit line out. Else how many of this user's lines were left out before it."""
@@ -75,7 +80,8 @@ class Pace:
     def rested(self) -> bool:
         """It has nothing to remember."""
         now_s = self._clock.monotonic_s()
-        return self._calls.full(now_s) and self._lines.full(now_s) and not self._left_out
+        full = self._calls.full(now_s) and self._changes.full(now_s) and self._lines.full(now_s)
+        return full and not self._left_out
 
 
 class Paces:

@@ -3,14 +3,14 @@
 Powers in W, positive charges a vehicle, negative discharges it; ``power_w`` of an order is a magnitude beside its
 mode. Ages and remaining times in seconds, so that no reader needs our clock. None is "unknown".
 
-Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (operator),
+Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (utility),
 ``trip.reset`` (operator), ``permit.service`` (operator), ``grid.settings`` (viewer), ``grid.adjust`` (engineer),
 ``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``discharge.test`` (engineer), ``lockout.set`` (operator),
 ``lockout.show`` (viewer), ``thermal`` (viewer), ``thermal.regime`` (engineer), ``harmonics.show`` (viewer),
 ``harmonic_filter.set`` (engineer), ``inverter.efficiency`` (viewer), ``pilot.check`` (viewer), ``sensors.list``
 (viewer), ``sensors.reload`` (engineer), ``sensors.calibrate`` (engineer), ``min_soc.set`` (operator), ``plan``
 (viewer), ``utility.signal``, ``utility.withdraw`` (utility), ``utility.signals`` (viewer), ``meters.list``,
-``meters.day`` (viewer),
+``meters.day`` (utility), ``audit.head``, ``audit.verify`` (viewer), ``pki.status`` (viewer), ``pki.reload`` (engineer),
 ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers ``hello`` and
 ``subscribe`` itself; ``hello`` comes first on every connection.
 """

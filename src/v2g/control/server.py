@@ -14,6 +14,7 @@ import msgspec
 from v2g import __version__
 from v2g.clock import Clock
 from v2g.control import messages
+from v2g.control.audit_words import clipped, compact
 from v2g.control.connection import Connection, Pace, Paces
 from v2g.control.endpoint import Endpoint, EndpointError
 from v2g.control.roles import Caller, Lookup, Role, RoleGroups, group_names, peer, role_of, system_lookup
@@ -41,6 +42,8 @@ LOOKUP_TIMEOUT_S = 5.0
 _MAX_AUDITED = 500
 _MAX_AUDITED_REFUSED = 200
 _MAX_AUDITED_NAME = 64
+_UNFINISHED = frozenset({ErrorCode.INTERNAL_ERROR, ErrorCode.TOO_SLOW})
+"""It may have been done all the same."""
 
 P = TypeVar("P", bound=messages.Params)
 
@@ -56,20 +59,26 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[P]):
-    """A method, the least role that may call it, its parameters, and who answers."""
+    """A method, the least role that may call it, its parameters, and who answers. ``reads``: it changes nothing,
+    although viewers may not call it."""
 
     name: str
     role: Role
     params: type[P]
     handler: Callable[[P, Caller], Awaitable[Any]]
+    reads: bool = False
+
+    @property
+    def changes(self) -> bool:
+        return self.role > Role.VIEWER and not self.reads
 
 
 class ControlServer:
     """Serves ``methods`` on ``path``; ``hello`` and ``subscribe`` are its own.
 
     ``audit`` is called as ``audit(code, message, **fields)`` once a call: ``CALL``, ``REFUSED`` or ``FAILED``. Calls
-    that changed something are always told; of refused and viewers' calls each user has a bounded number of lines, and
-    the next line says how many were left out.
+    that changed something, or may have, are always told; of refused and viewers' calls each user has a bounded number
+    of lines, and the next line says how many were left out.
     A connection has one call under way at a time; further lines wait in the socket. ``lookup`` and ``own_uid`` tell
     whose groups count.
     """
@@ -213,15 +222,25 @@ class ControlServer:
         request: Request | None = None
         try:
             request = parse_request(line)
-            result = await self._call(request, connection, caller)
+            result = await self._call(request, connection, caller, pace)
             answer = encode_result(request.id, result)
         except RpcError as error:
             self._note(caller, pace, request, self._clock.monotonic_s() - began_s, error=error)
             return encode_error(error, None if request is None else request.id)
+        except asyncio.CancelledError:
+            # A change that was begun is carried to its end without us.
+            cut_off = RpcError(ErrorCode.INTERNAL_ERROR, "the daemon stopped before it was answered", "CUT_OFF")
+            self._note(caller, pace, request, self._clock.monotonic_s() - began_s, error=cut_off)
+            raise
         self._note(caller, pace, request, self._clock.monotonic_s() - began_s, result=result)
         return answer
 
-    async def _call(self, request: Request, connection: Connection, caller: Caller) -> Any:
+    @property
+    def methods(self) -> tuple[Method[Any], ...]:
+        """All, those of the server itself too."""
+        return tuple(self._methods.values())
+
+    async def _call(self, request: Request, connection: Connection, caller: Caller, pace: Pace) -> Any:
         if not connection.greeted and request.method != "hello":
             raise RpcError(ErrorCode.HELLO_FIRST, "begin with 'hello': {client, protocol}")
         method = self._methods.get(request.method)
@@ -235,6 +254,8 @@ class ControlServer:
             raise RpcError(ErrorCode.INVALID_PARAMS, f"{method.name}: {error}") from None
         if isinstance(params, messages.HelloParams):
             self._greet(params, connection)
+        if method.changes and (delay_s := pace.change_delay_s()) > 0:
+            await asyncio.sleep(delay_s)
         try:
             result = await asyncio.wait_for(method.handler(params, caller), HANDLER_TIMEOUT_S)
         except Refused as refused:
@@ -291,9 +312,11 @@ class ControlServer:
         error: RpcError | None = None,
     ) -> None:
         method = self._methods.get(request.method) if request is not None else None
-        looks_only = method is None or method.role <= Role.VIEWER
-        code = "CALL" if error is None else "FAILED" if error.code is ErrorCode.INTERNAL_ERROR else "REFUSED"
-        left_out = pace.admit_line(changes_something=code != "REFUSED" and not looks_only)
+        looks_only = method is None or not method.changes
+        code = "CALL" if error is None else "FAILED" if error.code in _UNFINISHED else "REFUSED"
+        # What its handler refused may have been done in part, and has the pace of changes.
+        handled = error is None or error.code in _UNFINISHED or error.code is ErrorCode.REFUSED
+        left_out = pace.admit_line(changes_something=handled and not looks_only)
         if left_out is None:
             return
         limit = _MAX_AUDITED if code == "CALL" else _MAX_AUDITED_REFUSED
@@ -302,23 +325,15 @@ class ControlServer:
             "user": caller.user,
             "pid": caller.pid,
             "role": caller.role.name.lower(),
-            "method": _clipped(request.method, _MAX_AUDITED_NAME) if request is not None else "",
-            "params": _compact(request.params, limit) if request is not None else "",
+            "method": clipped(request.method, _MAX_AUDITED_NAME) if request is not None else "",
+            "params": compact(request.params, limit) if request is not None else "",
         }
         if error is not None:
-            fields |= {"error": error.word, "reason": _clipped(error.message, limit)}
+            fields |= {"error": error.word, "reason": clipped(error.message, limit)}
         else:
             # What viewers read is long and changes nothing.
-            fields["result"] = "ok" if looks_only else _compact(result, limit)
+            fields["result"] = "ok" if looks_only else compact(result, limit)
         fields["duration_ms"] = round(duration_s * 1e3, 1)
         if left_out:
             fields["left_out_before"] = left_out
         self._audit(code, "", **fields)
-
-
-def _compact(value: Any, limit: int) -> str:
-    return _clipped(msgspec.json.encode(value).decode("utf-8", "replace"), limit)
-
-
-def _clipped(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -1,8 +1,8 @@
 """Commands to ``tick``: one JSON datagram each way over ``<run_dir>/tick.sock``.
 
 ``{"command": "reset_trip", "by": "name"}`` is answered with ``{"accepted": bool, "message": "..."}``. Only processes of
-``tick``'s own user and of root may command, by the kernel's word (SCM_CREDENTIALS): to be in the socket's group is not
-enough. The orchestrator asks for the role before it passes a command on.
+root, of ``tick``'s own user and of the orchestrator's may command, by the kernel's word (SCM_CREDENTIALS): to be in the
+socket's group is not enough. The orchestrator asks for the role before it passes a command on.
 
 Senders use :func:`send_command`.
 

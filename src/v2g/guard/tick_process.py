@@ -30,7 +30,9 @@ from v2g.hardware.breaker import MmapBreakerOutput
 from v2g.hardware.contact import ContactReader
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import WaveformReader
+from v2g.host.boot import boot_id
 from v2g.host.notify import Notifier
+from v2g.host.users import commanders
 from v2g.telemetry import logs
 
 EXIT_FAILURE = 1
@@ -39,7 +41,6 @@ LATCH_FILE = "trip-latch.json"
 PERMIT_SERVICE_FILE = "permit-service.json"
 LOCKOUT_FILE = "lockout.json"
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BACKGROUND_STACK_BYTES = 512 * 1024
 
 
@@ -87,7 +88,7 @@ def _run(loaded: Loaded, paths: RunPaths) -> None:
         # First: its lock keeps a second tick away from the command socket and the breaker.
         status = StatusWriter(paths.guard_status)
         stack.callback(status.close)
-        commands = CommandSocket(paths.tick_sock)
+        commands = CommandSocket(paths.tick_sock, commanders(loaded.config.control.daemon_user))
         stack.callback(commands.close)
         breaker = MmapBreakerOutput(paths.breaker)
         stack.callback(breaker.close)
@@ -173,11 +174,7 @@ def _latch(paths: RunPaths, clock: Clock, events: PowerQualityEvents) -> TripLat
     # An unwritable place is told when a trip cannot be kept, with its reason.
     with contextlib.suppress(OSError):
         paths.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-    try:
-        boot_id = _BOOT_ID.read_text().strip()
-    except OSError:
-        boot_id = ""
-    latch = TripLatch(LatchStore(paths.state_dir / LATCH_FILE, boot_id), clock.monotonic_s(), clock.unix_s())
+    latch = TripLatch(LatchStore(paths.state_dir / LATCH_FILE, boot_id()), clock.monotonic_s(), clock.unix_s())
     trip = latch.trip
     if trip is not None:
         events.event(

@@ -37,6 +37,7 @@ from v2g.hardware.register_map import RegisterMap
 from v2g.hardware.sensor_map import SensorMap
 from v2g.hardware.sunspec.inverter import SunSpecInverter
 from v2g.host.notify import Notifier
+from v2g.host.users import commanders
 from v2g.telemetry import logs
 
 PERMIT_PERIOD_S = 0.02
@@ -90,7 +91,13 @@ class Wires:
             enter_service_delay_s=settings.enter_service_delay_s,
             ac_limits=map(ac_limits, config.ac_evses),
         )
-        self._server = WiresServer(paths.wires_sock, self._on_setpoints, self._on_peer, self._on_reload)
+        self._server = WiresServer(
+            paths.wires_sock,
+            self._on_setpoints,
+            self._on_peer,
+            self._on_reload,
+            commanders(config.control.daemon_user),
+        )
         self._links: list[ModbusLink] = []
         self._watches: list[DeviceWatch] = []
         self._dc_devices: dict[str, DcEvseDevices] = {}

@@ -10,13 +10,13 @@ import os
 from pathlib import Path
 
 from v2g.hardware.record_file import RECORDS_AT, Layout, RecordFile, position
-from v2g.hardware.shared_record import file_identity, newest_slot
+from v2g.hardware.shared_record import file_identity, newest_slot, require_trusted
 
 _LAYOUT = Layout(b"V2GCNTC\0", 1, 1, "contact", "relay.feedback_path or protection.mains_input_path")
 
 
 class ContactReader:
-    """The guard's side. A file that is missing, foreign or torn is an unknown position, never an error."""
+    """The guard's side. A file that is missing, foreign, torn or somebody else's is an unknown position, never an error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -27,7 +27,7 @@ class ContactReader:
         """None: unknown, or older than 500 ms."""
         try:
             content = self._content()
-        except OSError:
+        except (OSError, ValueError):
             self.close()
             return None
         if len(content) < _LAYOUT.size or not content.startswith(_LAYOUT.header):
@@ -46,6 +46,7 @@ class ContactReader:
             self.close()
             self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             status = os.fstat(self._fd)
+            require_trusted(self._path, status)
             self._identity = status.st_dev, status.st_ino
         # pread, not mmap: a file that was truncated under a mapping would kill the reader with SIGBUS.
         return os.pread(self._fd, _LAYOUT.size, 0)

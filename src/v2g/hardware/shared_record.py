@@ -91,6 +91,7 @@ def map_file(path: Path, size: int, writable: bool) -> tuple[mmap.mmap, tuple[in
     """Map ``size`` bytes of ``path``; returns it and the file's identity. Raises OSError, ValueError."""
     fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
     try:
+        require_trusted(path, os.fstat(fd))
         return map_descriptor(fd, size, writable)
     finally:
         os.close(fd)
@@ -103,6 +104,18 @@ def map_descriptor(fd: int, size: int, writable: bool) -> tuple[mmap.mmap, tuple
         raise ValueError(f"it has {status.st_size} bytes, {size} are needed")
     memory = mmap.mmap(fd, size, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
     return memory, (status.st_dev, status.st_ino)
+
+
+def require_trusted(path: Path, status: os.stat_result) -> None:
+    """Raises ValueError unless the file belongs to root, to this process's user or to the owner of its directory.
+
+    Who shares the directory may put a file there before its rightful writer does, and keep it mapped.
+    """
+    if status.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
+        raise ValueError(
+            f"it belongs to user {status.st_uid}, who is neither root nor the owner of its directory: remove it, and "
+            "run its writer as the guard's user"
+        )
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:

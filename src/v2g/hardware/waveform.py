@@ -57,7 +57,7 @@ import numpy.typing as npt
 from v2g.hardware import file_lock
 from v2g.hardware import waveform_layout as layout
 from v2g.hardware.sensor_map import Factors
-from v2g.hardware.shared_record import SharedRecord, fence, file_identity, map_descriptor
+from v2g.hardware.shared_record import SharedRecord, fence, file_identity, map_descriptor, require_trusted
 from v2g.hardware.waveform_layout import Header
 
 CHANNELS = layout.CHANNELS
@@ -268,6 +268,7 @@ class WaveformReader:
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             try:
+                require_trusted(self.path, os.fstat(fd))
                 header = layout.unpack(os.pread(fd, layout.RING_AT, 0).ljust(layout.RING_AT, b"\0"))
                 layout.check(header, CHANNELS)
                 self._require_channels(header, self._factors)

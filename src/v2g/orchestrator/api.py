@@ -41,7 +41,7 @@ class Api:
         return (
             Method("status", Role.VIEWER, messages.NoParams, self.status),
             Method("dispatch", Role.UTILITY, messages.DispatchParams, self.dispatch),
-            Method("cancel", Role.OPERATOR, messages.CancelParams, self.cancel),
+            Method("cancel", Role.UTILITY, messages.CancelParams, self.cancel),
             Method("trip.reset", Role.OPERATOR, messages.NoParams, self.reset_trip),
         )
 
@@ -88,10 +88,29 @@ class Api:
         return self._site.zone.next_time(at, unix_s) - unix_s if at else 0.0
 
     async def cancel(self, params: messages.CancelParams, caller: Caller) -> messages.CancelResult:
+        """Who gave an order may take it back; others' are for operators."""
+        if caller.role < Role.OPERATOR:
+            return self._cancel_own(params, caller)
         gone = self._site.book.cancel(params.order_id)
         if params.order_id is not None and not gone:
             raise Refused(f"there is no order {params.order_id}; see v2g-control orders", code="UNKNOWN_ORDER")
         return messages.CancelResult(cancelled=tuple(order.id for order in gone))
+
+    def _cancel_own(self, params: messages.CancelParams, caller: Caller) -> messages.CancelResult:
+        standing = self._site.book.all(self._clock.monotonic_s())
+        wanted = [order for order in standing if params.order_id is None or order.id == params.order_id]
+        for order in wanted:
+            if params.order_id is not None and order.by != caller.user:
+                raise Refused(
+                    f"order {order.id} is {order.by}'s, and {caller.user} may cancel only his own; an operator may "
+                    "cancel all",
+                    code="NOT_PERMITTED",
+                )
+        own = [order for order in wanted if order.by == caller.user]
+        if params.order_id is not None and not own:
+            raise Refused(f"there is no order {params.order_id}; see v2g-control orders", code="UNKNOWN_ORDER")
+        gone = [order.id for order in own if self._site.book.cancel(order.id)]
+        return messages.CancelResult(cancelled=tuple(gone))
 
     async def reset_trip(self, params: messages.NoParams, caller: Caller) -> messages.TripResetResult:
         image = self._site.image

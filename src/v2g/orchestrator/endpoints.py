@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +11,22 @@ from pyiso15118.aio import Endpoint
 from pyiso15118.events import ControlMode, EnergyService, MobilityNeedsMode
 from pyiso15118.secc import SeccConfig
 from pyiso15118.secc.config import ParameterSet, ServiceOffer
-from pyiso15118.security import TlsError, TlsProfile, server_context
+from pyiso15118.security import (
+    InForce,
+    IsRevoked,
+    JudgedAt,
+    TlsEndpoint,
+    TlsError,
+    TlsProfile,
+    self_handshake,
+    server_context,
+)
+from pyiso15118.security.tls_peer import by_the_clock
 from pyiso15118.timers import SeccTimers
 from v2g.config.paths import PkiPaths, pki_paths
 from v2g.config.schema import AcEvse, Config, Evse, TlsProfileName
 from v2g.orchestrator.site import ac_profile, dc_profile
+from v2g.pki.store import in_force
 
 AC_POWER_DELIVERY_HOLD_S = 1.4
 """A contactor closes some control cycles and a poll after it was asked for; the response may take 1.5 s, and the
@@ -35,34 +45,46 @@ class Endpoints:
 
     usable: tuple[Endpoint, ...]
     problems: Mapping[str, str]
+    in_force: Mapping[TlsProfile, InForce | TlsError] = field(default_factory=dict)
+    """By profile in use, what a handshake with ourselves proved, or why none could be made."""
 
 
-def build_endpoints(config: Config) -> Endpoints:
+def build_endpoints(
+    config: Config,
+    *,
+    is_revoked: IsRevoked | None = None,
+    judged_at: Callable[[], JudgedAt] = by_the_clock,
+    staple: Callable[[], bytes | None] | None = None,
+) -> Endpoints:
     """One endpoint for each EVSE. A certificate or key that is missing keeps only the EVSEs of its TLS profile away.
 
+    ``is_revoked`` and ``judged_at``: of vehicles' chains, see :class:`pyiso15118.security.PeerTrust`. ``staple``: gives
+    the OCSP response of our leaf of profile strict.
     Raises :class:`TlsError` naming the file that is missing, open to others or wrong where no EVSE is left.
     """
-    paths = pki_paths(config)
-    contexts: dict[TlsProfileName, ssl.SSLContext | TlsError | None] = {TlsProfileName.PLAIN: None}
+    paths = in_force(pki_paths(config))
+    contexts: dict[TlsProfileName, TlsEndpoint | TlsError | None] = {TlsProfileName.PLAIN: None}
+    proofs: dict[TlsProfile, InForce | TlsError] = {}
     usable: list[Endpoint] = []
     problems: dict[str, str] = {}
     for evse in config.evses:
         if evse.tls not in contexts:
             try:
-                contexts[evse.tls] = _context(evse.tls, paths)
+                made = contexts[evse.tls] = _context(evse.tls, config, paths, is_revoked, judged_at, staple)
+                proofs[made.profile] = _proved(made, config)
             except TlsError as error:
                 contexts[evse.tls] = error
         context = contexts[evse.tls]
         if isinstance(context, TlsError):
-            problems[evse.id] = f"{context}; then restart v2g-orchestrator"
+            problems[evse.id] = f"{context}; then systemctl reload v2g-orchestrator"
         else:
             usable.append(_endpoint(evse, config, context))
     if problems and not usable:
         raise next(error for error in contexts.values() if isinstance(error, TlsError))
-    return Endpoints(tuple(usable), problems)
+    return Endpoints(tuple(usable), problems, proofs)
 
 
-def _endpoint(evse: Evse, config: Config, context: ssl.SSLContext | None) -> Endpoint:
+def _endpoint(evse: Evse, config: Config, context: TlsEndpoint | None) -> Endpoint:
     if context is None and not config.pki.allow_plain:
         raise TlsError(f"{evse.id}: tls is plain, a test mode, and pki.allow_plain is not true")
     return Endpoint(
@@ -127,7 +149,24 @@ def _ways(dynamic: ParameterSet) -> tuple[ParameterSet, ...]:
     )
 
 
-def _context(profile: TlsProfileName, paths: PkiPaths) -> ssl.SSLContext:
+def _proved(context: TlsEndpoint, config: Config) -> InForce | TlsError:
+    """Raises :class:`TlsError` where no vehicle could connect, but for a token, which may be away for now."""
+    try:
+        return self_handshake(context)
+    except TlsError as error:
+        if config.pki.token is None or context.profile is not TlsProfile.STRICT:
+            raise
+        return error
+
+
+def _context(
+    profile: TlsProfileName,
+    config: Config,
+    paths: PkiPaths,
+    is_revoked: IsRevoked | None,
+    judged_at: Callable[[], JudgedAt],
+    staple: Callable[[], bytes | None] | None,
+) -> TlsEndpoint:
     password = _password(paths.key_password_file)
     if profile is TlsProfileName.COMPAT:
         # EcoG's vehicle presents its provisioning certificate, others none at all.
@@ -138,9 +177,22 @@ def _context(profile: TlsProfileName, paths: PkiPaths) -> ssl.SSLContext:
             (paths.compat_trust,),
             password=password,
             require_client_certificate=False,
+            is_revoked=is_revoked,
+            judged_at=judged_at,
         )
+    if config.pki.token is not None:
+        from v2g.pki.token_context import token_server_context
+
+        return token_server_context(config, paths, is_revoked=is_revoked, judged_at=judged_at, staple=staple)
     return server_context(
-        TlsProfile.STRICT, paths.strict_chain, paths.strict_key, (paths.strict_trust,), password=password
+        TlsProfile.STRICT,
+        paths.strict_chain,
+        paths.strict_key,
+        (paths.strict_trust,),
+        password=password,
+        is_revoked=is_revoked,
+        judged_at=judged_at,
+        staple=staple,
     )
 
 

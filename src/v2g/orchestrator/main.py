@@ -7,18 +7,18 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
 from pyiso15118.aio import NetworkError, SeccConnection, SeccServer
-from pyiso15118.security import TlsError, TlsProfile, describe_gaps
+from pyiso15118.security import TlsError
 from v2g import __version__
 from v2g.clock import Clock, SystemClock
 from v2g.config.loader import Loaded, load
 from v2g.config.paths import RunPaths, run_paths
-from v2g.config.schema import Config, TlsProfileName
+from v2g.config.schema import Config
 from v2g.config.thermal import limits_in_force
 from v2g.control.messages import NoParams
 from v2g.control.server import Caller, ControlServer, Refused, Role
@@ -28,20 +28,23 @@ from v2g.guard.status_block import StatusReader
 from v2g.guard.tick_commands import send_command
 from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
+from v2g.orchestrator.audit_trail import AuditTrail
 from v2g.orchestrator.changes import FINISH_CHANGE_S, Changes
 from v2g.orchestrator.chronicle import Chronicle
+from v2g.orchestrator.credentials import Credentials
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.devices_api import DevicesApi
 from v2g.orchestrator.discharge_record import FILE as DISCHARGE_TESTS_FILE
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.discharge_test_api import DischargeTestApi
-from v2g.orchestrator.endpoints import build_endpoints
+from v2g.orchestrator.firewall_api import FirewallApi
 from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.guard_link import GuardLink
 from v2g.orchestrator.harmonic_api import HarmonicApi
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.order_store import OrderStore
+from v2g.orchestrator.pki_api import PkiApi
 from v2g.orchestrator.recall_words import RECALLED, recall_words
 from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
@@ -49,6 +52,8 @@ from v2g.orchestrator.status import Daemon, summary
 from v2g.orchestrator.surroundings import Surroundings
 from v2g.orchestrator.thermal_api import ThermalApi
 from v2g.orchestrator.thermal_clock import ThermalClock, simulated_begin, simulated_speed
+from v2g.orchestrator.tls_report import tls_notes
+from v2g.orchestrator.trust import TrustData
 from v2g.sessions.supervisor import Sessions
 from v2g.telemetry import logs
 from v2g.thermal.parameters import ParameterError
@@ -105,7 +110,6 @@ class Orchestrator:
         self._reloading: set[asyncio.Task[None]] = set()
         self._started_at_s = clock.monotonic_s()
         self._fed_at_s = self._told_at_s = -1e9
-        self._unusable: Mapping[str, str] = {}
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
         speed = simulated_speed(os.environ, self._simulation)
         thermal_clock = ThermalClock(
@@ -164,6 +168,9 @@ class Orchestrator:
             self.site, paths.run_dir / REPORT_FILE, loaded.config_dir, clock, self._changes
         )
         self._devices_api = DevicesApi(self.site, clock)
+        self._trust = TrustData(self._config, paths.state_dir, clock, logs.comms_log(), self._log)
+        self._credentials = Credentials(self._config, clock, logs.comms_log(), self._trust.build)
+        self._pki_api = PkiApi(self._credentials, lambda: self.secc, self._log)
         self._surroundings = Surroundings(
             loaded,
             paths,
@@ -174,6 +181,7 @@ class Orchestrator:
             self._log,
             compressed=speed != 1.0,
         )
+        self._trail = AuditTrail(loaded.config_dir, paths.state_dir, clock, simulation=self._simulation)
         self._control = ControlServer(
             paths.control_sock,
             (
@@ -185,7 +193,10 @@ class Orchestrator:
                 *self._harmonic_api.methods(),
                 *self._sensors_api.methods(),
                 *self._devices_api.methods(),
+                *self._pki_api.methods(),
+                *FirewallApi().methods(),
                 *self._surroundings.methods(),
+                *self._trail.methods(),
             ),
             self._config.control.roles,
             logs.audit_log().info,
@@ -204,13 +215,15 @@ class Orchestrator:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        endpoints = build_endpoints(self._config)
-        self._unusable = endpoints.problems
-        for evse_id, problem in self._unusable.items():
+        self._trust.start()
+        endpoints = self._credentials.start()
+        for evse_id, problem in self._credentials.unusable.items():
             logs.comms_log().error("EVSE_UNREACHABLE", f"{evse_id}: no vehicle can connect: {problem}")
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._trail)
             # The lock on the control socket comes first: a second orchestrator must not take wires or ports away.
             await self._control.start()
+            self._trail.begin()
             stack.push_async_callback(self._control.close)
             self._restore_orders()
             self._log.info(RECALLED, self._recalled)
@@ -226,6 +239,7 @@ class Orchestrator:
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
             await self._surroundings.start(stack)
+            self._trail.restored("SIGNALS", self._surroundings.signal_ids())
             stack.push_async_callback(self._end_changes)
             stack.push_async_callback(self._discharge_api.close)
             cycle = ControlCycle(
@@ -238,9 +252,11 @@ class Orchestrator:
                 power_quality=logs.power_quality_log(),
                 on_cycle=self._on_cycle,
             )
-            self.secc = SeccServer(endpoints.usable, self._on_session)
+            self.secc = SeccServer(endpoints, self._on_session)
             await self.secc.start()
             stack.push_async_callback(self.secc.close)
+            stack.callback(self._trust.close)
+            stack.push_async_callback(_cancel, loop.create_task(self._trust.run(), name="revocation and time"))
             running = loop.create_task(cycle.run(), name="control cycle")
             stack.push_async_callback(_cancel, running)
             self._announce()
@@ -256,6 +272,7 @@ class Orchestrator:
     def _restore_orders(self) -> None:
         restored = self._orders.load()
         self.site.book.restore(restored.orders, restored.next_id, self._clock.monotonic_s())
+        self._trail.restored("ORDERS", [order.id for order in restored.orders], restored.problem)
         if restored.problem:
             self._log.warning("ORDERS_DROPPED", restored.problem)
         if restored.orders:
@@ -268,8 +285,8 @@ class Orchestrator:
             self._log.error("ORDERS_NOT_KEPT", problem)
 
     def _announce(self) -> None:
-        for gap in _tls_gaps(self._config):
-            self._log.warning("TLS", gap)
+        for note in tls_notes(self._config, self._credentials.in_force):
+            (self._log.warning if note.is_gap else self._log.info)(note.code, note.text)
         self._ready = True
         # What start-up made lives as long as the process; collections need not walk it again.
         gc.collect()
@@ -278,7 +295,7 @@ class Orchestrator:
         self._notifier.ready(f"ISO 15118 ready on {self._bound()}")
 
     def _unreachable(self) -> Mapping[str, str]:
-        return {**self._unusable, **(self.secc.problems if self.secc is not None else {})}
+        return {**self._credentials.unusable, **(self.secc.problems if self.secc is not None else {})}
 
     def _bound(self) -> str:
         """Where vehicles can connect now, and how many EVSEs they cannot reach."""
@@ -318,6 +335,8 @@ class Orchestrator:
         self._keep_orders(now_s)
         self._surroundings.on_cycle(now_s)
         self._chronicle.on_cycle(self.site, now_s)
+        self._trail.on_cycle(now_s)
+        self._credentials.on_cycle(now_s)
         interval_s = self._notifier.interval_s
         if interval_s is not None and now_s - self._fed_at_s >= min(interval_s, STATUS_PERIOD_S) / 2:
             self._fed_at_s = now_s
@@ -347,7 +366,13 @@ class Orchestrator:
             ready=self._ready,
             simulation=self._simulation,
             unreachable=self._unreachable(),
-            problems=(*filter(None, [self._orders.problem]), *self._surroundings.problems()),
+            problems=(
+                *filter(None, [self._orders.problem]),
+                *self._surroundings.problems(),
+                *self._credentials.problems(),
+                *self._trust.problems(),
+                *self._trail.problems(),
+            ),
         )
 
     def _on_error(self, evse_id: str, error: Exception) -> None:
@@ -362,12 +387,21 @@ class Orchestrator:
 
     def _on_hangup(self) -> None:
         # Of systemctl reload. Log rotation sends none: logs reopen by themselves.
-        task = asyncio.get_running_loop().create_task(self._reload_sensors(), name="sensors anew")
-        self._reloading.add(task)
-        task.add_done_callback(self._reloading.discard)
-
-    async def _reload_sensors(self) -> None:
         caller = Caller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid(), user="SIGHUP", role=Role.ENGINEER)
+        for name, reload in (("sensors anew", self._reload_sensors), ("certificates anew", self._reload_certificates)):
+            task = asyncio.get_running_loop().create_task(reload(caller), name=name)
+            self._reloading.add(task)
+            task.add_done_callback(self._reloading.discard)
+
+    async def _reload_certificates(self, caller: Caller) -> None:
+        try:
+            result = await self._pki_api.reload(NoParams(), caller)
+        except Refused as error:
+            logs.audit_log().info(error.code, str(error), user=caller.user)
+            return
+        logs.audit_log().info("PKI_RELOADED", result.message, user=caller.user)
+
+    async def _reload_sensors(self, caller: Caller) -> None:
         try:
             result = await self._sensors_api.reload(NoParams(), caller)
         except Refused as error:
@@ -389,18 +423,6 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _tls_gaps(config: Config) -> Sequence[str]:
-    profiles = {
-        TlsProfileName.STRICT: TlsProfile.STRICT,
-        TlsProfileName.COMPAT: TlsProfile.COMPAT,
-    }
-    used = {evse.tls for evse in config.evses}
-    gaps = [gap for name, profile in profiles.items() if name in used for gap in describe_gaps(profile)]
-    if TlsProfileName.PLAIN in used:
-        gaps.append("an EVSE is set to plain: no TLS, a test mode that ISO 15118-20 does not allow")
-    return tuple(dict.fromkeys(gaps))
-
-
 class _LibraryHandler(logging.Handler):
     """Records of the standard library's logging into our logs."""
 
@@ -409,7 +431,7 @@ class _LibraryHandler(logging.Handler):
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-        code = record.name.split(".")[0].upper()
+        code = getattr(record, "code", None) or record.name.split(".")[0].upper()
         if record.levelno >= logging.ERROR:
             log.error(code, text)
         elif record.levelno >= logging.WARNING:

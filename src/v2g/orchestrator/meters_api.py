@@ -21,9 +21,11 @@ class MetersApi:
         self._meters = meters
 
     def methods(self) -> tuple[Method[Any], ...]:
+        # What a single customer takes tells when he is at home: for those who read his meter anyway, not for all who
+        # may look. Viewers have the sum, by status.
         return (
-            Method("meters.list", Role.VIEWER, NoParams, self.list),
-            Method("meters.day", Role.VIEWER, MeterDayParams, self.day),
+            Method("meters.list", Role.UTILITY, NoParams, self.list, reads=True),
+            Method("meters.day", Role.UTILITY, MeterDayParams, self.day, reads=True),
         )
 
     async def list(self, params: NoParams, caller: Caller) -> MetersResult:

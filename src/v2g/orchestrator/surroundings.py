@@ -127,6 +127,10 @@ class Surroundings:
                 self.plans.renew(words)
         self.plans.poll(now_s)
 
+    def signal_ids(self) -> tuple[str, ...]:
+        """Of the utility's signals that stand."""
+        return tuple(entry.signal.id for entry in self.utility.book.standing(self._clock.unix_s()))
+
     def problems(self) -> tuple[str, ...]:
         """For the status."""
         return self.utility.problems()

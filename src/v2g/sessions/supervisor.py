@@ -7,7 +7,7 @@ else: our own errors abort it, with a traceback for the daemon log.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Protocol
 
@@ -16,11 +16,21 @@ from pyiso15118.checks import printable
 from pyiso15118.commands import Command
 from pyiso15118.errors import LocalProtocolError
 from v2g.clock import Clock
+from v2g.host.neighbours import mac_of
 from v2g.sessions.bay import EvseBay
 from v2g.sessions.procedure import Phase, Procedure
 
 OnError = Callable[[str, Exception], None]
 """``(evse_id, error)``."""
+
+
+FindMac = Callable[[Any], str | None]
+"""Of a peer's address, ``host`` and ``scope_id``."""
+
+
+def neighbour_mac(peer: Any) -> str | None:
+    """By the host's neighbour table."""
+    return mac_of(str(getattr(peer, "host", "")), int(getattr(peer, "scope_id", 0)))
 
 
 class Log(Protocol):
@@ -58,6 +68,10 @@ class SessionInfo:
     identity: str | None
     peer: str
     started_at_s: float
+    mac: str | None = None
+    """Of the vehicle's modem, as the host's neighbour table has it."""
+    certificate: str | None = None
+    """SHA-256 of the vehicle's certificate, in hexadecimal."""
 
     def __str__(self) -> str:
         identity = f"{self.identity} (authenticated)" if self.identity else "not authenticated"
@@ -67,7 +81,15 @@ class SessionInfo:
 class SessionSupervisor:
     """Sees one connection through. :meth:`run` reads its events, :meth:`command` passes the cycle's commands on."""
 
-    def __init__(self, bay: EvseBay, connection: VehicleConnection, log: Log, on_error: OnError, clock: Clock) -> None:
+    def __init__(
+        self,
+        bay: EvseBay,
+        connection: VehicleConnection,
+        log: Log,
+        on_error: OnError,
+        clock: Clock,
+        find_mac: FindMac = neighbour_mac,
+    ) -> None:
         identity = connection.peer_identity
         self.info = SessionInfo(
             evse_id=bay.evse_id,
@@ -75,7 +97,10 @@ class SessionSupervisor:
             identity=printable(identity.subject) if identity is not None else None,
             peer=str(connection.peer_address),
             started_at_s=clock.monotonic_s(),
+            mac=find_mac(connection.peer_address),
+            certificate=getattr(identity, "fingerprint", None),
         )
+        self._certified_name = getattr(identity, "common_name", None)
         self._bay = bay
         self._connection = connection
         self._log = log
@@ -94,7 +119,7 @@ class SessionSupervisor:
 
     async def run(self) -> None:
         """Until the session has ended. Never raises for what happens in it."""
-        self._log.info("CONNECTED", str(self.info), peer=self.info.peer)
+        self._log.info("CONNECTED", str(self.info), **self._link())
         try:
             async for event in self._connection.events():
                 self._take(event)
@@ -123,15 +148,15 @@ class SessionSupervisor:
         if isinstance(event, ev.SessionStarted):
             self._procedure = self._bay.begin(now_s)
             self._procedure.identity = self.info.identity
-            self.info = SessionInfo(
-                evse_id=self.info.evse_id,
-                evccid=printable(event.evccid),
-                identity=self.info.identity,
-                peer=self.info.peer,
-                started_at_s=now_s,
-            )
+            self.info = replace(self.info, evccid=printable(event.evccid), started_at_s=now_s)
             self._meters = self._read_meters()
-            self._log.info("SESSION_START", str(self.info), session=event.session_id.hex().upper(), peer=self.info.peer)
+            session = event.session_id.hex().upper()
+            self._log.info("SESSION_START", str(self.info), session=session, evccid=self.info.evccid, **self._link())
+            if self._certified_name not in (None, event.evccid):
+                self._log.warning(
+                    "EVCCID_NOT_CERTIFIED",
+                    f"{self.info}: the vehicle's certificate is for {printable(str(self._certified_name))}",
+                )
         elif isinstance(event, ev.EnergyServiceSelected):
             self._log.info(
                 "SERVICE",
@@ -146,6 +171,15 @@ class SessionSupervisor:
             self._tell_changes()
         if isinstance(event, ev.SessionEnded):
             self._tell_end(event, now_s)
+
+    def _link(self) -> dict[str, object]:
+        """What binds a vehicle's names to each other and to the cable."""
+        certificate = self.info.certificate
+        return {
+            "peer": self.info.peer,
+            "mac": self.info.mac or "unknown",
+            "certificate": f"sha256:{certificate}" if certificate else "none",
+        }
 
     def _fail(self, error: Exception) -> None:
         self._log.error(ev.EndReason.FAILED_BY_US.value, f"{self.info}: internal error, see daemon.log")

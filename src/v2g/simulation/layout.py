@@ -20,6 +20,7 @@ from v2g.config.schema import TlsProfileName
 from v2g.hardware.ports import Quantity
 from v2g.hardware.sensor_map import unit_of_channel
 from v2g.hardware.waveform_layout import CHANNELS
+from v2g.pki import store
 from v2g.simulation.composed_image import FILTER_MAP
 from v2g.simulation.plant_config import INTERLOCK_FILES, Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.transducer_image import ORDER, SCALE
@@ -285,9 +286,18 @@ def _is_free(port: int) -> bool:
 def _write_pki(layout: Layout, clock: Clock) -> None:
     yesterday = datetime.datetime.fromtimestamp(clock.unix_s(), datetime.UTC) - datetime.timedelta(days=1)
     pki, folder = Pki(not_before=yesterday), layout.run_dir / "pki"
-    write_credential(pki.secc("US*V2G*SIMULATION"), folder, "secc")
+    # As v2g-cert-manager lays them, so that it works on a simulation, too.
+    secc = write_credential(pki.secc("US*V2G*SIMULATION"), folder, "secc")
+    secc.chain.rename(folder / store.CHAIN)
+    secc.key.rename(folder / store.KEY)
+    write_trust_anchor(pki.oem_root, folder, "oem-root").rename(folder / store.TRUST)
     v2g_root = write_trust_anchor(pki.v2g_root, folder, "v2g-root")
-    write_trust_anchor(pki.oem_root, folder, "oem-root")
+    (folder / store.ROOTS).write_bytes(pki.v2g_root.certificate_pem)
+    (folder / "crl").mkdir()
+    for name, authority in (("oem-root", pki.oem_root), ("oem-sub-ca", pki.oem_sub_ca)):
+        (folder / "crl" / f"{name}.pem").write_bytes(authority.crl())
+    # Whose key a request of v2g-cert-manager can be signed with.
+    write_credential(pki.cpo_sub_ca.credential, folder, "cpo-sub-ca")
     for number, (evse, vehicle) in enumerate(layout.vehicles):
         files = write_credential(pki.vehicle(vehicle.evccid), folder, vehicle.evccid)
         most_w = AC_VEHICLE_W[evse.phases == 1]
@@ -344,9 +354,7 @@ def _write_controller_config(layout: Layout) -> None:
             "log_dir": str(layout.log_dir),
         },
         "pki": {
-            "strict_chain": str(pki / "secc.pem"),
-            "strict_key": str(pki / "secc.key"),
-            "strict_trust": str(pki / "oem-root.pem"),
+            "dir": str(pki),
             "allow_plain": any(evse.tls == TlsProfileName.PLAIN.value for evse in layout.evses),
         },
         "evses": [

@@ -160,7 +160,6 @@ class Supervisor:
                     "V2G_SIMULATION": "1",
                     SPEED_VARIABLE: f"{layout.conditions.thermal_speed:g}",
                     BEGIN_VARIABLE: begin_text(self._clock),
-                    "OPENSSL_CONF": str(openssl_conf_path()),
                 },
             ),
         ]

@@ -1,8 +1,7 @@
 """What each stable code of the logs means, what the daemon does then, and what a person is to do. Light to import.
 
 Codes are those of the guard, of power quality, of the history, of commissioning, of orders that get less, of plans and
-schedules, of meters and of the utility;
-:data:`ENTRIES` has each once.
+schedules, of meters, of the utility and of the audit log; :data:`ENTRIES` has each once.
 """
 
 from __future__ import annotations
@@ -10,15 +9,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from v2g.telemetry.catalogue_audit import AUDIT
 from v2g.telemetry.catalogue_commissioning import COMMISSIONING
 from v2g.telemetry.catalogue_devices import DEVICES
 from v2g.telemetry.catalogue_entry import Entry
+from v2g.telemetry.catalogue_firewall import FIREWALL
 from v2g.telemetry.catalogue_guard import GUARD
 from v2g.telemetry.catalogue_history import HISTORY
 from v2g.telemetry.catalogue_meters import METERS
 from v2g.telemetry.catalogue_orders import ORDERS
+from v2g.telemetry.catalogue_pki import CERTIFICATES
 from v2g.telemetry.catalogue_plans import PLANS
 from v2g.telemetry.catalogue_quality import QUALITY
+from v2g.telemetry.catalogue_revocation import REVOCATION
+from v2g.telemetry.catalogue_tls import TLS
+from v2g.telemetry.catalogue_token import TOKEN
 from v2g.telemetry.catalogue_trips import TRIPS
 from v2g.telemetry.catalogue_utility import UTILITY
 
@@ -33,6 +38,12 @@ ENTRIES: tuple[Entry, ...] = (
     *UTILITY,
     *HISTORY,
     *COMMISSIONING,
+    *AUDIT,
+    *FIREWALL,
+    *CERTIFICATES,
+    *REVOCATION,
+    *TOKEN,
+    *TLS,
 )
 
 _CLOSE_MATCHES = 3

@@ -83,7 +83,7 @@ GUARD: tuple[Entry, ...] = (
         "TRIP_NOT_KEPT",
         "The trip could not be written to the state directory.",
         "Stays tripped, but a restart would forget it.",
-        "Make the path named writable for user v2g; look at the disk.",
+        "Make the path named writable for user v2g-guard; look at the disk.",
     ),
     Entry(
         "WAVEFORM_STALE",
@@ -191,7 +191,7 @@ GUARD: tuple[Entry, ...] = (
         "PERMIT_SERVICE_NOT_KEPT",
         "The withdrawal could not be written.",
         "Obeys it, but a restart would give permit service again.",
-        "Make the path named writable for user v2g.",
+        "Make the path named writable for user v2g-guard.",
     ),
     Entry(
         "INTERLOCK_OPEN",
@@ -229,7 +229,7 @@ GUARD: tuple[Entry, ...] = (
         "LOCKOUT_NOT_KEPT",
         "A lock could not be written to the state directory.",
         "Obeys it, but a restart would forget it.",
-        "Make the path named writable for user v2g, then lock again.",
+        "Make the path named writable for user v2g-guard, then lock again.",
     ),
     Entry(
         "NO_SETTINGS",

@@ -104,7 +104,7 @@ QUALITY: tuple[Entry, ...] = (
         "QUALITY_NOT_PUBLISHED",
         "quality.json could not be written into the run directory.",
         "Goes on measuring; status shows no power quality.",
-        "Make the directory writable for user v2g.",
+        "Make the directory writable for user v2g-guard.",
     ),
     Entry(
         "GUARD_QUALITY_ENDED",

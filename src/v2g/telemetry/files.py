@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _RETRY_S = 1.0
+_MODE = 0o660
+"""The daemons run as two users of one group and write the same logs; less where the umask says so."""
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -17,6 +19,8 @@ class LogFile:
 
     When it cannot be written, ``alarm`` is told the reason once, and writing is tried again each second.
     """
+
+    _mode = _MODE
 
     def __init__(self, path: Path, alarm: Callable[[str], None]) -> None:
         self.path = path
@@ -33,15 +37,12 @@ class LogFile:
         if self._failing and now_s < self._retry_at_s:
             self._lost += 1
             return False
-        head = b"\n" if self._torn else b""
-        if self._failing:
-            head += f"… {self._lost} lines could not be written here and went to stderr\n".encode()
-        data = head + (line + "\n").encode("utf-8", "backslashreplace")
         try:
             self._open_if_moved()
+            data = self._framed(line)
             written = os.write(self._fd, data)
-            self._torn = 0 < written < len(data)
-            if self._torn:
+            self._note(data, written)
+            if written < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             self._fail(error, now_s)
@@ -51,10 +52,28 @@ class LogFile:
         return True
 
     def close(self) -> None:
+        self._shut()
+
+    def _shut(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
         self._identity = None
+
+    def _framed(self, line: str) -> bytes:
+        """What is written for ``line``: it, its end, and before it what has to be told of what was not written."""
+        head = b"\n" if self._torn else b""
+        if self._failing:
+            head += f"… {self._lost} lines could not be written here and went to stderr\n".encode()
+        return head + (line + "\n").encode("utf-8", "backslashreplace")
+
+    def _note(self, data: bytes, written: int) -> None:
+        """So many bytes of :meth:`_framed`'s are in the file."""
+        self._torn = 0 < written < len(data)
+
+    def _opened(self, size: int) -> None:
+        """A file was opened that has ``size`` bytes."""
+        self._torn = False
 
     def _open_if_moved(self) -> None:
         try:
@@ -63,14 +82,14 @@ class LogFile:
                 return
         except FileNotFoundError:
             pass
-        self.close()
-        self._fd = os.open(self.path, _FLAGS, 0o640)
+        self._shut()
+        self._fd = os.open(self.path, _FLAGS, self._mode)
         here = os.fstat(self._fd)
         if not stat.S_ISREG(here.st_mode) and not stat.S_ISCHR(here.st_mode):
-            self.close()
+            self._shut()
             raise OSError(errno.EINVAL, "not a regular file")
         self._identity = (here.st_dev, here.st_ino)
-        self._torn = False
+        self._opened(here.st_size)
 
     def _fail(self, error: OSError, now_s: float) -> None:
         if not self._failing:

@@ -3,7 +3,8 @@
 One event is one line, ``time LEVEL: CODE message key=value``. The code is the manual's literal (``SECC_TIMEOUT``), so
 that it is found with grep. Writing never raises and is bounded: each code of a log has a budget (a burst of 200, then
 20 a second) and the next line tells how many were left out. The audit log has no such bound here: the control server
-paces each user, and bounds the lines of calls that change nothing.
+paces each user, and bounds the lines of calls that change nothing. Its lines are chained where the process that writes
+it says so (:func:`chain_audit`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Self
 
 import structlog
 
 from v2g.clock import Clock, SystemClock
+from v2g.telemetry.audit_file import AuditFile, AuditState
+from v2g.telemetry.audit_key import HEAD_FILE, KEY_FILE
 from v2g.telemetry.files import LogFile
 from v2g.telemetry.lines import json_line, text_line
 
@@ -127,6 +130,29 @@ def configure(log_dir: Path | None, json: bool = False, stderr: bool = True, clo
                 sink.file.close()
             sink.budget = _Budget()
             sink.file = None if log_dir is None else LogFile(log_dir / f"{name}.log", _alarm)
+
+
+def chain_audit(state_dir: Path, random_bytes: Callable[[int], bytes]) -> tuple[str, ...]:
+    """From now on the lines of the audit log are chained, with key and head in ``state_dir``. For the one process that
+    writes it, when it is sure to be the only one. ``random_bytes``: a cryptographic source.
+
+    What was not as it should be, in words: the chain goes on all the same.
+    """
+    sink = _sinks["audit"]
+    with _settings.lock:
+        if sink.file is None:
+            return ()
+        path = sink.file.path
+        sink.file.close()
+        chained = AuditFile(path, _alarm, _settings.clock, state_dir / KEY_FILE, state_dir / HEAD_FILE, random_bytes)
+        sink.file = chained
+    return chained.findings
+
+
+def audit_state() -> AuditState | None:
+    """Where the chain is; None: the audit log is not chained."""
+    file = _sinks["audit"].file
+    return file.state if isinstance(file, AuditFile) else None
 
 
 def close() -> None:

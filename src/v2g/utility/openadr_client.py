@@ -14,8 +14,9 @@ from urllib.parse import urlencode
 import msgspec
 
 from v2g.clock import Clock
+from v2g.host.bounded_http import Answer
 from v2g.utility.openadr_events import Target, target_set
-from v2g.utility.openadr_http import Answer, split_url
+from v2g.utility.openadr_http import split_url
 from v2g.utility.openadr_wire import (
     AuthServer,
     Event,

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from v2g.clock import Clock
 from v2g.config.schema_openadr import OpenAdr
+from v2g.host.bounded_http import ExchangeError
 from v2g.sessions.supervisor import Log
 from v2g.utility.openadr_client import Account, Polled, VtnClient, VtnError
 from v2g.utility.openadr_events import Followed, Reader, follow, still_held
-from v2g.utility.openadr_http import ExchangeError, Exchanger, read_secret, split_url, tls_context
+from v2g.utility.openadr_http import Exchanger, read_secret, split_url, tls_context
 from v2g.utility.signal_book import VTN, SignalBook
 
 FIRST_RETRY_S = 5.0

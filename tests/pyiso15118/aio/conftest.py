@@ -8,19 +8,28 @@ import pytest
 
 from pyiso15118.commands import UpdateDcVehicle
 from pyiso15118.events import DcLimits
-from pyiso15118.security import Curve
+from pyiso15118.security import Curve, server_context, stdlib_server_context
+from support.elsewhere import server_context_elsewhere
 from support.fleet.parts import EVSE_LIMITS, VEHICLE
 from support.stations import COMPAT, STRICT, Contexts, Station
 
+MAKERS = {"pyOpenSSL": server_context, "ssl": stdlib_server_context, "elsewhere": server_context_elsewhere}
+
+
+@pytest.fixture(scope="module", params=["pyOpenSSL"])
+def library(request: pytest.FixtureRequest) -> str:
+    """The TLS library of the station; a module that both must pass asks for both."""
+    return str(request.param)
+
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
-    return Contexts(tmp_path_factory.mktemp("strict"), Curve.SECP521R1, STRICT)
+def strict(tmp_path_factory: pytest.TempPathFactory, library: str) -> Contexts:
+    return Contexts(tmp_path_factory.mktemp("strict"), Curve.SECP521R1, STRICT, MAKERS[library])
 
 
 @pytest.fixture(scope="module")
-def compat(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
-    return Contexts(tmp_path_factory.mktemp("compat"), Curve.SECP256R1, COMPAT)
+def compat(tmp_path_factory: pytest.TempPathFactory, library: str) -> Contexts:
+    return Contexts(tmp_path_factory.mktemp("compat"), Curve.SECP256R1, COMPAT, MAKERS[library])
 
 
 @pytest.fixture

@@ -52,18 +52,17 @@ async def test_a_compat_vehicle_at_a_strict_evse_is_refused_and_others_are_serve
     pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1), curve=Curve.SECP256R1)
     stray = write_credential(pki.vehicle("STRAY"), tmp_path, "stray")
     oem = write_trust_anchor(pki.oem_root, tmp_path, "oem")
-    strict.server.load_verify_locations(oem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.load_cert_chain(stray.chain, stray.key)
-    async with SeccServer([station.endpoint(1, tls=strict.server)], station.serve) as server:
+    async with SeccServer([station.endpoint(1, tls=strict.trusting(oem))], station.serve) as server:
         address = server.address("US*V2G*E1")
         refused = await connect(address, EvccConfig(evccid="X", timers=QUICK), tls=context, profile=COMPAT)
         assert (await drive(refused, 1))[-1].reason is EndReason.PEER_CLOSED  # type: ignore[attr-defined]
         told = await charge(address, vehicle, strict.client)
         assert told[-1].reason is EndReason.STOPPED  # type: ignore[attr-defined]
-    assert "secp256r1 key, the profile strict takes" in caplog.text
+    assert "the vehicle has none, or none of a kind that the profile strict takes" in caplog.text
     assert len(station.connections) == 1
 
 
@@ -73,8 +72,8 @@ async def test_a_station_outside_the_profile_is_refused_by_the_vehicle(
     pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
     vehicle = write_credential(pki.vehicle("STRICT"), tmp_path, "vehicle")
     client = client_context(STRICT, vehicle.chain, vehicle.key, [compat.v2g])
-    compat.server.load_verify_locations(write_trust_anchor(pki.oem_root, tmp_path, "oem"))
-    async with SeccServer([station.endpoint(1, tls=compat.server, profile=COMPAT)], station.serve) as server:
+    trusting = compat.trusting(write_trust_anchor(pki.oem_root, tmp_path, "oem"))
+    async with SeccServer([station.endpoint(1, tls=trusting, profile=COMPAT)], station.serve) as server:
         with pytest.raises(TlsError, match="secp256r1"):
             await connect(server.address("US*V2G*E1"), EvccConfig(evccid="X"), tls=client)
 

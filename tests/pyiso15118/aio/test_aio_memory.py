@@ -20,6 +20,7 @@ from support.stations import STRICT, Contexts, Station, charge
 pytestmark = pytest.mark.skipif(not socket.has_ipv6, reason="ISO 15118 needs IPv6, which this host does not have")
 
 EVSE = "US*V2G*E1"
+EVCCID = "WMIV1234567890ABCDEX"
 
 
 class Forgetful(Station):
@@ -73,7 +74,7 @@ async def test_a_session_that_was_cut_off_is_free(
 ) -> None:
     before = streams()
     async with SeccServer([forgetful.endpoint(1, tls=strict.server)], forgetful.serve) as server:
-        connection = await connect(server.address(EVSE), EvccConfig(evccid="X"), tls=strict.client, vehicle=vehicle)
+        connection = await connect(server.address(EVSE), EvccConfig(evccid=EVCCID), tls=strict.client, vehicle=vehicle)
         await until(lambda: any(isinstance(e, SessionStarted) for e in forgetful.told.get(EVSE, [])))
         assert forgetful.ref() is not None
         connection.cut()

@@ -19,6 +19,7 @@ from pyiso15118.aio.tls_stream import READ_BYTES, TlsStream, secure
 from support.stations import Contexts
 
 T = TypeVar("T")
+pytestmark = pytest.mark.parametrize("library", ["pyOpenSSL", "ssl", "elsewhere"], indirect=True, scope="module")
 TIMEOUT_S = 5.0
 
 
@@ -388,7 +389,9 @@ async def test_a_peer_that_closes_is_answered_and_the_stream_closed(wire: Wire, 
 
 async def test_a_stream_cut_without_close_notify_is_an_end_of_stream(wire: Wire, strict: Contexts) -> None:
     top, peer = Top(), Peer(wire.two, strict.client)
-    await asyncio.gather(wire.open(top, strict.server), peer.handshake())
+    stream, _ = await asyncio.gather(wire.open(top, strict.server), peer.handshake())
+    stream.write(b"response")
+    assert await peer.read() == b"response"
     wire.two.close()
     await until(lambda: top.ends == ["eof", "lost"])
 

@@ -81,6 +81,7 @@ class SeccBench:
         service: EnergyService | None = None,
         parameter_set: ParameterSet = DYNAMIC,
         peer_certificate: bytes | None = None,
+        certified_name: str | None = None,
         paused: PausedSession | None = None,
         **config: Any,
     ) -> None:
@@ -97,6 +98,7 @@ class SeccBench:
             random=counted_bytes,
             unix_offset_s=UNIX_OFFSET,
             peer_certificate=peer_certificate,
+            certified_name=certified_name,
             paused=paused,
         )
         self.now = START

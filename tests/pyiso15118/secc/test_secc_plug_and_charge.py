@@ -208,8 +208,8 @@ def test_an_owner_that_never_answers_for_a_contract_refuses_in_time(site: Any, c
         ({"profile": TlsProfile.STRICT}, 0, Code.WARNING_CertificateValidationError),
         ({}, 365, Code.WARNING_CertificateExpired),
         ({}, -30, Code.WARNING_CertificateNotYetValid),
-        ({"is_revoked": lambda _: True}, 0, Code.WARNING_CertificateRevoked),
-        ({"is_revoked": lambda _: 1 / 0}, 0, Code.WARNING_CertificateValidationError),
+        ({"is_revoked": lambda *_: True}, 0, Code.WARNING_CertificateRevoked),
+        ({"is_revoked": lambda *_: 1 / 0}, 0, Code.WARNING_CertificateValidationError),
     ],
 )
 def test_a_chain_that_does_not_hold_is_refused_with_its_own_warning(
@@ -352,7 +352,7 @@ def test_an_installation_nobody_answers_ends_in_time(site: Any, pki: Pki, oem: A
         ({"oem_anchors": TrustAnchors()}, 0, Code.WARNING_CertificateValidationError),
         ({}, 365, Code.WARNING_CertificateExpired),
         ({}, -30, Code.WARNING_CertificateNotYetValid),
-        ({"is_revoked": lambda _: True}, 0, Code.WARNING_CertificateRevoked),
+        ({"is_revoked": lambda *_: True}, 0, Code.WARNING_CertificateRevoked),
     ],
 )
 def test_a_provisioning_chain_that_does_not_hold_is_refused(

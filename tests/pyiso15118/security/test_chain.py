@@ -197,6 +197,16 @@ def test_authorities_and_anchors_expire_too(strict_pki: Pki, recipe: Any, now: f
     assert (error.problem, "CN=Old root" in str(error)) == (ChainProblem.EXPIRED, True)
 
 
+def test_by_a_clock_that_may_be_behind_nothing_is_too_young_but_expiry_counts(strict_pki: Pki, now: float) -> None:
+    shown = strict_pki.contract(EMAID)
+    begins = shown.certificate.not_valid_before_utc.timestamp()
+    assert refusal(shown, strict_pki.mo_root, begins - 1e6).problem is ChainProblem.NOT_YET_VALID
+    assert validate(shown, strict_pki.mo_root, begins - 1e6, not_before_counts=False).leaf == shown.certificate
+    ends = shown.certificate.not_valid_after_utc.timestamp()
+    late = refusal(shown, strict_pki.mo_root, ends + 1.0, not_before_counts=False)
+    assert late.problem is ChainProblem.EXPIRED
+
+
 def test_expiry_is_told_before_what_is_not_yet_valid(strict_pki: Pki, recipe: Any, now: float) -> None:
     short = recipe(strict_pki.mo_root.credential, subject=((CN, "Short"),)).authority(days=30).make()
     tomorrow = datetime.datetime.fromtimestamp(now + DAY, datetime.UTC)
@@ -250,11 +260,12 @@ def test_a_private_site_may_trust_the_leaf_of_its_secc(recipe: Any, now: float) 
 
 def test_revocation_is_asked_for_all_but_the_anchor(strict_pki: Pki, now: float) -> None:
     shown = strict_pki.contract(EMAID)
-    asked: list[x509.Certificate] = []
-    validate(shown, strict_pki.mo_root, now, is_revoked=lambda c: bool(asked.append(c)))
-    assert asked == [shown.certificate, *shown.chain]
-    for bad in asked:
-        error = refusal(shown, strict_pki.mo_root, now, is_revoked=lambda c, bad=bad: c == bad)
+    asked: list[tuple[x509.Certificate, x509.Certificate]] = []
+    validate(shown, strict_pki.mo_root, now, is_revoked=lambda c, issuer: bool(asked.append((c, issuer))))
+    root = strict_pki.mo_root.credential.certificate
+    assert asked == [(shown.certificate, shown.chain[0]), (shown.chain[0], root)]
+    for bad, _ in asked:
+        error = refusal(shown, strict_pki.mo_root, now, is_revoked=lambda c, _, bad=bad: c == bad)
         assert error.problem is ChainProblem.REVOKED
 
 

@@ -210,7 +210,7 @@ def test_a_provisioning_chain_is_validated(parties: Parties) -> None:
         parties.check(request, at_unix_s=parties.now + 366 * 86400)
     assert caught.value.problem is ChainProblem.EXPIRED
     with pytest.raises(ChainError) as caught:
-        parties.check(request, is_revoked=lambda _: True)
+        parties.check(request, is_revoked=lambda *_: True)
     assert caught.value.problem is ChainProblem.REVOKED
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import shutil
 import sys
 import types
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from pyiso15118.security import Pki, write_credential, write_trust_anchor
 from support.modbus_peer import Ca
 from support.sensors import TOP_OIL
 from v2g import __version__
@@ -58,7 +60,8 @@ def test_the_shipped_configuration_holds() -> None:
         "US*V2G*E2  DC on evse2 port 49152, TLS compat",
     ):
         assert part in result.output
-    assert "warning" not in result.output
+    warnings = [line for line in result.output.splitlines() if line.startswith("warning")]
+    assert all("no vehicle could connect: " in line for line in warnings)  # this host need not have certificates
 
 
 def test_the_check_tells_what_protects_and_what_was_adjusted(config_dir: Path) -> None:
@@ -239,7 +242,7 @@ def test_modbus_tls_is_checked_with_its_files(config_dir: Path) -> None:
 
     result = check("guard")
     assert result.exit_code == 0, result.output
-    assert "warning" not in result.stdout
+    assert "bears no role" not in result.stdout
     assert "tls with port 502, which is plain Modbus; Modbus/TCP Security has port 802" in check("guard", 502).stdout
     result = check("bare")
     assert result.exit_code == 0
@@ -250,3 +253,23 @@ def test_modbus_tls_is_checked_with_its_files(config_dir: Path) -> None:
         assert f"50-tls.yaml:1: evses[0].inverter.modbus.tls.{key}: there is no file {pki}/missing." in result.stderr
     (pki / "guard.key").chmod(0o644)
     assert f"chmod 600 {pki}/guard.key" in check("guard").output
+
+
+def test_the_check_tells_what_vehicles_would_be_served_with(config_dir: Path) -> None:
+    result = run("--check-config", "--config", str(config_dir))
+    assert "warning: no vehicle could connect: " in result.stdout
+    pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
+    secc = write_credential(pki.secc("SECC1"), config_dir / "keys", "secc")
+    trust = write_trust_anchor(pki.oem_root, config_dir / "keys", "oem")
+    (config_dir / "conf.d").mkdir(exist_ok=True)
+    (config_dir / "conf.d" / "50-pki.yaml").write_text(
+        f"pki: {{strict_chain: {secc.chain}, strict_key: {secc.key}, strict_trust: {trust}}}\n"
+    )
+    result = run("--check-config", "--config", str(config_dir))
+    assert result.exit_code == 0, result.output
+    line = next(line for line in result.stdout.splitlines() if line.startswith("  TLS  "))
+    assert "US*V2G*E1" in line
+    assert "TLSv1.3, TLS_AES_256_GCM_SHA384, secp521r1, ecdsa_secp521r1_sha512; groups secp521r1 x448" in line
+    assert "TLS 1.2 (protocol_version)" in line
+    assert "warning: profile strict: no OCSP response is stapled" in result.stdout
+    assert "warning: US*V2G*E2: no vehicle could connect: " in result.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,11 +94,27 @@ async def test_cancel_ends_the_power_and_an_unknown_order_is_refused(world: Worl
         await world.api.cancel(messages.CancelParams(order_id=1), ALICE)
 
 
-def test_the_utility_may_dispatch_and_operators_cancel_and_reset(world: World) -> None:
+async def test_the_utility_takes_back_its_own_orders_and_no_others(world: World) -> None:
+    utility = replace(ALICE, uid=1001, user="grid", role=Role.UTILITY)
+    world.charge(E1)
+    world.run()
+    theirs = await world.api.dispatch(messages.DispatchParams(mode="charge", power_w=1.0, evse_id=E1), ALICE)
+    own = await world.api.dispatch(messages.DispatchParams(mode="charge", power_w=1.0, evse_id=E2), utility)
+    with pytest.raises(Refused, match="is alice's, and grid may cancel only his own") as refused:
+        await world.api.cancel(messages.CancelParams(order_id=theirs.order_id), utility)
+    assert refused.value.code == "NOT_PERMITTED"
+    with pytest.raises(Refused, match="no order 99"):
+        await world.api.cancel(messages.CancelParams(order_id=99), utility)
+    assert (await world.api.cancel(messages.CancelParams(), utility)).cancelled == (own.order_id,)
+    assert (await world.api.cancel(messages.CancelParams(), utility)).cancelled == ()
+    assert (await world.api.cancel(messages.CancelParams(), ALICE)).cancelled == (theirs.order_id,)
+
+
+def test_the_utility_may_dispatch_and_operators_reset(world: World) -> None:
     assert {method.name: method.role for method in world.api.methods()} == {
         "status": Role.VIEWER,
         "dispatch": Role.UTILITY,
-        "cancel": Role.OPERATOR,
+        "cancel": Role.UTILITY,
         "trip.reset": Role.OPERATOR,
     }
 

@@ -24,6 +24,7 @@ from v2g.host.notify import Notifier
 from v2g.orchestrator import main as main_module
 from v2g.orchestrator.main import Orchestrator
 from v2g.telemetry import logs
+from v2g.telemetry.audit_check import check_with_files
 
 
 def free_port() -> int:
@@ -113,6 +114,33 @@ async def test_control_socket_answers_with_what_is_missing(running: Running, fol
     status = await asyncio.to_thread(ask)
     assert status["ready"] is True
     assert "v2g-guard tick is silent" in str(status["problems"])
+
+
+async def test_the_audit_log_has_the_life_of_the_daemon_in_one_chain(
+    running: Running, loaded: Loaded, folder: Path
+) -> None:
+    daemon, _, task = running
+
+    def ask() -> tuple[dict[str, Any], dict[str, Any]]:
+        with ControlClient(folder / "control.sock") as client:
+            client.call("status")
+            return client.call("audit.verify"), client.call("audit.head")
+
+    verdict, head = await asyncio.to_thread(ask)
+    assert (verdict["intact"], verdict["broken"]) == (True, 0)
+    assert head["log"] == str(folder / "log/audit.log")
+    with pytest.raises(EndpointError):
+        await Orchestrator(loaded, run_paths(loaded.config), SystemClock(), Notifier({})).main()
+    daemon.stop()
+    await asyncio.wait_for(task, 10.0)
+    codes = [line.split()[2] for line in (folder / "log/audit.log").read_text().splitlines()]
+    assert codes[:2] == ["CHAIN_STARTED", "START"]
+    assert codes[-1] == "STOP"
+    assert codes.count("START") == 1, "the second one wrote nothing"
+    logs.close()
+    found = check_with_files(folder / "log/audit.log", [folder / "audit.key"], folder / "audit.head")
+    assert found.intact
+    assert found.last_seq == len(codes)
 
 
 async def test_second_orchestrator_is_refused_and_the_first_goes_on(running: Running, loaded: Loaded) -> None:

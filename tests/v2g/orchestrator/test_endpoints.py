@@ -94,7 +94,7 @@ def test_a_missing_certificate_keeps_only_the_evses_of_its_profile_away(strict: 
     assert [endpoint.evse_id for endpoint in built.usable] == ["US*V2G*E1"]
     assert list(built.problems) == ["US*V2G*E2"]
     assert "compat" in built.problems["US*V2G*E2"]
-    assert "restart v2g-orchestrator" in built.problems["US*V2G*E2"]
+    assert "systemctl reload v2g-orchestrator" in built.problems["US*V2G*E2"]
 
 
 @pytest.mark.parametrize("allowed", [True, False])

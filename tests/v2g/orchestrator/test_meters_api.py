@@ -68,6 +68,6 @@ async def test_an_unknown_meter_is_refused_with_what_there_is(meters: Meters, na
 
 def test_viewers_may_look(meters: Meters) -> None:
     assert {method.name: method.role for method in MetersApi(meters).methods()} == {
-        "meters.list": Role.VIEWER,
-        "meters.day": Role.VIEWER,
+        "meters.list": Role.UTILITY,
+        "meters.day": Role.UTILITY,
     }

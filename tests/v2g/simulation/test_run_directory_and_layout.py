@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from pyiso15118.security import TlsProfile
 from v2g.clock import ManualClock
 from v2g.config.loader import load
+from v2g.config.paths import pki_paths
+from v2g.pki.overview import overview
 from v2g.simulation import layout as layouts
 from v2g.simulation import plant_config, vehicle_config
 from v2g.simulation.layout import LayoutError
@@ -109,7 +112,9 @@ def test_the_layout_is_a_configuration_that_loads(tmp_path: Path) -> None:
         vehicle = vehicle_config.read_config(made.vehicle.config)
         assert (vehicle.sdp_port, vehicle.evse_id) == (evse.sdp_port, evse.id)
         assert stat.S_IMODE(Path(vehicle.cert_key).stat().st_mode) == 0o600
-    assert stat.S_IMODE(Path(loaded.config.pki.strict_key).stat().st_mode) == 0o600
+    assert stat.S_IMODE(pki_paths(loaded.config).strict_key.stat().st_mode) == 0o600
+    certificates = overview(loaded.config, TlsProfile.STRICT, ManualClock().unix_s())
+    assert (certificates.problems, certificates.key_matches) == ((), True)
 
 
 def test_ports_that_are_taken_or_reserved_are_passed_over(monkeypatch) -> None:

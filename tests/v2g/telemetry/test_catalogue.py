@@ -116,3 +116,17 @@ def test_close_words_are_suggested() -> None:
     assert catalogue.suggestions("PHASE_MISSMATCH")[0] == "PHASE_MISMATCH"
     assert "THD_HIGH" in catalogue.suggestions("thd")
     assert catalogue.suggestions("qqqqqq") == ()
+
+
+def test_every_code_of_the_audit_log_itself_is_explained() -> None:
+    found = codes_of(SRC / "orchestrator/audit_trail.py") | codes_of(SRC / "telemetry/audit_chain.py")
+    logged = found - {"NO_CHAIN", "TOO_SLOW", "NOT_CHECKED", "BUSY"}
+    assert {"AUDIT_BROKEN", "CHAIN_RESUMED", "CONFIG_FILE", "START", "STOP"} <= logged
+    assert {code for code in logged if catalogue.find(code) is None} == set()
+
+
+@pytest.mark.parametrize("name", ["revocation_source", "clock_sync", "staple"])
+def test_every_code_of_revocation_and_time_is_explained(name: str) -> None:
+    found = codes_of(SRC / f"pki/{name}.py")
+    assert len(found) >= 2
+    assert {code for code in found if catalogue.find(code) is None} == set()

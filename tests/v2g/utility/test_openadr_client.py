@@ -13,8 +13,9 @@ import pytest
 from support.modbus_peer import Ca
 from support.vtn import Vtn, running
 from v2g.clock import ManualClock
+from v2g.host.bounded_http import Answer, ExchangeError
 from v2g.utility.openadr_client import Account, VtnClient, VtnError
-from v2g.utility.openadr_http import Answer, ExchangeError, Exchanger, read_secret, split_url, tls_context
+from v2g.utility.openadr_http import Exchanger, read_secret, split_url, tls_context
 
 NAME = "transformer-12"
 GHG = {
@@ -149,8 +150,8 @@ def test_a_place_for_tokens_that_is_not_encrypted_gets_no_secret() -> None:
         def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
             asked.append(f"{method} {url}")
             if url.endswith("/auth/server"):
-                return Answer(200, b'{"tokenURL": "http://elsewhere.example/token"}')
-            return Answer(404, b"")
+                return Answer(200, {}, b'{"tokenURL": "http://elsewhere.example/token"}')
+            return Answer(404, {}, b"")
 
     account = Account(url="https://vtn.example", client_id="ven", secret="hush", ven_name=NAME)
     with pytest.raises(VtnError, match="is not encrypted"):

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from pyiso15118.aio import NetworkError, SeccConnection, SeccServer
+from pyiso15118.aio.server import HANDSHAKE_THREADS
 from pyiso15118.security import TlsError
 from v2g import __version__
 from v2g.clock import Clock, SystemClock
@@ -68,6 +69,8 @@ POLL_S = 0.05
 TICK_ANSWERS_S = 3.0
 """So long a command to ``v2g-guard tick`` may take: it reads its configuration again, or measures for a second."""
 SHOWN_ADDRESSES = 4
+OCSP_HANDSHAKES = 4
+"""At once: each may wait for a responder, and must not hold up the other EVSEs' vehicles."""
 
 
 def run(config_dir: Path) -> int:
@@ -252,7 +255,8 @@ class Orchestrator:
                 power_quality=logs.power_quality_log(),
                 on_cycle=self._on_cycle,
             )
-            self.secc = SeccServer(endpoints, self._on_session)
+            threads = OCSP_HANDSHAKES if self._config.pki.revocation.ocsp else HANDSHAKE_THREADS
+            self.secc = SeccServer(endpoints, self._on_session, threads)
             await self.secc.start()
             stack.push_async_callback(self.secc.close)
             stack.callback(self._trust.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -302,6 +303,30 @@ def test_while_the_clock_may_be_behind_nobody_is_refused_for_not_being_valid_yet
     assert Client(faulty.not_yet_valid()).meet(server).validated is not None
     with pytest.raises(ssl.SSLCertVerificationError, match="has expired"):
         Client(faulty.expired()).meet(server)
+
+
+def test_handshakes_on_several_threads_do_not_get_each_others_verdicts(p521: Site, faulty: Faulty) -> None:
+    revoked = p521.pki.vehicle("REVOKED")
+    server = p521.server(is_revoked=revoking(revoked.certificate))
+    cases = {
+        "": p521.vehicle,
+        "certificate revoked": revoked,
+        "bad certificate": faulty.of_role("MO"),
+        "certificate expired": faulty.expired(),
+    }
+
+    def meet(alert: str) -> tuple[str, str]:
+        client = Client(cases[alert])
+        try:
+            ours = client.meet(server)
+        except ssl.SSLCertVerificationError:
+            return alert, client.alert
+        assert ours.validated is not None
+        return alert, ""
+
+    with ThreadPoolExecutor(4) as workers:
+        found = list(workers.map(meet, list(cases) * 20))
+    assert all(expected == got for expected, got in found)
 
 
 # ---- no session is resumed ----

@@ -30,6 +30,8 @@ from v2g.sessions.schedules import PowerPlan
 from v2g.sessions.scheduling import Outlook
 from v2g.sessions.supervisor import Sessions
 
+pytestmark = pytest.mark.soak
+
 ALICE = Caller(uid=1000, gid=1000, pid=1, user="alice", role=Role.OPERATOR)
 E1, E2 = "US*V2G*E1", "US*V2G*E2"
 VEHICLE = UpdateDcVehicle(

@@ -15,6 +15,8 @@ import pytest
 from v2g.clock import SystemClock
 from v2g.simulation.children import Child, ChildSpec, ChildState
 
+pytestmark = pytest.mark.soak
+
 SERVICE = """
 import os, socket, sys, time
 def tell(text):

@@ -21,6 +21,8 @@ from v2g.simulation.inverter import EFFICIENCY
 from v2g.simulation.plant_client import Cable, PlantNotReachable, PlantRefused
 from v2g.simulation.waveforms import InverterSide
 
+pytestmark = pytest.mark.soak
+
 
 async def test_a_stalled_device_takes_requests_and_never_answers(running: Running) -> None:
     client = await running.inverter()

@@ -172,7 +172,8 @@ them; {ROUNDS} rounds of {LINES} lines in each way, one after the other.
 
 - A line has {size} bytes, 54 of them `seq` and `chain`.
 - The third row is what keeping the head does to writers at its worst: 200 times as often as it is done. The thread
-  waits for the disk (fdatasync of the log, then of the head), writers do not.
+  asks for the disk (fdatasync of the log, then of the head) and writers do not, but the figures do not show that a
+  write never waits in the kernel for the same file to be put there.
 - A log of the size at which `etc/logrotate.d/v2g` turns it over (100 MB) is {full:,} lines, checked in
   {full / plain_rate:.1f} s; twelve older ones compressed in {12 * full / zipped_rate:.0f} s. The daemon's own check
   gives a caller 25 s, the daily one 30 minutes, in a process at niceness 15.

@@ -218,7 +218,10 @@ def test_an_admission_is_refreshed_kept_by_a_new_apply_and_withdrawn(host: World
     (admitted,) = host.status()["admitted"]
     assert (admitted["whole_s"], 580 < admitted["left_s"] <= 600) == (600, True)
     rows.expect("ISO 15118 TCP", "PLC link, admitted, rules applied again", OPEN, host.iso15118("car2"))
+    asking = host.ask("car2", 6.0)
     assert host.tool("withdraw", "--interface", "evse2", "--mac", PLC).returncode == 0
+    assert asking.process.wait(20) == 0
+    rows.expect("SDP by unicast, asked on and on", "PLC link, withdrawn", SILENT, asking.log.split()[-1])
     rows.expect("ISO 15118 TCP", "PLC link, withdrawn", SILENT, host.iso15118("car2"))
     refused = host.tool("admit", "--interface", "evse1", "--mac", PLC)
     assert (refused.returncode, "is no PLC link" in refused.stderr) == (1, True)
@@ -375,6 +378,26 @@ def test_requests_of_a_link_are_limited(host: World, rows: Rows) -> None:
         "at least 90",
         "at least 90" if limited >= 90 else str(limited),
     )
+
+
+def test_an_address_that_is_there_twice_is_seen_through_the_rules(host: World, rows: Rows) -> None:
+    """Duplicate address detection is neighbour discovery in both directions, and SDP needs a link-local address."""
+    host.write(output="strict")
+    host.apply()
+    links = ((host.car, "car1", host.link_local("evse1")), (host.host, "evse1", "fe80::ff:fe00:1"))
+    for namespace, interface, others in links:
+        host.inside(namespace, "sysctl", "-qw", f"net.ipv6.conf.{interface}.accept_dad=1")
+        host.inside(namespace, "ip", "-6", "address", "add", f"{others}/64", "dev", interface)
+        try:
+
+            def shown(where: str = namespace, name: str = interface, address: str = others) -> str:
+                return host.inside(where, "ip", "-6", "-o", "address", "show", "dev", name, "to", address).stdout
+
+            wait_until(lambda: "dadfailed" in shown(), "the duplicate to be seen", shown, 6.0)
+        finally:
+            host.inside(namespace, "ip", "-6", "address", "del", f"{others}/64", "dev", interface, check=False)
+            host.inside(namespace, "sysctl", "-qw", f"net.ipv6.conf.{interface}.accept_dad=0")
+    rows.expect("the other's link-local address", "taken by car and by host, output strict", "refused", "refused")
 
 
 def test_rules_changed_by_others_and_a_changed_configuration_are_told(host: World, rows: Rows) -> None:

@@ -13,6 +13,7 @@ from pyiso15118.aio.network import NetworkError
 
 OPEN, REFUSED, SILENT = "open", "refused", "silent"
 WAIT_S = 1.5
+SDP_REQUEST = bytes.fromhex("01fe9000000000020000")
 
 
 def connect(host: str, port: str, source: str = "") -> str:
@@ -101,6 +102,27 @@ def hold(host: str, port: str, seconds: str, source: str = "") -> str:
     return f"{worst_s:.3f}"
 
 
+def ask(host: str, port: str, interface: str, seconds: str) -> str:
+    """SDP requests by unicast from one socket, every 0.2 s; whether the last was answered."""
+    seen = SILENT
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.2)
+        until = time.monotonic() + float(seconds)
+        while time.monotonic() < until:
+            client.sendto(SDP_REQUEST, (host, int(port), 0, socket.if_nametoindex(interface)))
+            try:
+                client.recv(64)
+                seen = OPEN
+                print("held", flush=True)
+            except TimeoutError:
+                seen = SILENT
+            time.sleep(0.2)
+    return seen
+
+
 if __name__ == "__main__":
     what, *words = sys.argv[1:]
-    print({"connect": connect, "many": many, "sdp": discovered, "serve": serve, "hold": hold}[what](*words), flush=True)
+    print(
+        {"connect": connect, "many": many, "sdp": discovered, "serve": serve, "hold": hold, "ask": ask}[what](*words),
+        flush=True,
+    )

@@ -142,9 +142,17 @@ class World:
 
     def hold(self, namespace: str, host: str, port: int, seconds: float, source: str = "") -> Program:
         """An echo every 50 ms over one connection, which is open when this returns."""
-        words = ("ip", "netns", "exec", namespace, sys.executable, "-m", "support.firewall_probe", "hold")
+        return self._held(namespace, "hold", host, port, seconds, source)
+
+    def ask(self, interface: str, seconds: float) -> Program:
+        """SDP by unicast from the car, again and again from one port; it was answered when this returns."""
+        evse = interface.replace("car", "evse")
+        return self._held(self.car, "ask", self.link_local(evse), 15118, interface, seconds)
+
+    def _held(self, namespace: str, *what: object) -> Program:
+        words = ("ip", "netns", "exec", namespace, sys.executable, "-m", "support.firewall_probe")
         log = self.folder / f"hold-{len(self.programs)}.log"
-        program = Program([*words, host, port, seconds, source], log)
+        program = Program([*words, *what], log)
         self.programs.append(program)
         wait_until(lambda: "held" in program.log, "the connection", lambda: program.log)
         return program

@@ -55,6 +55,7 @@ class Contexts:
         pki = Pki(not_before=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1), curve=curve)
         secc = write_credential(pki.secc("US*V2G*E1"), folder, "secc")
         vehicle = write_credential(pki.vehicle("WMIV1234567890ABCDEX"), folder, "vehicle")
+        self.vehicle = vehicle
         v2g = self.v2g = write_trust_anchor(pki.v2g_root, folder, "v2g")
         oem = write_trust_anchor(pki.oem_root, folder, "oem")
 

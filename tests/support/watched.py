@@ -12,6 +12,7 @@ from v2g.guard.status import GuardStatus
 from v2g.guard.status_block import StatusReader
 
 STAYS_ZERO_S = 2.0
+PASSES_ZERO_S = 0.3
 LATENESS_S = 0.15
 """What a machine without real-time scheduling may add to any of our times: the simulation's own waveform.max_age_s."""
 LOGS = ("power_quality.log", "comms.log", "daemon.log")
@@ -47,7 +48,12 @@ class Watched:
 
     def power_ends(self, limit_s: float) -> float:
         """How long it flowed; it has ended for good, within the limit."""
-        self.site.wait_for("no power", self.site.no_power, limit_s + 5.0)
+        # A vehicle that turns from discharge to charge passes zero on its way.
+        self.site.wait_for(
+            "no power",
+            lambda: self.site.no_power() and time.monotonic() - self.site.last_power_at_s() > PASSES_ZERO_S,
+            limit_s + 5.0,
+        )
         lasted_s: float = max(0.0, self.site.last_power_at_s() - self.begin_s)
         end_s = time.monotonic() + STAYS_ZERO_S
         while time.monotonic() < end_s:

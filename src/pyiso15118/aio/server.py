@@ -193,7 +193,8 @@ class SeccServer:
         if self._tasks:
             await self._wait_for_owners()
         if self._workers is not None:
-            self._workers.shutdown(cancel_futures=True)
+            # Not awaited: what one does for a vehicle that is gone may take as long as a token or a responder.
+            self._workers.shutdown(wait=False, cancel_futures=True)
             self._workers = None
 
     async def _wait_for_owners(self) -> None:

@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import ssl
 import threading
 from concurrent.futures import Executor
 from typing import Any
 
-from pyiso15118.aio.network import NetworkError
+from pyiso15118.aio.network import NetworkError, address_of
 from pyiso15118.security.profile import TlsEndpoint, TlsObject
+
+log = logging.getLogger("pyiso15118")
 
 READ_BYTES = 16_384
 """Taken from the socket at once, and the most that one TLS record holds."""
+_MOST_IDLE_BYTES = 65_536
+"""A peer may send so much that carries nothing (KeyUpdate, empty records): each of them costs us a new key or so."""
+_IDLE_FOR_ONE = 64
+"""Bytes on the wire for each byte carried. One byte in each record, the dearest way to say something, takes 23."""
 
 
 class _ReadBuffer(threading.local):
@@ -83,7 +90,9 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
         self._state = _State.HANDSHAKE
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._working: asyncio.Future[bool] | None = None
         self._patience_s = self._waiting_since = 0.0
+        self._idle_bytes = 0
         self._view = _read_buffer.view
 
     # ---- the handshake ----
@@ -115,8 +124,8 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
                 self._stepped(finished)
             return
         self._transport.pause_reading()
-        step = self._loop.run_in_executor(self._workers, self._try_handshake)
-        step.add_done_callback(self._worker_stepped)
+        self._working = self._loop.run_in_executor(self._workers, self._try_handshake)
+        self._working.add_done_callback(self._worker_stepped)
 
     def _try_handshake(self) -> bool:
         """Whether the handshake is finished. On a worker's thread nothing but this touches the TLS state meanwhile."""
@@ -127,6 +136,7 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
         return True
 
     def _worker_stepped(self, step: asyncio.Future[bool]) -> None:
+        self._working = None
         if step.cancelled():
             self._handshake_failed(NetworkError("the station shuts down"))
         elif (error := step.exception()) is not None:
@@ -174,6 +184,7 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
     def buffer_updated(self, nbytes: int) -> None:
         self._incoming.write(self._view[:nbytes])
         if self._state is _State.OPEN:
+            self._idle_bytes += nbytes
             self._read()
         elif self._state is _State.HANDSHAKE:
             self._stop_timer()
@@ -190,6 +201,9 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
     def connection_lost(self, exc: Exception | None) -> None:
         state, self._state = self._state, _State.CLOSED
         self._tell(exc or NetworkError("the stream was closed during the TLS handshake"))
+        if self._working is not None:
+            # Whoever connects and leaves must not fill the queue that all vehicles' handshakes wait in.
+            self._working.cancel()
         if state is not _State.HANDSHAKE:
             self._protocol.connection_lost(exc)
 
@@ -265,11 +279,16 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
                 self._protocol.eof_received()
                 self.close()
                 return
+            self._idle_bytes = max(0, self._idle_bytes - _IDLE_FOR_ONE * len(data))
             self._protocol.data_received(data)
             if not incoming.pending and not tls.pending():
                 break
-        if self._outgoing.pending and self._state is _State.OPEN:
+        if self._state is not _State.OPEN:
+            return
+        if self._outgoing.pending:
             self._flush()
+        if self._idle_bytes > _MOST_IDLE_BYTES:
+            self._break(ssl.SSLError(ssl.SSL_ERROR_SSL, "the peer sends TLS records that carry nothing"))
 
     def _drain(self) -> None:
         """Throw away what comes before the peer's close_notify."""
@@ -286,6 +305,7 @@ class TlsStream(asyncio.BufferedProtocol, asyncio.Transport):
 
     def _break(self, error: ssl.SSLError) -> None:
         """The stream cannot be read on: tell the peer, if it listens, and the protocol above by ``connection_lost``."""
+        log.warning("%s: TLS broken off: %s", address_of(self.get_extra_info("peername") or ("::", 0)), error)
         self._flush()
         self.abort()
 

@@ -103,7 +103,6 @@ _CRYPTO: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "BIO_ctrl": (_L, (_P, _I, _L, _P)),
     "BIO_ctrl_pending": (c_size_t, (_P,)),
     "CRYPTO_malloc": (_P, (c_size_t, _S, _I)),
-    "CRYPTO_free": (None, (_P, _S, _I)),
     "EC_KEY_OpenSSL": (_P, ()),
     "EC_KEY_METHOD_new": (_P, (_P,)),
     "EC_KEY_METHOD_set_sign": (None, (_P, SIGN_CALLBACK, _P, _P)),

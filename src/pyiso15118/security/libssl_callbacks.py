@@ -67,9 +67,18 @@ class Callbacks:
     """OpenSSL's own way with keys of elliptic curves, but for the signature."""
 
 
-@functools.cache
+_making: Final = threading.Lock()
+
+
 def callbacks() -> Callbacks:
     """Raises :class:`TlsError` where the system or OpenSSL has no room for them."""
+    # A second set, made by another thread meanwhile, would be freed while OpenSSL has its addresses.
+    with _making:
+        return _callbacks()
+
+
+@functools.cache
+def _callbacks() -> Callbacks:
     lib = libssl.library()
     try:
         sign = libssl.SIGN_CALLBACK(_on_sign)

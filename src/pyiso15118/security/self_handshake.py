@@ -131,14 +131,13 @@ def describe_gaps(found: InForce) -> tuple[str, ...]:
             "it and does not tell them"
         )
     if found.stapled:
-        gaps.append("an OCSP response is stapled for our leaf alone: the TLS library has no call for the others")
+        gaps.append("an OCSP response is stapled for our leaf alone: the TLS binding has no call for the others")
     else:
         gaps.append("no OCSP response is stapled")
     if not found.authorities:
         gaps.append("CertificateRequest names no authorities")
     gaps.append(
-        "our chain is not chosen by the authorities that a vehicle names: the TLS library does not tell them; every "
-        "vehicle is shown the same chain"
+        "our chain is not chosen by the authorities that a vehicle names: there is one, which every vehicle is shown"
     )
     return tuple(gaps)
 

@@ -243,7 +243,8 @@ class OpenSslConnection:
         except ssl.SSLWantReadError:
             self._records.none_left()
             raise
-        self._records.one_taken()
+        if not self._connection.pending():
+            self._records.one_taken()
         return data
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:

@@ -263,8 +263,11 @@ class TokenTlsConnection:
 
     def group(self) -> str | None:
         """Of the key exchange, by OpenSSL's short name."""
+        if not self._finished():
+            # OpenSSL would look into a session that is not there yet.
+            return None
         nid = self._lib.SSL_ctrl(self._ssl, libssl.CTRL_GET_NEGOTIATED_GROUP, 0, None)
-        name = self._lib.OBJ_nid2sn(nid) if nid > 0 and self._finished() else None
+        name = self._lib.OBJ_nid2sn(nid) if nid > 0 else None
         return name.decode() if name else None
 
     def getpeercert(self, binary_form: bool = False, /) -> bytes | None:

@@ -23,13 +23,13 @@ from v2g.config.paths import pki_paths, run_paths
 from v2g.config.problems import ConfigError
 from v2g.config.schema import Config
 from v2g.config.schema_pki import OldData
-from v2g.control.client import CallRefused, ControlClient, DaemonNotReachable
-from v2g.control.messages_pki import PkiReloadResult
+from v2g.control.client import CallRefused, ControlClient, ControlError, DaemonNotReachable
+from v2g.control.messages_pki import PkiReloadResult, PkiStatusResult
 from v2g.pki import enrolment
 from v2g.pki.bundle import Bundle, read_bundle, read_chain
 from v2g.pki.key_home import directory_of, key_home_for
 from v2g.pki.model import PkiError
-from v2g.pki.owner import become_owner
+from v2g.pki.owner import become_owner, require_roots_word
 from v2g.pki.provisioning import Provisioner
 from v2g.pki.revocation_source import offline_check
 from v2g.pki.store import CHAIN, is_file
@@ -37,7 +37,6 @@ from v2g.pki.store import CHAIN, is_file
 F = TypeVar("F", bound=Callable[..., Any])
 
 NAME = "v2g-cert-manager"
-EXIT_NOT_TOLD = 3
 _RELOAD_S = 20.0
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -56,6 +55,13 @@ def profile_option(command: F) -> F:
 def revocation_check(config: Config) -> IsRevoked:
     """Of our own chain, by the CRL files that are there. A new site has none: what is not known keeps nobody out."""
     return offline_check(pki_paths(config).crl_dir, old_data=OldData.WARN)
+
+
+def configured(config_dir: Path) -> Config:
+    """Raises :class:`ConfigError`, and :class:`PkiError` where root is not to follow it."""
+    loaded = load(config_dir)
+    require_roots_word(loaded.origin)
+    return loaded.config
 
 
 @contextmanager
@@ -84,10 +90,11 @@ def provision(
 
     Who signs is configured in pki.enrolment; without it the request is written to a file for you to have signed, and
     the chain is taken by install. As root it goes on as the owner of pki.dir. Exit code 0: installed, or the request
-    is written. 1: refused, nothing in force has changed. 3: installed, but the daemon could not be told.
+    is written. 1: refused, nothing in force has changed; or installed, and the daemon refuses it and goes on with what
+    it had. 3: installed, but the daemon could not be told.
     """
     with told():
-        config = load(config_dir).config
+        config = configured(config_dir)
         bundle, anchors = _bundle(ca_bundle), _bundle(trust) if trust is not None else None
         provisioner = _provisioner(config, profile)
         if provisioner.provision(bundle, anchors, force=force, request_only=csr_only):
@@ -103,11 +110,11 @@ def provision(
 def install(chain: Path, ca_bundle: Path | None, trust: Path | None, profile: TlsProfile, config_dir: Path) -> None:
     """Install CHAIN, a PEM file with the certificate for our request and its issuers, in any order.
 
-    Exit code 0: in force. 1: refused, with the reason; nothing has changed. 3: installed, but the daemon could not be
-    told.
+    Exit code 0: in force. 1: refused, with the reason; nothing has changed, or the daemon goes on with what it had.
+    3: installed, but the daemon could not be told.
     """
     with told():
-        config = load(config_dir).config
+        config = configured(config_dir)
         received = read_chain(chain)
         bundle = _bundle(ca_bundle) if ca_bundle is not None else None
         anchors = _bundle(trust) if trust is not None else None
@@ -128,11 +135,12 @@ def install(chain: Path, ca_bundle: Path | None, trust: Path | None, profile: Tl
 def renew(if_due: bool, ca_bundle: Path | None, profile: str | None, config_dir: Path) -> None:
     """Make a new key, have it signed by the server of pki.enrolment, install both, and tell the daemon.
 
-    The certificate in force proves who asks. Exit code 0: renewed, not due, or a request waits to be signed.
-    1: refused; what was in force stays so. 3: installed, but the daemon could not be told.
+    The certificate in force proves who asks. Exit code 0: renewed, not due, or a request waits to be carried by people.
+    1: refused, or the server wants more time; the daemon goes on with what it had. 3: installed, but the daemon could
+    not be told.
     """
     with told():
-        config = load(config_dir).config
+        config = configured(config_dir)
         bundle = _bundle(ca_bundle) if ca_bundle is not None else None
         profiles = [TlsProfile(profile)] if profile is not None else _installed_profiles(config)
         code = 0
@@ -140,7 +148,8 @@ def renew(if_due: bool, ca_bundle: Path | None, profile: str | None, config_dir:
             # One profile's authority must not keep the other's certificate from being renewed.
             try:
                 provisioner = _provisioner(config, each)
-                if provisioner.renew(bundle, if_due=if_due):
+                # A daemon that was not to be told the last time is told now.
+                if provisioner.renew(bundle, if_due=if_due) or _is_behind(config, provisioner):
                     code = max(code, _tell_daemon(config, provisioner))
             except (PkiError, Iso15118Error) as error:
                 click.echo(f"{NAME}: {f'tls {each}: ' if len(profiles) > 1 else ''}{error}", err=True)
@@ -155,11 +164,11 @@ def renew(if_due: bool, ca_bundle: Path | None, profile: str | None, config_dir:
 def anchors(file: Path, profile: TlsProfile, config_dir: Path) -> None:
     """Trust vehicles whose chains end in a root of FILE (PEM), instead of the roots before.
 
-    Exit code 0: in force. 1: refused, with the reason; nothing has changed. 3: installed, but the daemon could not be
-    told.
+    Exit code 0: in force. 1: refused, with the reason; nothing has changed, or the daemon goes on with what it had.
+    3: installed, but the daemon could not be told.
     """
     with told():
-        config = load(config_dir).config
+        config = configured(config_dir)
         bundle = _bundle(file)
         provisioner = _provisioner(config, profile)
         provisioner.trust(bundle)
@@ -215,6 +224,21 @@ def _tell_daemon(config: Config, provisioner: Provisioner) -> int:
         click.echo(f"{evse_id}: no vehicle can connect: {reason}")
     provisioner.forget_replaced()
     return 0
+
+
+def _is_behind(config: Config, provisioner: Provisioner) -> bool:
+    """Whether the running daemon serves with another certificate than the one installed; False where nobody says."""
+    path = run_paths(config).control_sock
+    installed = provisioner.fingerprint()
+    if not installed or not somebody_listens(path):
+        return False
+    try:
+        with ControlClient(path, _RELOAD_S, name=NAME) as client:
+            answer = msgspec.convert(client.call("pki.status"), PkiStatusResult)
+    except ControlError:
+        return False
+    served = [p.certificates[0].fingerprint for p in answer.profiles if p.profile == provisioner.profile]
+    return bool(served) and served[0] != installed
 
 
 def somebody_listens(path: Path) -> bool:

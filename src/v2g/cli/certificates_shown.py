@@ -12,12 +12,11 @@ import click
 import msgspec
 
 from pyiso15118.security import TlsProfile
-from v2g.cli.certificates import FILE, NAME, profile_option, revocation_check, somebody_listens, told
+from v2g.cli.certificates import FILE, NAME, configured, profile_option, revocation_check, somebody_listens, told
 from v2g.cli.common import print_json
 from v2g.cli.daemons import config_option
 from v2g.cli.render import table
 from v2g.clock import SystemClock
-from v2g.config.loader import load
 from v2g.config.paths import pki_paths, run_paths
 from v2g.config.schema import Config, TlsProfileName
 from v2g.control.client import ControlClient, ControlError
@@ -44,7 +43,7 @@ def status(as_json: bool, config_dir: Path) -> None:
     Exit code 0: all is well. 1: something keeps them from use, or will within pki.warn_days; it is named.
     """
     with told():
-        config = load(config_dir).config
+        config = configured(config_dir)
         now_s = SystemClock().unix_s()
         shown = [overview(config, profile, now_s) for profile in _profiles(config)]
         running, daemon = _running(config)
@@ -66,7 +65,7 @@ def verify(chains: tuple[Path, ...], ca_bundle: Path | None, profile: TlsProfile
     Exit code 0: all hold. 1: one does not; certificate and reason are named.
     """
     with told():
-        config = load(config_dir).config
+        config = configured(config_dir)
         now_s = SystemClock().unix_s()
         store = Store(directory_of(config, profile))
         bundle = read_bundle(ca_bundle, now_s) if ca_bundle is not None else _installed_roots(store, now_s)

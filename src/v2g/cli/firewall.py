@@ -234,7 +234,7 @@ def _boot(config_dir: Path) -> None:
         text = confirmed.text if confirmed is not None else ""
         if text:
             try:
-                at_work.apply(lambda features: text, None, None, "boot, what was confirmed last:")
+                at_work.apply(lambda features: text, None, None, "boot, what was confirmed last:", boot=True)
             except FirewallError as error:
                 if found is None:
                     raise
@@ -242,7 +242,7 @@ def _boot(config_dir: Path) -> None:
                 text = ""
         if not text and found is not None:
             plan = found.plan
-            at_work.apply(lambda features: draw(plan, features), None, None, "boot, from the configuration:")
+            at_work.apply(lambda features: draw(plan, features), None, None, "boot, from the configuration:", boot=True)
     click.echo("the rules are in force" + (", as they were confirmed last" if text else ", from the configuration"))
 
 
@@ -259,7 +259,10 @@ def _reachable(found: Site, no_confirm: bool) -> None:
     peer = ssh_peer(os.getpid())
     if peer is None or may_come_back(found.plan, peer):
         return
-    words = f"you came from {peer.address} to port {peer.port}, and no rule lets in a new connection from there"
+    words = (
+        f"you came from {peer.address} to port {peer.port}, and no rule surely lets in a new connection from there "
+        "(one with an interface may not be yours)"
+    )
     if no_confirm:
         fail(NAME, f"{words}: add it to firewall.operators, or apply without --no-confirm", 1)
     click.echo(f"{NAME}: {words}; this one goes on, and the old rules come back unless confirmed", err=True)

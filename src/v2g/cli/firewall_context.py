@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import syslog
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,9 @@ from v2g.cli.common import fail
 from v2g.cli.daemons import problems
 from v2g.clock import SystemClock
 from v2g.config.firewall_plan import firewall_plan
-from v2g.config.loader import Loaded, load
+from v2g.config.loader import MAIN_FILE, Loaded, load
 from v2g.config.paths import run_paths
-from v2g.config.problems import ConfigError
+from v2g.config.problems import ConfigError, Problem
 from v2g.control.client import ControlClient, ControlError
 from v2g.control.messages_firewall import FirewallNoteParams
 from v2g.host.firewall.model import Plan
@@ -32,6 +33,9 @@ NAME = "v2g-tool firewall"
 _NOTE_TIMEOUT_S = 2.0
 _NO_LOGIN = 4_294_967_295
 _MAX_WORDS = 200
+_MAKES_RULES = re.compile(
+    r"firewall\.|evses\[\d+\]\.(interface|sdp_port|tcp_port)$|.*\bmodbus\.|utility\.(meters|openadr)\b|pki\.enrolment\."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,28 @@ class Site:
 
 def site(config_dir: Path) -> Site:
     """Raises :class:`ConfigError`."""
-    loaded = load(config_dir)
+    loaded = _loaded(config_dir)
     return Site(loaded, firewall_plan(loaded))
+
+
+def _loaded(config_dir: Path) -> Loaded:
+    """Raises :class:`ConfigError`, also where the rules would come from a file that the daemons may write: who takes
+    one of them over must not open the host to himself with the next apply or boot."""
+    loaded = load(config_dir)
+    files = {file for path, file in loaded.origin.items() if _MAKES_RULES.match(path)}
+    others = {file: uid for file in files if (uid := Path(file).stat().st_uid) not in (0, os.geteuid())}
+    if others:
+        raise ConfigError(
+            [
+                Problem(
+                    file, path, "", f"belongs to user {others[file]}, and the firewall is root's",
+                    f"put it into {config_dir / MAIN_FILE}, or into a drop-in of root's", loaded.lines.get(path),
+                )
+                for path, file in loaded.origin.items()
+                if file in others and _MAKES_RULES.match(path)
+            ]
+        )  # fmt: skip
+    return loaded
 
 
 def required_site(config_dir: Path) -> Site:
@@ -64,7 +88,7 @@ def required_site(config_dir: Path) -> Site:
 def state_of(config_dir: Path) -> StateDir:
     """Also with a configuration that is broken meanwhile: who has to get back must not mend it first."""
     try:
-        return StateDir(Path(load(config_dir).config.firewall.state_dir))
+        return StateDir(Path(_loaded(config_dir).config.firewall.state_dir))
     except ConfigError:
         click.echo(f"{NAME}: the configuration cannot be used; taking {DEFAULT_DIR}", err=True)
         return StateDir(DEFAULT_DIR)

@@ -34,6 +34,8 @@ MAX_CLIENTS = 32
 MAX_CLIENTS_OF_ONE_USER = 16
 RESERVED_CLIENTS = 8
 """Of ``MAX_CLIENTS``, for those who may do more than look. Root and the daemon's user have as many on top."""
+MAX_UNKNOWN = 64
+"""Connections whose role is being looked up, besides: viewers who come again and again take nobody's place."""
 HELLO_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 120.0
 """A connection that asks for nothing and is not subscribed ends after this."""
@@ -115,6 +117,8 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], tuple[int, Connection]] = {}
         self._viewers: set[asyncio.Task[None]] = set()
+        self._unknown: set[asyncio.Task[None]] = set()
+        self._lookups: dict[int, asyncio.Future[tuple[str, frozenset[str]]]] = {}
         self._paces = Paces(clock)
 
     async def start(self) -> None:
@@ -163,11 +167,14 @@ class ControlServer:
                 await self._turn_away(connection)
                 return
             self._connections[task] = (uid, connection)
+            self._unknown.add(task)
             caller = await self._identify(pid, uid, gid)
+            if not self._has_place(caller):
+                del self._connections[task]
+                await self._turn_away(connection)
+                return
+            self._unknown.discard(task)
             if caller.role <= Role.VIEWER:
-                if len(self._viewers) >= MAX_CLIENTS - RESERVED_CLIENTS:
-                    await self._turn_away(connection)
-                    return
                 self._viewers.add(task)
             await self._converse(connection, caller, pace)
             await connection.finish()
@@ -176,13 +183,21 @@ class ControlServer:
         finally:
             self._connections.pop(task, None)
             self._viewers.discard(task)
+            self._unknown.discard(task)
             connection.abort()
 
     def _full(self, uid: int) -> bool:
-        if uid in (0, self._own_uid):
-            return len(self._connections) >= MAX_CLIENTS + RESERVED_CLIENTS
         of_user = sum(other == uid for other, _ in self._connections.values())
-        return len(self._connections) >= MAX_CLIENTS or of_user >= MAX_CLIENTS_OF_ONE_USER
+        if uid in (0, self._own_uid):
+            return of_user >= MAX_CLIENTS + RESERVED_CLIENTS
+        return len(self._unknown) >= MAX_UNKNOWN or of_user >= MAX_CLIENTS_OF_ONE_USER
+
+    def _has_place(self, caller: Caller) -> bool:
+        known = len(self._connections.keys() - self._unknown)
+        if caller.uid in (0, self._own_uid):
+            return known < MAX_CLIENTS + RESERVED_CLIENTS
+        viewers_full = len(self._viewers) >= MAX_CLIENTS - RESERVED_CLIENTS
+        return known < MAX_CLIENTS and not (caller.role <= Role.VIEWER and viewers_full)
 
     @staticmethod
     async def _turn_away(connection: Connection) -> None:
@@ -194,12 +209,24 @@ class ControlServer:
         await connection.finish()
 
     async def _identify(self, pid: int, uid: int, gid: int) -> Caller:
+        # A user database on the network may take its time: the control cycle must not wait for it, and one user who
+        # comes again and again must not keep every thread busy.
+        lookup = self._lookups.get(uid)
+        if lookup is None:
+            lookup = self._lookups[uid] = asyncio.ensure_future(asyncio.to_thread(self._lookup, uid))
+            lookup.add_done_callback(lambda done: self._looked_up(uid, done))
         try:
-            # A user database on the network may take its time; the control cycle must not wait for it.
-            user, member_of = await asyncio.wait_for(asyncio.to_thread(self._lookup, uid), LOOKUP_TIMEOUT_S)
+            user, member_of = await asyncio.wait_for(asyncio.shield(lookup), LOOKUP_TIMEOUT_S)
         except (TimeoutError, OSError):
+            self._looked_up(uid, lookup)
             user, member_of = f"uid {uid}", frozenset()
         return Caller(uid, gid, pid, user, role_of(uid, member_of, self._roles, self._own_uid))
+
+    def _looked_up(self, uid: int, lookup: asyncio.Future[tuple[str, frozenset[str]]]) -> None:
+        if self._lookups.get(uid) is lookup:
+            del self._lookups[uid]
+        if lookup.done() and not lookup.cancelled():
+            lookup.exception()
 
     async def _converse(self, connection: Connection, caller: Caller, pace: Pace) -> None:
         while True:

@@ -19,6 +19,7 @@ import msgspec
 
 from v2g.guard.interlocks import Interlock
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
+from v2g.hardware.file_owner import discard_untrusted, require_trusted
 
 _MAGIC = b"V2GST\x00\x00\x04"
 _BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s4s1sBBB64s")
@@ -57,12 +58,18 @@ class StatusWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            discard_untrusted(path)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise StatusBlockError(
                 f"cannot create the guard status {path}: {error.strerror}; the run directory must exist and be "
                 "writable by the guard's user"
             ) from error
+        try:
+            require_trusted(path, os.fstat(self._fd))
+        except (OSError, ValueError) as error:
+            os.close(self._fd)
+            raise StatusBlockError(f"the guard status {path} cannot be used: {error}") from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -144,8 +151,9 @@ class StatusReader:
         try:
             if self._fd < 0:
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                require_trusted(self._path, os.fstat(self._fd))
             content = os.pread(self._fd, _FILE_BYTES, 0)
-        except OSError:
+        except (OSError, ValueError):
             self._close()
             return None
         if len(content) < _FILE_BYTES or not content.startswith(_MAGIC):

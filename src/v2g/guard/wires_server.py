@@ -16,6 +16,7 @@ import msgspec
 from v2g.guard.framing import FrameError, FrameReader, frame
 from v2g.guard.link import Image, Reload, Reloaded, Setpoints
 from v2g.guard.wires_core import SetpointsRefused
+from v2g.hardware.file_owner import discard_untrusted
 from v2g.telemetry import logs
 
 _UCRED = struct.Struct("3i")
@@ -61,6 +62,7 @@ class WiresServer:
         """Raises :class:`WiresSocketError`, also while another ``wires`` serves this path."""
         lock = self._path.with_name(self._path.name + ".lock")
         try:
+            discard_untrusted(lock)
             self._lock_fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from v2g.hardware.file_owner import require_trusted
 from v2g.hardware.record_file import RECORDS_AT, Layout, RecordFile, position
-from v2g.hardware.shared_record import file_identity, newest_slot, require_trusted
+from v2g.hardware.shared_record import file_identity, newest_slot
 
 _LAYOUT = Layout(b"V2GCNTC\0", 1, 1, "contact", "relay.feedback_path or protection.mains_input_path")
 
 
 class ContactReader:
-    """The guard's side. A file that is missing, foreign, torn or somebody else's is an unknown position, never an error."""
+    """The guard's side. A file that is missing, foreign, torn or somebody else's is an unknown position, no error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -12,6 +12,7 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from v2g.hardware.file_owner import discard_untrusted
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.shared_record import RECORD_BYTES, SharedRecord, file_identity, map_file, place_file
 
@@ -60,6 +61,7 @@ class RecordFile:
             return
         layout = self._layout
         try:
+            discard_untrusted(self._path)
             place_file(self._path, layout.header.ljust(layout.size, b"\0"))
             memory, identity = map_file(self._path, layout.size, writable=True)
         except (OSError, ValueError) as error:

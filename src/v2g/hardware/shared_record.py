@@ -28,6 +28,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from v2g.hardware.file_owner import require_trusted
+
 RECORD_BYTES = 64
 _SLOT = struct.Struct("<4Q")
 _CHECKED = struct.Struct("<3Q")
@@ -106,18 +108,6 @@ def map_descriptor(fd: int, size: int, writable: bool) -> tuple[mmap.mmap, tuple
     return memory, (status.st_dev, status.st_ino)
 
 
-def require_trusted(path: Path, status: os.stat_result) -> None:
-    """Raises ValueError unless the file belongs to root, to this process's user or to the owner of its directory.
-
-    Who shares the directory may put a file there before its rightful writer does, and keep it mapped.
-    """
-    if status.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
-        raise ValueError(
-            f"it belongs to user {status.st_uid}, who is neither root nor the owner of its directory: remove it, and "
-            "run its writer as the guard's user"
-        )
-
-
 def file_identity(path: Path) -> tuple[int, int] | None:
     """Device and inode of ``path``, to notice that a file was replaced; None when it is not there."""
     try:
@@ -130,7 +120,8 @@ def file_identity(path: Path) -> tuple[int, int] | None:
 def place_file(path: Path, content: bytes) -> None:
     """Create ``path`` whole, mode 0640, so that nobody sees a part; an existing file stays. Raises OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(content)

@@ -56,8 +56,9 @@ import numpy.typing as npt
 
 from v2g.hardware import file_lock
 from v2g.hardware import waveform_layout as layout
+from v2g.hardware.file_owner import discard_untrusted, require_trusted
 from v2g.hardware.sensor_map import Factors
-from v2g.hardware.shared_record import SharedRecord, fence, file_identity, map_descriptor, require_trusted
+from v2g.hardware.shared_record import SharedRecord, fence, file_identity, map_descriptor
 from v2g.hardware.waveform_layout import Header
 
 CHANNELS = layout.CHANNELS
@@ -328,11 +329,13 @@ class _Columns:
 def _place_locked(path: Path, head: bytes, size: int) -> int:
     """A new file at ``path``, locked for its writer; returns its descriptor. Raises OSError, ValueError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    discard_untrusted(path)
     for _ in range(_ATTEMPTS):
         # The lock on the old file keeps others from replacing it too, until the new one is in place.
         old = _lock_old(path)
         try:
-            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+            temporary.unlink(missing_ok=True)
+            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
             try:
                 file_lock.lock(fd)
                 os.ftruncate(fd, size)

@@ -46,6 +46,35 @@ def exchange(question: Question, *, timeout_s: float, max_body: int, context: ss
     return Exchange(question, timeout_s=timeout_s, max_body=max_body, context=context).run()
 
 
+class Exchanges:
+    """Those of one owner, asked from any thread, which it can end all at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: set[Exchange] = set()
+        self.closed = False
+
+    def exchange(self, question: Question, *, timeout_s: float, max_body: int) -> Answer:
+        """As :func:`exchange`; once closed, refuses."""
+        running = Exchange(question, timeout_s=timeout_s, max_body=max_body)
+        with self._lock:
+            if self.closed:
+                raise ExchangeError(f"{question.method} {question.url.partition('?')[0]}: not asked while stopping")
+            self._open.add(running)
+        try:
+            return running.run()
+        finally:
+            with self._lock:
+                self._open.discard(running)
+
+    def close(self) -> None:
+        """Cut what is under way, and refuse others."""
+        with self._lock:
+            self.closed = True
+            for running in self._open:
+                running.cut()
+
+
 class Exchange:
     """One question on a connection of its own. Redirects are answers like others: nothing is followed.
 
@@ -102,28 +131,43 @@ class Exchange:
 
 
 class _Connection(http.client.HTTPConnection):
-    """Can be cut by another thread, also within a TLS handshake, when ``sock`` is not yet that of TLS."""
+    """Can be cut by another thread: while it connects, to whichever of several addresses, and within a TLS handshake,
+    when ``sock`` is not yet that of TLS."""
 
     was_cut = False
-    waker: socket.socket | None = None
+    wakers: tuple[socket.socket, ...] = ()
 
     def connect(self) -> None:
-        super().connect()
-        self.waker = self.sock.dup()
-        if self.was_cut:
-            raise TimeoutError
+        failure: OSError = OSError("its name has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                self.wakers = (*self.wakers, sock.dup())
+                sock.settimeout(self.timeout)
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                self.sock = sock
+            if self.was_cut:
+                raise TimeoutError
+            if self.sock is not None:
+                return
+        raise failure
 
     def cut(self) -> None:
         self.was_cut = True
-        if self.waker is not None:
+        for waker in self.wakers:
             with contextlib.suppress(OSError):
-                self.waker.shutdown(socket.SHUT_RDWR)
+                waker.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
         """Not ``close``, which http.client calls itself while the answer of a last request is still to be read."""
         self.close()
-        if self.waker is not None:
-            self.waker.close()
+        for waker in self.wakers:
+            waker.close()
 
 
 class _TlsConnection(http.client.HTTPSConnection, _Connection):

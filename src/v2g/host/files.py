@@ -12,7 +12,9 @@ def replace_file(path: Path, data: bytes) -> None:
     In the page cache when this returns, which survives the process but not the power. Raises ``OSError``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Who shares the directory may have put one there, and would own what we rename.
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(temporary, flags, 0o640), "wb") as file:
         file.write(data)
     temporary.replace(path)

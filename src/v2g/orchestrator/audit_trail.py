@@ -29,7 +29,8 @@ CHECK_TIMEOUT_S: Final = 25.0
 DAILY_TIMEOUT_S: Final = 1800.0
 _REST_FACTOR: Final = 5.0
 """After a check comes a rest of so many times what it took: viewers may ask, and must not keep a core busy."""
-_COMMAND: Final = (sys.executable, "-m", "v2g.telemetry.audit_check")
+_COMMAND: Final = (sys.executable, "-P", "-m", "v2g.telemetry.audit_check")
+"""-P: not from the directory that somebody happened to start the daemon in."""
 _MOST_ANSWER_BYTES: Final = 1 << 20
 _DAY_S: Final = 86_400.0
 

@@ -67,6 +67,7 @@ class Credentials:
     def start(self) -> tuple[Endpoint, ...]:
         """Read everything; the endpoints that can be served. Raises :class:`TlsError` where none can."""
         self._loaded = self._read()
+        self._loaded.endpoints.adopted()
         self._tell(self._clock.monotonic_s())
         return self._loaded.endpoints.usable
 
@@ -85,6 +86,7 @@ class Credentials:
                 raise Refused(f"{error}; what was in force stays so", code="PKI_REFUSED") from None
             self._refused = ""
             self._loaded = fresh
+            fresh.endpoints.adopted()
             self._tell(self._clock.monotonic_s())
         served = tuple(endpoint.evse_id for endpoint in fresh.endpoints.usable if endpoint.tls is not None)
         return PkiReloadResult(

@@ -21,6 +21,7 @@ from pyiso15118.security import (
     self_handshake,
     server_context,
 )
+from pyiso15118.security.private_file import PrivateFileError, read_private
 from pyiso15118.security.tls_peer import by_the_clock
 from pyiso15118.timers import SeccTimers
 from v2g.config.paths import PkiPaths, pki_paths
@@ -47,6 +48,8 @@ class Endpoints:
     problems: Mapping[str, str]
     in_force: Mapping[TlsProfile, InForce | TlsError] = field(default_factory=dict)
     """By profile in use, what a handshake with ourselves proved, or why none could be made."""
+    adopted: Callable[[], object] = lambda: None
+    """To be called once vehicles are served with these; never for what is thrown away."""
 
 
 def build_endpoints(
@@ -200,10 +203,8 @@ def _password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TlsError(f"key password file {path} cannot be read: {error}") from error
-    if mode & 0o077:
-        raise TlsError(f"key password file {path} is open to others: chmod 600 {path}")
-    return text
+        return read_private(path, "key password file").decode("utf-8").rstrip("\n")
+    except PrivateFileError as error:
+        raise TlsError(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise TlsError(f"key password file {path} is no text in UTF-8: put the password alone in it") from error

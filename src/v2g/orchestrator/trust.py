@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -51,13 +54,17 @@ class TrustData:
         self.revocation.announce()
 
     def build(self, config: Config) -> Endpoints:
-        """Endpoints from the files as they are. Raises :class:`pyiso15118.security.TlsError`."""
+        """Endpoints from the files as they are; until they are adopted, those before go on with what is theirs.
+
+        Raises :class:`pyiso15118.security.TlsError`.
+        """
         paths = in_force(pki_paths(config))
-        self.revocation.trust(_anchors(config, paths))
-        self._staple_for(paths)
-        return build_endpoints(
-            config, is_revoked=self.revocation.is_revoked_waiting, judged_at=self._judged_at, staple=self._staple
+        anchors, chain = _anchors(config, paths), _certificates(paths.strict_chain)
+        stapler = self._stapler if chain == self._stapled else self._stapler_for(chain, paths)
+        endpoints = build_endpoints(
+            config, is_revoked=self.revocation.is_revoked_waiting, judged_at=self._judged_at, staple=stapler
         )
+        return replace(endpoints, adopted=partial(self._adopt, anchors, chain, stapler))
 
     async def run(self) -> None:
         """Until it is cancelled: files, fetched lists, the clock and the staple, in a thread."""
@@ -83,29 +90,26 @@ class TrustData:
         judged = self.time.judged()
         return JudgedAt(judged.at_unix_s, not_before_counts=not judged.is_lower_bound)
 
-    def _staple(self) -> bytes | None:
-        stapler = self._stapler
-        return stapler() if stapler is not None else None
+    def _adopt(
+        self, anchors: Sequence[x509.Certificate], chain: tuple[x509.Certificate, ...], stapler: Stapler | None
+    ) -> None:
+        self.revocation.trust(anchors)
+        self._stapled, self._stapler = chain, stapler
 
-    def _staple_for(self, paths: PkiPaths) -> None:
-        """A new stapler for a new chain; the one that is there goes on for the same."""
-        chain = _certificates(paths.strict_chain)
+    def _stapler_for(self, chain: tuple[x509.Certificate, ...], paths: PkiPaths) -> Stapler | None:
         if not chain:
-            self._stapler, self._stapled = None, ()
-            return
-        if chain == self._stapled:
-            return
+            return None
         # A leaf that a root itself issued has its issuer in the bundle only.
         known = (*chain, *_certificates(paths.strict_chain.parent / ROOTS))
-        self._stapler = Stapler(
+        return Stapler(
             known,
             state_dir=self._state_dir,
             timeout_s=self._config.pki.revocation.timeout_s,
             clock=self._clock,
             time=self.time.judged,
             log=self._daemon,
+            exchanges=self.revocation.exchanges,
         )
-        self._stapled = chain
 
 
 def _begins(config: Config) -> list[float]:

@@ -60,7 +60,7 @@ class Crl:
 
     name: str
     issuer: bytes
-    """Name in DER."""
+    """Its :func:`name_key`."""
     this_update_s: float
     next_update_s: float | None
     scope: Scope
@@ -135,7 +135,7 @@ class CrlShelf:
         return (crl for crls in self._by_issuer.values() for crl in crls)
 
     def issuers(self) -> frozenset[bytes]:
-        """Their names in DER."""
+        """Their :func:`name_key`."""
         return frozenset(self._by_issuer)
 
     def look_up(
@@ -154,7 +154,7 @@ class CrlShelf:
         ``missing``: a sentence why a CRL of this issuer should be here, should there be none; empty: none need be.
         """
         who = name_of(certificate)
-        listed = self._by_issuer.get(issuer.subject.public_bytes(), [])
+        listed = self._by_issuer.get(name_key(issuer.subject), [])
         about = [crl for crl in listed if crl.scope.holds(certificate)]
         if not about:
             if listed:
@@ -179,6 +179,12 @@ class CrlShelf:
         return Finding(Verdict.GOOD)
 
 
+def name_key(name: x509.Name) -> bytes:
+    """The same for names that chains are built by as the same, in whatever kinds of strings they are written."""
+    parts = (sorted(f"{a.oid.dotted_string}={a.value!r}" for a in rdn) for rdn in name.rdns)
+    return "\n".join("+".join(part) for part in parts).encode()
+
+
 def crl_urls(certificate: x509.Certificate) -> tuple[str, ...]:
     """Where a certificate says that its issuer's CRL is had, over any protocol."""
     points = extension_of(certificate, x509.CRLDistributionPoints)
@@ -199,7 +205,7 @@ def _crl(crl: x509.CertificateRevocationList, der: bytes, name: str) -> Crl:
                 )
     return Crl(
         name=name,
-        issuer=crl.issuer.public_bytes(),
+        issuer=name_key(crl.issuer),
         this_update_s=crl.last_update_utc.timestamp(),
         next_update_s=None if next_update is None else next_update.timestamp(),
         scope=scope,

@@ -291,7 +291,7 @@ def _check_url(url: str) -> bool:
         parts = urlsplit(url)
         parts.port  # noqa: B018  raises what is no port
     except ValueError as error:
-        raise PkiError(f"pki.enrolment.url {url!r} is no URL: {error}") from None
+        raise PkiError(f"pki.enrolment.url is no URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
         raise PkiError(
             f"pki.enrolment.url of {parts.hostname or 'the CMP server'} must be like "

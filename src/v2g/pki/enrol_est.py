@@ -82,14 +82,6 @@ class EstEnroller:
         answer = self._ask_until_done(question, context, remedy)
         return issued_first(self._server, csr, self._certificates(answer, operation))
 
-    def cacerts(self) -> Sequence[x509.Certificate]:
-        """The authority's certificates, for people: nothing of them is ever trusted. Raises :class:`PkiError`."""
-        question = Question(method="GET", url=f"{self._base}/cacerts", headers={"Accept": "application/pkcs7-mime"})
-        answer = self._exchange(question, _context(self._server_ca), self._settings.timeout_s)
-        if answer.status != 200:
-            raise self._refusal(answer, "cacerts")
-        return self._certificates(answer, "cacerts")
-
     # ---- who we are ----
 
     def _show_certificate(self, context: ssl.SSLContext, current: Current) -> bool:
@@ -243,9 +235,9 @@ def _base_url(settings: Enrolment) -> str:
         parts = urlsplit(settings.url)
         parts.port  # noqa: B018  raises what is no port
     except ValueError as error:
-        raise PkiError(f"pki.enrolment.url {settings.url!r} is no URL: {error}") from None
+        raise PkiError(f"pki.enrolment.url is no URL: {error}") from None
     if parts.scheme != "https" or not parts.hostname:
-        raise PkiError(f"pki.enrolment.url {settings.url!r}: EST is spoken over https only")
+        raise PkiError(f"pki.enrolment.url of {parts.hostname or 'the EST server'}: EST is spoken over https only")
     if parts.username is not None or parts.query or parts.fragment or parts.path.strip("/"):
         raise PkiError(
             f"pki.enrolment.url of {parts.hostname} must be the server alone, like https://ca.utility.example: "

@@ -14,33 +14,37 @@ from cryptography.hazmat.primitives import hashes
 
 from pyiso15118.security.chain import name_of
 from v2g.clock import Clock
-from v2g.host.bounded_http import ExchangeError, Question, exchange
+from v2g.host.bounded_http import ExchangeError, Exchanges, Question
 from v2g.pki.clock_sync import JudgedTime
 from v2g.pki.ocsp import LARGEST_ANSWER, NONCE_BYTES, OcspAnswer, OcspError, build_question, read_answer, responder_url
 from v2g.pki.revocation import Finding, Verdict
 
 MOST_ANSWERS = 1024
 FAILED_S = 30.0
-"""A responder that failed is not asked again about the same certificate for so long."""
+"""A responder that is not reached is asked nothing more for so long; one that answers badly, not about the same
+certificate."""
 _Pair = tuple[bytes, bytes]
+_K = TypeVar("_K")
 _T = TypeVar("_T")
 
 
 class OcspClient:
-    def __init__(self, timeout_s: float, clock: Clock, time: Callable[[], JudgedTime]) -> None:
+    def __init__(self, timeout_s: float, clock: Clock, time: Callable[[], JudgedTime], exchanges: Exchanges) -> None:
         self._timeout_s = timeout_s
+        self._exchanges = exchanges
         self._clock = clock
         self._time = time
         self._lock = threading.Lock()
         self._answers: OrderedDict[_Pair, OcspAnswer] = OrderedDict()
-        self._failures: OrderedDict[_Pair, tuple[float, str]] = OrderedDict()
+        self._failures: OrderedDict[_Pair | str, tuple[float, str]] = OrderedDict()
+        """Also by the responder's URL."""
         self._asking: set[_Pair] = set()
 
     def known(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Finding:
         """By the answer at hand; UNKNOWN with the reason where there is none. Does not wait."""
         pair, now = _pair(certificate, issuer), self._time()
         with self._lock:
-            answer, failure = self._answers.get(pair), self._failures.get(pair)
+            answer, failure = self._answers.get(pair), self._failure(pair, certificate)
         who = f"revocation of {name_of(certificate)} is not known: "
         if answer is not None:
             finding = answer.finding_at(now.at_unix_s, now.is_lower_bound)
@@ -54,15 +58,13 @@ class OcspClient:
         return Finding(Verdict.UNKNOWN, f"{who}its OCSP responder has not answered yet; try again")
 
     def may_ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        """Whether its responder should be asked now: nothing at hand, nobody asking, no failure just before."""
+        """Whether its responder should be asked now: nothing at hand, no failure just before."""
         if not responder_url(certificate) or self._has_answer(certificate, issuer):
             return False
         pair = _pair(certificate, issuer)
         with self._lock:
-            failure = self._failures.get(pair)
-            if pair in self._asking or len(self._asking) >= MOST_ANSWERS:
-                return False
-            return failure is None or self._clock.monotonic_s() - failure[0] >= FAILED_S
+            failure = self._failure(pair, certificate)
+        return failure is None or self._clock.monotonic_s() - failure[0] >= FAILED_S
 
     def ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         """Blocks for ``timeout_s`` at most. Never raises: a failure is remembered with its reason."""
@@ -74,17 +76,26 @@ class OcspClient:
                 return
             self._asking.add(pair)
         try:
-            answer = fetch_answer(certificate, issuer, self._timeout_s, self._time())[0]
+            answer = fetch_answer(certificate, issuer, self._timeout_s, self._time(), self._exchanges)[0]
+            # It may know it soon, a new one for instance; until when it need not be asked again says nothing of that.
+            if answer.finding.verdict is Verdict.UNKNOWN:
+                raise OcspError(answer.finding.reason)
         except (OcspError, ExchangeError) as error:
+            failed = responder_url(certificate) if isinstance(error, ExchangeError) else pair
             with self._lock:
-                _put(self._failures, pair, (self._clock.monotonic_s(), str(error)))
+                _put(self._failures, failed, (self._clock.monotonic_s(), str(error)))
         else:
             with self._lock:
                 self._failures.pop(pair, None)
+                self._failures.pop(responder_url(certificate), None)
                 _put(self._answers, pair, answer)
         finally:
             with self._lock:
                 self._asking.discard(pair)
+
+    def _failure(self, pair: _Pair, certificate: x509.Certificate) -> tuple[float, str] | None:
+        found = (self._failures.get(pair), self._failures.get(responder_url(certificate)))
+        return max((each for each in found if each is not None), default=None)
 
     def _has_answer(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         now = self._time()
@@ -97,7 +108,7 @@ class OcspClient:
 
 
 def fetch_answer(
-    certificate: x509.Certificate, issuer: x509.Certificate, timeout_s: float, now: JudgedTime
+    certificate: x509.Certificate, issuer: x509.Certificate, timeout_s: float, now: JudgedTime, exchanges: Exchanges
 ) -> tuple[OcspAnswer, bytes]:
     """Asks the responder that ``certificate`` names; the answer, and the same in DER.
 
@@ -113,7 +124,7 @@ def fetch_answer(
     except ValueError as error:
         raise OcspError(f"{name_of(certificate)} cannot be asked about: {error}") from None
     headers = {"Content-Type": "application/ocsp-request", "Accept": "application/ocsp-response"}
-    answer = exchange(
+    answer = exchanges.exchange(
         Question(method="POST", url=url, headers=headers, body=question), timeout_s=timeout_s, max_body=LARGEST_ANSWER
     )
     if answer.status != 200:
@@ -136,8 +147,8 @@ def _pair(certificate: x509.Certificate, issuer: x509.Certificate) -> _Pair:
     return certificate.fingerprint(hashes.SHA256()), issuer.fingerprint(hashes.SHA256())
 
 
-def _put(kept: OrderedDict[_Pair, _T], pair: _Pair, value: _T) -> None:
-    kept[pair] = value
-    kept.move_to_end(pair)
+def _put(kept: OrderedDict[_K, _T], key: _K, value: _T) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
     while len(kept) > MOST_ANSWERS:
         kept.popitem(last=False)

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from v2g.pki.model import PkiError
 from v2g.pki.store import DIRECTORY_MODE
+
+_ROOT_OBEYS = ("pki.dir", "pki.token", "control.daemon_user")
+
+
+def require_roots_word(origin: Mapping[str, str]) -> None:
+    """As root: what says whose directory is worked in, and which library is loaded, must stand in files of root.
+
+    The daemon's user writes drop-ins, and must not become root, or anybody else, by them. ``origin``: as of
+    :class:`v2g.config.loader.Loaded`. Does nothing for others. Raises :class:`PkiError`.
+    """
+    if os.geteuid() != 0:
+        return
+    for path, file in origin.items():
+        if not any(path == each or path.startswith(f"{each}.") for each in _ROOT_OBEYS):
+            continue
+        found = Path(file).lstat()
+        if found.st_uid != 0 or not stat.S_ISREG(found.st_mode) or found.st_mode & 0o022:
+            raise PkiError(
+                f"{path} is set in {file}, which others than root may write, and root does not follow it: set it in a "
+                "file of root (v2g.yaml), or run this as the daemon's user: runuser -u USER -- v2g-cert-manager ..."
+            )
 
 
 def become_owner(directory: Path, daemon_user: str) -> str:
@@ -28,6 +51,8 @@ def become_owner(directory: Path, daemon_user: str) -> str:
         if found.st_uid != 0:
             _become(found.st_uid, found.st_gid)
             return ""
+        if found.st_mode & 0o022:
+            raise PkiError(f"{directory} belongs to root, and others may write to it: chmod go-w {directory}")
     except OSError as error:
         raise PkiError(f"{directory} cannot be made the daemon's: {error.strerror or error}") from error
     if user is None:

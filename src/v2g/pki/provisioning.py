@@ -53,7 +53,7 @@ class Provisioner:
         is_revoked: IsRevoked | None = None,
     ) -> None:
         self._config = config
-        self._profile = profile
+        self._profile = self.profile = profile
         self._keys = keys
         self._enroller_for = enroller_for
         self._clock = clock
@@ -73,6 +73,7 @@ class Provisioner:
         Returns whether a certificate was installed; otherwise a request waits for one.
         """
         self._refuse_other_places()
+        self._refuse_other_trust(trust)
         with self.store.locked():
             if not force and (line := self._leaf()) is not None:
                 raise PkiError(
@@ -101,6 +102,7 @@ class Provisioner:
         Without ``bundle``, it must end in a root that was given with the request, or before.
         """
         self._refuse_other_places()
+        self._refuse_other_trust(trust)
         with self.store.locked():
             waiting, in_force = self._waiting(), self.store.key_reference()
             candidates = (waiting.key if waiting is not None else None, in_force)
@@ -178,11 +180,15 @@ class Provisioner:
 
     def trust(self, anchors: Bundle) -> None:
         """Roots that vehicles' chains may end in, instead of those before."""
-        if self._elsewhere("trust"):
-            raise PkiError(f"pki.{self._profile}_trust names a file of yours: change that one")
+        self._refuse_other_trust(anchors)
         with self.store.locked():
-            self.store.install({files.TRUST: anchors.pem()}, lambda staging: None)
+            self.store.install({files.TRUST: anchors.roots_pem()}, lambda staging: None)
         self._say(f"{len(anchors.roots)} trust anchors of vehicles in {self.store.path(files.TRUST)}")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the installed certificate; empty where there is none, or the daemon serves with other files."""
+        line = None if self._other_places() else self._leaf()
+        return line.fingerprint if line is not None else ""
 
     def forget_replaced(self) -> None:
         """Remove keys that are in force no longer from their home: once the daemon serves with the new one."""
@@ -265,7 +271,8 @@ class Provisioner:
         if anchors is None and self.store.read(files.TRUST) is None:
             anchors = bundle
         if anchors is not None and not self._elsewhere("trust"):
-            new[files.TRUST] = anchors.pem()
+            # Of an authority among the anchors itself, revocation would not be asked.
+            new[files.TRUST] = anchors.roots_pem()
         before, waiting = self.store.key_reference(), self.store.pending()
         self.store.install(new, lambda staging: self._loadable(staging, reference))
         others = (before, waiting.key if waiting is not None else None)
@@ -332,6 +339,10 @@ class Provisioner:
                 f"{' and '.join(places)} name{'s' if len(places) == 1 else ''} other files than those of "
                 f"{self.store.directory}: the daemon would not use what is installed here; unset {places[0]} first"
             )
+
+    def _refuse_other_trust(self, given: Bundle | None) -> None:
+        if given is not None and self._elsewhere("trust"):
+            raise PkiError(f"pki.{self._profile}_trust names a file of yours: change that one")
 
     # ---- words ----
 

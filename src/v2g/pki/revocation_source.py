@@ -1,7 +1,7 @@
 """Revocation as the daemon asks for it: CRL files, fetched CRLs and OCSP answers behind one question.
 
-:meth:`RevocationSource.is_revoked` and :meth:`~RevocationSource.check` answer from memory, at once: they are asked on
-the event loop. What takes time (:meth:`~RevocationSource.refresh`, :meth:`~RevocationSource.ask`) is for a thread.
+:meth:`RevocationSource.is_revoked` answers from memory, at once: it may be asked on the event loop. What takes time
+(:meth:`~RevocationSource.refresh`, :meth:`~RevocationSource.is_revoked_waiting`) is for a thread.
 Until the first refresh nothing is known, and under ``old_data: refuse`` everybody is refused.
 """
 
@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pyiso15118.security.chain import ChainError, ChainProblem, IsRevoked, ValidatedChain, name_of
+from pyiso15118.security.chain import ChainError, ChainProblem, IsRevoked, name_of
 from v2g.clock import Clock, SystemClock
 from v2g.config.schema_pki import OldData, Revocation
+from v2g.host.bounded_http import Exchanges
 from v2g.pki.clock_sync import JudgedTime
-from v2g.pki.crl import Crl, CrlShelf, crl_urls
+from v2g.pki.crl import Crl, CrlShelf, crl_urls, name_key
 from v2g.pki.crl_fetch import CrlFetcher
 from v2g.pki.crl_files import CrlFiles, offline_shelf
 from v2g.pki.ocsp_client import OcspClient
@@ -64,11 +64,15 @@ class RevocationSource:
         self._state = RevocationState(state_dir)
         self._shelf: CrlShelf | None = None
         self._anchors: tuple[x509.Certificate, ...] = ()
-        self._ocsp = OcspClient(settings.timeout_s, self._clock, self._time)
-        self._fetcher = CrlFetcher(self._fetched_dir, self._clock, self._time)
+        self.exchanges = Exchanges()
+        """All that is asked of servers; :meth:`close` ends them."""
+        self._ocsp = OcspClient(settings.timeout_s, self._clock, self._time, self.exchanges)
+        self._fetcher = CrlFetcher(self._fetched_dir, self._clock, self._time, self.exchanges)
         self._refreshing = threading.Lock()
         self._loading = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="revocation")
+        self._under_way: dict[Hashable, Future[None]] = {}
+        self._starting = threading.Lock()
         self._told: dict[str, str] = {}
         self.trust(anchors)
 
@@ -78,7 +82,7 @@ class RevocationSource:
         """An :class:`~pyiso15118.security.chain.IsRevoked`: False, or :class:`ChainError` with reason and remedy.
 
         With OCSP and no answer at hand the responder is asked meanwhile, and the certificate is not known until then:
-        who can wait for it calls :meth:`ask` before.
+        who can wait for it calls :meth:`is_revoked_waiting`.
         """
         if not self.settings.check:
             return False
@@ -91,11 +95,6 @@ class RevocationSource:
         if decision.told and self._log is not None:
             self._log.warning("REVOCATION_UNKNOWN", f"accepted as pki.revocation.old_data says: {decision.told}")
         return False
-
-    def check(self, chain: ValidatedChain) -> None:
-        """Every certificate of a chain but its anchor. Raises :class:`ChainError`."""
-        for certificate, issuer in _pairs(chain):
-            self.is_revoked(certificate, issuer)
 
     def finding(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Finding:
         """What is known now, whatever is made of it."""
@@ -118,7 +117,7 @@ class RevocationSource:
             return combine([by_list, self._ocsp.known(certificate, issuer)])
         by_responder = self._ocsp.known(certificate, issuer)
         if by_responder.verdict is Verdict.UNKNOWN and self._ocsp.may_ask(certificate, issuer):
-            self._in_background(self._ocsp.ask, certificate, issuer)
+            self._in_background((certificate, issuer), self._ocsp.ask, certificate, issuer)
         return combine([by_list, by_responder])
 
     # ---- in a thread ----
@@ -144,20 +143,17 @@ class RevocationSource:
         with self._loading:
             self._load_alone()
 
-    def ask(self, chain: ValidatedChain) -> None:
-        """What is missing about a chain: its CRLs, where they are fetched, and OCSP answers, all at once.
-
-        Blocks for ``timeout_s`` or little more. Whoever is to be judged then should wait for it, off the event loop.
-        """
-        self._ask(_pairs(chain))
-
     def is_revoked_waiting(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        """As :meth:`is_revoked`, after :meth:`ask` for this certificate: for the thread that does a handshake."""
-        self._ask([(certificate, issuer)])
+        """As :meth:`is_revoked`, after what is missing was asked for: for the thread that does a handshake.
+
+        Blocks for ``timeout_s`` or little more.
+        """
+        self._ask(certificate, issuer)
         return self.is_revoked(certificate, issuer)
 
     def close(self) -> None:
-        """No more questions; those under way end within ``timeout_s``."""
+        """No more questions; those under way are cut."""
+        self.exchanges.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     # ---- for people ----
@@ -244,13 +240,15 @@ class RevocationSource:
         shelf = self._shelf or CrlShelf()
         new = False
         for url, issuer in list(self._state.points.items()):
+            if self.exchanges.closed:
+                break
             outcome = self._fetcher.fetch_if_due(url, issuer, shelf)
             self._tell_fetched(url, outcome)
             new = new or outcome == ""
         return new
 
     def _tell_fetched(self, url: str, outcome: str | None) -> None:
-        if self._log is None or outcome is None:
+        if self._log is None or outcome is None or self.exchanges.closed:
             return
         if outcome:
             self._log.warning("CRL_NOT_FETCHED", outcome)
@@ -261,19 +259,21 @@ class RevocationSource:
         """Why a CRL of ``issuer`` should be here, empty if none need be."""
         if self.settings.fetch_crls and (urls := _fetched_from(certificate)):
             return f"the CRL of {urls[0]} could not be fetched yet"
-        if issuer.subject.public_bytes() in self._state.issuers:
+        if name_key(issuer.subject) in self._state.issuers:
             return (
                 f"the CRL of {name_of(issuer)} that was here is gone; put a new one into {self._crl_dir}, or remove "
                 f"{self._state.path} if there are none any more"
             )
         return ""
 
-    def _ask(self, pairs: Sequence[tuple[x509.Certificate, x509.Certificate]]) -> None:
-        asked = [self._in_background(self._ocsp.ask, *pair) for pair in pairs if self._should_ask(*pair)]
-        lacking = {url: issuer for pair in pairs for url, issuer in self._lacking(*pair)}
-        for url, issuer in lacking.items():
+    def _ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+        asked = []
+        if self.settings.check and self.settings.ocsp and self._ocsp.may_ask(certificate, issuer):
+            asked.append(self._in_background((certificate, issuer), self._ocsp.ask, certificate, issuer))
+        lacking = self._lacking(certificate, issuer)
+        for url in lacking:
             self._state.note(url, issuer.public_bytes(Encoding.DER))
-        asked += [self._in_background(self._fetch_now, url, issuer) for url, issuer in lacking.items()]
+            asked.append(self._in_background(url, self._fetch_now, url, issuer))
         end_s = self._clock.monotonic_s() + self.settings.timeout_s + 1.0
         for each in asked:
             if each is not None:
@@ -282,16 +282,13 @@ class RevocationSource:
         if lacking:
             self.load()
 
-    def _should_ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        return self.settings.check and self.settings.ocsp and self._ocsp.may_ask(certificate, issuer)
-
-    def _lacking(self, certificate: x509.Certificate, issuer: x509.Certificate) -> list[tuple[str, x509.Certificate]]:
+    def _lacking(self, certificate: x509.Certificate, issuer: x509.Certificate) -> list[str]:
         """Where a CRL about ``certificate`` is to be fetched that never was."""
         if not (self.settings.check and self.settings.fetch_crls) or self._shelf is None:
             return []
-        if issuer.subject.public_bytes() in self._shelf.issuers():
+        if name_key(issuer.subject) in self._shelf.issuers():
             return []
-        return [(url, issuer) for url in _fetched_from(certificate)]
+        return _fetched_from(certificate)
 
     def _fetch_now(self, url: str, issuer: x509.Certificate) -> None:
         outcome = self._fetcher.fetch_if_due(
@@ -299,12 +296,19 @@ class RevocationSource:
         )
         self._tell_fetched(url, outcome)
 
-    def _in_background(self, work: Callable[..., None], *arguments: object) -> Future[None] | None:
-        """None where this source has been closed."""
-        try:
-            return self._pool.submit(work, *arguments)
-        except RuntimeError:
-            return None
+    def _in_background(self, key: Hashable, work: Callable[..., None], *arguments: object) -> Future[None] | None:
+        """What is under way under this key is not begun again: who comes then waits for the same.
+
+        None where this source has been closed.
+        """
+        with self._starting:
+            self._under_way = {each: future for each, future in self._under_way.items() if not future.done()}
+            try:
+                if key not in self._under_way:
+                    self._under_way[key] = self._pool.submit(work, *arguments)
+            except RuntimeError:
+                return None
+            return self._under_way[key]
 
 
 def offline_check(crl_dir: Path, *, clock: Clock | None = None, old_data: OldData = OldData.REFUSE) -> IsRevoked:
@@ -321,10 +325,6 @@ def offline_check(crl_dir: Path, *, clock: Clock | None = None, old_data: OldDat
         return False
 
     return is_revoked
-
-
-def _pairs(chain: ValidatedChain) -> list[tuple[x509.Certificate, x509.Certificate]]:
-    return list(pairwise((chain.leaf, *chain.sub_certificates, chain.anchor)))
 
 
 def _fetched_from(certificate: x509.Certificate) -> list[str]:

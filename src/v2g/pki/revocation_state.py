@@ -23,8 +23,8 @@ class _Stored(msgspec.Struct, frozen=True):
 class RevocationState:
     """In memory, and in a file that is written when something is new. Damaged or absent, it is empty.
 
-    ``issuers``: names (DER) of those of whom there was a CRL. ``points``: URL of a CRL and its issuer's certificate
-    (DER). Both are bounded; the first ones stay.
+    ``issuers``: names (:func:`v2g.pki.crl.name_key`) of those of whom there was a CRL. ``points``: URL of a CRL and its
+    issuer's certificate (DER). Both are bounded; the first ones stay.
     """
 
     def __init__(self, state_dir: Path) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 
 from pyiso15118.security.chain import name_of
 from v2g.clock import Clock, SystemClock
-from v2g.host.bounded_http import ExchangeError
+from v2g.host.bounded_http import ExchangeError, Exchanges
 from v2g.host.files import replace_file
 from v2g.pki.clock_sync import JudgedTime
 from v2g.pki.ocsp import LARGEST_ANSWER, OcspAnswer, OcspError, read_answer, responder_url
@@ -49,12 +49,14 @@ class Stapler:
         clock: Clock | None = None,
         time: Callable[[], JudgedTime] | None = None,
         log: Log | None = None,
+        exchanges: Exchanges | None = None,
     ) -> None:
         """``chain``: our leaf first. Its issuer must be among the others, else there is nothing to staple."""
         self._clock = clock or SystemClock()
         self._time = time or (lambda: JudgedTime(self._clock.unix_s(), is_lower_bound=False))
         self._timeout_s = timeout_s
         self._log = log
+        self._exchanges = exchanges or Exchanges()
         self._leaf = chain[0]
         self._issuer = next((c for c in chain[1:] if c.subject == self._leaf.issuer), None)
         self._path = state_dir / DIRECTORY / f"{self._leaf.fingerprint(hashes.SHA256()).hex()}.ocsp"
@@ -99,7 +101,7 @@ class Stapler:
     def _fetch(self, issuer: x509.Certificate) -> None:
         now_s = self._clock.monotonic_s()
         try:
-            answer, der = fetch_answer(self._leaf, issuer, self._timeout_s, self._time())
+            answer, der = fetch_answer(self._leaf, issuer, self._timeout_s, self._time(), self._exchanges)
             if answer.finding.verdict is Verdict.UNKNOWN:
                 raise OcspError(answer.finding.reason)
         except (OcspError, ExchangeError) as error:

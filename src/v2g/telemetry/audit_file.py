@@ -91,9 +91,13 @@ class AuditFile(LogFile):
         head, head_problem = self._read_head()
         tail = read_tail(path, None if found.problem or not had_key else self._key)
         self._end = tail.end or BEGINNING
-        if head is None and not head_problem and tail.end is None and not found.problem:
-            self._started = NO_LOG if had_key else "first start"
-            if had_key:
+        nothing_yet = head is not None and head.link == BEGINNING and head.is_sealed_with(self._key)
+        if (head is None or nothing_yet) and not head_problem and tail.end is None and not found.problem:
+            self._started = NO_LOG if had_key and not nothing_yet else "first start"
+            if not had_key:
+                # A key alone, after a crash before the first line, would look as if a log was removed.
+                self._write_head(BEGINNING)
+            elif not nothing_yet:
                 findings.append(f"there is a key ({key_file}), and neither {path} nor its head: a new chain begins")
         elif found.problem or not had_key:
             self._started = NEW_KEY
@@ -135,26 +139,36 @@ class AuditFile(LogFile):
             self._keep_now()
 
     def _keep_now(self) -> None:
-        with self._lock:
-            end, files, self._left = self._end, self._left, []
-            if self._fd >= 0:
-                files = [*files, os.dup(self._fd)]
+        files: list[int] = []
         try:
+            with self._lock:
+                end, files, self._left = self._end, self._left, []
+                if self._fd >= 0:
+                    files.append(os.dup(self._fd))
             if files and end != self._kept:
                 for fd in files:
                     os.fdatasync(fd)
-                head = Head(seq=end.seq, chain=end.value, key=self._key.id, unix_s=self._clock.unix_s())
-                data = msgspec.json.encode(head.sealed_with(self._key)) + b"\n"
-                write_whole(self._head_file, data, _HEAD_MODE)
-                self._kept, self._head_problem = end, ""
+                self._write_head(end)
         except OSError as error:
-            self._head_problem = (
-                f"{self._head_file} cannot be written ({error.strerror}): lines removed at the end of the audit log "
-                "cannot be noticed"
-            )
+            self._head_unkept(error)
         finally:
             for fd in files:
                 os.close(fd)
+
+    def _write_head(self, end: Link) -> None:
+        head = Head(seq=end.seq, chain=end.value, key=self._key.id, unix_s=self._clock.unix_s())
+        try:
+            write_whole(self._head_file, msgspec.json.encode(head.sealed_with(self._key)) + b"\n", _HEAD_MODE)
+        except OSError as error:
+            self._head_unkept(error)
+        else:
+            self._kept, self._head_problem = end, ""
+
+    def _head_unkept(self, error: OSError) -> None:
+        self._head_problem = (
+            f"{self._head_file} cannot be written ({error.strerror}): lines removed at the end of the audit log "
+            "cannot be noticed"
+        )
 
     def _keep(self) -> None:
         while not self._ended.is_set():

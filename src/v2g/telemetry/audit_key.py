@@ -20,7 +20,7 @@ class AuditKeyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """``problem`` empty: it is the one that was there. ``first``: there was none, and nothing of a chain."""
+    """``problem``: why it is not, or will not be, the one of the file; empty where nothing is wrong."""
 
     key: ChainKey
     problem: str = ""
@@ -73,6 +73,11 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def read_head(path: Path) -> Head | None:

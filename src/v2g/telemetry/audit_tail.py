@@ -23,12 +23,12 @@ class Tail:
 
 
 def read_tail(path: Path, key: ChainKey | None, *, older: bool = True) -> Tail:
-    """Of ``path``, and where it is absent or empty of ``<path>.1``, if ``older``. What cannot be read has no end."""
-    data = _read(path)
-    if not data and older:
-        found = tail_of(_read(path.with_name(f"{path.name}.1")), key)
-        return Tail(found.end, found.torn_bytes, unended=False)
-    return tail_of(data, key)
+    """Of ``path``, and where no line of it fits of ``<path>.1``, if ``older``. What cannot be read has no end."""
+    found = tail_of(_read(path), key)
+    if found.end is None and older:
+        before = tail_of(_read(path.with_name(f"{path.name}.1")), key)
+        return Tail(before.end, before.torn_bytes + found.torn_bytes, found.unended)
+    return found
 
 
 def tail_of(data: bytes, key: ChainKey | None) -> Tail:

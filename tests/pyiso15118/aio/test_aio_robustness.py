@@ -8,6 +8,7 @@ import datetime
 import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -401,3 +402,39 @@ async def test_where_even_ending_fails_the_owner_is_told_and_the_stream_closed(
         await until(lambda: server.session(EVSE) is None)
     assert isinstance(told[-1], SessionEnded)
     assert "ZeroDivisionError" in told[-1].detail
+
+
+async def test_a_station_that_shuts_down_does_not_wait_for_a_handshake_that_hangs(
+    endpoint: Callable[..., Endpoint],
+) -> None:
+    class Hanging:
+        """As a token whose module does not come back."""
+
+        def __init__(self) -> None:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.began, self.sign, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+        def wrap_bio(self, *args: Any, **named: Any) -> Any:
+            tls = self.context.wrap_bio(*args, **named)
+            tls.do_handshake = self.hang  # type: ignore[method-assign]
+            return tls
+
+        def hang(self) -> None:
+            self.began.set()
+            self.sign.wait(5.0)
+            self.ended.set()
+
+    async def nobody(connection: SeccConnection) -> None:
+        raise AssertionError
+
+    hanging = Hanging()
+    server = SeccServer([endpoint(tls=hanging, profile=TlsProfile.COMPAT)], nobody)
+    async with server:
+        address = server.address(EVSE)
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(b"\x16")
+        while not hanging.began.is_set():
+            await asyncio.sleep(0.001)
+    assert not hanging.ended.is_set()
+    hanging.sign.set()
+    writer.close()

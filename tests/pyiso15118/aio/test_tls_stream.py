@@ -306,6 +306,24 @@ async def test_a_stream_closed_while_its_handshake_computes_ends_without_a_word(
     assert top.ends == []
 
 
+async def test_whoever_leaves_before_its_turn_takes_no_turn(wire: Wire, strict: Contexts, workers: Executor) -> None:
+    busy = threading.Event()
+    workers.submit(busy.wait, TIMEOUT_S)
+    slow = Slow(strict.server)
+    opening = asyncio.create_task(wire.open(Top(), slow, workers=workers))
+    peer = Peer(wire.two, strict.client)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        peer.tls.do_handshake()
+    await peer.flush()
+    await until(lambda: cast(ThreadPoolExecutor, workers)._work_queue.qsize())
+    wire._transports[0].abort()
+    with pytest.raises(NetworkError, match="closed during the TLS handshake"):
+        await opening
+    busy.set()
+    await asyncio.get_running_loop().run_in_executor(workers, lambda: None)
+    assert not slow.began.is_set()
+
+
 async def test_a_vehicle_without_a_certificate_is_told_so(wire: Wire, strict: Contexts, workers: Executor) -> None:
     anonymous = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anonymous.check_hostname = False

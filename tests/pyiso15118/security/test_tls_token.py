@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gc
 import ssl
@@ -29,6 +30,7 @@ from pyiso15118.security import (
     check_context,
     client_context,
     describe_gaps,
+    libssl_callbacks,
     self_handshake,
     write_credential,
     write_trust_anchor,
@@ -101,13 +103,14 @@ def test_a_handshake_is_of_profile_strict_with_what_ssl_cannot_set(site: Site) -
     check_connection(STRICT, pair.server)
 
 
-def test_it_leaves_no_gap_but_what_no_library_here_closes(site: Site) -> None:
+def test_it_leaves_no_gap_but_one_chain_and_one_staple_for_it(site: Site) -> None:
     found = self_handshake(site.server(staple=lambda: UNSUCCESSFUL))
     assert found.groups == ("secp521r1", "x448")
     assert found.taken == ()
     assert (found.certificate_required, found.p256_asked, found.stapled, found.authorities) == (True, False, True, 1)
     assert len(describe_gaps(found)) == 2
-    assert all("library" in gap for gap in describe_gaps(found))
+    assert describe_gaps(found)[0].startswith("an OCSP response is stapled for our leaf alone")
+    assert describe_gaps(found)[1].endswith("there is one, which every vehicle is shown")
 
 
 def test_context_and_connection_are_what_the_profile_takes(site: Site) -> None:
@@ -115,6 +118,30 @@ def test_context_and_connection_are_what_the_profile_takes(site: Site) -> None:
     assert isinstance(context, TlsEndpoint)
     assert isinstance(Pair(context, site.client()).server, TlsObject)
     check_context(STRICT, context, server_side=True)
+
+
+def test_before_the_handshake_nothing_is_known_of_it(site: Site) -> None:
+    server = Pair(site.server(), site.client()).server
+    assert isinstance(server, TokenTlsConnection)
+    assert (server.version(), server.cipher(), server.group(), server.validated) == (None, None, None, None)
+
+
+def test_the_calls_that_openssl_keeps_are_made_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=0.1)
+
+    def make() -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+            met.append(True)
+
+    met: list[bool] = []
+    monkeypatch.setattr(libssl_callbacks, "_callbacks", make)
+    threads = [threading.Thread(target=libssl_callbacks.callbacks) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == []
 
 
 def test_both_sides_may_have_their_key_elsewhere(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -317,6 +318,40 @@ def test_a_daemon_that_refuses_ends_in_1_and_status_shows_that_it_serves_with_an
     assert done.exit_code == 1
     assert "installed, but the daemon goes on with what it had: the key is open to others" in done.stderr
     assert "daemon: serves with another certificate: systemctl reload v2g-orchestrator" in run("status").output
+
+
+def test_the_timer_tells_a_daemon_that_was_not_told_the_last_time(run: Run, daemon: FakeDaemon) -> None:
+    daemon.refusal = "it is starting"
+    assert run("renew").exit_code == 1
+    assert run("renew", "--if-due").exit_code == 1
+    daemon.refusal = ""
+    done = run("renew", "--if-due")
+    assert (done.exit_code, daemon.reloads) == (0, 1), done.output
+    assert "2 EVSEs serve with it from now on" in done.output
+    run("renew", "--if-due")
+    assert daemon.reloads == 1
+
+
+def test_root_does_not_follow_what_the_daemons_user_may_write(
+    run: Run, etc: Path, bundle: Path, server: FakeServer, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    (etc / "conf.d").mkdir(exist_ok=True)
+    dropin = etc / "conf.d" / "99-mine.yaml"
+    dropin.write_text(yaml.safe_dump({"pki": {"dir": str(tmp_path / "sshd.service.d")}}))
+    os.chown(dropin, 65534, 65534)
+    for words in (("provision", "--ca-bundle", str(bundle)), ("status",)):
+        done = run(*words)
+        assert done.exit_code == 1
+        assert f"pki.dir is set in {dropin}, which others than root may write" in done.stderr
+    assert not (tmp_path / "sshd.service.d").exists()
+    dropin.write_text(
+        yaml.safe_dump({"pki": {"token": {"uri": "pkcs11:token=x", "module": str(tmp_path / "evil.so")}}})
+    )
+    assert "pki.token" in run("status").stderr
+    dropin.write_text(yaml.safe_dump({"pki": {"warn_days": 31}}))
+    assert run("provision", "--ca-bundle", str(bundle)).exit_code == 0
 
 
 def test_nothing_due_does_not_disturb_the_daemon(run: Run, daemon: FakeDaemon) -> None:

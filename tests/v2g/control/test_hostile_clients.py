@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -258,3 +259,37 @@ async def test_what_a_handler_refused_is_always_audited(site: Any, monkeypatch: 
     for _ in range(80):
         await peer.call("dispatch", {"mode": "fly", "no_such": 1})
     assert len([1 for code, fields in site.audit if fields.get("error") == "INVALID_PARAMS"]) < 60
+
+
+async def test_viewers_who_come_while_their_role_is_looked_up_take_no_operators_place(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, uids, asked = threading.Event(), [2000], []
+
+    def lookup(uid: int) -> tuple[str, frozenset[str]]:
+        asked.append(uid)
+        if uid == 3000:
+            return "anna", frozenset({"v2g-operator"})
+        known.wait(10)
+        return "viewer", frozenset({"v2g-viewer"})
+
+    monkeypatch.setattr(site.server, "_lookup", lookup)
+    monkeypatch.setattr(server_module, "peer", lambda connection: (1, uids[-1], 1))
+    try:
+        for uid in (2001, 2002):
+            uids.append(uid)
+            for _ in range(server_module.MAX_CLIENTS_OF_ONE_USER):
+                await site.connect()
+            while sum(other == uid for other, _ in site.server._connections.values()) < 16:
+                await asyncio.sleep(0)
+        uids.append(3000)
+        for _ in range(2):
+            anna = await site.connect()
+            assert (await anna.hello())["result"]["role"] == "operator"
+        assert asked == [2001, 2002, 3000, 3000]
+    finally:
+        known.set()
+    while site.server._unknown:
+        await asyncio.sleep(0)
+    assert len(site.server._viewers) == server_module.MAX_CLIENTS - server_module.RESERVED_CLIENTS
+    assert site.server._lookups == {}

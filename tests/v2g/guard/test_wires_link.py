@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -267,3 +268,15 @@ async def test_a_missing_run_directory_is_told(tmp_path: Path) -> None:
     site = Site(tmp_path / "none" / "wires.sock")
     with pytest.raises(WiresSocketError, match="the run directory must exist"):
         await site.server.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user: needs root")
+async def test_a_lock_that_another_user_holds_in_our_directory_does_not_keep_us_from_serving(tmp_path: Path) -> None:
+    lock = tmp_path / "wires.sock.lock"
+    lock.touch()
+    os.chown(lock, 54_321, -1)
+    with lock.open() as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        site = Site(tmp_path / "wires.sock")
+        await site.server.start()
+        await site.server.close()

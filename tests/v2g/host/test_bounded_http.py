@@ -6,13 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 
 from support.cmp_server import tcp_server
 from support.http_files import Published, publishing
-from v2g.host.bounded_http import Exchange, ExchangeError, Question, exchange
+from v2g.host.bounded_http import Exchange, ExchangeError, Exchanges, Question, exchange
 
 
 @pytest.fixture
@@ -84,6 +85,54 @@ def test_an_exchange_can_be_cut_by_another_thread() -> None:
         with pytest.raises(ExchangeError):
             running.run()
         assert time.monotonic() - began_s < 5.0
+
+
+@pytest.fixture
+def deaf() -> Iterator[tuple[str, int]]:
+    """An address at which connections are never taken."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filling = stack.enter_context(socket.socket())
+            filling.setblocking(False)
+            with suppress(BlockingIOError):
+                filling.connect(listener.getsockname())
+        yield listener.getsockname()
+
+
+@pytest.fixture
+def many_addresses(deaf: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", deaf)] * 6
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def test_all_addresses_of_a_name_share_the_time(many_addresses: None) -> None:
+    began_s = time.monotonic()
+    with pytest.raises(ExchangeError, match=r"no whole answer within 0\.3 s"):
+        get("http://ca.example/", timeout_s=0.3)
+    assert time.monotonic() - began_s < 1.2
+
+
+def test_a_name_whose_first_address_refuses_is_reached_by_the_next(
+    web: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.answers["x"] = lambda _: b"hello"
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (1, web.port)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert get("http://ca.example/x").body == b"hello"
+
+
+def test_whoever_owns_exchanges_ends_them_also_while_they_connect(many_addresses: None) -> None:
+    owned = Exchanges()
+    threading.Timer(0.1, owned.close).start()
+    began_s = time.monotonic()
+    with pytest.raises(ExchangeError):
+        owned.exchange(Question(method="GET", url="http://ca.example/"), timeout_s=30.0, max_body=10)
+    assert time.monotonic() - began_s < 5.0
+    with pytest.raises(ExchangeError, match="not asked while stopping"):
+        owned.exchange(Question(method="GET", url="http://ca.example/"), timeout_s=30.0, max_body=10)
 
 
 def test_secrets_in_headers_are_not_shown(web: Published) -> None:

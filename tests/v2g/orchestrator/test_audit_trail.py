@@ -207,3 +207,15 @@ async def test_the_whole_is_one_chain(bench: Bench) -> None:
         bench.folder / "log/audit.log", [bench.folder / "state/audit.key"], bench.folder / "state/audit.head"
     )
     assert (found.intact, found.lines) == (True, 11)
+
+
+async def test_the_check_runs_our_code_and_not_what_lies_where_the_daemon_was_started(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = tmp_path / "here" / "v2g"
+    evil.mkdir(parents=True)
+    (evil / "__init__.py").write_text("raise SystemExit('theirs')")
+    monkeypatch.chdir(tmp_path / "here")
+    async with bench.trail() as trail:
+        trail.begin()
+        assert (await trail.verify(NoParams(), ANNA)).intact

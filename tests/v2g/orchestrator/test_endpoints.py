@@ -80,6 +80,17 @@ def test_password_file_open_to_others_is_refused(strict: Config, tmp_path: Path)
         build_endpoints(msgspec.structs.replace(strict, pki=section))
 
 
+def test_password_file_that_is_a_link_is_refused(strict: Config, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret\n")
+    secret.chmod(0o600)
+    password = tmp_path / "password"
+    password.symlink_to(secret)
+    section = msgspec.structs.replace(strict.pki, key_password_file=str(password))
+    with pytest.raises(TlsError, match="is a symbolic link"):
+        build_endpoints(msgspec.structs.replace(strict, pki=section))
+
+
 def test_plain_is_refused_unless_it_is_allowed(config_of: Callable[..., Config]) -> None:
     config = config_of(1, tls="plain")
     assert build_endpoints(config).usable[0].allow_plain

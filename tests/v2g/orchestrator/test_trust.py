@@ -27,7 +27,9 @@ from v2g.config.schema import Config
 from v2g.config.schema import Pki as PkiConfig
 from v2g.config.schema_pki import Revocation
 from v2g.orchestrator import trust
+from v2g.orchestrator.endpoints import Endpoints
 from v2g.orchestrator.trust import TrustData
+from v2g.pki.staple import Stapler
 
 DAY_S = 86_400.0
 NOW_S = SystemClock().unix_s()
@@ -144,3 +146,35 @@ def test_after_a_boot_in_1970_our_own_certificate_says_what_time_it_is_at_least(
     folder = Path(config.pki.dir)
     write_trust_anchor(expired.oem_root, folder, "oem")
     assert "expired" in connects(data, config, pki, expired.vehicle("WMIV1"), tmp_path)
+
+
+def test_what_was_read_and_not_adopted_changes_nothing_of_what_is_stapled_and_trusted(
+    config: Config, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Answering(Stapler):
+        def __call__(self) -> bytes:
+            return self._leaf.serial_number.to_bytes(20)
+
+    def serial(endpoints: Endpoints) -> int:
+        return int.from_bytes(endpoints.usable[0].tls.staple())  # type: ignore[union-attr]
+
+    monkeypatch.setattr(trust, "Stapler", Answering)
+    data = data_of(config, tmp_path, KeptLog())
+    served = data.build(config)
+    served.adopted()
+    first = serial(served)
+    another = write_credential(pki.secc("US*V2G*E2"), tmp_path / "other", "other")
+    section = msgspec.structs.replace(
+        config.pki,
+        strict_chain=str(another.chain),
+        strict_key=str(another.key),
+        strict_trust=str(write_trust_anchor(pki.v2g_root, tmp_path / "other", "v2g")),
+    )
+    read = data.build(msgspec.structs.replace(config, pki=section))
+    assert serial(served) == first != serial(read)
+    assert data.revocation._anchors == (pki.oem_root.credential.certificate,)
+    assert data._stapler is served.usable[0].tls.staple  # type: ignore[union-attr]
+    read.adopted()
+    assert serial(served) == first
+    assert data.revocation._anchors == (pki.v2g_root.credential.certificate,)
+    assert data._stapler is read.usable[0].tls.staple  # type: ignore[union-attr]

@@ -9,8 +9,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
 
-from support.authority import CN, DAY_S, TestAuthority, crl_at, name
+from support.authority import CN, DAY_S, TestAuthority, crl_at, name, utc
 from v2g.pki.crl import LARGEST_CRL, Crl, CrlError, CrlShelf, read_crls
 from v2g.pki.revocation import Finding, Verdict
 
@@ -54,6 +56,20 @@ def test_who_is_not_on_a_list_is_good_and_who_is_is_revoked(sub: TestAuthority, 
     revoked = look(shelf_of(sub.crl(leaf, reason=x509.ReasonFlags.key_compromise)), leaf, sub)
     assert revoked.verdict is Verdict.REVOKED
     assert revoked.reason == "CN=WMIV1 is revoked since 2027-01-15, keyCompromise (0.crl)"
+
+
+def test_a_list_whose_issuer_is_written_in_another_kind_of_string_counts(
+    sub: TestAuthority, leaf: x509.Certificate
+) -> None:
+    """As the chain to that issuer does: a list that was passed over would accept whom it names."""
+    other = x509.Name([x509.NameAttribute(CN, "OEM Sub CA", _type=_ASN1Type.PrintableString)])
+    assert other.public_bytes() != sub.certificate.subject.public_bytes()
+    entry = x509.RevokedCertificateBuilder(leaf.serial_number, utc(AT - 60.0)).build()
+    builder = x509.CertificateRevocationListBuilder(
+        other, utc(AT - 60.0), utc(AT + DAY_S), revoked_certificates=[entry]
+    )
+    der = builder.sign(sub.key, hashes.SHA256()).public_bytes(Encoding.DER)
+    assert look(shelf_of(der), leaf, sub).verdict is Verdict.REVOKED
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP521R1(), None], ids=["P-256", "P-521", "Ed448"])

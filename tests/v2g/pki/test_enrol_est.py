@@ -128,10 +128,6 @@ def test_the_label_names_one_of_several_authorities(world: World, key: Any) -> N
     assert world.server.requests == ["POST /.well-known/est/secc%2Fp%20521/simpleenroll"]
 
 
-def test_the_authoritys_own_certificates_can_be_looked_at(world: World) -> None:
-    assert set(world.enroller().cacerts()) == {*world.server.authority.chain, world.root.certificate}
-
-
 # ---- a server that takes its time ----
 
 
@@ -397,3 +393,10 @@ def test_a_renewal_whose_key_cannot_be_used_is_told(world: World, key: Any, dama
         current.key.write_bytes(key_pem(key))
     assert "the renewal cannot prove itself" in refusal(world, key, current)
     assert world.server.requests == []
+
+
+def test_a_password_that_was_put_into_the_url_is_not_in_the_error(world: World) -> None:
+    for url in ("http://me:hush@ca.example", "https://me:hush@ca.example", "https://me:hush@ca.example:port"):
+        with pytest.raises(PkiError, match=r"pki\.enrolment\.url") as caught:
+            world.enroller(url=url)
+        assert "hush" not in str(caught.value)

@@ -10,6 +10,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from v2g.pki.model import PkiError
+from v2g.pki.owner import become_owner
+
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root becomes another user: needs root")
 
@@ -42,7 +45,7 @@ def test_a_new_directory_is_the_daemons_and_so_is_the_rest_of_the_work() -> None
 
 @as_root
 def test_a_directory_of_another_user_stays_his_whoever_the_daemon_is(tmp_path: Path) -> None:
-    for each in (tmp_path, *tmp_path.parents[:2]):
+    for each in (tmp_path, *tmp_path.parents[:3]):
         each.chmod(0o755)
     directory = tmp_path / "ssl"
     directory.mkdir()
@@ -62,7 +65,7 @@ def test_who_may_not_look_into_the_directory_is_told_so_and_nothing_breaks(tmp_p
         f"os.setresuid({NOBODY}, {NOBODY}, {NOBODY})\n"
         "print(*overview(make_config(Path(sys.argv[1])), TlsProfile.STRICT, 1.8e9).problems, sep='\\n')\n"
     )
-    for each in (tmp_path, *tmp_path.parents[:2]):
+    for each in (tmp_path, *tmp_path.parents[:3]):
         each.chmod(0o755)
     (tmp_path / "ssl").mkdir(mode=0o700)
     tests = Path(__file__).parents[2]
@@ -71,6 +74,14 @@ def test_who_may_not_look_into_the_directory_is_told_so_and_nothing_breaks(tmp_p
     said = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60).stdout
     assert f"certificate file {tmp_path}/ssl/chain.pem cannot be read: Permission denied: run this as root" in said
     assert f"private key {tmp_path}/ssl/private.key cannot be read: Permission denied" in said
+
+
+@as_root
+def test_root_does_not_work_where_others_may_lay_links(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    tmp_path.chmod(0o770)
+    with pytest.raises(PkiError, match="chmod go-w"):
+        become_owner(tmp_path, "no-such-user")
 
 
 @as_root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,28 @@ def test_trust_of_vehicles_outlives_renewals(
     provisioner.trust(read_bundle(oem, NOW))
     later(60.0).renew()
     assert provisioner.store.read(TRUST) == oem.read_bytes()
+
+
+def test_an_authority_beside_the_roots_is_no_anchor_of_vehicles(
+    make: Make, server: FakeServer, utility: Utility, tmp_path: Path
+) -> None:
+    provisioner = make(server)
+    bundle = read_bundle(utility.write_bundle(tmp_path, utility.oem.certificate), NOW)
+    provisioner.provision(bundle)
+    assert provisioner.store.read(TRUST) == pem(utility.root.certificate)
+    assert provisioner.store.read(ROOTS) == pem(utility.root.certificate, utility.oem.certificate)
+    provisioner.trust(bundle)
+    assert provisioner.store.read(TRUST) == pem(utility.root.certificate)
+
+
+def test_trust_that_would_not_be_used_is_refused_before_anything_is_asked(
+    make: Make, server: FakeServer, bundle: Bundle, tmp_path: Path
+) -> None:
+    provisioner = make(server, strict_trust=str(tmp_path / "mine.pem"))
+    for refused in (partial(provisioner.provision, bundle, bundle), partial(provisioner.install, [], bundle, bundle)):
+        with pytest.raises(PkiError, match=r"pki\.strict_trust names a file of yours"):
+            refused()
+    assert server.asked == []
 
 
 def test_without_a_server_the_timer_writes_one_request_and_reminds_of_it(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +100,21 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(tmp_path, root, TestAuthority("OEM Sub CA", AT, issuer=root), web)
 
 
+def check(source: RevocationSource, chain: ValidatedChain) -> None:
+    for pair in pairwise((chain.leaf, *chain.sub_certificates, chain.anchor)):
+        source.is_revoked(*pair)
+
+
+def ask(source: RevocationSource, chain: ValidatedChain) -> None:
+    """As a handshake does, whatever comes of it."""
+    for pair in pairwise((chain.leaf, *chain.sub_certificates, chain.anchor)):
+        with suppress(ChainError):
+            source.is_revoked_waiting(*pair)
+
+
 def refusal(source: RevocationSource, chain: ValidatedChain) -> ChainError:
     with pytest.raises(ChainError) as caught:
-        source.check(chain)
+        check(source, chain)
     return caught.value
 
 
@@ -109,7 +123,7 @@ def refusal(source: RevocationSource, chain: ValidatedChain) -> ChainError:
 
 def test_a_site_without_revocation_data_works_and_says_so(world: World) -> None:
     source = world.source()
-    source.check(world.chain(world.vehicle()))
+    check(source, world.chain(world.vehicle()))
     source.announce()
     assert world.log.codes == ["REVOCATION_NOT_CONFIGURED"]
     assert "put CRLs into" in source.warnings()[0]
@@ -119,7 +133,7 @@ def test_checking_nothing_accepts_a_revoked_vehicle_and_says_so_at_start(world: 
     leaf = world.vehicle()
     world.put(world.sub.crl(leaf))
     source = world.source(check=False)
-    source.check(world.chain(leaf))
+    check(source, world.chain(leaf))
     source.announce()
     assert "REVOCATION_OFF" in world.log.codes
 
@@ -133,7 +147,7 @@ def test_a_revoked_vehicle_is_refused_with_date_reason_and_file(world: World) ->
     assert str(error) == (
         f"CN=WMIV1 is revoked since 2027-01-15, keyCompromise ({path}): its holder needs a new certificate"
     )
-    source.check(world.chain(other))
+    check(source, world.chain(other))
 
 
 def test_a_vehicle_below_a_revoked_authority_is_refused(world: World) -> None:
@@ -173,7 +187,7 @@ def test_old_data_is_refused_or_accepted_as_the_configuration_says(world: World)
     assert error.problem is ChainProblem.INVALID
     assert "is old since" in str(error)
     world.log.lines.clear()
-    world.source(old_data=OldData.WARN).check(chain)
+    check(world.source(old_data=OldData.WARN), chain)
     assert "REVOCATION_UNKNOWN" in world.log.codes
 
 
@@ -182,7 +196,7 @@ def test_files_are_read_again_when_they_change_and_only_then(world: World) -> No
     chain = world.chain(leaf)
     world.put(world.sub.crl(1))
     source = world.source()
-    source.check(chain)
+    check(source, chain)
     source.refresh()
     assert world.log.codes == ["CRL_LOADED"]
     world.put(world.sub.crl(leaf))
@@ -194,14 +208,14 @@ def test_files_are_read_again_when_they_change_and_only_then(world: World) -> No
 def test_a_list_that_is_lost_is_missed_also_after_a_restart(world: World) -> None:
     chain = world.chain(world.vehicle())
     path = world.put(world.sub.crl(1))
-    world.source().check(chain)
+    check(world.source(), chain)
     path.unlink()
     source = world.source()
     error = refusal(source, chain)
     assert error.problem is ChainProblem.INVALID
     assert "was here is gone" in str(error)
     (world.folder / "state" / "revocation.json").unlink()
-    world.source().check(chain)
+    check(world.source(), chain)
 
 
 def test_a_file_that_cannot_be_read_is_told_once_and_refuses_those_it_may_be_about(world: World) -> None:
@@ -213,7 +227,7 @@ def test_a_file_that_cannot_be_read_is_told_once_and_refuses_those_it_may_be_abo
     assert f"{path} is no CRL" in str(refusal(source, chain)) or str(path) in str(refusal(source, chain))
     path.unlink()
     source.refresh()
-    source.check(chain)
+    check(source, chain)
 
 
 def test_what_is_no_file_stops_nothing(world: World) -> None:
@@ -231,13 +245,13 @@ def test_what_is_no_file_stops_nothing(world: World) -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"issuers": ["!"], "points": {"x": "!"}}', b"\xff"])
 def test_a_damaged_state_file_is_as_none(world: World, content: bytes) -> None:
     (world.folder / "state" / "revocation.json").write_bytes(content)
-    world.source().check(world.chain(world.vehicle()))
+    check(world.source(), world.chain(world.vehicle()))
 
 
 def test_a_state_directory_that_cannot_be_written_stops_nothing(world: World) -> None:
     (world.folder / "state").rmdir()
     world.put(world.sub.crl(1))
-    world.source().check(world.chain(world.vehicle()))
+    check(world.source(), world.chain(world.vehicle()))
 
 
 def test_a_clock_that_is_not_synchronised_makes_no_list_too_new(world: World) -> None:
@@ -250,7 +264,7 @@ def test_a_clock_that_is_not_synchronised_makes_no_list_too_new(world: World) ->
         time=lambda: JudgedTime(AT - 90 * DAY_S, is_lower_bound=True),
     )
     source.refresh()
-    source.check(world.chain(world.vehicle()))
+    check(source, world.chain(world.vehicle()))
 
 
 # ---- OCSP ----
@@ -278,10 +292,10 @@ def asked(world: World) -> ValidatedChain:
 def test_a_responder_is_asked_in_a_thread_and_its_answer_kept(world: World, asked: ValidatedChain) -> None:
     world.web.answers["ocsp"] = responder(world)
     source = world.source(ocsp=True)
-    source.ask(asked)
+    ask(source, asked)
     for _ in range(3):
-        source.check(asked)
-    source.ask(asked)
+        check(source, asked)
+    ask(source, asked)
     assert world.web.asked == ["ocsp"]
 
 
@@ -297,20 +311,20 @@ def test_the_thread_of_a_handshake_waits_for_the_responder(world: World, asked: 
 def test_a_revoked_vehicle_is_refused_by_the_responders_word(world: World, asked: ValidatedChain) -> None:
     world.web.answers["ocsp"] = responder(world, revoked=True)
     source = world.source(ocsp=True)
-    source.ask(asked)
+    ask(source, asked)
     assert refusal(source, asked).problem is ChainProblem.REVOKED
 
 
 def test_an_answer_that_became_old_is_asked_for_again(world: World, asked: ValidatedChain) -> None:
     world.web.answers["ocsp"] = responder(world)
     source = world.source(ocsp=True)
-    source.ask(asked)
+    ask(source, asked)
     world.clock.advance(1.5 * DAY_S)
     world.put(world.root.crl(this_update=AT + DAY_S), "root.crl")
     source.refresh()
     world.web.answers["ocsp"] = responder(world, this_update=AT + DAY_S)
-    source.ask(asked)
-    source.check(asked)
+    ask(source, asked)
+    check(source, asked)
 
 
 def test_who_cannot_wait_has_the_responder_asked_meanwhile(world: World, asked: ValidatedChain) -> None:
@@ -332,7 +346,7 @@ def test_who_cannot_wait_has_the_responder_asked_meanwhile(world: World, asked: 
     end_s = time.monotonic() + 5
     while source.finding(asked.leaf, world.sub.certificate).verdict is Verdict.UNKNOWN and time.monotonic() < end_s:
         time.sleep(0.01)
-    source.check(asked)
+    check(source, asked)
     assert world.web.asked == ["ocsp"]
 
 
@@ -352,15 +366,15 @@ def test_a_responder_that_fails_is_told_and_left_alone_for_a_while(
     world.web.answers["ocsp"] = answer
     source = world.source(ocsp=True)
     began_s = time.monotonic()
-    source.ask(asked)
+    ask(source, asked)
     assert time.monotonic() - began_s < 3.0
     assert words in str(refusal(source, asked))
-    source.ask(asked)
+    ask(source, asked)
     assert len(world.web.asked) == 1
     world.clock.advance(FAILED_S + 1.0)
     world.web.answers["ocsp"] = responder(world)
-    source.ask(asked)
-    source.check(asked)
+    ask(source, asked)
+    check(source, asked)
 
 
 def test_a_responder_that_is_not_there_is_told(world: World) -> None:
@@ -368,11 +382,11 @@ def test_a_responder_that_is_not_there_is_told(world: World) -> None:
     world.put(world.root.crl(), "root.crl")
     source = world.source(ocsp=True)
     chain = world.chain(leaf)
-    source.ask(chain)
+    ask(source, chain)
     assert "Connection refused" in str(refusal(source, chain))
     warned = world.source(ocsp=True, old_data=OldData.WARN)
-    warned.ask(chain)
-    warned.check(chain)
+    ask(warned, chain)
+    check(warned, chain)
 
 
 def test_with_ocsp_a_certificate_without_a_responder_needs_a_list(world: World) -> None:
@@ -382,23 +396,80 @@ def test_with_ocsp_a_certificate_without_a_responder_needs_a_list(world: World) 
     assert "names no OCSP responder" in str(refusal(source, chain))
     world.put(world.sub.crl(1))
     source.refresh()
-    source.check(chain)
+    check(source, chain)
 
 
 def test_a_list_that_says_revoked_is_not_lifted_by_a_responder(world: World, asked: ValidatedChain) -> None:
     world.web.answers["ocsp"] = responder(world)
     world.put(world.sub.crl(asked.leaf))
     source = world.source(ocsp=True)
-    source.ask(asked)
+    ask(source, asked)
     assert refusal(source, asked).problem is ChainProblem.REVOKED
 
 
 def test_after_the_end_nothing_is_asked_and_nothing_raised(world: World, asked: ValidatedChain) -> None:
     source = world.source(ocsp=True)
     source.close()
-    source.ask(asked)
+    ask(source, asked)
     assert refusal(source, asked).problem is ChainProblem.INVALID
     assert world.web.asked == []
+
+
+def at_once(source: RevocationSource, *certificates: x509.Certificate, issuer: x509.Certificate) -> list[str]:
+    """What becomes of handshakes on threads of their own; empty: accepted."""
+    outcomes: list[str] = []
+
+    def handshake(certificate: x509.Certificate) -> None:
+        try:
+            source.is_revoked_waiting(certificate, issuer)
+            outcomes.append("")
+        except ChainError as error:
+            outcomes.append(str(error))
+
+    threads = [threading.Thread(target=handshake, args=(certificate,)) for certificate in certificates]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20.0)
+    return outcomes
+
+
+def test_vehicles_of_one_authority_that_come_at_once_wait_for_the_same_answer(
+    world: World, asked: ValidatedChain
+) -> None:
+    inner = responder(world)
+
+    def slowly(question: bytes) -> bytes:
+        time.sleep(0.3)
+        return inner(question)
+
+    world.web.answers["ocsp"] = slowly
+    assert at_once(world.source(ocsp=True), *[asked.leaf] * 4, issuer=world.sub.certificate) == [""] * 4
+    assert world.web.asked == ["ocsp"]
+
+
+def test_a_responder_that_is_silent_holds_up_one_vehicle_and_not_each(world: World) -> None:
+    world.web.answers["ocsp"] = lambda _: time.sleep(3) or b""
+    vehicles = [world.vehicle(f"WMIV{n}", extensions=[responder_at(world.web.url("ocsp"))]) for n in range(8)]
+    source = world.source(ocsp=True, old_data=OldData.WARN)
+    began_s = time.monotonic()
+    for vehicle in vehicles:
+        source.is_revoked_waiting(vehicle, world.sub.certificate)
+    assert time.monotonic() - began_s < 2.5
+    assert len(world.web.asked) == 1
+
+
+def test_a_responder_that_does_not_know_a_new_vehicle_yet_is_asked_again_soon(
+    world: World, asked: ValidatedChain
+) -> None:
+    world.web.answers["ocsp"] = responder(world, unknown=True, next_update=AT + 7 * DAY_S)
+    source = world.source(ocsp=True)
+    ask(source, asked)
+    assert "the OCSP responder does not know CN=WMIV1" in str(refusal(source, asked))
+    world.web.answers["ocsp"] = responder(world)
+    world.clock.advance(FAILED_S + 1.0)
+    ask(source, asked)
+    check(source, asked)
 
 
 # ---- fetched lists ----
@@ -413,14 +484,49 @@ def naming(world: World) -> ValidatedChain:
 def test_a_list_is_fetched_before_the_first_vehicle_is_judged(world: World, naming: ValidatedChain) -> None:
     world.web.answers["sub.crl"] = lambda _: world.sub.crl(naming.leaf)
     source = world.source(fetch_crls=True)
-    source.ask(naming)
+    ask(source, naming)
     assert refusal(source, naming).problem is ChainProblem.REVOKED
     assert "CRL_FETCHED" in world.log.codes
 
 
+def test_vehicles_that_come_at_once_wait_for_one_fetch(world: World, naming: ValidatedChain) -> None:
+    def slowly(_: bytes) -> bytes:
+        time.sleep(0.3)
+        return world.sub.crl(1)
+
+    world.web.answers["sub.crl"] = slowly
+    assert at_once(world.source(fetch_crls=True), *[naming.leaf] * 4, issuer=world.sub.certificate) == [""] * 4
+    assert world.web.asked == ["sub.crl"]
+
+
+def test_the_end_cuts_what_is_fetched_and_begins_nothing_more(world: World) -> None:
+    begun = threading.Event()
+
+    def stalls(_: bytes) -> bytes:
+        begun.set()
+        time.sleep(3)
+        return b""
+
+    for n in range(3):
+        world.web.answers[f"{n}.crl"] = stalls
+    source = world.source(refreshed=False, fetch_crls=True)
+    source.trust(
+        TestAuthority(f"Root {n}", AT, extensions=[crl_at(world.web.url(f"{n}.crl"))]).certificate for n in range(3)
+    )
+    refreshing = threading.Thread(target=source.refresh)
+    refreshing.start()
+    assert begun.wait(5.0)
+    began_s = time.monotonic()
+    source.close()
+    refreshing.join(10.0)
+    assert time.monotonic() - began_s < 1.0
+    assert len(world.web.asked) == 1
+    assert "CRL_NOT_FETCHED" not in world.log.codes
+
+
 def test_a_list_that_never_came_refuses(world: World, naming: ValidatedChain) -> None:
     source = world.source(fetch_crls=True)
-    source.ask(naming)
+    ask(source, naming)
     assert "could not be fetched yet" in str(refusal(source, naming))
     assert "CRL_NOT_FETCHED" in world.log.codes
 
@@ -428,8 +534,8 @@ def test_a_list_that_never_came_refuses(world: World, naming: ValidatedChain) ->
 def test_lists_are_fetched_again_when_they_are_due_also_after_a_restart(world: World, naming: ValidatedChain) -> None:
     world.web.answers["sub.crl"] = lambda _: world.sub.crl(1)
     source = world.source(fetch_crls=True)
-    source.ask(naming)
-    source.check(naming)
+    ask(source, naming)
+    check(source, naming)
     source.refresh()
     world.clock.advance(DUE_AT * 7 * DAY_S - 3700.0)
     source.refresh()
@@ -462,7 +568,7 @@ def test_a_list_that_cannot_be_used_does_not_replace_the_one_that_is_here(
 ) -> None:
     world.web.answers["sub.crl"] = lambda _: world.sub.crl(1)
     source = world.source(fetch_crls=True)
-    source.ask(naming)
+    ask(source, naming)
     [kept] = (world.folder / "state" / "crl").iterdir()
     before = kept.read_bytes()
     world.clock.advance(0.9 * 7 * DAY_S)
@@ -474,12 +580,12 @@ def test_a_list_that_cannot_be_used_does_not_replace_the_one_that_is_here(
     assert words in " ".join(message for _, message in world.log.lines)
     assert kept.read_bytes() == before
     assert list((world.folder / "state" / "crl").iterdir()) == [kept]
-    source.check(naming)
+    check(source, naming)
 
 
 def test_a_server_that_fails_is_asked_less_and_less(world: World, naming: ValidatedChain) -> None:
     source = world.source(fetch_crls=True)
-    source.ask(naming)
+    ask(source, naming)
     for _ in range(10):
         source.refresh()
     assert len(world.web.asked) == 1
@@ -505,9 +611,9 @@ def test_an_anchors_own_list_is_fetched(world: World) -> None:
 
 def test_nothing_is_fetched_where_that_is_not_configured(world: World, naming: ValidatedChain) -> None:
     source = world.source()
-    source.ask(naming)
+    ask(source, naming)
     source.refresh()
-    source.check(naming)
+    check(source, naming)
     assert world.web.asked == []
 
 

@@ -150,6 +150,11 @@ class _Ruleset:
         rules = [
             "type filter hook input priority filter; policy drop;",
             _rule(f'iifname "{LOOPBACK}"', "", "accept", "this host itself"),
+        ]
+        if self._links:
+            # One answered request would make the rest "established": past the rate, and past a MAC that has expired.
+            rules.append("meta l4proto udp iifname vmap @evse_links")
+        rules += [
             _rule("ct state established,related", "", "accept", "answers, and connections that are open"),
             _rule("ct state invalid", "", "drop", "packets of no connection"),
         ]

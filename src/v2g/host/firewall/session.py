@@ -17,10 +17,14 @@ _MAX_ENVIRON = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of an SSH connection, and the port of this host that it came to."""
+    """The other end of an SSH connection, and the port of this host that it came to.
+
+    ``interface``: by which it came; empty: not known, as with all but link-local addresses.
+    """
 
     address: Address
     port: int
+    interface: str = ""
 
 
 def login(pid: int, proc: Path = Path("/proc")) -> Login | None:
@@ -44,21 +48,26 @@ def ssh_peer(pid: int, proc: Path = Path("/proc")) -> Peer | None:
             fields = value.decode("ascii", "replace").split()
             if name == b"SSH_CONNECTION" and len(fields) == 4:
                 try:
-                    return Peer(ipaddress.ip_address(fields[0].partition("%")[0]), int(fields[3]))
+                    host, _, scope = fields[0].partition("%")
+                    return Peer(ipaddress.ip_address(host), int(fields[3]), scope)
                 except ValueError:
                     continue
     return None
 
 
 def may_come_back(plan: Plan, peer: Peer) -> bool:
-    """Whether the rules let in a new connection from there to the same port."""
+    """Whether the rules surely let in a new connection from there to the same port: a rule for one interface counts
+    only where that is known."""
     address = peer.address
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or address
     if address.is_loopback:
         return True
     return any(
-        peer.port in access.tcp and any(address in network for network in access.networks) for access in plan.access
+        peer.port in access.tcp
+        and access.interface in ("", peer.interface)
+        and any(address in network for network in access.networks)
+        for access in plan.access
     )
 
 

@@ -64,11 +64,18 @@ class Transactions:
         self._note = note or (lambda code, words: None)
 
     def apply(
-        self, draw: Callable[[Features], str], within_s: float | None, login: Login | None = None, who: str = ""
+        self,
+        draw: Callable[[Features], str],
+        within_s: float | None,
+        login: Login | None = None,
+        who: str = "",
+        *,
+        boot: bool = False,
     ) -> Outcome:
         """Put what ``draw`` makes for this kernel. ``within_s``: rolled back unless confirmed; None: it holds.
 
-        Raises :class:`FirewallError`; the old rules are then in force.
+        ``boot``: what somebody confirmed last stays what it is. Raises :class:`FirewallError`; the old rules are then
+        in force.
         """
         with self._state.locked():
             self._settle()
@@ -103,7 +110,8 @@ class Transactions:
             )
             self._state.write(applied)
             if pending is None:
-                self._state.write(Confirmed(text=text, at_unix_s=applied.at_unix_s))
+                if not boot:
+                    self._state.write(Confirmed(text=text, at_unix_s=applied.at_unix_s))
                 if earlier is not None:
                     self._state.forget(Pending)
         if earlier is not None:
@@ -155,22 +163,15 @@ class Transactions:
             self._roll_back(pending, "not confirmed in time")
         return Looked(rolled_back=True, until_s=None)
 
-    def settle(self) -> bool:
-        """Roll back what is overdue, where the watcher is gone. True: it was."""
-        with self._state.locked():
-            return self._settle()
-
-    def _settle(self) -> bool:
+    def _settle(self) -> None:
+        """Forget what was pending elsewhere; roll back what is overdue, where the watcher is gone."""
         pending = self._state.read(Pending)
         if pending is None:
-            return False
+            return
         if self._of_here(pending) is None:
             self._state.forget(Pending)
-            return False
-        if self._clock.monotonic_s() < pending.deadline_s:
-            return False
-        self._roll_back(pending, "not confirmed in time, and its watcher is gone")
-        return True
+        elif self._clock.monotonic_s() >= pending.deadline_s:
+            self._roll_back(pending, "not confirmed in time, and its watcher is gone")
 
     def _roll_back(self, pending: Pending, why: str) -> None:
         vehicles = kernel.admitted(self._nft.table())

@@ -80,7 +80,9 @@ def test_answers_come_before_everything_that_could_drop_them() -> None:
 def test_an_evse_link_never_gets_to_the_rules_of_others() -> None:
     text = CASES["full"]
     rules = chain(text, "input")
-    (dispatch,) = [n for n, rule in enumerate(rules) if "@evse_links" in rule]
+    (udp, dispatch) = [n for n, rule in enumerate(rules) if "@evse_links" in rule]
+    (established,) = [n for n, rule in enumerate(rules) if "ct state established" in rule]
+    assert (rules[udp], udp < established) == ("meta l4proto udp iifname vmap @evse_links", True)
     assert all(n > dispatch for n, rule in enumerate(rules) if "access_" in rule or "echo" in rule)
     for name in ("evse1", "eth0_10", "evse4"):
         assert " drop " in chain(text, f"from_{name}")[-1]

@@ -66,3 +66,14 @@ def test_a_ring_of_parents_ends(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_who_would_be_locked_out_is_known_before(address: str, port: int, may: bool) -> None:
     assert may_come_back(full(), Peer(ipaddress.ip_address(address), port)) is may
+
+
+@pytest.mark.parametrize(("interface", "may"), [("", False), ("eth1", False), ("eth0", True)])
+def test_a_rule_for_one_interface_counts_only_for_who_came_by_it(interface: str, may: bool) -> None:
+    """``firewall.utility[0]`` of the plan: 192.0.2.16/29 on eth0."""
+    assert may_come_back(full(), Peer(ipaddress.ip_address("192.0.2.17"), 22, interface)) is may
+
+
+def test_a_link_local_connection_tells_its_interface(tmp_path: Path) -> None:
+    process(tmp_path, 5, "bash", 1, b"SSH_CONNECTION=fe80::9%eth1 50000 fe80::1%eth1 22\0")
+    assert ssh_peer(5, tmp_path) == Peer(ipaddress.ip_address("fe80::9"), 22, "eth1")

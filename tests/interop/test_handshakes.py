@@ -64,6 +64,7 @@ class World:
             "mobility_operator": faulty.of_role("MO"),
             "charge_point_operator": faulty.of_role("CPO"),
             "too_long": faulty.too_long(),
+            "foreign_policy": faulty.foreign_policy(),
             "p256": p256.vehicle,
             "p384": replace(faulty.leaf, key=ec.generate_private_key(ec.SECP384R1())).make(),
             "p256_authority": faulty.p256_authority(),

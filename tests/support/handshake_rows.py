@@ -63,6 +63,7 @@ ROWS = (
     Row("role MO, a contract", "", "mobility_operator", "bad_certificate", "domain component MO"),
     Row("role CPO, a station's", "", "charge_point_operator", "bad_certificate", "domain component CPO"),
     Row("four authorities deep", "", "too_long", "bad_certificate", "longer than 3 authorities"),
+    Row("a policy its issuer may not give", "", "foreign_policy", "bad_certificate", "claims the certificate policy"),
     Row("leaf of P-256", "", "p256", NO_CERTIFICATE, "none of a kind that the profile strict takes"),
     Row("leaf of P-384", "", "p384", NO_CERTIFICATE, "none of a kind that the profile strict takes"),
     Row("an authority of P-256 above", "", "p256_authority", "bad_certificate", "secp256r1"),

@@ -156,6 +156,15 @@ class Faulty:
             issuer = replace(self.leaf, issuer=issuer, subject=name).authority(path_length=None).make()
         return replace(self.leaf, issuer=issuer).make()
 
+    def foreign_policy(self) -> Credential:
+        name = ((NameOID.COMMON_NAME, "Policy Sub"), (NameOID.DOMAIN_COMPONENT, "OEM"))
+        given, claimed = (
+            x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(f"1.3.6.1.4.1.99999.{n}"), None)])
+            for n in (1, 2)
+        )
+        issuer = replace(self.leaf, issuer=self.pki.oem_root.credential, subject=name, extensions=(given,))
+        return replace(self.leaf, issuer=issuer.authority().make(), extensions=(claimed,)).make()
+
     def p256_authority(self) -> Credential:
         name = ((NameOID.COMMON_NAME, "P-256 Sub"), (NameOID.DOMAIN_COMPONENT, "OEM"))
         sha512 = Curve.SECP521R1.digest

@@ -1,7 +1,8 @@
 """Certificate chains: from a peer's leaf to a root that we trust. All chain validation of the project lives here.
 
 Checked are RFC 5280's rules as far as ISO 15118-20's profiles use them ([V2G20-1001]): signatures, validity, path
-length, key usage, role, curves, critical extensions. Policies and subject fields are not held to the profiles' tables.
+length, key usage, role, curves, policies against the issuer's, critical extensions. Subject fields are not held to the
+profiles' tables.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ _MAY_BE_CRITICAL = {
     ExtensionOID.SUBJECT_INFORMATION_ACCESS,
     ExtensionOID.CERTIFICATE_POLICIES,
 }
+
+
+_POLICY_MAPPINGS = x509.ObjectIdentifier("2.5.29.33")
+_ANY_POLICY = x509.ObjectIdentifier("2.5.29.32.0")
 
 
 class Role(enum.StrEnum):
@@ -189,6 +194,7 @@ def validate_chain(
             _check_certificate(certificate, profile)
             if position > 0:
                 _check_authority(certificate, below=position - 1, profile=profile)
+                _check_policies(path[position - 1], certificate)
         _check_leaf(first, role, profile)
         chain = ValidatedChain(
             role=role,
@@ -435,6 +441,24 @@ def _usage(certificate: x509.Certificate, profile: TlsProfile) -> x509.KeyUsage 
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:160]
+
+
+def _check_policies(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+    """RFC 5280, 6.1: what an authority was given policies for, what is below it may only have of these."""
+    allowed, claimed = _policies(issuer), _policies(certificate)
+    mapped = any(extension.oid == _POLICY_MAPPINGS for extension in issuer.extensions)
+    if allowed is None or claimed is None or _ANY_POLICY in allowed or mapped:
+        return
+    if excess := sorted(oid.dotted_string for oid in claimed - allowed - {_ANY_POLICY}):
+        raise _invalid(
+            f"{name_of(certificate)} claims the certificate policy {', '.join(excess)}, which its issuer "
+            f"{name_of(issuer)} may not give: the authority must issue it under its own policy"
+        )
+
+
+def _policies(certificate: x509.Certificate) -> set[x509.ObjectIdentifier] | None:
+    found = extension_of(certificate, x509.CertificatePolicies)
+    return None if found is None else {policy.policy_identifier for policy in found}
 
 
 def _invalid(message: str) -> ChainError:

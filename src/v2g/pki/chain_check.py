@@ -31,8 +31,6 @@ from v2g.pki.model import PkiError, PrivateKey
 from v2g.pki.request import digest_for
 
 _MOST_RECEIVED = 20
-_POLICY_MAPPINGS = x509.ObjectIdentifier("2.5.29.33")
-_ANY_POLICY = x509.ObjectIdentifier("2.5.29.32.0")
 _PROOF = b"v2g-cert-manager: does this key belong to this certificate?"
 _REMEDIES = {
     ChainProblem.EXPIRED: "ask for a new one (v2g-cert-manager renew), and check this machine's clock",
@@ -79,7 +77,6 @@ def check_own_chain(
             at_unix_s=at_unix_s,
             is_revoked=is_revoked,
         )
-        _check_policies(chain)
     except ChainError as error:
         raise PkiError(f"the chain cannot be used: {error}; {_REMEDIES[error.problem]}") from error
     except Iso15118Error as error:
@@ -173,26 +170,6 @@ def _refuse_self_signed(leaf: x509.Certificate) -> None:
         raise PkiError(
             f"{name_of(leaf)} signed itself: vehicles trust authorities only; have the request signed by one"
         )
-
-
-def _check_policies(chain: ValidatedChain) -> None:
-    """RFC 5280: what an authority was given policies for, what is below it may only have of these."""
-    path = (chain.leaf, *chain.sub_certificates)
-    for below, above in zip(path, (*path[1:], chain.anchor), strict=True):
-        allowed, claimed = _policies(above), _policies(below)
-        mapped = any(extension.oid == _POLICY_MAPPINGS for extension in above.extensions)
-        if allowed is None or claimed is None or _ANY_POLICY in allowed or mapped:
-            continue
-        if excess := sorted(oid.dotted_string for oid in claimed - allowed - {_ANY_POLICY}):
-            raise PkiError(
-                f"{name_of(below)} claims the certificate policy {', '.join(excess)}, which its issuer "
-                f"{name_of(above)} may not give: the authority must issue it under its own policy"
-            )
-
-
-def _policies(certificate: x509.Certificate) -> set[x509.ObjectIdentifier] | None:
-    found = extension_of(certificate, x509.CertificatePolicies)
-    return None if found is None else {policy.policy_identifier for policy in found}
 
 
 def _same_key(certificate: x509.Certificate, key: PublicKey) -> bool:

@@ -285,6 +285,34 @@ def test_the_path_length_is_kept(strict_pki: Pki, recipe: Any, now: float) -> No
     assert "permits 0 authorities below it, the chain has 1" in str(error)
 
 
+def policies(*numbers: str) -> x509.CertificatePolicies:
+    return x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(n), None) for n in numbers])
+
+
+@pytest.mark.parametrize(
+    ("given", "claimed", "excess"),
+    [
+        (policies("1.2.3.1"), policies("1.2.3.2"), "1.2.3.2"),
+        (policies("1.2.3.1"), policies("1.2.3.1", "1.2.3.2"), "1.2.3.2"),
+        (policies("1.2.3.1"), policies("1.2.3.1"), None),
+        (policies("2.5.29.32.0"), policies("1.2.3.2"), None),
+        (policies("1.2.3.1"), None, None),
+        (None, policies("1.2.3.2"), None),
+    ],
+)
+def test_a_certificate_has_only_policies_that_its_issuer_may_give(
+    strict_pki: Pki, recipe: Any, now: float, given: Any, claimed: Any, excess: str | None
+) -> None:
+    above = recipe(strict_pki.mo_root.credential, subject=((CN, "Policy CA"),), extensions=(given,) if given else ())
+    shown = recipe(above.authority().make(), extensions=(claimed,) if claimed else ()).make()
+    if excess is None:
+        assert validate(shown, strict_pki.mo_root, now).common_name == "USV2GC123456786"
+        return
+    error = refusal(shown, strict_pki.mo_root, now)
+    assert error.problem is ChainProblem.INVALID
+    assert f"claims the certificate policy {excess}, which its issuer" in str(error)
+
+
 def test_four_authorities_are_too_many(strict_pki: Pki, recipe: Any, now: float) -> None:
     error = refusal(long_chain(strict_pki, recipe, 4), strict_pki.mo_root, now)
     assert error.problem is ChainProblem.INVALID

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from support.cmp_server import CmpServer, mock_server
+from support.http_serving import QuietHandler, in_thread
 
 _EXTENSIONS = "basicConstraints=critical,CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
 
@@ -90,7 +91,7 @@ def serving(authority: CmpAuthority) -> Iterator[CmpAuthority]:
         lock = threading.Lock()
         upstream: list[http.client.HTTPConnection] = []
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
@@ -114,20 +115,8 @@ def serving(authority: CmpAuthority) -> Iterator[CmpAuthority]:
                 with suppress(OSError):
                     self.wfile.write(answer)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        authority.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
+        with in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as authority.port:
             yield authority
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(5)
 
 
 def request_in(message: bytes) -> x509.CertificateSigningRequest | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from support.authority import TestAuthority
+from support.http_serving import in_thread
 
 USER, PASSWORD = "maple-street-12", "correct horse"
 PKCS7 = "application/pkcs7-mime; smime-type=certs-only"
@@ -114,8 +114,6 @@ def running(server: EstServer, chain: Path, key: Path, client_ca: Path | None = 
     handler = type("OfThisServer", (Handler,), {"est": server})
 
     class Threads(ThreadingHTTPServer):
-        daemon_threads = True
-
         def finish_request(self, request: object, address: object) -> None:
             # In the thread of the request: a client that stalls stops nobody else.
             with suppress(OSError):
@@ -124,16 +122,8 @@ def running(server: EstServer, chain: Path, key: Path, client_ca: Path | None = 
         def handle_error(self, *_: object) -> None:
             pass
 
-    https = Threads(("127.0.0.1", server.port), handler)
-    server.port = https.server_address[1]
-    thread = threading.Thread(target=https.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with in_thread(Threads(("127.0.0.1", server.port), handler)) as server.port:
         yield server
-    finally:
-        https.shutdown()
-        https.server_close()
-        thread.join(5)
 
 
 # ---- faults ----

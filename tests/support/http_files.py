@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+
+from support.http_serving import QuietHandler, in_thread
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Published:
 def publishing() -> Iterator[Published]:
     published = Published()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             path = self.path.lstrip("/")
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -39,17 +40,5 @@ def publishing() -> Iterator[Published]:
 
         do_POST = do_GET
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    published.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as published.port:
         yield published
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

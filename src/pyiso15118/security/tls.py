@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pyiso15118.errors import LocalProtocolError
-from pyiso15118.security.chain import ChainError, IsRevoked, TrustAnchors
+from pyiso15118.security.chain import IsRevoked
 from pyiso15118.security.private_file import PrivateFileError, check_private, read_private
 from pyiso15118.security.profile import (
     GROUPS,
@@ -38,6 +38,7 @@ from pyiso15118.security.tls_peer import (
     check_connection,
     key_type,
     peer_identity,
+    read_anchors,
 )
 
 __all__ = [
@@ -101,8 +102,8 @@ def server_context(
         private_key = load_pem_private_key(content, _password(content, password))
     except Exception as error:
         raise TlsError(f"certificate chain {cert_chain} with key {key} cannot be used: {error}") from error
-    _check_own_key(profile, cert_chain)
-    trust = PeerTrust(_anchors(trust_anchors), is_revoked, judged_at)
+    _check_own_key(profile, cert_chain, chain)
+    trust = PeerTrust(read_anchors(trust_anchors), is_revoked, judged_at)
     try:
         return OpenSslContext(
             profile,
@@ -133,7 +134,7 @@ def stdlib_server_context(
     """
     _check_mutual(profile, require_client_certificate)
     context = _context(ssl.PROTOCOL_TLS_SERVER, profile, cert_chain, key, trust_anchors, password)
-    context.trust = PeerTrust(_anchors(trust_anchors), is_revoked, judged_at)
+    context.trust = PeerTrust(read_anchors(trust_anchors), is_revoked, judged_at)
     context.verify_mode = ssl.CERT_REQUIRED if require_client_certificate else ssl.CERT_OPTIONAL
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 0
@@ -234,11 +235,12 @@ def _check_mutual(profile: TlsProfile, require_client_certificate: bool) -> None
         raise TlsError("profile strict is mutual TLS: require_client_certificate cannot be false")
 
 
-def _check_own_key(profile: TlsProfile, cert_chain: Path) -> None:
+def _check_own_key(profile: TlsProfile, cert_chain: Path, chain: Sequence[x509.Certificate] = ()) -> None:
+    """``chain``: what is in the file, where it was read already."""
     if profile is not TlsProfile.STRICT:
         return
     try:
-        kind = key_type(x509.load_pem_x509_certificates(cert_chain.read_bytes())[0])
+        kind = key_type((chain or x509.load_pem_x509_certificates(cert_chain.read_bytes()))[0])
     except Exception as error:
         raise TlsError(f"certificate chain {cert_chain} cannot be read: {error}") from error
     if kind not in KEY_TYPES:
@@ -248,15 +250,3 @@ def _check_own_key(profile: TlsProfile, cert_chain: Path) -> None:
 def _password(pem: bytes, password: str | None) -> bytes | None:
     """None for a key that is not encrypted: ``cryptography`` refuses a password that nothing needs."""
     return (password or "").encode() if b"ENCRYPTED" in pem else None
-
-
-def _anchors(files: Sequence[Path]) -> TrustAnchors:
-    if not files:
-        raise TlsError("no trust anchors given: without them no peer can be verified")
-    found: list[x509.Certificate] = []
-    for file in files:
-        try:
-            found += TrustAnchors.from_pem(file.read_bytes()).certificates
-        except (OSError, ChainError) as error:
-            raise TlsError(f"trust anchor {file} cannot be used: {error}") from error
-    return TrustAnchors(tuple(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -36,6 +37,7 @@ __all__ = [
     "group_of",
     "key_type",
     "peer_identity",
+    "read_anchors",
     "refused",
 ]
 
@@ -231,3 +233,16 @@ def _check_role(certificate: x509.Certificate, *, strict: bool, peer_is_vehicle:
             raise TlsError(f"the vehicle showed a certificate with {said} ({subject}): not a vehicle's")
     elif SECC_ROLE not in roles and (strict or roles):
         raise TlsError(f"the SECC showed a certificate with {said} ({subject}), a SECC's has {SECC_ROLE}")
+
+
+def read_anchors(files: Sequence[Path]) -> TrustAnchors:
+    """Of PEM files. Raises :class:`TlsError` naming the file, and where none is given."""
+    if not files:
+        raise TlsError("no trust anchors given: without them no peer can be verified")
+    found: list[x509.Certificate] = []
+    for file in files:
+        try:
+            found += TrustAnchors.from_pem(file.read_bytes()).certificates
+        except (OSError, ChainError) as error:
+            raise TlsError(f"trust anchor {file} cannot be used: {error}") from error
+    return TrustAnchors(tuple(found))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pyiso15118.security import libssl
-from pyiso15118.security.chain import ChainError, IsRevoked, TrustAnchors, ValidatedChain
+from pyiso15118.security.chain import IsRevoked, ValidatedChain
 from pyiso15118.security.libssl_callbacks import (
     Asked,
     KeyUnavailable,
@@ -28,7 +28,7 @@ from pyiso15118.security.libssl_callbacks import (
     outcome,
 )
 from pyiso15118.security.profile import GROUPS, SIGNATURES, STRICT_SUITES, TlsError, TlsProfile
-from pyiso15118.security.tls_peer import JudgedAt, PeerTrust, by_the_clock
+from pyiso15118.security.tls_peer import JudgedAt, PeerTrust, by_the_clock, read_anchors
 
 __all__ = ["KeyUnavailable", "KeyUnavailableInHandshake", "Sign", "TokenTlsConnection", "TokenTlsContext"]
 
@@ -70,7 +70,7 @@ class TokenTlsContext:
         self._set_profile()
         if lib.SSL_CTX_use_certificate_chain_file(self._pointer, bytes(chain)) != 1:
             raise TlsError(f"certificate chain {chain} cannot be used: {lib.reason()}")
-        trust = PeerTrust(_anchors(trust_anchors), is_revoked, judged_at) if server_side else None
+        trust = PeerTrust(read_anchors(trust_anchors), is_revoked, judged_at) if server_side else None
         self._use_key(public_key, sign, trust, chain)
         self._set_trust(trust_anchors)
 
@@ -343,20 +343,6 @@ class TokenTlsConnection:
         if self._ssl:
             self._lib.SSL_free(self._ssl)
             self._ssl = 0
-
-
-def _anchors(files: Sequence[Path]) -> TrustAnchors:
-    if not files:
-        raise TlsError("no trust anchors given: without them no peer can be verified")
-    found: list[x509.Certificate] = []
-    for file in files:
-        try:
-            found += TrustAnchors.from_pem(file.read_bytes()).certificates
-        except OSError as error:
-            raise TlsError(f"trust anchor {file} cannot be read: {error.strerror}") from error
-        except ChainError as error:
-            raise TlsError(f"trust anchor {file} cannot be used: {error}") from error
-    return TrustAnchors(tuple(found))
 
 
 def _public_key(chain: Path) -> ec.EllipticCurvePublicKey:

@@ -1,7 +1,8 @@
-"""Addresses of Modbus devices, from the configuration to what a connection takes."""
+"""Addresses of devices, from the configuration to what a connection takes."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,3 +40,13 @@ def address_suspicions(path: str, address: ModbusAddress) -> Iterator[str]:
         yield (
             f"{path} has tls with port {_PLAIN_MODBUS_PORT}, which is plain Modbus; Modbus/TCP Security has port 802"
         )
+
+
+def is_this_host(host: str) -> bool:
+    """Whether only processes of this host can be behind it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

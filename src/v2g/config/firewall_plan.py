@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from v2g.config.addresses import modbus_addresses
+from v2g.config.addresses import is_this_host, modbus_addresses
 from v2g.config.loader import Loaded
 from v2g.config.problems import ConfigError, Problem
 from v2g.config.schema_firewall import OutputPolicy
@@ -117,7 +117,7 @@ class _Builder:
         """Ports of Modbus, but those that something else of the configuration is reached at."""
         others = {port for _, _, port in self._servers()}
         others |= {port for one in self._config.firewall.destinations for port in one.ports}
-        ports = {port for _, host, port in self._modbus() if not _is_here(host)}
+        ports = {port for _, host, port in self._modbus() if not is_this_host(host)}
         return tuple(sorted({*MODBUS_PORTS, *ports} - (others - set(MODBUS_PORTS))))
 
     def destinations(self) -> tuple[Destination, ...]:
@@ -169,7 +169,7 @@ class _Builder:
                 yield path, parts.hostname, port
 
     def _resolved(self, path: str, host: str) -> Iterable[tuple[Address, str]]:
-        if _is_here(host):
+        if is_this_host(host):
             return [(ipaddress.IPv4Address("127.0.0.1"), "")]
         if (listed := self._config.firewall.hosts.get(host)) is not None:
             return [words.address(text) for text in listed]
@@ -198,15 +198,6 @@ class _Builder:
 
 def _host(path: str, address: Address, scope: str, tcp: tuple[int, ...], udp: tuple[int, ...]) -> Destination:
     return model.Destination(source=path, network=ipaddress.ip_network(address), tcp=tcp, udp=udp, interface=scope)
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_name(host: str) -> bool:

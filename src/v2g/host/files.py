@@ -6,18 +6,24 @@ import os
 from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, mode: int = 0o640, *, on_disk: bool = False) -> None:
     """Write ``data`` beside ``path`` and rename it into place, so that a reader finds the old file or the new one.
 
-    In the page cache when this returns, which survives the process but not the power. Raises ``OSError``.
+    ``mode`` holds from its first moment. In the page cache when this returns, which survives the process but not the
+    power; with ``on_disk`` on the disk, which may take long. Raises ``OSError``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     # Who shares the directory may have put one there, and would own what we rename.
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o640), "wb") as file:
+    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
         file.write(data)
+        if on_disk:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
+    if on_disk:
+        sync_file(path)
 
 
 def sync_file(path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from v2g.clock import Clock
+from v2g.host.files import replace_file
 from v2g.telemetry.audit_chain import (
     BEGINNING,
     CONTINUED,
@@ -29,7 +30,7 @@ from v2g.telemetry.audit_chain import (
     Link,
     sealed,
 )
-from v2g.telemetry.audit_key import AuditKeyError, find_or_make_key, read_head, write_whole
+from v2g.telemetry.audit_key import AuditKeyError, find_or_make_key, read_head
 from v2g.telemetry.audit_tail import Tail, read_tail
 from v2g.telemetry.files import LogFile
 from v2g.telemetry.lines import text_line
@@ -158,7 +159,9 @@ class AuditFile(LogFile):
     def _write_head(self, end: Link) -> None:
         head = Head(seq=end.seq, chain=end.value, key=self._key.id, unix_s=self._clock.unix_s())
         try:
-            write_whole(self._head_file, msgspec.json.encode(head.sealed_with(self._key)) + b"\n", _HEAD_MODE)
+            replace_file(
+                self._head_file, msgspec.json.encode(head.sealed_with(self._key)) + b"\n", _HEAD_MODE, on_disk=True
+            )
         except OSError as error:
             self._head_unkept(error)
         else:

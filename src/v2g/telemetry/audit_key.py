@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from v2g.host.files import replace_file
 from v2g.telemetry.audit_chain import KEY_BYTES, ChainKey, Head, parse_head
 
 KEY_FILE, HEAD_FILE = "audit.key", "audit.head"
@@ -56,28 +57,11 @@ def find_or_make_key(path: Path, random_bytes: Callable[[int], bytes]) -> FoundK
             aside = path.with_name(f"{path.name}.rejected")
             path.rename(aside)
             problem += f"; it is put aside as {aside}"
-        write_whole(path, secret.hex().encode() + b"\n", 0o600)
+        replace_file(path, secret.hex().encode() + b"\n", 0o600, on_disk=True)
     except OSError as error:
         unkept = f"{WHAT} {path} cannot be written ({error.strerror}): lines of this run cannot be checked later"
         problem = f"{problem}; {unkept}" if problem else unkept
     return FoundKey(ChainKey(secret), problem)
-
-
-def write_whole(path: Path, content: bytes, mode: int) -> None:
-    """The old file or the new one, on the disk when this returns; ``mode`` from its first moment. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def read_head(path: Path) -> Head | None:

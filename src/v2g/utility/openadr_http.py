@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import threading
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from v2g import __version__
+from v2g.config.addresses import is_this_host
 from v2g.host.bounded_http import Answer, Exchange, ExchangeError, Question, UntrustedServer
 
 MAX_BODY = 4 << 20
@@ -23,7 +23,7 @@ def split_url(url: str) -> SplitResult:
         raise ValueError(f"{url!r} is no URL of a VTN: write it like https://vtn.example/openadr3/3.1.0")
     if parts.username or parts.query or parts.fragment:
         raise ValueError(f"the URL of {parts.hostname} must be without user, '?' and '#'")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_this_host(parts.hostname):
         raise ValueError(f"{url!r} is not encrypted: http is for a VTN on this host only, write https")
     parts.port  # noqa: B018  raises what is no port
     return parts
@@ -76,15 +76,6 @@ class Exchanger:
             self._closed = True
             if self._open is not None:
                 self._open.cut()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_secret(path: Path) -> str:

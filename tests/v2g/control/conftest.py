@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from v2g.clock import ManualClock
 from v2g.config.schema import Roles
+from v2g.control import connection as connection_module
 from v2g.control import messages
 from v2g.control.server import Caller, ControlServer, Method, Refused, Role
 
@@ -112,3 +113,24 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     for peer in running.peers:
         peer.writer.close()
     await running.server.close()
+
+
+@pytest.fixture
+def pauses(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[float]]:
+    """Called: from then on the waits of the server's pace, in seconds. They are over at once; by the clock of ``site``
+    their time passes, unless ``time_stands``."""
+
+    def begin(*, time_stands: bool = False) -> list[float]:
+        passed: list[float] = []
+        sleep = asyncio.sleep
+
+        async def pause(seconds: float) -> None:
+            passed.append(seconds)
+            if not time_stands:
+                site.clock.advance(seconds)
+            await sleep(0)
+
+        monkeypatch.setattr(connection_module.asyncio, "sleep", pause)
+        return passed
+
+    return begin

@@ -304,20 +304,13 @@ async def test_what_is_refused_is_clipped_in_the_audit(site: Any) -> None:
         assert len(fields["reason"]) <= 201
 
 
-async def test_the_pace_is_of_a_user_not_of_a_connection(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    sleep = asyncio.sleep
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        await sleep(0)
-
+async def test_the_pace_is_of_a_user_not_of_a_connection(site: Any, pauses: Any) -> None:
     peers = [await site.greeted("v2g-viewer") for _ in range(4)]
-    monkeypatch.setattr(connection_module.asyncio, "sleep", pause)
+    told = pauses(time_stands=True)
     for _ in range(60):
         for peer in peers:
             assert "result" in await peer.call("status")
-    assert len(pauses) == 4 + 4 * 60 - 200
+    assert len(told) == 4 + 4 * 60 - 200
 
 
 async def test_who_never_says_hello_is_let_go(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,21 +343,13 @@ async def test_a_user_database_that_fails_grants_nothing(site: Any, monkeypatch:
     assert "uid 1000" in answer["error"]["message"]
 
 
-async def test_a_flood_of_calls_is_paced_not_refused(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    sleep = asyncio.sleep
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        site.clock.advance(seconds)
-        await sleep(0)
-
+async def test_a_flood_of_calls_is_paced_not_refused(site: Any, pauses: Any) -> None:
     peer = await site.greeted("v2g-viewer")
-    monkeypatch.setattr(connection_module.asyncio, "sleep", pause)
+    told = pauses()
     for _ in range(230):
         assert "result" in await peer.call("status")
-    assert len(pauses) == 31
-    assert pauses == pytest.approx([0.01] * 31)
+    assert len(told) == 31
+    assert told == pytest.approx([0.01] * 31)
 
 
 async def test_the_kernel_says_who_calls(tmp_path: Any) -> None:

@@ -118,44 +118,31 @@ async def test_ten_thousand_lines_at_once_wait_in_the_socket_and_hold_up_nobody(
     flood.writer.transport.abort()
 
 
-async def test_calls_that_change_something_have_a_pace_of_their_own(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    sleep = asyncio.sleep
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        site.clock.advance(seconds)
-        await sleep(0)
-
+async def test_calls_that_change_something_have_a_pace_of_their_own(site: Any, pauses: Any) -> None:
     peer = await site.greeted("v2g-operator")
-    monkeypatch.setattr(connection_module.asyncio, "sleep", pause)
+    told = pauses()
     for _ in range(50):
         assert "result" in await peer.call("cancel")
-    assert len(pauses) == 50 - 20
-    assert pauses == pytest.approx([0.1] * 30)
-    pauses.clear()
+    assert len(told) == 50 - 20
+    assert told == pytest.approx([0.1] * 30)
+    told.clear()
     for _ in range(20):
         assert "result" in await peer.call("status")
-    assert pauses == []
+    assert told == []
 
 
-async def test_the_pace_of_changes_is_of_a_user_not_of_a_connection(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    sleep = asyncio.sleep
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        await sleep(0)
-
+async def test_the_pace_of_changes_is_of_a_user_not_of_a_connection(
+    site: Any, pauses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peers = [await site.greeted("v2g-operator") for _ in range(4)]
-    monkeypatch.setattr(connection_module.asyncio, "sleep", pause)
+    told = pauses(time_stands=True)
     for _ in range(6):
         for peer in peers:
             await peer.call("cancel")
-    assert len(pauses) == 4
+    assert len(told) == 4
     monkeypatch.setattr(server_module, "peer", lambda connection: (1, 2000, 1))
     assert "result" in await (await site.greeted("v2g-operator")).call("cancel")
-    assert len(pauses) == 4
+    assert len(told) == 4
 
 
 async def test_refused_calls_cost_no_pace_of_changes(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -471,10 +471,10 @@ def test_the_head_is_kept_by_a_thread_and_never_newer_than_the_log_on_disk(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    sync, replace = os.fdatasync, audit_file.write_whole
+    sync, replace = os.fdatasync, audit_file.replace_file
     monkeypatch.setattr(os, "fdatasync", lambda fd: (order.append("log"), sync(fd)))
     monkeypatch.setattr(
-        audit_file, "write_whole", lambda path, data, mode: (order.append("head"), replace(path, data, mode))
+        audit_file, "replace_file", lambda *given, **how: (order.append("head"), replace(*given, **how))
     )
     file = bench.start()
     bench.write(1)

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from v2g.host.files import sync_file
+from v2g.host.files import replace_file, sync_file
 from v2g.host.firewall.model import Features
 from v2g.host.firewall.nft import FirewallError
 
@@ -134,15 +134,8 @@ class StateDir:
     def write(self, record: Applied | Pending | Confirmed) -> None:
         """On the disk when this returns. Raises :class:`FirewallError`."""
         path = self.path / _FILES[type(record)]
-        temporary = path.with_name(f".{path.name}.new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(record))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_file(path)
+            replace_file(path, msgspec.json.encode(record), 0o600, on_disk=True)
         except OSError as error:
             raise FirewallError(f"{path} cannot be written: {error.strerror}; nothing was changed for it") from None
 

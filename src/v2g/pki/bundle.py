@@ -107,11 +107,11 @@ def certificates_in(content: bytes, what: str) -> list[x509.Certificate]:
         raise PkiError(f"{what} has a certificate that cannot be read: {error}: get the file anew") from error
 
 
-def read_file(path: Path, what: str) -> bytes:
-    """The content of a file of bounded size. Raises :class:`PkiError`."""
+def read_file(path: Path, what: str, remedy: str = "name the right one") -> bytes:
+    """The content of a file of bounded size. ``remedy``: where there is none. Raises :class:`PkiError`."""
     try:
         if not path.is_file():
-            raise PkiError(f"{what} {path}: there is no such file: name the right one")
+            raise PkiError(f"{what} {path}: there is no such file: {remedy}")
         with path.open("rb") as file:
             content = file.read(LONGEST_FILE + 1)
     except PermissionError as error:

@@ -94,15 +94,15 @@ def _places(paths: PkiPaths, profile: TlsProfile) -> _Places:
 
 def _lines(places: _Places, directory: Path, problems: list[str], at_unix_s: float) -> Iterator[CertificateLine]:
     roots = Store(directory).path(files.ROOTS)
-    for path, uses, needed in (
-        (places.chain, (OWN, ISSUER), True),
-        (roots, (ROOT, ROOT), False),
-        (places.trust, (ANCHOR, ANCHOR), True),
+    for path, uses, remedy in (
+        (places.chain, (OWN, ISSUER), "v2g-cert-manager provision makes it"),
+        (roots, (ROOT, ROOT), ""),
+        (places.trust, (ANCHOR, ANCHOR), "v2g-cert-manager anchors FILE installs it"),
     ):
-        if not needed and not files.is_file(path):
+        if not remedy and not files.is_file(path):
             continue
         try:
-            found = certificates_in(read_file(path, "certificate file"), f"certificate file {path}")
+            found = certificates_in(read_file(path, "certificate file", remedy), f"certificate file {path}")
             yield from (
                 certificate_line(certificate, uses[min(position, 1)], str(path), at_unix_s)
                 for position, certificate in enumerate(found)

@@ -16,7 +16,7 @@ TLS: tuple[Entry, ...] = (
         "TLS_GAP",
         "Something that ISO 15118-20 asks of TLS and that these EVSEs do not have; the line says what.",
         "Serves vehicles all the same. What the profile excludes and the handshake lets pass is refused after it.",
-        "As the line says; where it names the TLS library, nothing can be done but to know it.",
+        "As the line says; where it names the TLS library or binding, nothing can be done but to know it.",
     ),
     Entry(
         "TLS_COMPAT",

@@ -26,6 +26,7 @@ class RunPaths:
     guard_status: Path
     tick_sock: Path
     wires_sock: Path
+    plc_sock: Path
     control_sock: Path
     comms_log: Path
     power_quality_log: Path
@@ -70,6 +71,7 @@ def run_paths(config: Config) -> RunPaths:
         guard_status=run_dir / "guard-status",
         tick_sock=run_dir / "tick.sock",
         wires_sock=run_dir / "wires.sock",
+        plc_sock=run_dir / "plc.sock",
         control_sock=run_dir / "control.sock",
         comms_log=log_dir / "comms.log",
         power_quality_log=log_dir / "power_quality.log",

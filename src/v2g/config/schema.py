@@ -28,6 +28,7 @@ from v2g.config.schema_evse import (
 )
 from v2g.config.schema_firewall import Firewall
 from v2g.config.schema_pki import Pki
+from v2g.config.schema_plc import Plc
 from v2g.config.schema_utility import Utility
 
 __all__ = [
@@ -369,6 +370,7 @@ class Config(_Section, frozen=True, kw_only=True):
     firewall: Firewall = Firewall()
     dispatch: Dispatch = Dispatch()
     secc: SeccTiming = SeccTiming()
+    plc: Plc = Plc()
     control: Control = Control()
     utility: Utility = Utility()
     history: History = History()

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from v2g.config.schema_base import EvseId, Percent, Port, Positive, Section
+from v2g.config.schema_plc import EvsePlc
 
 
 class TlsProfileName(enum.StrEnum):
@@ -113,6 +114,8 @@ class _Evse(Section, frozen=True, kw_only=True):
     max_discharge_w: Positive = 22_000.0
     min_soc_pct: Percent | None = None
     """No discharge here of a vehicle at or below this; None: the site's ``dispatch.min_soc_pct``."""
+    plc: EvsePlc | None = None
+    """A powerline modem at ``interface``; None: an Ethernet cable."""
 
 
 class DcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="DC"):

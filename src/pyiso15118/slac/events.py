@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyiso15118.slac.addresses import Mac
 from pyiso15118.slac.attenuation import Attenuation
@@ -31,7 +31,7 @@ class SetKey:
 
     nid: bytes
     """7 bytes."""
-    nmk: bytes
+    nmk: bytes = field(repr=False)
     """16 bytes, secret: never logged."""
 
 

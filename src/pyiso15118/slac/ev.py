@@ -72,8 +72,8 @@ class EvState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvSlacConfig:
-    """Up to ``direct_db`` of average attenuation an EVSE is taken for that at the own cable; up to ``indirect_db`` it may
-    be; above it is not. ``ambiguity_db``: another EVSE that is so near to the best makes it doubtful."""
+    """Up to ``direct_db`` of average attenuation an EVSE is taken for that at the own cable; up to ``indirect_db`` it
+    may be; above it is not. ``ambiguity_db``: another EVSE that is so near to the best makes it doubtful."""
 
     ev_mac: Mac
     direct_db: float = 10.0

@@ -149,7 +149,8 @@ class EvseMachine(Outbox):
         """The modem has the key of the last :class:`~pyiso15118.slac.events.SetKey`."""
         if self._started and not self._keyed:
             self._keyed, self._key_due = True, None
-            self._await_vehicle(now)
+            if self._init_due is None:
+                self._await_vehicle(now)
 
     def key_failed(self, reason: str, now: float) -> None:
         """It has not. Another key follows after a pause."""

@@ -35,6 +35,7 @@ class SimulateOptions:
     specs: tuple[VehicleSpec, ...] = ()
     foreign: tuple[str, ...] = ()
     overlays: tuple[Path, ...] = ()
+    plc: bool = True
     conditions: Mapping[str, float] = field(default_factory=dict)
     """What the plant starts with, where it was given."""
 
@@ -130,6 +131,11 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="With --simulate: a YAML file laid over the simulation's configuration.",
 )
+@click.option(
+    "--plc/--no-plc",
+    default=None,
+    help="With --simulate: match our own vehicles over a simulated powerline first.  [default: --plc]",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -149,6 +155,7 @@ def cli(
     top_oil_c: float | None,
     base_load_w: float | None,
     power_factor: float | None,
+    plc: bool | None,
 ) -> None:
     """Control vehicle-to-grid power below one distribution transformer.
 
@@ -183,6 +190,7 @@ def cli(
             run_dir=run_dir,
             foreign=foreign,
             overlays=overlays,
+            plc=plc is not False,
             conditions={name: value for name, value in conditions.items() if value is not None},
         )
         context.exit(_simulate(options))
@@ -200,6 +208,7 @@ def cli(
         "--top-oil": top_oil_c is not None,
         "--base-load": base_load_w is not None,
         "--power-factor": power_factor is not None,
+        "--plc": plc is not None,
     }
     for name, given in simulation_only.items():
         if given:

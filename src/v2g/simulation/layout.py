@@ -17,13 +17,11 @@ import yaml
 from pyiso15118.security import Pki, write_credential, write_trust_anchor
 from v2g.clock import Clock
 from v2g.config.schema import TlsProfileName
-from v2g.hardware.ports import Quantity
-from v2g.hardware.sensor_map import unit_of_channel
-from v2g.hardware.waveform_layout import CHANNELS
 from v2g.pki import store
 from v2g.simulation.composed_image import FILTER_MAP
-from v2g.simulation.plant_config import INTERLOCK_FILES, Conditions, PlantConfig, PlantEvse, write_config
-from v2g.simulation.transducer_image import ORDER, SCALE
+from v2g.simulation.layout_plc import EvseLine, line_of, write_powerline
+from v2g.simulation.layout_sensors import limits_stress, write_sensor_map
+from v2g.simulation.plant_config import Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.vehicle_config import VehicleConfig, vehicle_settings
 from v2g.simulation.vehicle_spec import VehicleSpec
 
@@ -91,6 +89,8 @@ class SimulatedEvse:
     ac_port: int = 0
     rotation: str = "abc"
     """Of an AC EVSE; one letter: single-phase."""
+    line: EvseLine | None = None
+    """Its powerline; None: its vehicle is on an Ethernet cable."""
 
     @property
     def phases(self) -> Literal[1, 3]:
@@ -110,6 +110,8 @@ class Layout:
     notify_dir: Path
     plant_config: Path
     plant_socket: Path
+    powerline_config: Path | None
+    """Of the powerline's process; None: there is none."""
     control_socket: Path
     evses: tuple[SimulatedEvse, ...]
     transducers_port: int
@@ -158,11 +160,12 @@ def build(
     foreign: Sequence[ForeignEvse] = (),
     overlays: Sequence[Path] = (),
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
+    plc: bool = False,
 ) -> Layout:
     """Write it all: a DC EVSE for each of ``vehicles``, an AC EVSE for each of ``ac_vehicles``, one for each of
     ``specs``, then the foreign ones.
 
-    ``overlays`` become drop-ins.
+    ``overlays`` become drop-ins. ``plc``: our own vehicles are matched over a simulated powerline first.
 
     Raises :class:`LayoutError`.
     """
@@ -186,6 +189,7 @@ def build(
             ac_port=next(ports) if spec.kind == "AC" else 0,
             kind=spec.kind,
             rotation=rotation,
+            line=line_of(run_dir, number) if plc else None,
             vehicle=SimulatedVehicle(
                 evccid=f"SIMEV{number:07d}",
                 config=run_dir / "vehicles" / f"SIMEV{number:07d}.config.json",
@@ -215,6 +219,7 @@ def build(
         notify_dir=run_dir / "notify",
         plant_config=run_dir / "plant.json",
         plant_socket=run_dir / "plant.sock",
+        powerline_config=run_dir / "powerline.json" if any(evse.line for evse in evses) else None,
         control_socket=run_dir / "control.sock",
         evses=tuple(evses),
         transducers_port=next(ports),
@@ -230,9 +235,20 @@ def build(
         except OSError as error:
             raise LayoutError(f"overlay {overlay} cannot be read: {error.strerror or error}") from None
         (layout.config_dir / "conf.d" / f"50-overlay-{number}.yaml").write_bytes(text)
-        limited = limited or _limits_stress(text)
-    _write_sensor_map(layout, stress=limited)
+        limited = limited or limits_stress(text)
+    write_sensor_map(
+        layout.config_dir / "sensor_map.conf",
+        run_dir,
+        host=HOST,
+        port=layout.transducers_port,
+        own_channels=[name for channels in _own_channels(layout) for name in channels or ()],
+        nominal_voltage_v=NOMINAL_VOLTAGE_V,
+        rated_va=RATED_KVA * 1000.0,
+        stress=limited,
+    )
     _write_plant_config(layout, scenario)
+    if layout.powerline_config is not None:
+        write_powerline(layout.powerline_config, run_dir, [evse.line for evse in evses if evse.line is not None])
     return layout
 
 
@@ -308,6 +324,8 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
             kind=evse.kind,
             interface=evse.interface,
             sdp_port=evse.sdp_port,
+            powerline=evse.line.vehicle_port if evse.line is not None else None,
+            mac=evse.line.vehicle_mac if evse.line is not None else "",
             plant_socket=str(layout.plant_socket),
             cert_chain=str(files.chain),
             cert_key=str(files.key),
@@ -366,51 +384,8 @@ def _write_controller_config(layout: Layout) -> None:
     (layout.config_dir / "v2g.yaml").write_text(text + yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def _write_sensor_map(layout: Layout, *, stress: bool) -> None:
-    sensors = _sensors(layout)
-    if not stress:
-        del sensors[Quantity.WINDING_STRESS_MPA.value]
-    (layout.config_dir / "sensor_map.conf").write_text(
-        yaml.safe_dump({"sensors": sensors}, sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
-
-
-def _limits_stress(overlay: bytes) -> bool:
-    """The channel of the winding stress is read where an overlay gives it a limit; unset, nothing would judge it."""
-    try:
-        tree = yaml.safe_load(overlay)
-    except yaml.YAMLError:
-        # The daemons say what is wrong with it, with file and line.
-        return False
-    interlocks = tree.get("interlocks") if isinstance(tree, dict) else None
-    return isinstance(interlocks, dict) and interlocks.get("winding_stress_limit_mpa") is not None
-
-
-def _sensors(layout: Layout) -> dict[str, object]:
-    """What the plant measures: its transducers' registers, and every channel of the waveform buffer."""
-    device = {"host": HOST, "port": layout.transducers_port, "unit": 1, "table": "input"}
-    sensors: dict[str, object] = {
-        quantity.value: {
-            "source": {"modbus": {**device, "register": register, "type": "int16"}},
-            "scale": SCALE,
-            "unit": unit_of_channel(quantity.value),
-            "range": [-60, 200] if quantity is not Quantity.WINDING_STRESS_MPA else [-1, 500],
-            "max_age_s": 5,
-        }
-        for register, quantity in enumerate(ORDER)
-    }
-    own = [name for channels in _own_channels(layout) for name in channels or ()]
-    for name in (*CHANNELS, *own):
-        unit = unit_of_channel(name)
-        highest = 2.0 * NOMINAL_VOLTAGE_V if unit == "V" else 10.0 * RATED_KVA * 1000.0 / (3.0 * NOMINAL_VOLTAGE_V)
-        sensors[name] = {"source": {"buffer": name}, "unit": unit, "range": [0, round(highest)]}
-    for name, file in INTERLOCK_FILES.items():
-        sensors[name] = {"source": {"contact": str(layout.run_dir / file)}}
-    return sensors
-
-
 def _evse_section(evse: SimulatedEvse, channels: tuple[str, str, str] | None) -> dict[str, Any]:
-    common = {
+    common: dict[str, Any] = {
         "id": evse.evse_id,
         "kind": evse.kind,
         "interface": evse.interface,
@@ -420,6 +395,8 @@ def _evse_section(evse: SimulatedEvse, channels: tuple[str, str, str] | None) ->
         "max_charge_w": EVSE_RATED_W,
         "max_discharge_w": EVSE_RATED_W,
     }
+    if evse.line is not None:
+        common["plc"] = evse.line.section
     if evse.kind == "AC":
         rated_w = ac_rated_w(evse)
         return common | {

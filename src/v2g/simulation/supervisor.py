@@ -24,7 +24,7 @@ from v2g.simulation.vehicle_spec import VehicleSpec
 _START_TIMEOUT_S = 30.0
 _MAX_OUTPUT_BYTES = 16 << 20
 """Of each child's output; what matters for longer is in the daemons' own logs."""
-_DAEMONS = ("tick", "wires", "quality", "orchestrator")
+_DAEMONS = ("tick", "wires", "quality", "kplc-driver", "orchestrator")
 _ALWAYS_TOLD = ("ERROR", "Traceback", "Error:")
 
 
@@ -42,6 +42,9 @@ class SimulateOptions(Protocol):
 
     @property
     def demo(self) -> bool: ...
+
+    @property
+    def plc(self) -> bool: ...
 
     @property
     def scenario(self) -> Path | None: ...
@@ -85,6 +88,7 @@ def main(options: SimulateOptions) -> int:
             foreign=foreign,
             overlays=options.overlays,
             conditions=conditions,
+            plc=options.plc,
         )
         return asyncio.run(Supervisor(layout, clock, demo=options.demo).run())
     except LayoutError as error:
@@ -139,7 +143,7 @@ class Supervisor:
         return 1
 
     async def _start_all(self) -> bool:
-        """Plant, then guard and daemon, then vehicles. False: one of them cannot run."""
+        """Plant and powerline, then guard and daemons, then vehicles. False: one of them cannot run."""
         layout = self.layout
         python = sys.executable
         module = [python, "-m"]
@@ -163,6 +167,12 @@ class Supervisor:
                 },
             ),
         ]
+        outside = [plant]
+        if layout.powerline_config is not None:
+            powerline = ["v2g.simulation.powerline", "--config", str(layout.powerline_config)]
+            outside.append(ChildSpec(name="powerline", arguments=[*module, *powerline], nice=-10))
+            driver = ChildSpec(name="kplc-driver", arguments=[*module, "v2g.cli.kplc_driver", *config], watchdog_s=5.0)
+            daemons.insert(-1, driver)
         vehicles = [
             ChildSpec(
                 name=f"vehicle {number}",
@@ -173,7 +183,7 @@ class Supervisor:
             )
             for number, (_, vehicle) in enumerate(layout.vehicles, start=1)
         ]
-        for group in ([plant], daemons, vehicles):
+        for group in (outside, daemons, vehicles):
             if not await self._start(group):
                 return False
         return True

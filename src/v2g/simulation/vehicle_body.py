@@ -20,7 +20,9 @@ from pyiso15118.evcc import EvccConfig
 from pyiso15118.events import ControlMode, EnergyNeeds, EnergyService, MobilityNeedsMode
 from pyiso15118.schedules import PowerProfile
 from pyiso15118.security import TlsProfile, client_context
+from pyiso15118.slac.addresses import parse_mac
 from v2g.clock import Clock
+from v2g.hardware.ethernet_port import frame_port
 from v2g.simulation.battery import Battery
 from v2g.simulation.plant_client import Cable, PlantNotReachable, PlantRefused
 from v2g.simulation.plant_protocol import Tick
@@ -30,6 +32,7 @@ from v2g.simulation.vehicle_config import (
     read_state,
     write_state,
 )
+from v2g.simulation.vehicle_plc import PowerlinePlug
 from v2g.simulation.vehicle_schedule import choose
 
 _BACK_OFF_S = (0.5, 1.0, 2.0, 4.0)
@@ -68,6 +71,7 @@ class Vehicle(abc.ABC):
         self._failures = 0
         self._began_s = clock.monotonic_s()
         self._profile: PowerProfile | None = None
+        self._powerline: PowerlinePlug | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -107,16 +111,18 @@ class Vehicle(abc.ABC):
             Path(config.plant_socket), config.evse_id, config.evccid, self._battery.soc, config.battery
         )
         self._cable, self._counted = cable, None
-        booking = asyncio.create_task(self._book(cable))
-        talking = asyncio.create_task(self._talk(cable))
+        self._powerline = self._modem()
+        tasks = [asyncio.create_task(self._book(cable)), asyncio.create_task(self._talk(cable))]
+        if self._powerline is not None:
+            tasks.append(asyncio.create_task(self._powerline.run()))
         try:
-            done, _ = await asyncio.wait((booking, talking), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (booking, talking):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(booking, talking, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._cable = None
             await cable.close()
 
@@ -156,6 +162,9 @@ class Vehicle(abc.ABC):
     async def _talk(self, cable: Cable) -> None:
         await cable.fresh.wait()
         while True:
+            if self._powerline is not None and not self._powerline.linked.is_set():
+                self._enter("matching")
+                await self._powerline.linked.wait()
             try:
                 await self._session(cable)
             except Iso15118Error as error:
@@ -163,6 +172,18 @@ class Vehicle(abc.ABC):
                 self._enter("searching", str(error))
                 self._failures += 1
             await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
+
+    def _modem(self) -> PowerlinePlug | None:
+        config = self._config
+        if config.powerline is None:
+            return None
+        mac = parse_mac(config.mac) if config.mac else b""
+        port = frame_port(config.interface, config.powerline, mac)
+        return PowerlinePlug(port, self._clock, lambda text: print(text, flush=True), self._on_link_lost)
+
+    def _on_link_lost(self, reason: str) -> None:
+        if self._connection is not None:
+            self._connection.abort(f"the powerline link is lost: {reason}")
 
     async def _session(self, cable: Cable) -> None:
         self._enter("searching")

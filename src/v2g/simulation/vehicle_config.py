@@ -20,6 +20,10 @@ class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Of the EVSE."""
     interface: str
     sdp_port: int
+    powerline: str | None = None
+    """Where its powerline modem is: ``unix:/path`` of a simulated line, empty for ``interface``; None: it has none."""
+    mac: str = ""
+    """Of its computer, as the powerline sees it; of no use where the modem is at an interface, which has its own."""
     plant_socket: str
     cert_chain: str
     cert_key: str
@@ -86,7 +90,8 @@ class VehicleState(msgspec.Struct, kw_only=True):
     energy_in_wh: float = 0.0
     energy_out_wh: float = 0.0
     state: str = "starting"
-    """``starting``, ``unplugged``, ``searching``, ``connected``, ``charging`` (the loop runs) or ``ended``."""
+    """``starting``, ``unplugged``, ``matching`` (SLAC), ``searching``, ``connected``, ``charging`` (the loop runs) or
+    ``ended``."""
     session_id: str = ""
     voltage_v: float = 0.0
     current_a: float = 0.0

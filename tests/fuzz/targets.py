@@ -11,7 +11,7 @@ from random import Random
 from struct import unpack
 from typing import Any
 
-from fuzz import control_targets, conversations, seeds
+from fuzz import control_targets, conversations, seeds, slac_targets
 from fuzz.checks import Sampler, check_exi, require, root_of
 from fuzz.content import change
 from fuzz.settings import setting_of
@@ -314,6 +314,16 @@ def audit_log(sampler: Sampler) -> Target:
     return Target(check=lambda data: check(sampler, data), seeds=control_targets.log_seeds(), form="bytes")
 
 
+def slac(name: str) -> Callable[[Sampler], Target]:
+    """Frames of SLAC, or a conversation of its machines."""
+    check, samples, most = slac_targets.CHECKS[name]
+
+    def target(sampler: Sampler) -> Target:
+        return Target(check=lambda data: check(sampler, data), seeds=samples(), form="bytes", max_bytes=most)
+
+    return target
+
+
 def check_line(answer: dict[str, Any]) -> None:
     """What a command answered about a document is what both commands answer when given it."""
     encoded = encode_line({"namespace": answer["namespace"], "json": answer["json"]})
@@ -338,4 +348,5 @@ TARGETS: dict[str, Callable[[Sampler], Target]] = {
     "conversation": conversation,
     "control-request": control_request,
     "audit-log": audit_log,
+    **{name: slac(name) for name in slac_targets.CHECKS},
 }

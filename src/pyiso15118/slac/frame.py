@@ -76,7 +76,7 @@ def decode_frame(data: bytes) -> Frame:
 
 
 def _unknown(destination: Mac, source: Mac, vlan: int | None, mmv: int, mmtype: int, data: bytes, at: int) -> Frame:
-    message = UnknownMessage(mmv=mmv, mmtype=mmtype, body=data[at:])
+    message = UnknownMessage(mmv=mmv, mmtype=mmtype, body=data.ljust(MIN_BYTES, b"\0")[at:])
     return Frame(source=source, destination=destination, message=message, vlan=vlan)
 
 

@@ -14,13 +14,11 @@ from pyiso15118.slac.fields import SlacFrameError
 from pyiso15118.slac.frame import Frame, decode_frame, encode_frame
 from pyiso15118.slac.machine import MOST_WAITING
 from pyiso15118.slac.messages import (
-    CC_DISCOVER_LIST_CNF,
     CM_AMP_MAP_REQ,
     CM_ATTEN_CHAR_IND,
     CM_ATTEN_CHAR_RSP,
     CM_ATTEN_PROFILE_IND,
     CM_MNBC_SOUND_IND,
-    CM_NW_INFO_CNF,
     CM_SET_KEY_CNF,
     CM_SET_KEY_REQ,
     CM_SLAC_MATCH_CNF,
@@ -30,11 +28,10 @@ from pyiso15118.slac.messages import (
     CM_START_ATTEN_CHAR_IND,
     CM_VALIDATE_CNF,
     CM_VALIDATE_REQ,
-    DiscoveredStation,
     Message,
-    NetworkInfo,
     UnknownMessage,
 )
+from pyiso15118.slac.network_messages import CC_DISCOVER_LIST_CNF, CM_NW_INFO_CNF, DiscoveredStation, NetworkInfo
 from pyiso15118.slac.vendor import VS_NW_INFO_CNF, VS_ST_IOTECHA_CP_STATE_IND, VS_SW_VER_CNF, VsNetwork, VsStation
 
 EV, EVSE, MODEM = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", b"\2\0\0\0\0\3"

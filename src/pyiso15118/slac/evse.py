@@ -15,66 +15,35 @@ ERROR      E or F is shown on the pilot                    T_step_EF
 
 from __future__ import annotations
 
-import enum
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.slac import events as ev
 from pyiso15118.slac.addresses import Mac, mac_text
 from pyiso15118.slac.attenuation import Attenuation
 from pyiso15118.slac.events import Step
-from pyiso15118.slac.evse_run import Key, Run
+from pyiso15118.slac.evse_config import EvseSlacConfig as EvseSlacConfig
+from pyiso15118.slac.evse_config import EvseState as EvseState
+from pyiso15118.slac.evse_run import Key, Run, attenuation_told, confirmation, parameters_told
+from pyiso15118.slac.evse_validation import validation_begun, validation_told
 from pyiso15118.slac.frame import decode_frame, is_homeplug
 from pyiso15118.slac.keys import new_nmk, nid_of
 from pyiso15118.slac.machine import Outbox
 from pyiso15118.slac.messages import (
     CM_AMP_MAP_CNF,
     CM_AMP_MAP_REQ,
-    CM_ATTEN_CHAR_IND,
     CM_ATTEN_CHAR_RSP,
     CM_ATTEN_PROFILE_IND,
     CM_MNBC_SOUND_IND,
-    CM_SLAC_MATCH_CNF,
     CM_SLAC_MATCH_REQ,
-    CM_SLAC_PARM_CNF,
     CM_SLAC_PARM_REQ,
     CM_START_ATTEN_CHAR_IND,
-    CM_VALIDATE_CNF,
     CM_VALIDATE_REQ,
     Message,
-    ValidateResult,
 )
-from pyiso15118.slac.timers import EvseSlacTimers
 
-_MOST_DB = 255
 _REMEMBERED_REFUSALS = 64
-
-
-class EvseState(enum.StrEnum):
-    KEYING = "keying"
-    FREE = "free"
-    WAITING = "waiting"
-    MATCHING = "matching"
-    JOINING = "joining"
-    LINKED = "linked"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvseSlacConfig:
-    """``evse_mac``: of the host's interface, as vehicles see it. ``calibration_db``: taken off every carrier group."""
-
-    evse_mac: Mac
-    parallel_matchings: int = 5
-    calibration_db: float = 0.0
-    num_sounds: int = 10
-    needs_pilot: bool = True
-    """False: nobody tells who is plugged in, and every vehicle on the line is answered."""
-    validate: bool = False
-    """Toggles of the pilot can be counted; otherwise CM_VALIDATE is answered with "not required"."""
-    timers: EvseSlacTimers = field(default_factory=EvseSlacTimers)
 
 
 class EvseMachine(Outbox):
@@ -196,14 +165,7 @@ class EvseMachine(Outbox):
         if up:
             self._linked = True
             self._failures = 0
-            self._tell(
-                ev.LinkUp(
-                    pev_mac=run.pev_mac,
-                    evse_mac=self.config.evse_mac,
-                    attenuation=_of(run),
-                    took_s=now - run.began,
-                )
-            )
+            self._tell(run.linked_event(self.config.evse_mac, now))
         else:
             self._lose_link(reason or "the vehicle's modem left the network")
 
@@ -275,15 +237,7 @@ class EvseMachine(Outbox):
             self.ignored["out of order"] += 1
             return
         run.due = now + self.config.timers.tt_match_sequence_s
-        self._send(
-            CM_SLAC_PARM_CNF(
-                num_sounds=self.config.num_sounds,
-                time_out_100ms=round(self.config.timers.tt_evse_match_mnbc_s * 10),
-                forwarding_sta=source,
-                run_id=request.run_id,
-            ),
-            source,
-        )
+        self._send(parameters_told(run, self.config.timers.tt_evse_match_mnbc_s), source)
 
     def _begin(self, source: Mac, run_id: bytes, now: float) -> Run | None:
         twins = [run for run in self._runs.values() if run.pev_mac == source]
@@ -354,29 +308,23 @@ class EvseMachine(Outbox):
         if run is None:
             self.ignored["foreign run"] += 1
             return
-        if not self.config.validate:
-            self._send(CM_VALIDATE_CNF(result=ValidateResult.NOT_REQUIRED), source)
-            return
-        if request.signal_type != 0:
-            self._send(CM_VALIDATE_CNF(result=ValidateResult.FAILURE), source)
-        elif any(other.step is Step.VALIDATE for other in self._runs.values() if other is not run):
-            self._send(CM_VALIDATE_CNF(result=ValidateResult.NOT_READY), source)
-        elif request.timer == 0:
-            run.due = now + self.config.timers.tt_evse_match_session_s
-            self._send(CM_VALIDATE_CNF(result=ValidateResult.READY), source)
-        elif run.step is Step.MATCH:
-            run.step = Step.VALIDATE
-            run.toggles_before = self._toggles
-            run.due = now + (request.timer + 1) * 0.1 + self.config.timers.vald_settle_s
+        busy = any(other.step is Step.VALIDATE for other in self._runs.values() if other is not run)
+        answer = validation_begun(run, request, self._toggles, busy, self.config, now)
+        if answer is not None:
+            self._send(answer, source)
 
     def _count_toggles(self, run: Run, now: float) -> None:
-        seen = self._toggles - run.toggles_before
-        run.validated = seen > 0
-        run.step = Step.MATCH
+        answer = validation_told(run, self._toggles)
         run.due = now + self.config.timers.tt_evse_match_session_s
-        result = ValidateResult.SUCCESS if run.validated else ValidateResult.FAILURE
-        self._send(CM_VALIDATE_CNF(result=result, toggle_num=min(seen, 255)), run.pev_mac)
-        self._tell(ev.Validated(pev_mac=run.pev_mac, evse_mac=self.config.evse_mac, toggles=seen, passed=run.validated))
+        self._send(answer, run.pev_mac)
+        self._tell(
+            ev.Validated(
+                pev_mac=run.pev_mac,
+                evse_mac=self.config.evse_mac,
+                toggles=answer.toggle_num,
+                passed=run.validated,
+            )
+        )
 
     def _on_match(self, source: Mac, request: CM_SLAC_MATCH_REQ, now: float) -> None:
         matched = self._matched
@@ -403,27 +351,10 @@ class EvseMachine(Outbox):
         run.due = now + self.config.timers.tt_match_join_s
         self._given = True
         self._confirm(run)
-        self._tell(
-            ev.Matched(
-                pev_mac=run.pev_mac,
-                evse_mac=self.config.evse_mac,
-                run_id=run.run_id,
-                nid=self.nid,
-                attenuation=_of(run),
-            )
-        )
+        self._tell(run.matched_event(self.config.evse_mac, self.nid))
 
     def _confirm(self, run: Run) -> None:
-        self._send(
-            CM_SLAC_MATCH_CNF(
-                pev_mac=run.pev_mac,
-                evse_mac=self.config.evse_mac,
-                run_id=run.run_id,
-                nid=self.nid,
-                nmk=self._nmk,
-            ),
-            run.pev_mac,
-        )
+        self._send(confirmation(run, self.config.evse_mac, self.nid, self._nmk), run.pev_mac)
 
     # ---- time ----
 
@@ -461,14 +392,7 @@ class EvseMachine(Outbox):
                 within = timers.tt_match_sequence_s
                 self._fail(run, Step.START, f"no CM_START_ATTEN_CHAR.IND within {within:g} s", now)
             case Step.SOUND if run.profiles:
-                self._tell(
-                    ev.Sounded(
-                        pev_mac=run.pev_mac,
-                        run_id=run.run_id,
-                        evse_mac=self.config.evse_mac,
-                        attenuation=run.average(self.config.calibration_db),
-                    )
-                )
+                self._tell(run.sounded_event(self.config.evse_mac, self.config.calibration_db))
                 run.step = Step.ATTEN_CHAR
                 self._send_attenuation(run, now)
             case Step.SOUND:
@@ -487,18 +411,9 @@ class EvseMachine(Outbox):
                 self._fail(run, Step.MATCH, reason, now)
 
     def _send_attenuation(self, run: Run, now: float) -> None:
-        attenuation = _of(run)
         run.sends += 1
         run.due = now + self.config.timers.tt_match_response_s
-        self._send(
-            CM_ATTEN_CHAR_IND(
-                source_address=run.pev_mac,
-                run_id=run.run_id,
-                num_sounds=attenuation.sounds,
-                aag=tuple(min(_MOST_DB, round(level)) for level in attenuation.groups_db),
-            ),
-            run.pev_mac,
-        )
+        self._send(attenuation_told(run), run.pev_mac)
 
     # ---- ends ----
 
@@ -576,9 +491,3 @@ class EvseMachine(Outbox):
         self._end_all(None, reason)
         if self._started:
             self._renew_key()
-
-
-def _of(run: Run) -> Attenuation:
-    if run.attenuation is None:
-        raise AssertionError(f"{mac_text(run.pev_mac)}: no attenuation in step {run.step}")
-    return run.attenuation

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pyiso15118.slac.addresses import Mac
+from pyiso15118.slac import events as ev
+from pyiso15118.slac.addresses import Mac, mac_text
 from pyiso15118.slac.attenuation import Attenuation, averaged
 from pyiso15118.slac.events import Step
+from pyiso15118.slac.messages import CM_ATTEN_CHAR_IND, CM_SLAC_MATCH_CNF, CM_SLAC_PARM_CNF
 
 Key = tuple[Mac, bytes]
 """MAC address and run ID."""
+_MOST_DB = 255
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,13 +63,53 @@ class Run:
     def complete(self) -> bool:
         return len(self.profiles) >= self.num_sounds
 
-    def average(self, calibration_db: float) -> Attenuation:
-        """Only with a profile."""
-        self.attenuation = averaged(self.profiles, calibration_db)
-        return self.attenuation
-
     def unheard(self, within_s: float) -> str:
         """Why there is nothing to average, for people."""
         if self.sounds:
             return f"the modem measured none of the {len(self.sounds)} sounds that were heard within {within_s:g} s"
         return f"none of {self.num_sounds} sounds was heard within {within_s:g} s"
+
+    @property
+    def told(self) -> Attenuation:
+        """What was averaged; only behind ``SOUND``."""
+        if self.attenuation is None:
+            raise AssertionError(f"{mac_text(self.pev_mac)}: no attenuation in step {self.step}")
+        return self.attenuation
+
+    # ---- events of it ----
+
+    def sounded_event(self, evse_mac: Mac, calibration_db: float) -> ev.Sounded:
+        """Averages the profiles, of which there has to be one."""
+        self.attenuation = averaged(self.profiles, calibration_db)
+        return ev.Sounded(pev_mac=self.pev_mac, run_id=self.run_id, evse_mac=evse_mac, attenuation=self.attenuation)
+
+    def matched_event(self, evse_mac: Mac, nid: bytes) -> ev.Matched:
+        return ev.Matched(pev_mac=self.pev_mac, evse_mac=evse_mac, run_id=self.run_id, nid=nid, attenuation=self.told)
+
+    def linked_event(self, evse_mac: Mac, now: float) -> ev.LinkUp:
+        return ev.LinkUp(pev_mac=self.pev_mac, evse_mac=evse_mac, attenuation=self.told, took_s=now - self.began)
+
+
+def parameters_told(run: Run, listens_s: float) -> CM_SLAC_PARM_CNF:
+    """How the vehicle is to sound. ``listens_s``: TT_EVSE_match_MNBC."""
+    return CM_SLAC_PARM_CNF(
+        num_sounds=run.num_sounds,
+        time_out_100ms=round(listens_s * 10),
+        forwarding_sta=run.pev_mac,
+        run_id=run.run_id,
+    )
+
+
+def attenuation_told(run: Run) -> CM_ATTEN_CHAR_IND:
+    """What was heard of it."""
+    return CM_ATTEN_CHAR_IND(
+        source_address=run.pev_mac,
+        run_id=run.run_id,
+        num_sounds=run.told.sounds,
+        aag=tuple(min(_MOST_DB, round(level)) for level in run.told.groups_db),
+    )
+
+
+def confirmation(run: Run, evse_mac: Mac, nid: bytes, nmk: bytes) -> CM_SLAC_MATCH_CNF:
+    """The key, for the vehicle of ``run``."""
+    return CM_SLAC_MATCH_CNF(pev_mac=run.pev_mac, evse_mac=evse_mac, run_id=run.run_id, nid=nid, nmk=nmk)

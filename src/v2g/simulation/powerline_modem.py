@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from pyiso15118.slac.addresses import BROADCAST, LOCAL_MODEM, Mac
 from pyiso15118.slac.frame import Frame
 from pyiso15118.slac.messages import (
-    CC_DISCOVER_LIST_CNF,
-    CC_DISCOVER_LIST_REQ,
     CM_AMP_MAP_CNF,
     CM_AMP_MAP_REQ,
     CM_ATTEN_PROFILE_IND,
-    CM_NW_INFO_CNF,
-    CM_NW_INFO_REQ,
     CM_SET_KEY_CNF,
     CM_SET_KEY_REQ,
-    DiscoveredStation,
     Message,
+)
+from pyiso15118.slac.network_messages import (
+    CC_DISCOVER_LIST_CNF,
+    CC_DISCOVER_LIST_REQ,
+    CM_NW_INFO_CNF,
+    CM_NW_INFO_REQ,
+    DiscoveredStation,
     NetworkInfo,
 )
 from pyiso15118.slac.vendor import (

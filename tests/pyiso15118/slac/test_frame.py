@@ -23,6 +23,7 @@ from pyiso15118.slac.messages import (
     Message,
     UnknownMessage,
 )
+from pyiso15118.slac.network_messages import NETWORK_MESSAGES
 from pyiso15118.slac.vendor import VENDOR_MESSAGES, VS_NW_INFO_CNF, VS_SW_VER_CNF, VsNetwork
 
 EV, EVSE = parse_mac("02:00:00:00:00:01"), parse_mac("02:00:00:00:00:02")
@@ -60,7 +61,7 @@ def strategy(part: Any) -> st.SearchStrategy[Any]:
     raise AssertionError(part)
 
 
-ANY_MESSAGE = st.one_of([values(kind) for kind in (*MESSAGES, *VENDOR_MESSAGES)])
+ANY_MESSAGE = st.one_of([values(kind) for kind in (*MESSAGES, *NETWORK_MESSAGES, *VENDOR_MESSAGES)])
 
 
 @given(message=ANY_MESSAGE, vlan=st.none() | st.integers(0, 0xFFFF))

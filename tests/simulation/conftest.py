@@ -250,7 +250,12 @@ def _role(words: list[str]) -> str | None:
     return next(
         (
             name
-            for module, name in (("v2g.simulation.plant", "plant"), ("v2g.cli.orchestrator", "orchestrator"))
+            for module, name in (
+                ("v2g.simulation.plant", "plant"),
+                ("v2g.simulation.powerline", "powerline"),
+                ("v2g.cli.kplc_driver", "kplc-driver"),
+                ("v2g.cli.orchestrator", "orchestrator"),
+            )
             if module in words
         ),
         None,

@@ -25,8 +25,9 @@ from pyiso15118.slac.attenuation import Attenuation
 from pyiso15118.slac.events import Step
 from pyiso15118.slac.evse_config import EvseSlacConfig as EvseSlacConfig
 from pyiso15118.slac.evse_config import EvseState as EvseState
-from pyiso15118.slac.evse_run import Key, Run, attenuation_told, confirmation, parameters_told
+from pyiso15118.slac.evse_run import MOST_RUNS, Key, Run, attenuation_told, confirmation, lateness, parameters_told
 from pyiso15118.slac.evse_validation import validation_begun, validation_told
+from pyiso15118.slac.evse_watch import Restarts, Unchosen
 from pyiso15118.slac.frame import decode_frame, is_homeplug
 from pyiso15118.slac.keys import new_nmk, nid_of
 from pyiso15118.slac.machine import Outbox
@@ -74,6 +75,8 @@ class EvseMachine(Outbox):
         self._init_due: float | None = None
         self._error_until: float | None = None
         self._key_due: float | None = None
+        self._unchosen = Unchosen(config.timers.tt_evse_match_session_s)
+        self._restarts = Restarts()
         self._refused: deque[Key] = deque(maxlen=_REMEMBERED_REFUSALS)
 
     # ---- what the owner sees ----
@@ -143,6 +146,7 @@ class EvseMachine(Outbox):
         if self._here:
             self._failures, self._toggles = 0, 0
             self._refused.clear()
+            self._restarts = Restarts()
             self._await_vehicle(now)
             return
         unknown = present is None
@@ -222,11 +226,15 @@ class EvseMachine(Outbox):
             self.ignored["not for us"] += 1
             return
         if self._matched is not None and source == self._matched.pev_mac and request.run_id != self._matched.run_id:
+            self._restarts.took_place(source, now)
             # It knows nothing of its link any more; the old key is not given twice.
             if self._linked:
                 self._lose_link("the vehicle began a new matching")
             else:
                 self._fail(self._matched, Step.LINK, "the vehicle began a new matching instead of joining", now)
+        if self._restarts.too_often(source):
+            self._refuse(source, request.run_id, self._restarts.words(source))
+            return
         if not self._answering:
             self.ignored["not answering"] += 1
             return
@@ -246,24 +254,22 @@ class EvseMachine(Outbox):
                 self._fail(twin, Step.SOUND, f"two vehicles call themselves {mac_text(source)} and sound at once", now)
                 return None
             del self._runs[twin.key]
-        if len(self._runs) >= self.config.parallel_matchings:
-            self.ignored["too many vehicles"] += 1
-            if (source, run_id) not in self._refused:
-                self._refused.append((source, run_id))
-                self._tell(
-                    ev.MatchingFailed(
-                        step=Step.PARM,
-                        reason=f"{len(self._runs)} vehicles match here already",
-                        pev_mac=source,
-                        run_id=run_id,
-                    )
-                )
+        busy = sum(run.step is not Step.MATCH for run in self._runs.values())
+        if busy >= self.config.parallel_matchings or len(self._runs) >= MOST_RUNS:
+            self._refuse(source, run_id, f"{busy} vehicles match here already")
             return None
         run = Run(pev_mac=source, run_id=run_id, began=now, due=now, num_sounds=self.config.num_sounds)
         self._runs[run.key] = run
         self._init_due = None
         self._tell(ev.MatchingStarted(pev_mac=source, run_id=run_id))
         return run
+
+    def _refuse(self, source: Mac, run_id: bytes, reason: str) -> None:
+        """Told once for each run, however often its vehicle asks."""
+        self.ignored["refused"] += 1
+        if (source, run_id) not in self._refused:
+            self._refused.append((source, run_id))
+            self._tell(ev.MatchingFailed(step=Step.PARM, reason=reason, pev_mac=source, run_id=run_id))
 
     def _on_start(self, run: Run | None, now: float) -> None:
         if run is not None and run.step is Step.START:
@@ -300,6 +306,7 @@ class EvseMachine(Outbox):
         else:
             run.step = Step.MATCH
             run.due = now + self.config.timers.tt_evse_match_session_s
+            self._unchosen.told(run, now)
 
     def _on_validate(self, source: Mac, request: CM_VALIDATE_REQ, now: float) -> None:
         run = next(
@@ -346,6 +353,7 @@ class EvseMachine(Outbox):
         del self._runs[run.key]
         for other in list(self._runs.values()):
             self._drop(other, other.step, f"{mac_text(run.pev_mac)} was matched")
+        self._unchosen.forget(run)
         self._matched = run
         run.step = Step.LINK
         run.due = now + self.config.timers.tt_match_join_s
@@ -363,7 +371,8 @@ class EvseMachine(Outbox):
         due = [run.due for run in self._runs.values()]
         if self._matched is not None and not self._linked:
             due.append(self._matched.due)
-        due += [at for at in (self._init_due, self._error_until, self._key_due) if at is not None]
+        awaited = (self._init_due, self._error_until, self._key_due, self._unchosen.due)
+        due += [at for at in awaited if at is not None]
         return min(due, default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -371,6 +380,8 @@ class EvseMachine(Outbox):
         if self._key_due is not None and now >= self._key_due:
             self._key_due = None
             self._renew_key()
+        for event in self._unchosen.over(now, self._runs.values()):
+            self._tell(event)
         for run in [run for run in self._runs.values() if now >= run.due]:
             if run.key in self._runs:
                 self._run_due(run, now)
@@ -386,29 +397,17 @@ class EvseMachine(Outbox):
             self._give_up_waiting(now)
 
     def _run_due(self, run: Run, now: float) -> None:
-        timers = self.config.timers
         match run.step:
-            case Step.START:
-                within = timers.tt_match_sequence_s
-                self._fail(run, Step.START, f"no CM_START_ATTEN_CHAR.IND within {within:g} s", now)
             case Step.SOUND if run.profiles:
                 self._tell(run.sounded_event(self.config.evse_mac, self.config.calibration_db))
                 run.step = Step.ATTEN_CHAR
                 self._send_attenuation(run, now)
-            case Step.SOUND:
-                self._fail(run, Step.SOUND, run.unheard(timers.tt_evse_match_mnbc_s), now)
-            case Step.ATTEN_CHAR if run.sends <= timers.match_retries:
+            case Step.ATTEN_CHAR if run.sends <= self.config.timers.match_retries:
                 self._send_attenuation(run, now)
-            case Step.ATTEN_CHAR:
-                within = timers.tt_match_response_s
-                reason = f"no CM_ATTEN_CHAR.RSP to {run.sends} CM_ATTEN_CHAR.IND, each within {within:g} s"
-                self._fail(run, Step.ATTEN_CHAR, reason, now)
             case Step.VALIDATE:
                 self._count_toggles(run, now)
             case _:
-                within = timers.tt_evse_match_session_s
-                reason = f"no CM_SLAC_MATCH.REQ within {within:g} s: the vehicle did not choose this EVSE"
-                self._fail(run, Step.MATCH, reason, now)
+                self._fail(run, run.step, lateness(run, self.config.timers), now)
 
     def _send_attenuation(self, run: Run, now: float) -> None:
         run.sends += 1
@@ -464,6 +463,7 @@ class EvseMachine(Outbox):
 
     def _drop(self, run: Run, step: Step, reason: str, *, unplugged: bool = False) -> None:
         self._runs.pop(run.key, None)
+        self._unchosen.forget(run)
         if self._matched is run:
             self._matched, self._linked = None, False
         self._tell(

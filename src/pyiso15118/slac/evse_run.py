@@ -9,9 +9,12 @@ from pyiso15118.slac.addresses import Mac, mac_text
 from pyiso15118.slac.attenuation import Attenuation, averaged
 from pyiso15118.slac.events import Step
 from pyiso15118.slac.messages import CM_ATTEN_CHAR_IND, CM_SLAC_MATCH_CNF, CM_SLAC_PARM_CNF
+from pyiso15118.slac.timers import EvseSlacTimers
 
 Key = tuple[Mac, bytes]
 """MAC address and run ID."""
+MOST_RUNS = 32
+"""Those that only wait for a choice included."""
 _MOST_DB = 255
 
 
@@ -113,3 +116,18 @@ def attenuation_told(run: Run) -> CM_ATTEN_CHAR_IND:
 def confirmation(run: Run, evse_mac: Mac, nid: bytes, nmk: bytes) -> CM_SLAC_MATCH_CNF:
     """The key, for the vehicle of ``run``."""
     return CM_SLAC_MATCH_CNF(pev_mac=run.pev_mac, evse_mac=evse_mac, run_id=run.run_id, nid=nid, nmk=nmk)
+
+
+def lateness(run: Run, timers: EvseSlacTimers) -> str:
+    """What was awaited in the step of ``run``, and for how long, for people."""
+    match run.step:
+        case Step.START:
+            return f"no CM_START_ATTEN_CHAR.IND within {timers.tt_match_sequence_s:g} s"
+        case Step.SOUND:
+            return run.unheard(timers.tt_evse_match_mnbc_s)
+        case Step.ATTEN_CHAR:
+            within = timers.tt_match_response_s
+            return f"no CM_ATTEN_CHAR.RSP to {run.sends} CM_ATTEN_CHAR.IND, each within {within:g} s"
+        case _:
+            within = timers.tt_evse_match_session_s
+            return f"no CM_SLAC_MATCH.REQ within {within:g} s: the vehicle did not choose this EVSE"

@@ -160,6 +160,9 @@ class Segment:
                 line.stations[request.station].plugged = request.plugged
             case protocol.SetAnswers():
                 line.stations[request.station].answers = request.answers
+            case protocol.LeakKey():
+                source, to = line.stations[request.source], line.stations[request.to]
+                to.nid, to.nmk, to.keyed_at = source.nid, source.nmk, self._clock.monotonic_s()
             case protocol.MakeNoise():
                 until_s = self._clock.monotonic_s() + request.for_s
                 self._noises.append(_Noise(line.stations[request.station].name, request.per_s, until_s))

@@ -6,6 +6,7 @@ Request ``{"do": "<what>", ...}``, answer ``{"ok": true, ...}`` or ``{"ok": fals
 - ``{"do": "attenuation", "one": "EVSE 1", "other": "vehicle 1", "db": 35}``; ``{"do": "loss", "share": 0.1}``;
 - ``{"do": "plug", "station": "vehicle 1", "plugged": false}``: off the line, or on it again;
 - ``{"do": "answers", "station": "EVSE 1", "answers": false}``: the modem is broken, or works again;
+- ``{"do": "leak", "source": "EVSE 1", "to": "stranger"}``: the second modem has the key of the first from now on;
 - ``{"do": "noise", "station": "EVSE 1", "per_s": 1000, "for_s": 10}``: frames of nonsense to that station's host.
 """
 
@@ -96,13 +97,18 @@ class SetAnswers(_Request, frozen=True, kw_only=True, tag="answers"):
     answers: bool
 
 
+class LeakKey(_Request, frozen=True, kw_only=True, tag="leak"):
+    source: str
+    to: str
+
+
 class MakeNoise(_Request, frozen=True, kw_only=True, tag="noise"):
     station: str
     per_s: Annotated[float, Meta(gt=0, le=20_000)]
     for_s: Annotated[float, Meta(gt=0, le=600)]
 
 
-Request = Measure | SetAttenuation | SetLoss | SetPlugged | SetAnswers | MakeNoise
+Request = Measure | SetAttenuation | SetLoss | SetPlugged | SetAnswers | LeakKey | MakeNoise
 
 
 class StationMeasurement(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,8 @@ from pyiso15118.aio import discovery
 
 pytestmark = pytest.mark.interop
 TESTS = Path(__file__).parents[1]
+FORGED = "fe80::ff:fe00:ca"
+"""What the car's MAC address would make of itself (RFC 4291)."""
 
 ASK = """
 import socket, sys
@@ -95,13 +97,20 @@ class Link:
         command = ["ip", "netns", "exec", namespace, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
-    def ask(self, namespace: str, source: str, target: str = sdp.MULTICAST_GROUP, count: int = 1) -> int:
+    def ask(
+        self,
+        namespace: str,
+        source: str,
+        target: str = sdp.MULTICAST_GROUP,
+        count: int = 1,
+        interface: str = "eth0",
+    ) -> int:
         """How many answers ``count`` SDP requests get."""
         datagram = sdp.encode(sdp.SdpRequest(security=sdp.Security.NONE)).hex()
-        return int(self.run(namespace, sys.executable, "-c", ASK, "eth0", source, target, str(count), datagram))
+        return int(self.run(namespace, sys.executable, "-c", ASK, interface, source, target, str(count), datagram))
 
-    def connect(self, source: str, port: int, wait_s: float) -> subprocess.Popen[str]:
-        words = [sys.executable, "-c", CONNECT, "eth0", source, self.STATION, str(port), str(wait_s)]
+    def connect(self, source: str, port: int, wait_s: float, interface: str = "eth0") -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", CONNECT, interface, source, self.STATION, str(port), str(wait_s)]
         return subprocess.Popen(["ip", "netns", "exec", self.car, *words], stdout=subprocess.PIPE, text=True)
 
     def close(self) -> None:
@@ -111,8 +120,8 @@ class Link:
 
 
 class RunningStation:
-    def __init__(self, link: Link) -> None:
-        command = ["ip", "netns", "exec", link.station, sys.executable, "-m", "support.link_station", "evse0"]
+    def __init__(self, link: Link, *words: str) -> None:
+        command = ["ip", "netns", "exec", link.station, sys.executable, "-m", "support.link_station", "evse0", *words]
         self._process = subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True)
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self.told: list[dict[str, Any]] = []
@@ -197,3 +206,58 @@ def test_the_vehicles_mac_is_known_and_another_address_on_its_link_is_refused_me
     station.wait_for("its search", lambda said: "SDP request of [fe80::bad%evse0]" in said.get("text", ""))
     assert link.ask(link.car, Link.CAR) == 1
     assert car.communicate(timeout=10)[0].split() == ["connected", "open"]
+
+
+@pytest.fixture
+def matched(link: Link) -> Iterator[RunningStation]:
+    """With a powerline link on which the car was matched."""
+    station = RunningStation(link, Link.CAR_MAC)
+    yield station
+    station.close()
+
+
+@pytest.fixture
+def stranger(link: Link) -> Iterator[str]:
+    """The interface of another vehicle on the car's segment, with an address made from the car's MAC address."""
+    for words in (
+        ("link", "add", "link", "eth0", "name", "mv0", "type", "macvlan", "mode", "bridge"),
+        ("link", "set", "mv0", "address", "02:00:00:00:00:bb"),
+        ("link", "set", "mv0", "up"),
+        ("addr", "add", f"{FORGED}/64", "dev", "mv0", "nodad"),
+    ):
+        Link.ip("-n", link.car, *words)
+    yield "mv0"
+    Link.ip("-n", link.car, "link", "del", "mv0")
+
+
+def forget_neighbours(link: Link) -> None:
+    Link.ip("-n", link.station, "neigh", "flush", "dev", "evse0")
+
+
+def test_the_matched_vehicle_is_answered_once_the_kernel_knows_its_mac(link: Link, matched: RunningStation) -> None:
+    forget_neighbours(link)
+    assert link.ask(link.car, Link.CAR) == 0, "its first request is multicast, and nobody knows yet who it is"
+    assert link.ask(link.car, Link.CAR) == 1
+    car = link.connect(Link.CAR, matched.port, 1.0)
+    assert matched.wait_for("the session", lambda said: "mac" in said)["mac"] == Link.CAR_MAC
+    assert car.communicate(timeout=10)[0].split() == ["connected", "open"]
+    assert not any(said.get("code") == "PLC_NOT_MATCHED" for said in matched.told)
+
+
+def test_another_on_its_segment_reaches_neither_sdp_nor_tcp_whatever_address_it_takes(
+    link: Link, matched: RunningStation, stranger: str
+) -> None:
+    forget_neighbours(link)
+    for _ in range(3):
+        assert link.ask(link.car, FORGED, interface=stranger) == 0
+    refused = matched.wait_for("the stranger", lambda said: said.get("code") == "PLC_NOT_MATCHED")
+    assert f"SDP request of [{FORGED}%evse0]" in refused["text"]
+    assert (
+        f"its MAC address is 02:00:00:00:00:bb, and the vehicle that was matched here is {Link.CAR_MAC}"
+        in refused["text"]
+    )
+    connection = link.connect(FORGED, matched.port, 2.0, interface=stranger)
+    assert connection.communicate(timeout=10)[0].split() == ["connected", "closed"]
+    refused = matched.wait_for("its connection", lambda said: "connection of" in said.get("text", ""))
+    assert refused["code"] == "PLC_NOT_MATCHED"
+    assert link.ask(link.car, Link.CAR) + link.ask(link.car, Link.CAR) >= 1, "the car is served meanwhile"

@@ -99,6 +99,12 @@ def child() -> None:
     subprocess.run([sys.executable, "-c", "pass"], check=True)
 
 
+def child_capabilities() -> str:
+    """What a program that it runs may do: ambient ones go on to it."""
+    done = subprocess.run(["grep", "CapEff", "/proc/self/status"], check=True, capture_output=True, text=True)
+    return done.stdout.split()[1]
+
+
 def main() -> None:
     guard = int(os.environ["PROBE_GUARD_PID"])
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -143,6 +149,7 @@ def main() -> None:
         "core filter": lambda: int(Path("/proc/self/coredump_filter").read_text(), 16),
         "umask": lambda: oct(os.umask(0o777)),
         "CapEff": lambda: status["CapEff"].strip(),
+        "CapEff of a child": child_capabilities,
         "CapBnd": lambda: status["CapBnd"].strip(),
         "NoNewPrivs": lambda: status["NoNewPrivs"].strip(),
         "Seccomp": lambda: status["Seccomp"].strip(),

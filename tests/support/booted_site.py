@@ -29,6 +29,7 @@ from v2g.simulation import layout as layouts
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
+    "kplc-driver": "kplc_driver",
     "v2g-cert-manager": "cert_manager",
     "v2g-control": "control",
     "v2g-guard": "guard",
@@ -40,7 +41,10 @@ KEY_PASSWORD = "a-password-that-must-stay-secret"
 TOKEN_PIN = "907341865520"
 SITE = "/srv/site"
 EVSE_INTERFACE = "evse0"
-"""Of a second EVSE, to which nobody plugs in; whoever boots the site makes it."""
+"""Of a second EVSE with a powerline modem, to which nobody plugs in; whoever boots the site makes it."""
+MODEM_INTERFACE = "car0"
+"""The other end of it, where the modem is."""
+MODEM_MAC = "02:00:00:51:00:01"
 NOT_OF_A_PROBE = {
     "Type",
     "NotifyAccess",
@@ -64,6 +68,10 @@ Group=v2g
 UMask=0027
 ExecStart=/opt/v2g/bin/python -m v2g.simulation.plant --config /srv/site/plant.json
 """,
+    "test-powerline.service": """[Service]
+Type=notify
+ExecStart=/opt/v2g/bin/python -m v2g.simulation.powerline --config /srv/site/powerline.json
+""",
     "test-vehicle.service": """[Service]
 Type=notify
 Environment=OPENSSL_CONF=/opt/v2g/src/pyiso15118/security/openssl.conf
@@ -78,8 +86,8 @@ def install(booted: Booted) -> None:
     booted.run("systemd-sysusers")
     booted.run("systemd-tmpfiles", "--create")
     booted.run("chown", "-R", "v2g:v2g", "/etc/ssl/v2g")
-    booted.run("ip", "link", "add", EVSE_INTERFACE, "type", "veth", "peer", "name", "car0")
-    for name in (EVSE_INTERFACE, "car0"):
+    booted.run("ip", "link", "add", EVSE_INTERFACE, "type", "veth", "peer", "name", MODEM_INTERFACE)
+    for name in (EVSE_INTERFACE, MODEM_INTERFACE):
         booted.run("sysctl", "-qw", f"net.ipv6.conf.{name}.accept_dad=0")
         booted.run("ip", "link", "set", name, "up")
 
@@ -149,6 +157,9 @@ def _site(tree: Path, scratch: Path) -> None:
     del config["paths"]
     del config["pki"]["dir"]
     config["pki"]["key_password_file"] = "/etc/ssl/v2g/key.password"
+    for evse in config["evses"]:
+        if evse["interface"] == EVSE_INTERFACE:
+            evse["plc"] = {}
     config["relay"]["feedback_path"] = "/run/v2g/relay"
     config["protection"]["mains_input_path"] = "/run/v2g/mains"
     etc = tree / "etc/v2g"
@@ -174,6 +185,8 @@ def _site(tree: Path, scratch: Path) -> None:
     (site / "vehicles").mkdir()
     for file in layout.config_dir.parent.glob("vehicles/*.config.json"):
         (site / "vehicles" / file.name).write_text(moved(file))
+    modem = {"name": "EVSE", "kind": "veth", "address": MODEM_INTERFACE, "modem_mac": MODEM_MAC}
+    (site / "powerline.json").write_text(json.dumps({"control_socket": "/run/powerline.sock", "stations": [modem]}))
     plant = moved(layout.plant_config).replace(f'"{SITE}"', '"/run/v2g"')
     (site / "plant.json").write_text(plant)
     (site / "plant.json").chmod(0o644)
@@ -181,6 +194,14 @@ def _site(tree: Path, scratch: Path) -> None:
 
 def probe(booted: Booted, unit: str, guard_pid: str) -> dict[str, Any]:
     """What :mod:`support.booted_probe` finds inside the sandbox of ``unit``, under its user."""
+    journal = run_sandboxed(booted, unit, "/opt/v2g/probe.py", f"PROBE_GUARD_PID={guard_pid}")
+    (line,) = [line for line in journal.splitlines() if line.startswith("PROBE ")]
+    found: dict[str, Any] = json.loads(line.removeprefix("PROBE "))
+    return found
+
+
+def run_sandboxed(booted: Booted, unit: str, script: str, environment: str = "") -> str:
+    """The journal of a Python script, inside, that ran in the sandbox of ``unit`` under its user."""
     lines = [
         line
         for line in (ROOT / "systemd" / f"{unit}.service").read_text().splitlines()
@@ -188,12 +209,9 @@ def probe(booted: Booted, unit: str, guard_pid: str) -> dict[str, Any]:
     ]
     lines = [line.removeprefix("#") if line.startswith("#LoadCredential=") else line for line in lines]
     at = lines.index("[Service]") + 1
-    command = "ExecStart=/opt/v2g/bin/python /opt/v2g/probe.py"
-    lines[at:at] = ["Type=oneshot", command, f"Environment=PROBE_GUARD_PID={guard_pid}"]
-    name = f"probe-{unit}.service"
+    lines[at:at] = ["Type=oneshot", f"ExecStart=/opt/v2g/bin/python {script}", f"Environment={environment}"]
+    name = f"{Path(script).stem}-{unit}.service"
     booted.write(f"/etc/systemd/system/{name}", "\n".join(lines) + "\n")
     booted.run("systemctl", "daemon-reload")
     booted.start(name)
-    (line,) = [line for line in booted.journal(name).splitlines() if line.startswith("PROBE ")]
-    found: dict[str, Any] = json.loads(line.removeprefix("PROBE "))
-    return found
+    return booted.journal(name)

@@ -29,6 +29,7 @@ POLICY: dict[str, tuple[Role, str]] = {
     "harmonics.show": (Role.VIEWER, LOOK),
     "inverter.efficiency": (Role.VIEWER, LOOK),
     "pilot.check": (Role.VIEWER, f"{LOOK}: judges readings that are there"),
+    "plc": (Role.VIEWER, f"{LOOK}; names vehicles by MAC address, as comms.log does"),
     "sensors.list": (Role.VIEWER, LOOK),
     "lockout.show": (Role.VIEWER, LOOK),
     "utility.signals": (Role.VIEWER, LOOK),

@@ -3,8 +3,9 @@
 from pyiso15118.aio.client import EvccConnection, connect
 from pyiso15118.aio.discovery import Discovered, SdpServer, discover
 from pyiso15118.aio.driver import Connection
+from pyiso15118.aio.evse import Endpoint, SeccConnection
 from pyiso15118.aio.network import Address, NetworkError, local_address
-from pyiso15118.aio.server import Endpoint, SeccConnection, SeccServer
+from pyiso15118.aio.server import SeccServer
 
 __all__ = [
     "Address",

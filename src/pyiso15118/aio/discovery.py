@@ -37,6 +37,7 @@ EACH_HZ, EACH_BURST = 8.0, 16.0
 """A vehicle asks four times a second."""
 ALL_HZ, ALL_BURST = 40.0, 80.0
 _LINE_EVERY_S = 10.0
+_DISCARD_PORT = 9
 
 Answer = Callable[[SdpRequest, Address], SdpResponse | None]
 """None: whoever asked gets no answer."""
@@ -140,6 +141,16 @@ class SdpServer(asyncio.DatagramProtocol):
         self._counting = None
         count, self._left_out_told = self._left_out - self._left_out_told, self._left_out
         log.warning("%s: %d SDP requests were left out", self._name, count, extra={"code": FLOOD})
+
+    def solicit(self, peer: Address) -> None:
+        """One byte to the discard port of a neighbour, for which the kernel has to find out its MAC address.
+
+        From the port of SDP, since a strict firewall lets nothing else out to vehicles.
+        """
+        if self._transport is None or self._link is None or peer.scope_id != self._link:
+            return
+        if IPv6Address(peer.host).is_link_local:
+            self._transport.sendto(b"\0", Address(peer.host, _DISCARD_PORT, peer.scope_id).sockaddr())
 
     def error_received(self, exc: Exception) -> None:
         self._log.note(logging.WARNING, "SDP answer could not be sent: %s", exc)

@@ -9,14 +9,15 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv6Address
 from typing import cast
 
-from pyiso15118 import exi, sdp
+from pyiso15118 import exi
 from pyiso15118.aio.discovery import SdpServer
-from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, certified_name, peer_certificate
+from pyiso15118.aio.driver import TLS_SHUTDOWN_S, StreamProtocol, certified_name, peer_certificate
+from pyiso15118.aio.evse import Endpoint, Evse, SeccConnection
 from pyiso15118.aio.network import Address, NetworkError, address_of, local_address, tcp_listener
 from pyiso15118.aio.quietlog import QuietLog
 from pyiso15118.aio.tls_stream import secure
@@ -24,9 +25,8 @@ from pyiso15118.errors import Iso15118Error, LocalProtocolError
 from pyiso15118.messages import Namespace
 from pyiso15118.paused import PausedSession
 from pyiso15118.sdp import SdpRequest, SdpResponse, Security
-from pyiso15118.secc import SeccConfig, SeccMachine
-from pyiso15118.security.profile import TlsEndpoint, TlsObject, TlsProfile
-from pyiso15118.security.tls import check_context
+from pyiso15118.secc import SeccMachine
+from pyiso15118.security.profile import TlsEndpoint, TlsObject
 from pyiso15118.security.tls_peer import check_connection
 
 log = logging.getLogger("pyiso15118")
@@ -41,100 +41,37 @@ HANDSHAKE_THREADS = 1
 SPOOFING = "SPOOFING_SUSPECTED"
 RETRY_S = 5.0
 """An EVSE that could not be opened (its modem's interface is not there yet) is tried again this often."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where one EVSE is reached.
-
-    A session belongs to the EVSE whose socket it arrived on, never to what the vehicle claims. ``sdp_port`` None: no
-    discovery. TCP port 0: a free one of 49152..65535, as the standard has it; some vehicles refuse others. ``host``
-    overrides the interface's link-local address (``::1`` on the loopback).
-    ``tls`` None needs ``allow_plain``, a test mode; with both, vehicles that ask for no TLS are sent to ``plain_port``.
-    ``keep_paused_s``: how long a vehicle may resume a session that it paused; 0: never.
-    ``max_connections`` counts TLS handshakes; one more ends the oldest of them. ``tls`` must have been made for
-    ``profile`` by :func:`pyiso15118.security.server_context`; raises :class:`LocalProtocolError` otherwise.
-    """
-
-    config: SeccConfig
-    interface: str
-    sdp_port: int | None = sdp.PORT
-    tcp_port: int = 0
-    plain_port: int = 0
-    host: str | None = None
-    tls: TlsEndpoint | ssl.SSLContext | None = None
-    profile: TlsProfile = TlsProfile.STRICT
-    allow_plain: bool = False
-    max_connections: int = 4
-    keep_paused_s: float = 86_400.0
-
-    def __post_init__(self) -> None:
-        if self.tls is None and not self.allow_plain:
-            raise LocalProtocolError(f"{self.evse_id}: no TLS context given and plain TCP, a test mode, is not allowed")
-        if self.tls is not None:
-            try:
-                check_context(self.profile, self.tls, server_side=True)
-            except LocalProtocolError as error:
-                raise LocalProtocolError(f"{self.evse_id}: {error}") from None
-
-    @property
-    def evse_id(self) -> str:
-        return self.config.evse_id
-
-
-class SeccConnection(Connection[SeccMachine]):
-    """A vehicle's session at one EVSE."""
-
-    endpoint: Endpoint
+_SDP_REQUEST = "SDP request"
 
 
 OnSession = Callable[[SeccConnection], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Evse:
-    """An endpoint at work. ``active`` until both the stream is closed and its owner has finished.
-
-    ``handshakes``: connections that have no session yet, the oldest first. ``paused`` may be resumed until
-    ``paused_until``, in monotonic seconds.
-    """
-
-    endpoint: Endpoint
-    log: QuietLog
-    servers: list[asyncio.Server] = field(default_factory=list)
-    sdp_server: SdpServer | None = None
-    tls_address: Address | None = None
-    plain_address: Address | None = None
-    problem: str | None = None
-    handshakes: dict[asyncio.Task[None], asyncio.Transport] = field(default_factory=dict)
-    active: SeccConnection | None = None
-    paused: PausedSession | None = None
-    paused_until: float = 0.0
-
-    def keep(self, paused: PausedSession | None) -> None:
-        self.paused = paused if self.endpoint.keep_paused_s > 0 else None
-        self.paused_until = time.monotonic() + self.endpoint.keep_paused_s
-
-    def resumable(self) -> PausedSession | None:
-        return self.paused if time.monotonic() < self.paused_until else None
+Admits = Callable[[str, Address], str | None]
+"""``(evse_id, peer)``: why it is not served there, for the log; empty: not known yet, it may ask again; None: it is."""
 
 
 class SeccServer:
     """All EVSEs of a station in one process. ``on_session`` is awaited once per session, each in a task of its own.
 
     When it returns before the session is over, or raises, the session is aborted. ``async with`` opens and closes.
-    ``handshake_threads``: more than one where a check of revocation waits for a network.
+    ``handshake_threads``: more than one where a check of revocation waits for a network. ``admits`` is asked for each
+    SDP request and for each TCP connection, before a handshake; it must be quick. None: everybody is served.
     """
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], on_session: OnSession, handshake_threads: int = HANDSHAKE_THREADS
+        self,
+        endpoints: Sequence[Endpoint],
+        on_session: OnSession,
+        handshake_threads: int = HANDSHAKE_THREADS,
+        *,
+        admits: Admits | None = None,
     ) -> None:
         ids = [e.evse_id for e in endpoints]
         if doubled := {i for i in ids if ids.count(i) > 1}:
             raise LocalProtocolError(f"EVSE given twice: {', '.join(sorted(doubled))}")
         self._on_session = on_session
+        self._admits = admits
         self._threads = handshake_threads
-        self._evses = {e.evse_id: _Evse(e, QuietLog(e.evse_id)) for e in endpoints}
+        self._evses = {e.evse_id: Evse(e, QuietLog(e.evse_id)) for e in endpoints}
         self._tasks: set[asyncio.Task[None]] = set()
         self._retrying: asyncio.Task[None] | None = None
         self._workers: Executor | None = None
@@ -206,7 +143,7 @@ class SeccServer:
             for task in stuck:
                 log.error("the owner of session %s ignores that the station shuts down", task.get_name())
 
-    def _close_sockets(self, evse: _Evse) -> None:
+    def _close_sockets(self, evse: Evse) -> None:
         if evse.sdp_server is not None:
             evse.sdp_server.close()
         for server in evse.servers:
@@ -228,6 +165,15 @@ class SeccServer:
         if server is None:
             raise NetworkError(f"{evse_id}: no SDP server is open")
         return server.port
+
+    def solicit(self, evse_id: str, peer: Address) -> None:
+        """Let the kernel find out the MAC address of ``peer``, which asked by multicast, until its next request.
+
+        Only of a neighbour on the EVSE's own link; of anybody else, and without discovery, nothing is done.
+        """
+        server = self._evses[evse_id].sdp_server
+        if server is not None:
+            server.solicit(peer)
 
     def session(self, evse_id: str) -> SeccConnection | None:
         """The session under way at an EVSE."""
@@ -257,7 +203,7 @@ class SeccServer:
         """
         if endpoint.evse_id in self._evses:
             raise LocalProtocolError(f"EVSE given twice: {endpoint.evse_id}")
-        evse = self._evses[endpoint.evse_id] = _Evse(endpoint, QuietLog(endpoint.evse_id))
+        evse = self._evses[endpoint.evse_id] = Evse(endpoint, QuietLog(endpoint.evse_id))
         if self._closing or self._workers is None:
             return
         await self._try_to_open(evse)
@@ -276,7 +222,7 @@ class SeccServer:
             for evse_id in self.problems:
                 await self._try_to_open(self._evses[evse_id])
 
-    async def _try_to_open(self, evse: _Evse) -> None:
+    async def _try_to_open(self, evse: Evse) -> None:
         try:
             await self._open(evse)
             evse.problem = None
@@ -290,7 +236,7 @@ class SeccServer:
                 log.warning("%s: no vehicle can connect: %s; trying again", evse.endpoint.evse_id, error)
             evse.problem = str(error)
 
-    async def _open(self, evse: _Evse) -> None:
+    async def _open(self, evse: Evse) -> None:
         endpoint = evse.endpoint
         if endpoint.tls is not None:
             evse.tls_address = await self._listen(evse, endpoint.tcp_port, secured=True)
@@ -313,7 +259,7 @@ class SeccServer:
             f"TLS profile {endpoint.profile}" if endpoint.tls else "no TLS: test mode",
         )
 
-    async def _listen(self, evse: _Evse, port: int, *, secured: bool) -> Address:
+    async def _listen(self, evse: Evse, port: int, *, secured: bool) -> Address:
         endpoint = evse.endpoint
         sock = tcp_listener(local_address(endpoint.interface, endpoint.host, port))
         loop = asyncio.get_running_loop()
@@ -325,7 +271,23 @@ class SeccServer:
         evse.servers.append(server)
         return address_of(sock.getsockname())
 
-    def _sdp_answer(self, evse: _Evse, request: SdpRequest, peer: Address) -> SdpResponse | None:
+    def _refusal(self, evse: Evse, peer: Address) -> str | None:
+        """Why ``peer`` is not served at the EVSE. Whoever cannot be judged is not."""
+        if self._admits is None:
+            return None
+        try:
+            return self._admits(evse.endpoint.evse_id, peer)
+        except Exception as error:
+            evse.log.note(logging.ERROR, "%s cannot be judged: internal error", peer, exc_info=error)
+            return f"internal error: {error}"
+
+    def _sdp_answer(self, evse: Evse, request: SdpRequest, peer: Address) -> SdpResponse | None:
+        refusal = self._refusal(evse, peer)
+        if refusal is not None:
+            if refusal:
+                evse.turn_away(peer, _SDP_REQUEST, refusal)
+            return None
+        evse.turned_away.pop((_SDP_REQUEST, peer.host), None)
         if self._is_stranger(evse, peer):
             evse.log.note(
                 logging.WARNING,
@@ -344,13 +306,17 @@ class SeccServer:
 
     # ---- connections ----
 
-    def accept(self, evse: _Evse, protocol: StreamProtocol, transport: asyncio.Transport, secured: bool) -> None:
+    def accept(self, evse: Evse, protocol: StreamProtocol, transport: asyncio.Transport, secured: bool) -> None:
         """Called for every TCP connection: refuse it, or see it through in a task."""
         transport.pause_reading()
         peer = address_of(transport.get_extra_info("peername") or ("::", 0))
         reason = code = None
         if self._closing:
             reason = "the charging station shuts down"
+        elif (refusal := self._refusal(evse, peer)) is not None:
+            evse.turn_away(peer, "connection", refusal or "it is not known yet")
+            transport.abort()
+            return
         elif evse.active is not None:
             reason = f"the EVSE is busy with {evse.active.peer_address}"
             if self._is_stranger(evse, peer):
@@ -379,12 +345,12 @@ class SeccServer:
         task.add_done_callback(lambda done: evse.handshakes.pop(done, None))
 
     @staticmethod
-    def _is_stranger(evse: _Evse, peer: Address) -> bool:
+    def _is_stranger(evse: Evse, peer: Address) -> bool:
         """On a cable there is one vehicle: while it has a session, nobody else speaks on the EVSE's link."""
         return evse.active is not None and evse.active.peer_address.host != peer.host
 
     @staticmethod
-    def _drop(evse: _Evse, task: asyncio.Task[None]) -> None:
+    def _drop(evse: Evse, task: asyncio.Task[None]) -> None:
         """End a connection that has no session yet; its task may not even have begun."""
         transport = evse.handshakes.pop(task)
         task.cancel()
@@ -392,7 +358,7 @@ class SeccServer:
 
     async def _serve(
         self,
-        evse: _Evse,
+        evse: Evse,
         protocol: StreamProtocol,
         transport: asyncio.Transport,
         tls: TlsEndpoint | ssl.SSLContext | None,
@@ -411,7 +377,7 @@ class SeccServer:
             if connection is None:
                 (protocol.transport or transport).abort()
 
-    async def _see_through(self, evse: _Evse, connection: SeccConnection) -> None:
+    async def _see_through(self, evse: Evse, connection: SeccConnection) -> None:
         current = asyncio.current_task()
         if current is not None:
             evse.handshakes.pop(current, None)
@@ -428,7 +394,7 @@ class SeccServer:
 
     async def _establish(
         self,
-        evse: _Evse,
+        evse: Evse,
         protocol: StreamProtocol,
         transport: asyncio.Transport,
         tls: TlsEndpoint | ssl.SSLContext | None,
@@ -489,7 +455,7 @@ class SeccServer:
 class _Acceptor(StreamProtocol):
     """The protocol of one accepted connection; hands itself to the server, which may refuse it."""
 
-    def __init__(self, server: SeccServer, evse: _Evse, secured: bool) -> None:
+    def __init__(self, server: SeccServer, evse: Evse, secured: bool) -> None:
         super().__init__()
         self._server = server
         self._evse = evse

@@ -13,6 +13,11 @@ LOCAL_MODEM: Mac = bytes.fromhex("00b052000001")
 """The host's own modem, whatever its address is (HomePlug AV: management by the local host; Qualcomm and others)."""
 
 
+def is_group(mac: Mac) -> bool:
+    """Broadcast and multicast: no station has it for its own."""
+    return bool(mac[0] & 1)
+
+
 def mac_text(mac: Mac) -> str:
     """``02:00:00:00:00:01``."""
     return mac.hex(":")

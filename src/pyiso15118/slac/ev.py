@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.slac import events as ev
-from pyiso15118.slac.addresses import Mac, mac_text
+from pyiso15118.slac.addresses import Mac, is_group, mac_text
 from pyiso15118.slac.attenuation import Attenuation
 from pyiso15118.slac.events import Step
 from pyiso15118.slac.frame import decode_frame, is_homeplug
@@ -107,7 +107,7 @@ class EvMachine(Outbox):
         self._time_out_100ms = 0
         self._evses: dict[Mac, Attenuation | None] = {}
         self._candidates: list[Mac] = []
-        self._toggling = False
+        self._toggling = self._busy = False
         self._made: int | None = None
 
     # ---- what the owner tells ----
@@ -133,6 +133,7 @@ class EvMachine(Outbox):
                     unplugged=True,
                 )
             )
+        self.chosen = None
         self._enter(EvState.IDLE, None)
 
     def key_set(self, now: float) -> None:
@@ -179,6 +180,8 @@ class EvMachine(Outbox):
             return
         if frame.source == self.config.ev_mac:
             self.ignored["our own"] += 1
+        elif frame.destination != self.config.ev_mac and not is_group(frame.destination):
+            self.ignored["for another station"] += 1
         elif not self._take(frame.source, frame.message, now):
             self.ignored["not for us"] += 1
 
@@ -196,7 +199,7 @@ class EvMachine(Outbox):
 
     def _on_parm(self, source: Mac, answer: CM_SLAC_PARM_CNF) -> bool:
         usable = 1 <= answer.num_sounds <= _MOST_SOUNDS and not answer.application_type and not answer.security_type
-        if self.state is not EvState.ASKING or not usable or len(self._evses) >= _MOST_EVSES:
+        if self.state is not EvState.ASKING or not usable or is_group(source) or len(self._evses) >= _MOST_EVSES:
             return False
         self._evses.setdefault(source, None)
         self._num_sounds = max(self._num_sounds, answer.num_sounds)
@@ -204,18 +207,21 @@ class EvMachine(Outbox):
         return True
 
     def _on_attenuation(self, source: Mac, told: CM_ATTEN_CHAR_IND, now: float) -> bool:
-        if source not in self._evses or self.state is EvState.ASKING:
+        if source not in self._evses or self.state in _SILENT:
             return False
         # Answered again when it comes again: the response may be lost, and the EVSE waits for it.
         self._send(CM_ATTEN_CHAR_RSP(source_address=self.config.ev_mac, run_id=self._run_id), source)
         if self._evses[source] is not None or self.state not in (EvState.SOUNDING, EvState.RESULTS):
+            return True
+        if told.num_sounds == 0:
+            self.ignored["heard nothing"] += 1
             return True
         attenuation = Attenuation(groups_db=tuple(map(float, told.aag)), sounds=told.num_sounds)
         self._evses[source] = attenuation
         self._tell(
             ev.Sounded(pev_mac=self.config.ev_mac, run_id=self._run_id, evse_mac=source, attenuation=attenuation)
         )
-        if self.state is EvState.RESULTS and all(known is not None for known in self._evses.values()):
+        if self.state is EvState.RESULTS and self._all_told:
             self._choose(now)
         return True
 
@@ -241,6 +247,8 @@ class EvMachine(Outbox):
                 self._ask_to_match(now)
             else:
                 self._next_candidate(f"it counted {answer.toggle_num} of {expected} toggles of the pilot", now)
+        elif not self._toggling and answer.result == ValidateResult.NOT_READY:
+            self._busy = True
         elif answer.result == ValidateResult.FAILURE:
             self._next_candidate("it does not confirm the pilot", now)
         return True
@@ -290,7 +298,8 @@ class EvMachine(Outbox):
             case EvState.VALIDATING:
                 self._tries += 1
                 if self._tries > timers.match_retries:
-                    self._next_candidate("no answer to CM_VALIDATE.REQ", now)
+                    busy = "it is not ready to count toggles of the pilot"
+                    self._next_candidate(busy if self._busy else "no answer to CM_VALIDATE.REQ", now)
                 else:
                     self._ask_to_validate(now)
             case EvState.MATCHING:
@@ -334,7 +343,11 @@ class EvMachine(Outbox):
             self._send(CM_MNBC_SOUND_IND(cnt=self._sounds_left, run_id=self._run_id, rnd=self._random(_RND_BYTES)))
         self._due = now + self.config.timers.tp_ev_batch_msg_interval_s
         if not self._starts_left and not self._sounds_left:
-            self._enter(EvState.RESULTS, max(self._results_due, now))
+            self._enter(EvState.RESULTS, now if self._all_told else max(self._results_due, now))
+
+    @property
+    def _all_told(self) -> bool:
+        return all(known is not None for known in self._evses.values())
 
     def _choose(self, now: float) -> None:
         known = {mac: told for mac, told in self._evses.items() if told is not None}
@@ -363,7 +376,7 @@ class EvMachine(Outbox):
             if self._attenuation(other).average_db - level < self.config.ambiguity_db
         ]
         if self.config.use_validation and (level > self.config.direct_db or rivals):
-            self._tries, self._toggling = 0, False
+            self._tries, self._toggling, self._busy = 0, False, False
             self._enter(EvState.VALIDATING, now)
             self._ask_to_validate(now)
         else:
@@ -429,6 +442,8 @@ class EvMachine(Outbox):
         return found
 
 
+_SILENT = (EvState.IDLE, EvState.ASKING, EvState.PAUSED, EvState.FAILED)
+"""No matching runs, or none in which sounds were made."""
 _STEPS = {
     EvState.SOUNDING: Step.SOUND,
     EvState.RESULTS: Step.ATTEN_CHAR,

@@ -20,12 +20,21 @@ from collections.abc import Callable
 
 from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.slac import events as ev
-from pyiso15118.slac.addresses import Mac, mac_text
+from pyiso15118.slac.addresses import Mac, is_group, mac_text
 from pyiso15118.slac.attenuation import Attenuation
 from pyiso15118.slac.events import Step
 from pyiso15118.slac.evse_config import EvseSlacConfig as EvseSlacConfig
 from pyiso15118.slac.evse_config import EvseState as EvseState
-from pyiso15118.slac.evse_run import MOST_RUNS, Key, Run, attenuation_told, confirmation, lateness, parameters_told
+from pyiso15118.slac.evse_run import (
+    MOST_RUNS,
+    Key,
+    Run,
+    attenuation_told,
+    confirmation,
+    lateness,
+    parameters_told,
+    silence,
+)
 from pyiso15118.slac.evse_validation import validation_begun, validation_told
 from pyiso15118.slac.evse_watch import Restarts, Unchosen
 from pyiso15118.slac.frame import decode_frame, is_homeplug
@@ -113,7 +122,8 @@ class EvseMachine(Outbox):
     # ---- what the owner tells ----
 
     def start(self, now: float) -> None:
-        """The modem is there: a fresh key for it."""
+        """The modem is there: a fresh key for it, which ends what still ran with the old one."""
+        self._end_all(Step.MODEM, "the modem begins anew")
         self._started = True
         self._renew_key()
 
@@ -126,31 +136,36 @@ class EvseMachine(Outbox):
 
     def key_failed(self, reason: str, now: float) -> None:
         """It has not. Another key follows after a pause."""
+        if not self._started or self._keyed:
+            return
         self._tell(ev.MatchingFailed(step=Step.KEY, reason=reason))
-        self._keyed = False
         self._key_due = now + self.config.timers.key_retry_s
 
     def modem_lost(self, reason: str, now: float) -> None:
         """Everything ends; :meth:`start` once it is back."""
         self._end_all(Step.MODEM, reason)
+        self._unchosen.clear()
         self._started = self._keyed = False
         self._init_due = self._error_until = self._key_due = None
 
     def plugged(self, present: bool | None, now: float) -> None:
         """Whether the pilot shows a vehicle; None: not known, which ends what is not linked yet."""
-        if present == self._present:
+        if present is self._present:
             return
         was_here, self._present = self._here, present
-        if self._here == was_here:
-            return
-        if self._here:
+        if not self._here:
+            self._leave(present is None)
+        elif not was_here:
             self._failures, self._toggles = 0, 0
             self._refused.clear()
             self._restarts = Restarts()
             self._await_vehicle(now)
-            return
-        unknown = present is None
+        elif present is None:
+            self._init_due = self._error_until = None
+
+    def _leave(self, unknown: bool) -> None:
         self._init_due = self._error_until = None
+        self._unchosen.clear()
         if not (unknown and self._linked):
             reason = "the pilot does not tell any more who is plugged in" if unknown else "the vehicle was unplugged"
             self._end_all(None, reason, unplugged=not unknown)
@@ -187,6 +202,8 @@ class EvseMachine(Outbox):
             return
         if frame.source == self.config.evse_mac:
             self.ignored["our own"] += 1
+        elif frame.destination != self.config.evse_mac and not is_group(frame.destination):
+            self.ignored["for another station"] += 1
         elif not self._take(frame.source, frame.message, now):
             self.ignored["not for us"] += 1
 
@@ -222,7 +239,7 @@ class EvseMachine(Outbox):
         return run
 
     def _on_parm(self, source: Mac, request: CM_SLAC_PARM_REQ, now: float) -> None:
-        if request.application_type or request.security_type or source[0] & 1:
+        if request.application_type or request.security_type or is_group(source):
             self.ignored["not for us"] += 1
             return
         if self._matched is not None and source == self._matched.pev_mac and request.run_id != self._matched.run_id:
@@ -244,8 +261,9 @@ class EvseMachine(Outbox):
         if run.step is not Step.START:
             self.ignored["out of order"] += 1
             return
-        run.due = now + self.config.timers.tt_match_sequence_s
-        self._send(parameters_told(run, self.config.timers.tt_evse_match_mnbc_s), source)
+        timers = self.config.timers
+        run.due = min(now + timers.tt_match_sequence_s, run.began + timers.tt_matching_repetition_s)
+        self._send(parameters_told(run, timers.tt_evse_match_mnbc_s), source)
 
     def _begin(self, source: Mac, run_id: bytes, now: float) -> Run | None:
         twins = [run for run in self._runs.values() if run.pev_mac == source]
@@ -324,18 +342,11 @@ class EvseMachine(Outbox):
         answer = validation_told(run, self._toggles)
         run.due = now + self.config.timers.tt_evse_match_session_s
         self._send(answer, run.pev_mac)
-        self._tell(
-            ev.Validated(
-                pev_mac=run.pev_mac,
-                evse_mac=self.config.evse_mac,
-                toggles=answer.toggle_num,
-                passed=run.validated,
-            )
-        )
+        self._tell(run.validated_event(self.config.evse_mac, answer.toggle_num))
 
     def _on_match(self, source: Mac, request: CM_SLAC_MATCH_REQ, now: float) -> None:
         matched = self._matched
-        if matched is not None and matched.key == (source, request.run_id):
+        if matched is not None and matched.key == (source, request.run_id) and request.evse_mac == self.config.evse_mac:
             self._confirm(matched)
             return
         run = self._run(source, request.run_id)
@@ -441,11 +452,7 @@ class EvseMachine(Outbox):
         timers = self.config.timers
         self._failures += 1
         final = self._failures > timers.match_retries
-        if self._last_step is Step.PARM:
-            what = f"no CM_SLAC_PARM.REQ within {timers.tt_evse_slac_init_s:g} s of a vehicle on the pilot"
-        else:
-            what = f"the vehicle did not begin again within {timers.tt_matching_repetition_s:g} s of a failed matching"
-        reason = f"{what}; attempt {self._failures} of {timers.match_retries + 1}"
+        reason = silence(self._last_step, self._failures, timers)
         self._tell(ev.MatchingFailed(step=self._last_step, reason=reason, final=final))
         self._last_step = Step.PARM
         if not final:
@@ -458,24 +465,16 @@ class EvseMachine(Outbox):
         self._last_step = step
         if self._given and self._started:
             self._renew_key()
-        if not self._runs and self._here:
-            self._init_due = now + self.config.timers.tt_matching_repetition_s if self._present else None
+        timers = self.config.timers
+        if not self._runs and self._present and self._failures <= timers.match_retries:
+            self._init_due = now + timers.tt_matching_repetition_s
 
     def _drop(self, run: Run, step: Step, reason: str, *, unplugged: bool = False) -> None:
         self._runs.pop(run.key, None)
         self._unchosen.forget(run)
         if self._matched is run:
             self._matched, self._linked = None, False
-        self._tell(
-            ev.MatchingFailed(
-                step=step,
-                reason=reason,
-                pev_mac=run.pev_mac,
-                run_id=run.run_id,
-                attenuation=run.attenuation,
-                unplugged=unplugged,
-            )
-        )
+        self._tell(run.failed_event(step, reason, unplugged))
 
     def _end_all(self, step: Step | None, reason: str, *, unplugged: bool = False) -> None:
         for run in list(self._runs.values()):

@@ -86,6 +86,19 @@ class Run:
         self.attenuation = averaged(self.profiles, calibration_db)
         return ev.Sounded(pev_mac=self.pev_mac, run_id=self.run_id, evse_mac=evse_mac, attenuation=self.attenuation)
 
+    def validated_event(self, evse_mac: Mac, toggles: int) -> ev.Validated:
+        return ev.Validated(pev_mac=self.pev_mac, evse_mac=evse_mac, toggles=toggles, passed=self.validated)
+
+    def failed_event(self, step: Step, reason: str, unplugged: bool) -> ev.MatchingFailed:
+        return ev.MatchingFailed(
+            step=step,
+            reason=reason,
+            pev_mac=self.pev_mac,
+            run_id=self.run_id,
+            attenuation=self.attenuation,
+            unplugged=unplugged,
+        )
+
     def matched_event(self, evse_mac: Mac, nid: bytes) -> ev.Matched:
         return ev.Matched(pev_mac=self.pev_mac, evse_mac=evse_mac, run_id=self.run_id, nid=nid, attenuation=self.told)
 
@@ -131,3 +144,12 @@ def lateness(run: Run, timers: EvseSlacTimers) -> str:
         case _:
             within = timers.tt_evse_match_session_s
             return f"no CM_SLAC_MATCH.REQ within {within:g} s: the vehicle did not choose this EVSE"
+
+
+def silence(last_step: Step, attempt: int, timers: EvseSlacTimers) -> str:
+    """Why a vehicle that is plugged in is given up, for people. ``last_step``: where it failed before, if it did."""
+    if last_step is Step.PARM:
+        what = f"no CM_SLAC_PARM.REQ within {timers.tt_evse_slac_init_s:g} s of a vehicle on the pilot"
+    else:
+        what = f"the vehicle did not begin again within {timers.tt_matching_repetition_s:g} s of a failed matching"
+    return f"{what}; attempt {attempt} of {timers.match_retries + 1}"

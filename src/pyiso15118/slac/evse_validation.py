@@ -25,12 +25,15 @@ def validation_begun(
     if busy:
         return CM_VALIDATE_CNF(result=ValidateResult.NOT_READY)
     if request.timer == 0:
-        run.due = now + config.timers.tt_evse_match_session_s
+        # A late copy of the first request does not disturb the count.
+        if run.step is Step.MATCH:
+            run.due = now + config.timers.tt_evse_match_session_s
         return CM_VALIDATE_CNF(result=ValidateResult.READY)
     if run.step is Step.MATCH:
         run.step = Step.VALIDATE
         run.toggles_before = toggles
-        run.due = now + (request.timer + 1) * 0.1 + config.timers.vald_settle_s
+        lasts_s = min((request.timer + 1) * 0.1, config.timers.tt_evse_vald_toggle_s)
+        run.due = now + lasts_s + config.timers.vald_settle_s
     return None
 
 

@@ -61,6 +61,9 @@ class Unchosen:
         """It was chosen, or its matching has failed and was told."""
         self._since.pop(run.pev_mac, None)
 
+    def clear(self) -> None:
+        self._since.clear()
+
     def over(self, now: float, runs: Iterable[Run]) -> Iterator[ev.MatchingFailed]:
         """Of each vehicle whose time is over; a run of its own in which nothing else happened is told by itself."""
         for mac, (since, times, attenuation) in list(self._since.items()):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.slac.addresses import MAC_BYTES, Mac
 from pyiso15118.slac.fields import Cursor, SlacFrameError
+from pyiso15118.slac.link_statistics import STATISTICS_MESSAGES
 from pyiso15118.slac.messages import MESSAGES, Message, UnknownMessage
 from pyiso15118.slac.network_messages import NETWORK_MESSAGES
 from pyiso15118.slac.vendor import VENDOR_MESSAGES
@@ -20,7 +21,7 @@ MAX_BYTES = 1518
 _ETHERTYPE = ETHERTYPE.to_bytes(2, "big")
 _VLAN = b"\x81\0"
 _ADDRESSES = 2 * MAC_BYTES
-_KINDS = (*MESSAGES, *NETWORK_MESSAGES, *VENDOR_MESSAGES)
+_KINDS = (*MESSAGES, *NETWORK_MESSAGES, *VENDOR_MESSAGES, *STATISTICS_MESSAGES)
 _BY_TYPE = {(kind.MMV, kind.MMTYPE): kind for kind in _KINDS}
 _KNOWN = {kind.MMTYPE for kind in _KINDS}
 

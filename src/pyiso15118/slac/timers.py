@@ -29,6 +29,8 @@ class EvseSlacTimers:
     """From CM_SLAC_MATCH.CNF to the modems' link (one)."""
     tt_matching_repetition_s: float = 10.0
     """After a failed matching the vehicle may begin again by itself for this long (one)."""
+    tt_evse_vald_toggle_s: float = 3.5
+    """Longest time that toggles are counted, whatever the vehicle announces; nobody else is validated meanwhile."""
     vald_settle_s: float = 0.1
     """After the announced time a toggle that was made within it may still be on its way to us; ours."""
     key_retry_s: float = 2.0

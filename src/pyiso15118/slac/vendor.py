@@ -173,6 +173,11 @@ _NETWORKS = Items("networks", VsNetwork)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VS_NW_INFO_CNF(Message):
+    """Layout of Qualcomm's Open Powerline Toolkit (``plc/NetworkInformation2.c``), which does not use the length.
+
+    So nobody knows for sure what a modem counts in it: 0, and more than is used, are taken.
+    """
+
     MMTYPE = 0xA039
 
     networks: tuple[VsNetwork, ...] = ()
@@ -187,8 +192,9 @@ class VS_NW_INFO_CNF(Message):
         begin = cursor.at
         cursor.take(1, "a reserved field")
         networks = _NETWORKS.read(cursor)
-        if cursor.at - begin != length:
-            raise cursor.wrong("the length", f"is {length}, and {cursor.at - begin} bytes are used")
+        used = cursor.at - begin
+        if length and used > length:
+            raise cursor.wrong("the length", f"is {length}, and {used} bytes are needed")
         return cls(networks=networks, sub_version=sub_version)
 
     def pack(self, message: str = "") -> bytes:

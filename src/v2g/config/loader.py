@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from v2g.config.crosscheck import cross_check, suspicions
+from v2g.config.crosscheck_plc import check_plc_devices, plc_device_suspicions
 from v2g.config.problems import ConfigError, Problem, Report
 from v2g.config.schema import Config
 from v2g.config.sensors import site_sensors
@@ -77,13 +78,14 @@ def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded
     report = Report(lambda path: _place(leaves, path, str(files[0])))
     cross_check(config, report)
     sensors = site_sensors(config, config_dir, report)
+    check_plc_devices(config, config_dir, sensors, report)
     if report.problems:
         raise ConfigError(report.problems)
     return Loaded(
         config=config,
         origin={path: leaf.file for path, leaf in leaves.items()},
         config_dir=config_dir,
-        warnings=(*warnings, *suspicions(config)),
+        warnings=(*warnings, *suspicions(config), *plc_device_suspicions(config, config_dir, leaves)),
         files=tuple(files),
         lines={path: leaf.line for path, leaf in leaves.items()},
         sensors=sensors,

@@ -75,6 +75,8 @@ class PlcLine(msgspec.Struct, frozen=True, kw_only=True):
     """... from it, as the modem tells; None: not told."""
     packet_loss: float | None = None
     """0..1 of what was sent to the vehicle in the last interval; None: the modem counts none."""
+    signal_db: float | None = None
+    """Of the vehicle's modem as ours hears it, down from full power: -10 .. -75; None: not told."""
     pilot_error: bool = False
     """State E or F is wanted on the pilot now."""
     problem: str = ""

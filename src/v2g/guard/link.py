@@ -18,8 +18,6 @@ from v2g.hardware.ports import (
     TransducerReading,
 )
 
-MAX_FRAME_BYTES = 1 << 20
-
 
 class PowerSetpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A leased power of one EVSE: after ``expires_at_s`` it is zero, whatever else holds.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from v2g.guard.framing import FrameError, FrameReader, frame
 from v2g.guard.link import Image, Reload, Reloaded, Setpoints
+from v2g.host.framing import FrameError, FrameReader, frame
 
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 0.25

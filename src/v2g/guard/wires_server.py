@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import fcntl
-import os
-import socket
-import struct
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
 
-from v2g.guard.framing import FrameError, FrameReader, frame
 from v2g.guard.link import Image, Reload, Reloaded, Setpoints
 from v2g.guard.wires_core import SetpointsRefused
 from v2g.hardware.file_owner import discard_untrusted
+from v2g.host.framing import FrameError
+from v2g.host.peer_socket import PeerNews, PeerSocket, PeerSocketBusy, PeerSocketError
 from v2g.telemetry import logs
-
-_UCRED = struct.Struct("3i")
-_STUCK_IMAGES = 20
-"""A peer that took none of this many images in a row is given up."""
 
 
 class WiresSocketError(Exception):
@@ -32,8 +23,7 @@ class WiresServer:
     """Serves ``path``. ``on_setpoints`` gets each frame and may raise :class:`SetpointsRefused`.
 
     ``on_reload`` gets each wish to read the configuration again. ``on_peer`` is called when an orchestrator connects;
-    it replaces the one before. Only processes of ``uids`` may connect, by default those of this process's own user and
-    root: to be in the socket's group is not enough.
+    it replaces the one before. ``uids``: who may connect, as of :class:`PeerSocket`.
     """
 
     def __init__(
@@ -45,154 +35,59 @@ class WiresServer:
         uids: Collection[int] | None = None,
     ) -> None:
         self._path = path
-        self._uids = frozenset((0, os.geteuid()) if uids is None else uids)
         self._on_setpoints = on_setpoints
-        self._on_peer = on_peer
         self._on_reload = on_reload
-        self._server: asyncio.Server | None = None
-        self._lock_fd = -1
-        self._peer: _Peer | None = None
         self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Setpoints | Reload)
+        self._socket = PeerSocket(path, self._received, on_peer, _tell, uids=uids, clear=discard_untrusted)
 
     @property
     def connected(self) -> bool:
-        return self._peer is not None
+        return self._socket.connected
 
     async def start(self) -> None:
         """Raises :class:`WiresSocketError`, also while another ``wires`` serves this path."""
-        lock = self._path.with_name(self._path.name + ".lock")
         try:
-            discard_untrusted(lock)
-            self._lock_fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            await self._socket.start()
+        except PeerSocketBusy:
             raise WiresSocketError(f"another v2g-guard wires serves {self._path}; stop it first") from None
-        except OSError as error:
-            raise WiresSocketError(
-                f"cannot lock {lock}: {error.strerror}; the run directory must exist and belong to the guard's user"
-            ) from None
-        try:
-            listener = _bind(self._path)
-            self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Peer(self), sock=listener)
-        except OSError as error:
-            raise WiresSocketError(f"cannot serve {self._path}: {error.strerror or error}") from None
+        except PeerSocketError as error:
+            raise WiresSocketError(f"{error}; the run directory must exist and belong to the guard's user") from None
 
     def publish(self, image: Image) -> None:
         """Send the image to whoever listens; one that does not read loses images, then its connection."""
-        if self._peer is not None:
-            self._peer.publish(frame(self._encoder.encode(image)))
+        if self._socket.connected:
+            self._socket.publish(self._encoder.encode(image))
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-        if self._peer is not None:
-            self._peer.end()
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
-
-    def admits(self, connection: socket.socket) -> bool:
-        """The kernel's word on who connected (SO_PEERCRED); a refusal is logged."""
-        pid, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-        if uid in self._uids:
-            return True
-        logs.daemon_log().error(
-            "WIRES_PEER_REFUSED", f"process {pid} of user {uid} may not command the inverters", pid=pid, uid=uid
-        )
-        return False
-
-    def joined(self, peer: _Peer) -> None:
-        if self._peer is not None:
-            logs.daemon_log().warning("WIRES_PEER_REPLACED", "a newer orchestrator takes the place of the older one")
-            self._peer.end()
-        self._peer = peer
-        self._on_peer()
-
-    def left(self, peer: _Peer) -> None:
-        if self._peer is peer:
-            self._peer = None
-
-    def received(self, message: Setpoints | Reload) -> None:
-        if isinstance(message, Reload):
-            self._on_reload(message)
-        else:
-            self._on_setpoints(message)
+        await self._socket.close()
 
     def answer(self, reloaded: Reloaded) -> None:
         """To whoever is connected; an orchestrator that has gone needs no answer."""
-        if self._peer is not None:
-            self._peer.send(frame(self._encoder.encode(reloaded)))
+        self._socket.send(self._encoder.encode(reloaded))
 
-
-class _Peer(asyncio.Protocol):
-    def __init__(self, server: WiresServer) -> None:
-        self._server = server
-        self._frames = FrameReader()
-        self._decoder = msgspec.msgpack.Decoder(Setpoints | Reload)
-        self._transport: asyncio.Transport | None = None
-        self._unread = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a Unix stream server makes no other
-        if not self._server.admits(transport.get_extra_info("socket")):
-            transport.abort()
-            return
-        self._transport = transport
-        self._server.joined(self)
-
-    def data_received(self, data: bytes) -> None:
+    def _received(self, payload: bytes) -> None:
         try:
-            for payload in self._frames.feed(data):
-                if self._transport is None:
-                    return
-                message = self._decoder.decode(payload)
-                try:
-                    self._server.received(message)
-                except SetpointsRefused as error:
-                    logs.daemon_log().warning("SETPOINTS_REFUSED", f"a frame of set-points is not used: {error}")
-        except (FrameError, msgspec.DecodeError) as error:
-            logs.daemon_log().error("WIRES_PEER_GARBAGE", f"the orchestrator's connection is closed: {error}")
-            self.end()
-
-    def send(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def publish(self, data: bytes) -> None:
-        if self._transport is None:
+            message = self._decoder.decode(payload)
+        except msgspec.DecodeError as error:
+            raise FrameError(str(error)) from None
+        if isinstance(message, Reload):
+            self._on_reload(message)
             return
-        if self._transport.get_write_buffer_size() == 0:
-            self._unread = 0
-            self._transport.write(data)
-            return
-        self._unread += 1
-        if self._unread >= _STUCK_IMAGES:
-            logs.daemon_log().warning("WIRES_PEER_STUCK", "the orchestrator does not read; its connection is closed")
-            self.end()
-
-    def end(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-        self._server.left(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._server.left(self)
+        try:
+            self._on_setpoints(message)
+        except SetpointsRefused as error:
+            logs.daemon_log().warning("SETPOINTS_REFUSED", f"a frame of set-points is not used: {error}")
 
 
-def _bind(path: Path) -> socket.socket:
-    # The lock is held, so a socket left here has no owner any more.
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        # Nobody may connect before the mode is set: a bound socket refuses until it listens.
-        listener.bind(str(path))
-        path.chmod(0o660)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+def _tell(news: PeerNews, text: str, fields: dict[str, int]) -> None:
+    log = logs.daemon_log()
+    match news:
+        case PeerNews.REFUSED:
+            log.error("WIRES_PEER_REFUSED", f"{text} may not command the inverters", **fields)
+        case PeerNews.REPLACED:
+            log.warning("WIRES_PEER_REPLACED", "a newer orchestrator takes the place of the older one")
+        case PeerNews.GARBAGE:
+            log.error("WIRES_PEER_GARBAGE", f"the orchestrator's connection is closed: {text}")
+        case PeerNews.STUCK:
+            log.warning("WIRES_PEER_STUCK", "the orchestrator does not read; its connection is closed")

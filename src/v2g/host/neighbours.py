@@ -37,17 +37,33 @@ class Neighbour:
 
 
 def mac_of(host: str, interface: int) -> str | None:
-    """As ``02:00:00:00:00:01``, None where nobody knows. ``interface``: the index. Quick; raises nothing."""
-    try:
-        address = IPv6Address(host.split("%", 1)[0])
-    except AddressValueError:
+    """As ``02:00:00:00:00:01``, None where nobody knows. ``interface``: the index. Quick; raises nothing.
+
+    For people: whoever gives himself an address says by it what he likes. :func:`table_mac` is for decisions.
+    """
+    if (known := table_mac(host, interface)) is not None:
+        return known
+    address = _address(host)
+    mac = eui64_mac(address) if address is not None else None
+    return mac.hex(":") if mac is not None else None
+
+
+def table_mac(host: str, interface: int) -> str | None:
+    """As :func:`mac_of`, by the kernel's table alone: to where frames for ``host`` are sent."""
+    address = _address(host)
+    if address is None or interface <= 0:
         return None
     mac = None
-    if interface > 0:
-        with contextlib.suppress(OSError):
-            mac = _ask(address, interface)
-    mac = mac or eui64_mac(address)
+    with contextlib.suppress(OSError):
+        mac = _ask(address, interface)
     return mac.hex(":") if mac is not None else None
+
+
+def _address(host: str) -> IPv6Address | None:
+    try:
+        return IPv6Address(host.split("%", 1)[0])
+    except AddressValueError:
+        return None
 
 
 def eui64_mac(address: IPv6Address) -> bytes | None:

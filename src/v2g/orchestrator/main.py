@@ -46,6 +46,7 @@ from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.pki_api import PkiApi
+from v2g.orchestrator.plc_links import PlcLinks
 from v2g.orchestrator.recall_words import RECALLED, recall_words
 from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
@@ -128,6 +129,7 @@ class Orchestrator:
         self._orders = OrderStore(paths.state_dir / "orders.json", clock)
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
         self.secc: SeccServer | None = None
+        self._plc = PlcLinks(self._config, paths.plc_sock, self.site, self.sessions, clock, logs.comms_log())
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
         self._guard = StatusReader(paths.guard_status)
         tick = partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S)
@@ -198,6 +200,7 @@ class Orchestrator:
                 *self._devices_api.methods(),
                 *self._pki_api.methods(),
                 *FirewallApi().methods(),
+                *self._plc.methods(),
                 *self._surroundings.methods(),
                 *self._trail.methods(),
             ),
@@ -239,6 +242,7 @@ class Orchestrator:
                 remark_on("CONTROL", remark)
             await self._wires.start()
             stack.push_async_callback(self._wires.close)
+            await self._plc.start(stack)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
             await self._surroundings.start(stack)
@@ -256,7 +260,8 @@ class Orchestrator:
                 on_cycle=self._on_cycle,
             )
             threads = OCSP_HANDSHAKES if self._config.pki.revocation.ocsp else HANDSHAKE_THREADS
-            self.secc = SeccServer(endpoints, self._on_session, threads)
+            self.secc = SeccServer(endpoints, self._on_session, threads, admits=self._plc.admission.admits)
+            self._plc.admission.solicit = self.secc.solicit
             await self.secc.start()
             stack.push_async_callback(self.secc.close)
             stack.callback(self._trust.close)
@@ -333,9 +338,17 @@ class Orchestrator:
             await asyncio.sleep(POLL_S)
 
     async def _on_session(self, connection: SeccConnection) -> None:
-        await self.sessions.serve(connection.endpoint.evse_id, connection)
+        evse_id = connection.endpoint.evse_id
+        if (refusal := self._plc.begin(evse_id, connection.peer_address)) is not None:
+            connection.abort(refusal)
+            return
+        try:
+            await self.sessions.serve(evse_id, connection)
+        finally:
+            self._plc.end(evse_id)
 
     def _on_cycle(self, now_s: float) -> None:
+        self._plc.on_cycle(now_s)
         self._keep_orders(now_s)
         self._surroundings.on_cycle(now_s)
         self._chronicle.on_cycle(self.site, now_s)
@@ -372,6 +385,7 @@ class Orchestrator:
             unreachable=self._unreachable(),
             problems=(
                 *filter(None, [self._orders.problem]),
+                *self._plc.problems(),
                 *self._surroundings.problems(),
                 *self._credentials.problems(),
                 *self._trust.problems(),

@@ -27,6 +27,7 @@ from v2g.orchestrator.dispatching import Dispatching
 from v2g.orchestrator.feeder_check import FeederCheck
 from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.image import BayImage, SiteImage
+from v2g.orchestrator.plc_gate import PlcGate
 from v2g.orchestrator.thermal_clock import ThermalClock
 from v2g.orchestrator.transformer import TransformerModel
 from v2g.sessions.ac_limits import AcEvseProfile
@@ -111,6 +112,8 @@ class Site:
         self.model = TransformerModel(config, memory, thermal_clock.begin)
         self.discharge_tests: DischargeTests | None = None
         """The records of discharge tests; None: none are kept."""
+        self.plc: PlcGate | None = None
+        """Of the EVSEs with a powerline link; None: there are none."""
         self._accepted = {evse.id: evse.inverter.accept_low_efficiency for evse in config.dc_evses}
         volts = config.grid.nominal_voltage_v
         self._evse_rated_w = {
@@ -159,8 +162,9 @@ class Site:
                     now_s,
                     supplied=supplied,
                     bound_by=bound_by.get(evse_id),
-                    ending=ending,
+                    ending=ending or self._link_ending(bay, now_s),
                     wants=self._wants(bay),
+                    pilot_error=self.plc is not None and self.plc.pilot_error(evse_id, now_s),
                 )
             except Exception as error:
                 broken[evse_id] = self._broken(evse_id, error)
@@ -259,6 +263,10 @@ class Site:
         if procedure is None:
             return None
         return self.dispatching.wants(bay.evse_id, procedure.identity, procedure.evccid)
+
+    def _link_ending(self, bay: EvseBay, now_s: float) -> str:
+        """Without a session a link that is down is no fault: nobody is plugged in."""
+        return self.plc.ending(bay.evse_id, now_s) if self.plc is not None and bay.procedure is not None else ""
 
     def _discharge_refusal(self, evse_id: str) -> str:
         tests = self.discharge_tests

@@ -330,6 +330,8 @@ def _evse(
     grant = site.decision.grants.get(evse.id) if site.decision is not None else None
     faults = [f"no vehicle can connect: {unreachable}"] if unreachable is not None else []
     faults += [bay.fault] if bay.fault is not None else []
+    if site.plc is not None and bay.procedure is None:
+        faults += filter(None, [site.plc.note(evse.id, now_s)])
     return messages.EvseLine(
         evse_id=evse.id,
         interface=evse.interface,

@@ -1,7 +1,7 @@
 """What ``kplc-driver`` and the orchestrator say to each other over ``<run_dir>/plc.sock``.
 
-As on ``wires.sock``: a Unix stream socket served by the driver, one peer at a time, frames of a 4-byte big-endian length
-and one msgpack value. Times are CLOCK_MONOTONIC seconds where a name does not say unix.
+As on ``wires.sock``: a Unix stream socket served by the driver, one peer at a time, frames of a 4-byte big-endian
+length and one msgpack value. Times are CLOCK_MONOTONIC seconds where a name does not say unix.
 """
 
 from __future__ import annotations

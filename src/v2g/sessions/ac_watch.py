@@ -61,7 +61,7 @@ class AcWatch:
         # Each is asked in every round: what lasts is counted from its beginning, not from when the others ended.
         faults = (
             self._contactor_fault(evse, commanded, now_s),
-            self._pilot.fault(evse.pilot, now_s),
+            self._pilot.fault(evse.pilot, now_s, commanded_f=commanded.pilot_error),
             self._meter_fault(evse, now_s),
             self._power_fault(evse, commanded_w, now_s),
         )

@@ -6,6 +6,8 @@ import abc
 from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
+
 from pyiso15118.commands import Command
 from v2g.dispatch.ac_vehicle import ac_rated_w
 from v2g.dispatch.constraints import Bound
@@ -29,6 +31,8 @@ _BARRED = {
     "ac_discharge_off": "the vehicle discharged, which is not allowed at this site",
 }
 """What ``wires`` says of a vehicle that it will not let back: its session has nothing to wait for."""
+PILOT_ERROR_S = 4.0
+"""State F on the pilot, once begun, for at least so long (ISO 15118-3, T_step_EF)."""
 EvseReading = DcEvseReading | AcEvseReading
 EvseCommand = DcEvseCommand | AcEvseCommand
 
@@ -61,6 +65,8 @@ class EvseBay(abc.ABC):
         self._permitted = self._supplied = False
         self._bound_by: str | None = None
         self._ending = ""
+        self._pilot_error = False
+        self._pilot_error_until_s: float | None = None
         self.wants: Wants | None = None
         """What the site asks for the vehicle here, by the last :meth:`observe`."""
         self._leaving: Procedure | None = None
@@ -153,16 +159,18 @@ class EvseBay(abc.ABC):
         bound_by: str | None = None,
         ending: str = "",
         wants: Wants | None = None,
+        pilot_error: bool = False,
     ) -> None:
         """This cycle's readings (``inverter``: of a DC EVSE), and whether energy is permitted at all.
 
         ``supplied``: an AC EVSE may hold its contactor closed; None: whenever energy is permitted. ``bound_by``: what
         ``wires`` says of its set-point, as in :class:`v2g.guard.link.Applied`. ``ending``: why no session may go on, in
-        words; empty: they may. ``wants``: what the site asks for the vehicle here.
+        words; empty: they may. ``wants``: what the site asks for the vehicle here. ``pilot_error``: state F is wanted
+        on the pilot; it comes once there is no session and nothing is closed.
         """
         self._evse, self._inverter, self._permitted = evse, inverter, permitted
         self._supplied = permitted if supplied is None else supplied
-        self._bound_by, self._ending, self.wants = bound_by, ending, wants
+        self._bound_by, self._ending, self.wants, self._pilot_error = bound_by, ending, wants, pilot_error
         self._verdict = self._judge(now_s)
         if self.procedure is None and self._leaving is None:
             fresh = is_fresh(self._evse, now_s)
@@ -204,7 +212,7 @@ class EvseBay(abc.ABC):
         outlook: Outlook = NO_OUTLOOK,
     ) -> BayStep:
         """This cycle's commands. Without a session: open, unlocked, zero."""
-        command, power_w = self.idle(), 0.0
+        command, power_w = self._idle_with_pilot(now_s), 0.0
         commands: tuple[Command, ...] = ()
         if self.procedure is not None:
             if self._not_to_ask:
@@ -218,6 +226,19 @@ class EvseBay(abc.ABC):
                 self._leaving = None
         self.commanded, self.commanded_w = command, power_w
         return BayStep(evse_id=self.evse_id, evse=command, power_w=power_w, commands=commands)
+
+    def _idle_with_pilot(self, now_s: float) -> EvseCommand:
+        free = self.procedure is None and self._leaving is None and is_fresh(self._evse, now_s)
+        if not free or self._is_closed():
+            self._pilot_error_until_s = None
+            return self.idle()
+        until_s = self._pilot_error_until_s
+        if self._pilot_error and until_s is None:
+            until_s = self._pilot_error_until_s = now_s + PILOT_ERROR_S
+        if not self._pilot_error and (until_s is None or now_s >= until_s):
+            self._pilot_error_until_s = None
+            return self.idle()
+        return msgspec.structs.replace(self.idle(), pilot_error=True)
 
     @property
     def charging(self) -> bool:

@@ -59,7 +59,8 @@ class DcWatch:
         alarm = f"inverter: {inverter.fault}" if inverter is not None and inverter.fault else None
         lasting = self._alarm.update(alarm is not None and permitted, now_s) > INVERTER_FAULT_S
         # A stage whose register map has no pilot measures none: its own controller judges it.
-        pilot = self._pilot.fault(evse.pilot, now_s) if evse.pilot is not None else None
+        commanded_f = commanded.pilot_error
+        pilot = self._pilot.fault(evse.pilot, now_s, commanded_f=commanded_f) if evse.pilot is not None else None
         fault = contactors or pilot or _inverter_fault(inverter, now_s) or (alarm if lasting else None)
         if fault is None and inverter is not None:
             fault = self._power_fault(evse, inverter, commanded_w, now_s)

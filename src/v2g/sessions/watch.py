@@ -74,9 +74,11 @@ class PilotCheck:
     def __init__(self) -> None:
         self._unknown = Lasting()
 
-    def fault(self, pilot: PilotReading | None, now_s: float) -> str | None:
-        """``pilot`` None: the device has lost it."""
+    def fault(self, pilot: PilotReading | None, now_s: float, *, commanded_f: bool = False) -> str | None:
+        """``pilot`` None: the device has lost it. ``commanded_f``: we hold it in state F."""
         lost_s = self._unknown.update(pilot is None or pilot.state is None, now_s)
+        if pilot is not None and pilot.state is PilotState.F and commanded_f:
+            return "control pilot: state F, as commanded: the powerline link has failed, the vehicle shall begin anew"
         if pilot is not None and pilot.state is PilotState.E:
             return "control pilot: state E (shorted, or no supply)"
         if pilot is not None and pilot.state is PilotState.F:

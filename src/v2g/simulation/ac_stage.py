@@ -74,7 +74,7 @@ class AcStage:
     @property
     def true_state(self) -> PilotState:
         """What is on the pilot wire."""
-        if self.command.pilot_error or self.tripped is not None:
+        if (self.command.pilot_error and not self.watchdog_expired) or self.tripped is not None:
             return PilotState.F
         if not self.plugged:
             return PilotState.A
@@ -104,6 +104,7 @@ class AcStage:
         """Move lock and contactor."""
         self.supply_v = supply_v
         command = self._active(now_s)
+        self.wire.follow(self.true_state)
         loaded_a = max(self.current_a)
         self.lock.command((command.lock_connector and self.plugged) or loaded_a > _LOADED_ABOVE_A, now_s)
         self.lock.step(now_s)

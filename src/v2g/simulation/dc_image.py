@@ -25,6 +25,7 @@ class DcImage(EvseImage):
             close_contactors=self._image.flag("close_contactors"),
             test_insulation=self._image.flag("test_insulation"),
             lock_connector=self._image.flag("lock_connector"),
+            pilot_error=self._image.flag("pilot_error"),
         )
         self._stage.apply(command, now_s)
 

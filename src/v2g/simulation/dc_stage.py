@@ -35,6 +35,8 @@ class DcStage:
     insulation_test_v: float = 500.0
 
     plugged: bool = False
+    vehicle_ready: bool = False
+    """The vehicle has closed its second resistor by itself: state C instead of B."""
     voltage_v: float = 0.0
     current_a: float = 0.0
     contactors: Switch = field(default_factory=contactor)
@@ -76,7 +78,7 @@ class DcStage:
 
     def unplug(self) -> None:
         """The plug is out: the interlock opens everything and the insulation result is void."""
-        self.plugged = False
+        self.plugged = self.vehicle_ready = False
         self.insulation = Insulation.UNKNOWN
         self.leaking = False
         self._leak_since_s = None
@@ -97,12 +99,24 @@ class DcStage:
     def fault_ohm(self) -> float:
         return _FAULT_BELOW_OHM * self.max_voltage_v
 
-    def pilot(self) -> PilotReading:
-        """What the device measures: steady without a vehicle, 5 % for digital communication with one."""
+    @property
+    def true_state(self) -> PilotState:
+        """What is on the pilot wire. A vehicle that is supplied is ready, whatever else it says."""
+        if self.command.pilot_error and not self.watchdog_expired:
+            return PilotState.F
         if not self.plugged:
-            return self.wire.measured(PilotState.A, 100.0, None)
-        ready = self.contactors.closed or self.command.close_contactors
-        return self.wire.measured(PilotState.C if ready else PilotState.B, 5.0, self.max_current_a)
+            return PilotState.A
+        ready = self.vehicle_ready or self.contactors.closed or self.command.close_contactors
+        return PilotState.C if ready else PilotState.B
+
+    @property
+    def duty_pct(self) -> float:
+        """On the pilot wire; 100: steady."""
+        return 5.0 if self.true_state in (PilotState.B, PilotState.C) else 100.0
+
+    def pilot(self) -> PilotReading:
+        """What the device measures: steady without a vehicle and in state F, else 5 % for digital communication."""
+        return self.wire.measured(self.true_state, self.duty_pct, self.max_current_a if self.plugged else None)
 
     def faults(self, now_s: float) -> tuple[str, ...]:
         """What the device reports as faults, in the words of its register map."""
@@ -131,6 +145,7 @@ class DcStage:
         wanted = command.close_contactors and self.locked
         obeyed = self.contactors.closed == wanted or (self._latched and not self.contactors.closed)
         self._disobeyed_since_s = None if obeyed else (self._disobeyed_since_s or now_s)
+        self.wire.follow(self.true_state)
         self._monitor_insulation(command, now_s, joined=battery_v is not None)
         if battery_v is not None and self.contactors.closed:
             self.voltage_v = battery_v

@@ -12,6 +12,7 @@ from v2g.hardware.ports import PilotReading, PilotState
 
 HEALTHY_EARTH_OHM = 1.0
 _EARTH_FAULT_ABOVE_OHM = 1_000.0
+_MOST_TOGGLES = 0xFFFE
 _LEVEL_V = {
     PilotState.A: 12.0,
     PilotState.B: 9.0,
@@ -28,6 +29,23 @@ class PilotWire:
 
     shown: PilotReading | None = None
     lost: bool = False
+    toggles: int = 0
+    """B-C-B changes since the vehicle was plugged in."""
+    _before: PilotState = PilotState.A
+    _left_b: bool = False
+
+    def follow(self, state: PilotState) -> None:
+        """The truth on the wire, whenever it may have changed: the device counts B-C-B changes. State F begins none and
+        ends none."""
+        if state is PilotState.A:
+            self.toggles, self._left_b = 0, False
+        elif state is PilotState.C:
+            self._left_b = self._left_b or self._before is PilotState.B
+        elif state is PilotState.B and self._before is PilotState.C and self._left_b:
+            self.toggles, self._left_b = min(self.toggles + 1, _MOST_TOGGLES), False
+        else:
+            self._left_b = False
+        self._before = state
 
     def measured(self, state: PilotState, duty_pct: float, proximity_a: float | None) -> PilotReading:
         """``state``: the truth on the wire. ``duty_pct`` 100: steady."""
@@ -41,6 +59,7 @@ class PilotWire:
             frequency_hz=1_000.0 if pwm else None,
             proximity_a=proximity_a,
             earth_ohm=HEALTHY_EARTH_OHM,
+            toggles=self.toggles,
         )
         if self.shown is not None:
             given = {name: value for name, value in msgspec.structs.asdict(self.shown).items() if value is not None}
@@ -61,6 +80,7 @@ def pilot_values(pilot: PilotReading) -> dict[str, float | bool | str]:
         "proximity_a": _or_nan(pilot.proximity_a),
         "earth_ohm": _or_nan(pilot.earth_ohm),
         "earth_ok": bool(pilot.earth_ok),
+        "pilot_toggles": _or_nan(pilot.toggles),
     }
 
 

@@ -117,6 +117,18 @@ class Cable:
             await self._ask(do="drive", power_w=power_w, ready=ready)
             self._driven = power_w, ready
 
+    async def ready(self, ready: bool) -> None:
+        """Pilot state C (ready) or B. Raises :class:`PlantNotReachable`, :class:`PlantRefused`."""
+        await self._ask(do="ready", ready=ready)
+        self._driven = None
+
+    async def toggle(self, count: int, each_s: float) -> None:
+        """``count`` B-C-B changes, ``each_s`` seconds in either state. Raises as :meth:`ready`."""
+        for _ in range(count):
+            for ready in (True, False):
+                await self.ready(ready)
+                await asyncio.sleep(each_s)
+
     async def close(self) -> None:
         """Pull the plug."""
         self._listening.cancel()

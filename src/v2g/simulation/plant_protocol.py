@@ -12,6 +12,8 @@ Request: ``{"do": "<what>", ...}``; answer ``{"ok": true, ...}`` or ``{"ok": fal
   the connection closes, without ticks, until ``{"do": "unplug", "evse_id": ...}``.
 - On a cable at an AC EVSE ``{"do": "drive", "power_w": -10000, "ready": true}`` sets what the vehicle's own inverter
   exchanges (it ramps, and needs the EVSE's contactor) and its pilot state: C when ready, B when not.
+- On a cable of either kind ``{"do": "ready", "ready": true}`` sets the vehicle's pilot state alone: a vehicle toggles
+  B-C-B with it (ISO 15118-3). At a DC EVSE that supplies it, the vehicle is in C whatever this says.
 """
 
 from __future__ import annotations
@@ -65,7 +67,11 @@ class Drive(_Request, frozen=True, kw_only=True, tag="drive"):
     ready: bool = False
 
 
-Request = Measure | ClearFaults | Plug | Unplug | Contactor | Drive
+class Ready(_Request, frozen=True, kw_only=True, tag="ready"):
+    ready: bool
+
+
+Request = Measure | ClearFaults | Plug | Unplug | Contactor | Drive | Ready
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +128,9 @@ class ChargerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     vehicle: str | None
     soc: float | None
     pilot: str = ""
-    """Of an AC EVSE: the state on its pilot wire."""
+    """The state on its pilot wire."""
+    pilot_toggles: int = 0
+    """B-C-B changes since the vehicle was plugged in."""
 
 
 class BreakerMeasurement(msgspec.Struct, frozen=True, kw_only=True):

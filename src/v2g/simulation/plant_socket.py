@@ -131,6 +131,8 @@ class PlantSocket:
                 cable.contactor(closed)
             case protocol.Drive():
                 cable.drive(request)
+            case protocol.Ready(ready=ready):
+                cable.ready(ready)
         return {}
 
 
@@ -157,6 +159,7 @@ class _Cable:
             else:
                 vehicle = PluggedVehicle(name=request.name, battery=battery, auto=request.auto)
                 charger.plug(vehicle)
+            charger.stage.wire.follow(charger.stage.true_state)
         if not request.keep:
             self.evse_id, self._vehicle = request.evse_id, vehicle
 
@@ -187,6 +190,17 @@ class _Cable:
             if not isinstance(vehicle, AcVehicle):
                 raise ValueError("drive: this connection is not plugged into an AC EVSE")
             vehicle.drive(request.power_w, request.reactive_var, request.ready)
+
+    def ready(self, ready: bool) -> None:
+        with self._engine.lock:
+            charger, vehicle = self._mine()
+            if charger is None or vehicle is None:
+                raise ValueError("ready: this connection is not plugged in")
+            if isinstance(vehicle, AcVehicle):
+                vehicle.ready = ready
+            # The device's own eye is quicker than a step of the plant's.
+            charger.stage.vehicle_ready = ready
+            charger.stage.wire.follow(charger.stage.true_state)
 
     def pull(self) -> bool:
         """The connection ended: the plug comes out, unless it was to be kept."""
@@ -237,6 +251,8 @@ class _Cable:
             energy_out_wh=battery.energy_out_wh,
             soc=battery.soc,
             contactor_closed=vehicle.contactor_closed,
+            pilot=stage.true_state.value,
+            pilot_duty_pct=stage.duty_pct,
         )
 
     def _read_ac(self) -> protocol.Tick | None:
@@ -305,6 +321,8 @@ def _measure_charger(charger: Charger, now_s: float) -> protocol.ChargerMeasurem
         opened_under_load=stage.contactors.opened_under_load + stage.vehicle_opened_under_load,
         vehicle=vehicle.name if vehicle is not None else None,
         soc=vehicle.battery.soc if vehicle is not None else None,
+        pilot=stage.true_state.value,
+        pilot_toggles=stage.wire.toggles,
     )
 
 
@@ -334,4 +352,5 @@ def _measure_ac_charger(charger: AcCharger) -> protocol.ChargerMeasurement:
         vehicle=vehicle.name if vehicle is not None else None,
         soc=vehicle.battery.soc if vehicle is not None else None,
         pilot=stage.true_state.value,
+        pilot_toggles=stage.wire.toggles,
     )

@@ -1,7 +1,7 @@
 """What each stable code of the logs means, what the daemon does then, and what a person is to do. Light to import.
 
 Codes are those of the guard, of power quality, of the history, of commissioning, of orders that get less, of plans and
-schedules, of meters, of the utility and of the audit log; :data:`ENTRIES` has each once.
+schedules, of meters, of powerline links, of the utility and of the audit log; :data:`ENTRIES` has each once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from v2g.telemetry.catalogue_meters import METERS
 from v2g.telemetry.catalogue_orders import ORDERS
 from v2g.telemetry.catalogue_pki import CERTIFICATES
 from v2g.telemetry.catalogue_plans import PLANS
+from v2g.telemetry.catalogue_plc import PLC
 from v2g.telemetry.catalogue_quality import QUALITY
 from v2g.telemetry.catalogue_revocation import REVOCATION
 from v2g.telemetry.catalogue_tls import TLS
@@ -44,6 +45,7 @@ ENTRIES: tuple[Entry, ...] = (
     *REVOCATION,
     *TOKEN,
     *TLS,
+    *PLC,
 )
 
 _CLOSE_MATCHES = 3

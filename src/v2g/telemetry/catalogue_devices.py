@@ -45,6 +45,13 @@ DEVICES: tuple[Entry, ...] = (
         "The line says why; systemctl restart v2g-guard-quality takes what the configuration says.",
     ),
     Entry(
+        "PLC_PILOT",
+        "A powerline link failed, and the EVSE's device cannot be ordered to say so by state F of the pilot.",
+        "Goes on without: the vehicle begins anew by itself, or once it was plugged in again.",
+        "Give the register map of the device its role pilot_error, where the device has such a register.",
+        "ISO 15118-3, T_step_EF",
+    ),
+    Entry(
         "NO_REVERSION",
         "An inverter does not revert to zero by itself when we fall silent.",
         "It may not discharge.",

@@ -13,6 +13,13 @@ from pyiso15118.errors import LocalProtocolError
 from pyiso15118.slac.addresses import BROADCAST, LOCAL_MODEM, mac_text, parse_mac
 from pyiso15118.slac.fields import Items, Levels, Nibbles, Number, Octets, Record, SlacFrameError, Text
 from pyiso15118.slac.frame import MAX_BYTES, MIN_BYTES, Frame, decode_frame, encode_frame, is_homeplug
+from pyiso15118.slac.link_statistics import (
+    STATISTICS_MESSAGES,
+    VS_LNK_STATS_CNF,
+    Direction,
+    ReceiveCounters,
+    TransmitCounters,
+)
 from pyiso15118.slac.messages import (
     CM_ATTEN_PROFILE_IND,
     CM_SET_KEY_REQ,
@@ -38,6 +45,13 @@ def values(record: type[Record]) -> st.SearchStrategy[Any]:
     """Any message of this kind, by its layout; by hand where it has none of its own."""
     if record is VS_NW_INFO_CNF:
         return st.builds(VS_NW_INFO_CNF, networks=st.tuples(values(VsNetwork)) | st.just(()))
+    if record is VS_LNK_STATS_CNF:
+        return st.one_of(
+            st.builds(VS_LNK_STATS_CNF, mstatus=st.integers(1, 255), direction=st.integers(0, 255)),
+            st.builds(VS_LNK_STATS_CNF, direction=st.just(Direction.TRANSMIT), transmitted=values(TransmitCounters)),
+            st.builds(VS_LNK_STATS_CNF, direction=st.just(Direction.RECEIVE), received=values(ReceiveCounters)),
+            st.builds(VS_LNK_STATS_CNF, transmitted=values(TransmitCounters), received=values(ReceiveCounters)),
+        )
     if not record.PARTS and dataclasses.fields(record):  # type: ignore[arg-type]
         levels = st.lists(st.integers(0, 255), min_size=1, max_size=255).map(tuple)
         return st.builds(record, pev_mac=st.binary(min_size=6, max_size=6), aag=levels)
@@ -61,7 +75,8 @@ def strategy(part: Any) -> st.SearchStrategy[Any]:
     raise AssertionError(part)
 
 
-ANY_MESSAGE = st.one_of([values(kind) for kind in (*MESSAGES, *NETWORK_MESSAGES, *VENDOR_MESSAGES)])
+KINDS = (*MESSAGES, *NETWORK_MESSAGES, *VENDOR_MESSAGES, *STATISTICS_MESSAGES)
+ANY_MESSAGE = st.one_of([values(kind) for kind in KINDS])
 
 
 @given(message=ANY_MESSAGE, vlan=st.none() | st.integers(0, 0xFFFF))
@@ -144,11 +159,18 @@ def test_a_count_of_no_groups_is_refused() -> None:
         decode_frame(bytes(data))
 
 
-def test_a_length_inside_network_information_that_does_not_fit_is_refused() -> None:
+def test_a_length_inside_network_information_that_is_too_short_is_refused() -> None:
     data = bytearray(wire(VS_NW_INFO_CNF()))
-    data[24] += 1
+    data[24] -= 1
     with pytest.raises(SlacFrameError, match="the length"):
         decode_frame(bytes(data))
+
+
+@pytest.mark.parametrize("length", [0, 40])
+def test_a_length_inside_network_information_may_be_missing_or_count_more(length: int) -> None:
+    data = bytearray(wire(VS_NW_INFO_CNF()))
+    data[24] = length
+    assert decode_frame(bytes(data)).message == VS_NW_INFO_CNF()
 
 
 @pytest.mark.parametrize(

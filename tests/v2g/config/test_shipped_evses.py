@@ -22,11 +22,24 @@ from v2g.config.schema_evse import (
     ModbusAddress,
     ModbusTls,
 )
+from v2g.config.schema_plc import EvsePlc, Plc
 
 SHIPPED = Path(__file__).resolve().parents[3] / "etc" / "v2g" / "v2g.yaml"
 OPTIONAL = re.compile(r"(?m)^( *)# (?= *(?:- )?[a-z_]+:(?: |$))")
 """A setting that is a comment."""
-EXAMPLES = {"id", "interface", "inverter", "dc", "ac", "modbus", "map", "ramp_w_s", "harmonic_filter", "min_soc_pct"}
+EXAMPLES = {
+    "id",
+    "interface",
+    "inverter",
+    "dc",
+    "ac",
+    "modbus",
+    "map",
+    "ramp_w_s",
+    "harmonic_filter",
+    "min_soc_pct",
+    "plc",
+}
 RATINGS = {"max_charge_w", "max_discharge_w", "max_current_a", "max_voltage_v", "min_voltage_v"}
 
 
@@ -53,6 +66,7 @@ def test_every_setting_is_there(evses: list[dict[str, Any]]) -> None:
         (dc["inverter"]["modbus"]["tls"], ModbusTls),
         (dc["dc"], DcOutput),
         (ac["ac"], AcOutput),
+        (dc["plc"], EvsePlc),
     ]
     for shown, section in sections:
         assert set(shown) == set(section.__struct_fields__), section.__name__
@@ -72,8 +86,9 @@ def test_what_is_shown_as_optional_is_the_default(evses: list[dict[str, Any]]) -
         (ac, AcEvse(id=ac.id, interface=ac.interface, ac=ac.ac)),
         (ac.ac, AcOutput(modbus=ac.ac.modbus)),
     ]
+    assert dc.plc == EvsePlc()
     for shown, default in pairs:
-        for name in set(default.__struct_fields__) - EXAMPLES - RATINGS - {"voltage_channels"}:
+        for name in set(default.__struct_fields__) - EXAMPLES - RATINGS - {"voltage_channels", "plc"}:
             assert getattr(shown, name) == getattr(default, name), name
 
 
@@ -84,3 +99,11 @@ def test_interlocks_are_shown_with_their_defaults() -> None:
     assert set(shown) == set(Interlocks.__struct_fields__)
     made = msgspec.convert(shown, Interlocks)
     assert made.winding_stress_s == Interlocks().winding_stress_s
+
+
+def test_powerline_links_are_shown_with_their_defaults() -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    part = text[text.index("\n# plc:") :]
+    shown = yaml.safe_load(re.sub(r"(?m)^# ?", "", part[: part.index("\n\n")]))["plc"]
+    assert set(shown) == set(Plc.__struct_fields__)
+    assert msgspec.convert(shown, Plc) == Plc()

@@ -14,37 +14,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from v2g.guard import link_client
-from v2g.guard.framing import FrameError, FrameReader, frame
-from v2g.guard.link import MAX_FRAME_BYTES, DeviceHealth, Image, Reload, Reloaded, Setpoints
+from v2g.guard.link import DeviceHealth, Image, Reload, Reloaded, Setpoints
 from v2g.guard.link_client import WiresClient
 from v2g.guard.wires_core import SetpointsRefused
 from v2g.guard.wires_server import WiresServer, WiresSocketError
-
-
-@given(payloads=st.lists(st.binary(min_size=1, max_size=300), max_size=8), data=st.data())
-def test_frames_come_out_of_any_split(payloads: list[bytes], data: st.DataObject) -> None:
-    stream = b"".join(map(frame, payloads))
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
-    reader = FrameReader()
-    got: list[bytes] = []
-    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        got += reader.feed(stream[start:end])
-    assert got == payloads
-
-
-@pytest.mark.parametrize("length", [0, MAX_FRAME_BYTES + 1, 0xFFFFFFFF])
-def test_impossible_lengths_are_refused_before_their_bytes_arrive(length: int) -> None:
-    with pytest.raises(FrameError, match=f"a frame of {length} bytes"):
-        list(FrameReader().feed(length.to_bytes(4, "big")))
-
-
-def test_nothing_too_long_is_sent() -> None:
-    with pytest.raises(FrameError):
-        frame(b"x" * (MAX_FRAME_BYTES + 1))
+from v2g.host.framing import frame
 
 
 class Site:

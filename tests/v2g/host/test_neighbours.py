@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v2g.host import neighbours
-from v2g.host.neighbours import Neighbour, eui64_mac, mac_of, parse, request
+from v2g.host.neighbours import Neighbour, eui64_mac, mac_of, parse, request, table_mac
 
 ADDRESS = IPv6Address("fe80::1234:5678:9abc:def0")
 MAC = bytes.fromhex("02aabbccddee")
@@ -94,3 +94,14 @@ def test_a_host_without_netlink_knows_nothing(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(neighbours.socket, "socket", refuse)
     assert mac_of(str(ADDRESS), 7) is None
+
+
+def test_the_table_alone_is_asked_where_it_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    forged = "fe80::aa:bbff:fecc:ddee"
+    known: dict[str, bytes | None] = {forged: None}
+    monkeypatch.setattr(neighbours, "_ask", lambda address, interface: known[str(address)])
+    assert (table_mac(forged, 7), mac_of(forged, 7)) == (None, "02:aa:bb:cc:dd:ee")
+    known[forged] = bytes.fromhex("020000000099")
+    assert table_mac(f"{forged}%evse1", 7) == mac_of(forged, 7) == "02:00:00:00:00:99"
+    assert table_mac(forged, 0) is None
+    assert table_mac("no address", 7) is None

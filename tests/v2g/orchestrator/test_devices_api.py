@@ -18,6 +18,7 @@ from v2g.guard.link import EfficiencyState, Image
 from v2g.hardware.ports import (
     AcEvseCommand,
     AcEvseReading,
+    DcEvseCommand,
     DcEvseReading,
     Insulation,
     InverterReading,
@@ -139,6 +140,18 @@ async def test_the_limit_that_failed_is_named(rig: Rig, change: dict[str, Any], 
 async def test_an_old_reading_and_none_at_all_are_unknown(rig: Rig) -> None:
     assert (await rig.pilot(dc(GOOD, as_of_s=48.9))).verdict == "unknown"
     assert (await rig.pilot(None)).verdict == "unknown"
+
+
+async def test_a_state_f_that_is_ordered_is_no_failure_of_the_pilot_and_its_levels_are_judged(rig: Rig) -> None:
+    low = PilotReading(state=PilotState.F, high_v=-12.0, earth_ohm=2.0)
+    rig.site.steps = {E1: SimpleNamespace(evse=DcEvseCommand(pilot_error=True))}
+    line = await rig.pilot(dc(low))
+    assert (line.verdict, line.state) == ("pass", "F")
+    assert line.findings == ("state F, as ordered: the powerline link failed, the vehicle shall begin anew",)
+    assert (await rig.pilot(dc(msgspec.structs.replace(low, high_v=-11.1)))).verdict == "fail"
+    assert (await rig.pilot(dc(msgspec.structs.replace(low, state=PilotState.E, high_v=0.0)))).verdict == "fail"
+    rig.site.steps = {E1: SimpleNamespace(evse=DcEvseCommand())}
+    assert (await rig.pilot(dc(low))).verdict == "fail"
 
 
 async def test_a_device_without_a_pilot_says_so(rig: Rig) -> None:

@@ -1,0 +1,130 @@
+"""A vehicle on a real interface, in a process of its own: ``python slac_vehicle.py ours|captured INTERFACE [CAPTURE]``.
+
+``ours`` is our machine with its modem; ``captured`` sends the frames of a recorded vehicle, addresses replaced. Prints
+one JSON object a line: ``{"at": seconds, "said": ...}``, the last with ``"linked"``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pyiso15118.slac.addresses import LOCAL_MODEM, Mac
+from pyiso15118.slac.frame import Frame, decode_frame, encode_frame
+from pyiso15118.slac.messages import (
+    CM_ATTEN_CHAR_IND,
+    CM_ATTEN_CHAR_RSP,
+    CM_MNBC_SOUND_IND,
+    CM_SET_KEY_CNF,
+    CM_SET_KEY_REQ,
+    CM_SLAC_MATCH_CNF,
+    CM_SLAC_MATCH_REQ,
+    CM_SLAC_PARM_CNF,
+    CM_SLAC_PARM_REQ,
+    CM_START_ATTEN_CHAR_IND,
+)
+from support.slac_replay import Capture, captures
+from v2g.clock import SystemClock
+from v2g.hardware.ethernet_port import PacketPort
+from v2g.simulation.vehicle_plc import PowerlinePlug
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+BEGAN = time.monotonic()
+
+
+def say(said: str, **more: Any) -> None:
+    print(json.dumps({"at": round(time.monotonic() - BEGAN, 4), "said": said, **more}), flush=True)
+
+
+async def ours(interface: str) -> None:
+    plug = PowerlinePlug(PacketPort(interface), SystemClock(), say, lambda reason: say(f"lost: {reason}"))
+    running = asyncio.create_task(plug.run())
+    await asyncio.wait_for(plug.linked.wait(), 60)
+    say("link", linked=True, attenuation_db=plug.attenuation_db)
+    await asyncio.sleep(1.0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+class Recorded:
+    """The frames of a recorded vehicle, one step after the other, as it sent them."""
+
+    def __init__(self, interface: str, capture: Capture) -> None:
+        self.port = PacketPort(interface)
+        self.capture = capture
+        self.heard: asyncio.Queue[Frame] = asyncio.Queue(1000)
+        self.old_mac = capture.of(CM_SLAC_PARM_REQ)[0].frame.source
+        self.old_evse = capture.matched_mac()
+        self.evse: Mac = b""
+        self.run_id = secrets.token_bytes(8)
+        self.old_run = capture.of(CM_SLAC_PARM_REQ)[0].frame.message.run_id
+
+    async def go(self) -> None:
+        await self.port.start(lambda data: self.heard.put_nowait(decode_frame(data)), say)
+        for _ in range(20):
+            self.send(self.capture.of(CM_SLAC_PARM_REQ)[0].data)
+            asked = time.monotonic()
+            try:
+                parameters = await self.next(CM_SLAC_PARM_CNF, 0.5)
+                break
+            except TimeoutError:
+                continue
+        else:
+            raise TimeoutError("no CM_SLAC_PARM.CNF")
+        self.evse = parameters.source
+        say("CM_SLAC_PARM.CNF", after_ms=ms(asked))
+        for one in self.capture.of(CM_START_ATTEN_CHAR_IND):
+            self.send(one.data)
+            await asyncio.sleep(0.02)
+        for one in self.capture.of(CM_MNBC_SOUND_IND):
+            self.send(one.data)
+            last = time.monotonic()
+            await asyncio.sleep(0.02)
+        told = await self.next(CM_ATTEN_CHAR_IND, 1.2)
+        levels = told.message.aag
+        say("CM_ATTEN_CHAR.IND", after_ms=ms(last), average_db=round(sum(levels) / len(levels), 2))
+        self.send(self.capture.of(CM_ATTEN_CHAR_RSP)[0].data)
+        await asyncio.sleep(0.02)
+        self.send(self.capture.of(CM_SLAC_MATCH_REQ)[0].data)
+        asked = time.monotonic()
+        given = await self.next(CM_SLAC_MATCH_CNF, 1.0)
+        say("CM_SLAC_MATCH.CNF", after_ms=ms(asked), nid=given.message.nid.hex())
+        key = CM_SET_KEY_REQ(nid=given.message.nid, new_key=given.message.nmk)
+        self.port.send(encode_frame(Frame(source=self.port.mac, destination=LOCAL_MODEM, message=key)))
+        await self.next(CM_SET_KEY_CNF, 1.0)
+        say("link", linked=True, mac=self.port.mac.hex(":"))
+        await asyncio.sleep(3.0)
+
+    def send(self, data: bytes) -> None:
+        for old, new in ((self.old_mac, self.port.mac), (self.old_evse, self.evse), (self.old_run, self.run_id)):
+            data = data.replace(old, new) if new else data
+        self.port.send(data)
+
+    async def next(self, kind: type, within_s: float) -> Frame:
+        async with asyncio.timeout(within_s):
+            while True:
+                frame = await self.heard.get()
+                if isinstance(frame.message, kind):
+                    return frame
+
+
+def ms(since: float) -> float:
+    return round(1000 * (time.monotonic() - since), 1)
+
+
+async def main(kind: str, interface: str, name: str = "") -> None:
+    if kind == "ours":
+        await ours(interface)
+    else:
+        await Recorded(interface, next(one for one in captures(DATA) if one.name == name)).go()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support.booted import Booted, obstacle
-from support.booted_site import KEY_PASSWORD, TOKEN_PIN, binds, build_tree, install, probe
+from support.booted_site import KEY_PASSWORD, MODEM_MAC, TOKEN_PIN, binds, build_tree, install, probe, run_sandboxed
 from support.unit_report import missing_figures, write_report
 
 pytestmark = pytest.mark.systemd
 
 GUARDS = ("v2g-guard-tick", "v2g-guard-wires", "v2g-guard-quality")
-UNITS = ("v2g-orchestrator", *GUARDS)
-USER = {"v2g-orchestrator": "v2g"} | dict.fromkeys(GUARDS, "v2g-guard")
+DRIVER = "kplc-driver"
+UNITS = ("v2g-orchestrator", DRIVER, *GUARDS)
+USER = {"v2g-orchestrator": "v2g", DRIVER: "v2g-plc"} | dict.fromkeys(GUARDS, "v2g-guard")
 CLD_DUMPED = "dumped"
 
 
@@ -66,15 +68,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         install(booted)
         site = Site(booted)
         booted.start("test-plant")
+        booted.start("test-powerline")
         site.figures["start_s"] = booted.start("v2g-orchestrator")
         yield site
 
 
 def test_users_groups_and_directories_are_as_described(site: Site) -> None:
     run = site.booted.run
-    for user in ("v2g", "v2g-guard"):
+    for user, its_home in {"v2g": "/var/lib/v2g", "v2g-guard": "/var/lib/v2g", "v2g-plc": "/nonexistent"}.items():
         _, _, _, _, _, home, shell = run("getent", "passwd", user).stdout.strip().split(":")
-        assert (home, Path(shell).name) == ("/var/lib/v2g", "nologin")
+        assert (home, Path(shell).name) == (its_home, "nologin")
         assert run("id", "-nG", user).stdout.split() == ["v2g"]
     places = {
         "/run/v2g": "3775 v2g-guard v2g",
@@ -92,10 +95,10 @@ def test_users_groups_and_directories_are_as_described(site: Site) -> None:
 def test_what_is_installed_is_verified_by_systemd(site: Site) -> None:
     for unit in UNITS:
         done = site.booted.run("systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{unit}.service")
-        assert [line for line in done.stderr.splitlines() if "v2g" in line] == []
+        assert [line for line in done.stderr.splitlines() if "v2g" in line or "kplc" in line] == []
 
 
-def test_one_start_brings_all_four_up_ready_and_watched(site: Site) -> None:
+def test_one_start_brings_all_five_up_ready_and_watched(site: Site) -> None:
     for unit in UNITS:
         until(f"{unit} is active", lambda unit=unit: site.active(unit))  # type: ignore[misc]
         shown = site.booted.show(unit, "NotifyAccess", "StatusText", "NRestarts", "WatchdogUSec")
@@ -115,8 +118,8 @@ def test_each_runs_as_its_user_without_privileges_and_under_a_filter(site: Site)
         uid = site.booted.run("id", "-u", USER[unit]).stdout.strip()
         assert set(status["Uid"].split()) == {uid}
         assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
-        # CAP_IPC_LOCK and CAP_SYS_NICE
-        expected = 1 << 14 | 1 << 23 if unit == "v2g-guard-tick" else 0
+        # CAP_IPC_LOCK and CAP_SYS_NICE; CAP_NET_ADMIN and CAP_NET_RAW
+        expected = {"v2g-guard-tick": 1 << 14 | 1 << 23, DRIVER: 1 << 12 | 1 << 13}.get(unit, 0)
         assert {int(status[kind], 16) for kind in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {expected}
 
 
@@ -208,6 +211,27 @@ ONLY = {
         "credentials": ["v2g-token-pin"],
         "CapEff": "0" * 16,
     },
+    DRIVER: NO_NETWORK
+    | {
+        "writable mounts": [*ALWAYS, *(place for place in OWN if place != "/var/lib/v2g")],
+        "AF_NETLINK": "ok",
+        "AF_PACKET": "ok",
+        "start a child": "ok",
+        "CapEff": "0000000000003000",
+        "CapEff of a child": "0000000000003000",
+        "write a state": "EACCES",
+        "writable code": "EPERM",
+        "write a drop-in": "EROFS",
+        "read the private key": "EACCES",
+        "write a certificate": "EACCES",
+        "write the breaker": "EACCES",
+        "replace the breaker": "EPERM",
+        "signal the guard": "EPERM",
+        "see the guard": "ENOENT",
+        "credentials": [],
+        "real time": "EPERM",
+        "nice": "EPERM",
+    },
     "v2g-guard-tick": GUARD | NO_NETWORK | {"real time": "ok", "CapEff": "0000000000804000"},
     "v2g-guard-wires": GUARD
     | {"AF_INET": "ok", "AF_INET6": "ok", "AF_NETLINK": "EAFNOSUPPORT", "real time": "EPERM", "CapEff": "0" * 16},
@@ -243,6 +267,43 @@ def test_the_renewal_may_write_certificates_and_nothing_else(site: Site) -> None
     assert {name: found[name] for name in expected} == expected
 
 
+def test_a_restart_of_the_driver_resets_the_modem_and_the_orchestrator_stays(site: Site) -> None:
+    def link() -> dict[str, Any]:
+        (line,) = json.loads(site.booted.run("v2g-tool", "plc", "--json", check=False).stdout)["evses"]
+        found: dict[str, Any] = line
+        return found
+
+    until("the modem is found and has a key", lambda: link()["modem"] and link()["nid"])
+    first = link()
+    assert first["modem"]["mac"] == MODEM_MAC
+    before = site.pid("v2g-orchestrator")
+    site.booted.run("systemctl", "restart", DRIVER)
+    began_s = time.monotonic()
+    until("the modem has another key", lambda: link()["modem"] and link()["nid"] not in ("", first["nid"]))
+    site.figures["modem_s"] = time.monotonic() - began_s
+    assert site.pid("v2g-orchestrator") == before
+    assert "1 of 1 modems answer" in site.booted.show(DRIVER, "StatusText")["StatusText"]
+    assert site.booted.run("stat", "-c", "%U", "/run/v2g/plc.sock").stdout.strip() == "v2g-plc"
+    # Written by another user than the log's owner.
+    assert site.log("comms").count("PLC_MODEM") >= 2
+
+
+def test_the_driver_of_a_site_without_powerline_links_ends_well_and_is_left_alone(site: Site) -> None:
+    text = site.booted.run("cat", "/etc/v2g/v2g.yaml").stdout
+    assert "plc: {}" in text
+    site.booted.write("/etc/v2g/v2g.yaml", text.replace("plc: {}", "plc: null"))
+    try:
+        site.booted.run("systemctl", "restart", DRIVER)
+        until("it has ended", lambda: not site.active(DRIVER))
+        time.sleep(1.0)
+        shown = site.booted.show(DRIVER, "ActiveState", "Result", "NRestarts", "ExecMainStatus")
+        assert shown == {"ActiveState": "inactive", "Result": "success", "NRestarts": "0", "ExecMainStatus": "0"}
+        assert "no EVSE of the configuration has a powerline link" in site.log("daemon")
+    finally:
+        site.booted.write("/etc/v2g/v2g.yaml", text)
+        site.booted.start(DRIVER)
+
+
 def test_a_certificate_that_is_not_due_is_left_as_it_is(site: Site) -> None:
     before = site.booted.run("sha256sum", "/etc/ssl/v2g/chain.pem").stdout
     site.booted.start("v2g-cert-renew.timer")
@@ -256,7 +317,7 @@ def test_the_firewall_is_up_before_the_daemon_needs_it_and_comes_back_when_the_r
     if run("nft", "--version", check=False).returncode != 0:
         pytest.skip("nftables is not installed")
     text = run("cat", "/etc/v2g/v2g.yaml").stdout
-    rules = "firewall:\n  operators:\n    - {addresses: [10.9.0.0/28], ports: [22]}\n"
+    rules = "firewall:\n  operators:\n    - {addresses: [10.9.0.0/28], ports: [22]}\n  plc_interfaces: [evse0]\n"
     site.booted.write("/etc/v2g/v2g.yaml", text + rules)
     site.booted.start("v2g-firewall")
     assert "table inet v2g" in run("nft", "list", "tables").stdout
@@ -264,6 +325,10 @@ def test_the_firewall_is_up_before_the_daemon_needs_it_and_comes_back_when_the_r
     run("systemctl", "restart", "v2g-firewall")
     assert "table inet v2g" in run("nft", "list", "tables").stdout
     assert site.control()["evses"]
+    # nft, a child of the driver, in the driver's sandbox.
+    site.booted.write("/opt/v2g/admit.py", ADMIT)
+    run_sandboxed(site.booted, DRIVER, "/opt/v2g/admit.py")
+    assert "02:00:00:00:00:07 timeout 30s" in run("nft", "list", "table", "inet", "v2g").stdout
 
 
 def test_a_reload_puts_an_edited_sensor_map_into_force_and_a_wrong_one_not(site: Site) -> None:
@@ -290,7 +355,7 @@ def test_a_killed_process_is_back_alone_within_seconds(site: Site, unit: str) ->
     }
 
 
-@pytest.mark.parametrize("unit", ["v2g-guard-tick", "v2g-guard-wires", "v2g-orchestrator"])
+@pytest.mark.parametrize("unit", ["v2g-guard-tick", "v2g-guard-wires", DRIVER, "v2g-orchestrator"])
 def test_a_process_that_hangs_is_killed_by_the_watchdog(site: Site, unit: str) -> None:
     before = site.pid(unit)
     began_s = time.monotonic()
@@ -330,9 +395,11 @@ def test_memory_and_environment_of_the_daemon_are_closed_to_its_own_user(site: S
 
 def test_secrets_are_in_no_log_argument_environment_or_file(site: Site) -> None:
     wrong = "another-password-that-must-stay-secret"
+    config = site.booted.run("cat", "/etc/v2g/v2g.yaml").stdout
+    (port,) = {evse["tcp_port"] for evse in yaml.safe_load(config)["evses"] if evse["interface"] == "lo"}
     until(
         "both sockets listen",
-        lambda: site.booted.run("/opt/v2g/bin/python", "-c", GARBAGE, check=False).returncode == 0,
+        lambda: site.booted.run("/opt/v2g/bin/python", "-c", GARBAGE, str(port), check=False).returncode == 0,
     )
     site.booted.write("/etc/ssl/v2g/key.password", wrong + "\n")
     site.booted.run("systemctl", "restart", "v2g-orchestrator", check=False)
@@ -367,7 +434,8 @@ def test_a_stop_ends_them_in_order_with_the_breaker_open_and_nothing_left(site: 
     }
     assert all(ended["v2g-orchestrator"] <= ended[guard] for guard in GUARDS)
     assert {site.booted.show(u, "Result")["Result"] for u in UNITS} == {"success"}
-    left = site.booted.run("pgrep", "-u", "v2g", check=False).stdout
+    assert ended["v2g-orchestrator"] <= ended[DRIVER]
+    left = site.booted.run("pgrep", "-u", "v2g,v2g-plc", check=False).stdout
     assert left == ""
     # Only the plant, which stands for the drivers, runs as the guard's user.
     plant = site.pid("test-plant")
@@ -384,6 +452,13 @@ def test_the_report_is_written(site: Site) -> None:
     write_report(site.figures, site.booted)
 
 
+ADMIT = """
+from pathlib import Path
+from v2g.config.firewall_plan import firewall_plan
+from v2g.config.loader import load
+from v2g.plc.admission import NftFirewall
+NftFirewall(firewall_plan(load(Path("/etc/v2g"))).plc_sets).admit("evse0", "02:00:00:00:00:07", 30.0)
+"""
 COMMANDED = """
 import time
 from pathlib import Path
@@ -392,7 +467,8 @@ print(MmapBreakerDevice(Path("/run/v2g/breaker")).commanded(time.monotonic()))
 """
 GARBAGE = """
 import socket
-for family, place in ((socket.AF_UNIX, "/run/v2g/control.sock"), (socket.AF_INET6, ("::1", 15118))):
+import sys
+for family, place in ((socket.AF_UNIX, "/run/v2g/control.sock"), (socket.AF_INET6, ("::1", int(sys.argv[1])))):
     with socket.socket(family, socket.SOCK_STREAM) as peer:
         peer.connect(place)
         peer.sendall(b"\\x16\\x03\\x01 no such thing \\n{]\\n")

@@ -19,7 +19,9 @@ from v2g.telemetry.logs import LOG_NAMES
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
+DRIVER = "kplc-driver.service"
 NAMES = [
+    DRIVER,
     "v2g-guard-quality.service",
     "v2g-guard-tick.service",
     "v2g-guard-wires.service",
@@ -28,7 +30,11 @@ NAMES = [
 """Of the daemons."""
 OTHERS = ["v2g-cert-renew.service", "v2g-firewall.service"]
 ALL = sorted([*NAMES, *OTHERS])
-GUARDS = NAMES[:-1]
+GUARDS = NAMES[1:-1]
+CAPABILITIES = {
+    "v2g-guard-tick.service": ["CAP_SYS_NICE CAP_IPC_LOCK"],
+    DRIVER: ["CAP_NET_RAW CAP_NET_ADMIN"],
+}
 EXPOSURE_LIMIT = 1.5
 HARDENING = {
     "NoNewPrivileges": "yes",
@@ -62,6 +68,8 @@ OPEN = {
     ("v2g-orchestrator.service", "MemoryDenyWriteExecute"): "pyOpenSSL's callbacks are made in such memory",
     ("v2g-guard-tick.service", "RestrictRealtime"): "SCHED_FIFO is what keeps its 10 ms",
     ("v2g-guard-tick.service", "PrivateUsers"): "it has to tell the orchestrator's user in tick.sock",
+    (DRIVER, "PrivateUsers"): "its capabilities are for the host's interfaces",
+    (DRIVER, "PrivateNetwork"): "modems are at the host's interfaces",
     ("v2g-guard-wires.service", "PrivateUsers"): "it has to tell the orchestrator's user in wires.sock",
     ("v2g-orchestrator.service", "PrivateUsers"): "roles at the control socket are by user",
     ("v2g-cert-renew.service", "PrivateUsers"): "it asks the daemon by the control socket, as its user",
@@ -106,7 +114,7 @@ def seconds(text: str) -> float:
     return float(text.removesuffix("ms")) / 1000 if text.endswith("ms") else float(text.removesuffix("s"))
 
 
-def test_there_are_the_orchestrator_its_guards_and_two_that_run_once() -> None:
+def test_there_are_the_orchestrator_its_guards_the_driver_of_modems_and_two_that_run_once() -> None:
     assert [unit.name for unit in UNITS] == ALL
     assert {name for name in ALL if of(name)["Service.Type"] == ["oneshot"]} == set(OTHERS)
 
@@ -163,9 +171,10 @@ def test_the_pin_of_a_token_is_a_credential_and_its_example_takes_a_path() -> No
         assert "Service.LoadCredential" not in of(name)
 
 
-def test_the_guard_runs_as_a_user_of_its_own() -> None:
+def test_the_guard_and_the_driver_of_modems_run_as_users_of_their_own() -> None:
+    users = dict.fromkeys(GUARDS, "v2g-guard") | {DRIVER: "v2g-plc"}
     for name in NAMES:
-        assert of(name)["Service.User"] == ["v2g-guard" if name in GUARDS else Control().daemon_user]
+        assert of(name)["Service.User"] == [users.get(name, Control().daemon_user)]
         assert of(name)["Service.Group"] == ["v2g"]
 
 
@@ -209,8 +218,8 @@ def test_each_unit_is_watched_restarted_and_unprivileged(name: str) -> None:
     assert seconds(service["Service.RestartSec"][0]) == 0.2
     assert service["Service.Restart"][0] in ("on-failure", "always")
     assert "78" in service["Service.RestartPreventExitStatus"][0].split()
-    assert set(service["Service.CapabilityBoundingSet"][0].split()) <= {"CAP_SYS_NICE", "CAP_IPC_LOCK"}
-    assert "tick" in name or service["Service.CapabilityBoundingSet"] == [""]
+    expected = CAPABILITIES.get(name, [""])
+    assert service["Service.CapabilityBoundingSet"] == service["Service.AmbientCapabilities"] == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,7 +247,8 @@ def test_a_unit_leaves_the_shared_directories_as_they_are(name: str) -> None:
     service = of(name)
     directories = Paths()
     paths = service["Service.ReadWritePaths"][-1].split()
-    assert paths == [directories.run_dir, directories.state_dir, directories.log_dir]
+    state = [] if name == DRIVER else [directories.state_dir]
+    assert paths == [directories.run_dir, *state, directories.log_dir]
     # These would give the directory to the user of the unit that starts last, with all that is in it.
     assert not {f"Service.{kind}Directory" for kind in ("Runtime", "State", "Logs")} & set(service)
 
@@ -250,6 +260,26 @@ def test_the_orchestrator_brings_the_guard_and_its_restart_does_not_open_the_bre
         assert guard in unit["Unit.After"][0].split()
         assert not {"Unit.PartOf", "Unit.BindsTo", "Unit.Requires"} & set(of(guard))
         assert of(guard)["Unit.StartLimitIntervalSec"] == ["0"]
+
+
+def test_the_orchestrator_brings_the_driver_of_modems_and_lives_without_it() -> None:
+    unit, driver = of("v2g-orchestrator.service"), of(DRIVER)
+    assert DRIVER in unit["Unit.Wants"][0].split()
+    assert DRIVER in unit["Unit.After"][0].split()
+    assert "v2g-orchestrator.service" in driver["Unit.Before"][0].split()
+    assert not {"Unit.PartOf", "Unit.BindsTo", "Unit.Requires"} & (set(unit) | set(driver))
+    # Its end is 0 where there is nothing to do: not to be started again and again.
+    assert driver["Service.Restart"] == ["on-failure"]
+    assert driver["Unit.StartLimitIntervalSec"] == ["0"]
+
+
+def test_the_driver_of_modems_has_raw_ethernet_the_firewall_and_no_internet() -> None:
+    driver = of(DRIVER)
+    assert driver["Service.RestrictAddressFamilies"] == ["AF_UNIX AF_PACKET AF_NETLINK"]
+    assert driver["Service.IPAddressDeny"] == ["any"]
+    assert {"-/etc/ssl/v2g", "-/var/lib/v2g"} <= set(driver["Service.InaccessiblePaths"][0].split())
+    # nft is run by it: where programs are must not be where none can run.
+    assert not any(path.startswith(("/usr", "/bin", "/sbin")) for path in driver["Service.NoExecPaths"][0].split())
 
 
 def test_tick_is_told_the_boot_that_it_cannot_look_up() -> None:
@@ -283,7 +313,11 @@ def test_the_groups_are_those_of_the_roles() -> None:
         roles.engineer,
         roles.utility,
     }
-    assert [line[1:3] for line in lines if line[0] == "u"] == [["v2g", "-"], ["v2g-guard", "-:v2g"]]
+    assert [line[1:3] for line in lines if line[0] == "u"] == [
+        ["v2g", "-"],
+        ["v2g-guard", "-:v2g"],
+        ["v2g-plc", "-:v2g"],
+    ]
 
 
 def test_the_directories_are_those_of_the_configuration() -> None:
@@ -306,7 +340,7 @@ def installed(tmp_path: Path) -> Path:
     stand_in = shutil.which("true")
     for unit in UNITS:
         lines = unit.read_text().splitlines()
-        lines = [f"{line.partition('=')[0]}={stand_in}" if "=/usr/bin/v2g-" in line else line for line in lines]
+        lines = [f"{line.partition('=')[0]}={stand_in}" if "=/usr/bin/" in line else line for line in lines]
         (tmp_path / unit.name).write_text("\n".join(lines) + "\n")
     for timer in (ROOT / "systemd").glob("*.timer"):
         shutil.copy(timer, tmp_path)
@@ -323,7 +357,7 @@ def tool(*words: str, text: str | None = None) -> subprocess.CompletedProcess[st
 def test_systemd_finds_nothing_wrong(installed: Path) -> None:
     names = [*ALL, *(timer.name for timer in (ROOT / "systemd").glob("*.timer"))]
     done = tool("systemd-analyze", "verify", "--man=no", *(str(installed / name) for name in names))
-    ours = [line for line in done.stderr.splitlines() if "v2g" in line]
+    ours = [line for line in done.stderr.splitlines() if "v2g" in line or "kplc" in line]
     assert (done.returncode, ours) == (0, [])
 
 

@@ -302,7 +302,7 @@ class AcCore:
             close_contactor=stays_closed,
             lock_connector=lock or self._keeps_lock(evse, order is None, now_s),
             pilot_duty_pct=order.pilot_duty_pct if order is not None else 100.0,
-            pilot_error=order.pilot_error if order is not None else False,
+            pilot_error=order is not None and order.pilot_error and not wants_closed and self._is_open(evse, now_s),
         )
         evse.last = command
         return command
@@ -315,6 +315,13 @@ class AcCore:
             evse.opening_since_s = now_s
         loaded = evse.reading.most_a >= OPEN_BELOW_A
         return loaded and now_s - evse.opening_since_s < OPEN_AFTER_S
+
+    def _is_open(self, evse: _AcEvse, now_s: float) -> bool:
+        """By a fresh reading, and nobody has it closed."""
+        reading = evse.reading
+        if reading is None or is_stale(reading.as_of_s, now_s) or evse.last.close_contactor:
+            return False
+        return not (reading.contactor_closed or reading.contactor_commanded)
 
     def _keeps_lock(self, evse: _AcEvse, nobody_orders: bool, now_s: float) -> bool:
         """A lock that is closed stays closed until an order opens it and the cable is known to be dead."""

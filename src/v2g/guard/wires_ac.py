@@ -11,6 +11,7 @@ from v2g.clock import Clock
 from v2g.config.schema import AcEvse
 from v2g.guard.ac_core import AcCore, AcEvseLimits, AcTarget
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace
+from v2g.guard.wires_pilot import PilotErrorNote
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.ac_evse import RegisterMapAcEvse
 from v2g.hardware.modbus import ModbusLink
@@ -43,6 +44,7 @@ class AcEvseDevices:
         self._clock = clock
         self._decide = decide
         self._pilot = pilot
+        self._pilot_error = PilotErrorNote(evse.id, signals=output.signals_pilot_error)
         self._problem = ""
         self._problem_since_s = 0.0
         self._problem_told = ""
@@ -68,6 +70,7 @@ class AcEvseDevices:
     def command(self, target: AcTarget) -> None:
         self.output.busy = self._core.busy(self.evse_id)
         if target.command is not None:
+            self._pilot_error.note(target.command)
             self.output.want(target.command)
         self._tell_latch()
 

@@ -387,6 +387,7 @@ class WiresCore:
                 close_contactors=wants_closed or opening,
                 test_insulation=wanted.test_insulation,
                 lock_connector=wanted.lock_connector or wants_closed or opening or self._keeps_lock(evse, now_s),
+                pilot_error=wanted.pilot_error and self._may_signal_error(evse, wanted, now_s),
             )
         else:
             command = DcEvseCommand(
@@ -402,6 +403,13 @@ class WiresCore:
     def _locked(self, evse: _Evse) -> bool:
         """The connector is, or may be, locked."""
         return evse.last.lock_connector or evse.output is None or evse.output.connector_locked
+
+    def _may_signal_error(self, evse: _Evse, wanted: DcEvseCommand, now_s: float) -> bool:
+        """State F makes a vehicle open at once: only contactors that are known to be open are behind it."""
+        output = evse.output
+        if output is None or _stale(output, now_s) or wanted.close_contactors:
+            return False
+        return not (output.contactors_closed or output.contactors_commanded or evse.last.close_contactors)
 
     def _keeps_lock(self, evse: _Evse, now_s: float) -> bool:
         """A lock that is closed stays closed, whatever the session says, until the output is known to be dead."""

@@ -15,6 +15,7 @@ from v2g.guard.efficiency import EfficiencyEvent, EfficiencyMeter
 from v2g.guard.link import Applied, EfficiencyState
 from v2g.guard.wires_core import EvseLimits, Target, WiresCore
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace
+from v2g.guard.wires_pilot import PilotErrorNote
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.dc_evse import RegisterMapEvse
 from v2g.hardware.inverter_driver import InverterDriver
@@ -55,6 +56,7 @@ class DcEvseDevices:
         self._dc: DcEvseReading | None = None
         self._decide = decide
         self._pilot = pilot
+        self._pilot_error = PilotErrorNote(evse.id, signals=output.signals_pilot_error)
         self._reversion_problem: str | None = None
         self._setpoint_problem: str | None = None
         self._last: InverterReading | None = None
@@ -93,6 +95,7 @@ class DcEvseDevices:
         applied: Applied = target.applied
         self.inverter.want(InverterCommand(power_w=applied.power_w, reactive_var=applied.reactive_var))
         if target.command is not None:
+            self._pilot_error.note(target.command)
             self.output.want(target.command)
 
     def adopt(self, settings: WiresSettings) -> None:

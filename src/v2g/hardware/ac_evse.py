@@ -64,6 +64,8 @@ class RegisterMapAcEvse:
         self.watchdog_s = map_.watchdog_s
         self.sets_pilot = "pilot_duty_order_pct" in map_.points
         """The duty cycle is ours to command."""
+        self.signals_pilot_error = "pilot_error" in map_.points
+        """State F can be ordered."""
         self._link = link
         self._clock = clock
         self._image = RegisterImage(map_)

@@ -38,6 +38,7 @@ OPTIONAL = {
     "discharged_energy_wh": "r",
     "heartbeat": "rw",
     "lock_connector": "rw",
+    "pilot_error": "rw",
     **PILOT_ROLES,
 }
 """What a map may have, and what it means without:
@@ -46,13 +47,15 @@ OPTIONAL = {
 - ``connector_locked`` (and ``lock_connector`` with it): the cable holds by itself; it counts as locked while plugged;
 - ratings: those of the map's ``ratings``, of which each must be there then;
 - the pilot: the device judges it by itself; with any of its roles ``pilot_state`` or ``pilot_high_v`` must be there;
+- ``pilot_error``: state F cannot be ordered;
 - energy counters: 0, the device counts none;
 - ``heartbeat``: every write refreshes the device's watchdog.
 """
 
 _RATINGS = ("max_voltage_v", "min_voltage_v", "max_current_a", "max_power_w")
 _COMMANDS = (
-    "heartbeat", "close_contactors", "test_insulation", "lock_connector", "target_voltage_v", "current_limit_a",
+    "heartbeat", "close_contactors", "test_insulation", "lock_connector", "pilot_error", "target_voltage_v",
+    "current_limit_a",
 )  # fmt: skip
 
 
@@ -82,6 +85,8 @@ class RegisterMapEvse:
     def __init__(self, evse_id: str, link: ModbusLink, map_: RegisterMap, clock: Clock) -> None:
         self.evse_id = evse_id
         self.watchdog_s = map_.watchdog_s
+        self.signals_pilot_error = "pilot_error" in map_.points
+        """State F can be ordered."""
         self._link = link
         self._clock = clock
         self._image = RegisterImage(map_)
@@ -139,8 +144,9 @@ class RegisterMapEvse:
             advance_heartbeat(image)
         image.set("close_contactors", command.close_contactors)
         image.set("test_insulation", command.test_insulation)
-        if "lock_connector" in points:
-            image.set("lock_connector", command.lock_connector)
+        for role, value in (("lock_connector", command.lock_connector), ("pilot_error", command.pilot_error)):
+            if role in points:
+                image.set(role, value)
         image.set("target_voltage_v", command.target_voltage_v)
         image.set("current_limit_a", command.current_limit_a)
         blocks = image.map.write_blocks(_COMMANDS, constants=True) if fresh else self._write_blocks

@@ -17,6 +17,7 @@ PILOT_ROLES: Final = {
     "proximity_a": "r",
     "earth_ohm": "r",
     "earth_ok": "r",
+    "pilot_toggles": "r",
 }
 """Role -> access; a map may have any of them. ``pilot_state`` is an enumeration of ``A`` to ``F``."""
 
@@ -34,6 +35,7 @@ def pilot_reading(image: RegisterImage) -> PilotReading | None:
         return None
     told, high_v = image.optional_text("pilot_state"), image.optional_number("pilot_high_v")
     state = PilotState(told) if told in tuple(PilotState) else None
+    toggles = image.optional_number("pilot_toggles")
     if "pilot_state" not in image.map.points and high_v is not None:
         state = state_of_level(high_v)
     return PilotReading(
@@ -45,4 +47,5 @@ def pilot_reading(image: RegisterImage) -> PilotReading | None:
         proximity_a=image.optional_number("proximity_a"),
         earth_ohm=image.optional_number("earth_ohm"),
         earth_ok=image.optional_flag("earth_ok"),
+        toggles=int(toggles) if toggles is not None else None,
     )

@@ -98,6 +98,8 @@ class PilotReading(msgspec.Struct, frozen=True, kw_only=True):
     """Protective-earth loop."""
     earth_ok: bool | None = None
     """Continuity as the device judges it."""
+    toggles: int | None = None
+    """B-C-B changes that the device itself counted since the vehicle was plugged in."""
 
 
 class Insulation(enum.StrEnum):
@@ -144,6 +146,8 @@ class DcEvseCommand(msgspec.Struct, frozen=True, kw_only=True, tag="dc"):
     close_contactors: bool = False
     test_insulation: bool = False
     lock_connector: bool = False
+    pilot_error: bool = False
+    """State F on the pilot for as long as it is true: a vehicle whose powerline link failed begins anew."""
 
 
 class AcEvseReading(msgspec.Struct, frozen=True, kw_only=True, tag="ac"):

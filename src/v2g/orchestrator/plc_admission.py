@@ -30,8 +30,13 @@ class Admission:
         self.solicit: Solicit = lambda evse_id, peer: None
 
     def admits(self, evse_id: str, peer: Any) -> str | None:
-        """Why ``peer`` (``host``, ``scope_id``) is not served, empty while its MAC is being found out; None: it is."""
+        """Why ``peer`` (``host``, ``scope_id``) is not served; None: it is.
+
+        Empty: not yet, while its MAC is being found out or the link is about to be up, which a vehicle knows sooner.
+        """
         now_s = self._clock.monotonic_s()
+        if self._gate.joins(evse_id, now_s):
+            return ""
         refusal = self._gate.refusal(evse_id, self.mac(evse_id, peer), now_s)
         if refusal != UNKNOWN_MAC:
             self._asked.pop((evse_id, peer.host), None)

@@ -56,6 +56,11 @@ class PlcGate:
         """A peer there is judged by its MAC address."""
         return self._on_loopback.get(evse_id) is False
 
+    def joins(self, evse_id: str, now_s: float) -> bool:
+        """A vehicle was matched there, and its link is about to be up: whoever asks now is judged in a moment."""
+        line = self._links.lines.get(evse_id)
+        return line is not None and line.state is PlcState.JOINING and not self._links.silent(now_s)
+
     def refusal(self, evse_id: str, mac: str | None, now_s: float) -> str | None:
         """Why a peer with ``mac`` (None: unknown) is not served at the EVSE; None: it is."""
         if evse_id not in self._on_loopback:

@@ -27,6 +27,7 @@ from v2g.control.messages import (
 from v2g.control.messages_devices import EfficiencyParams, PilotCheckParams
 from v2g.control.messages_discharge import DischargeTestParams
 from v2g.control.messages_lockout import LockoutParams
+from v2g.control.messages_plc import PlcParams
 from v2g.control.messages_quality import HarmonicFilterParams
 from v2g.control.messages_sensors import SensorsCalibrateParams
 from v2g.control.server import ControlServer, Method, Refused, Role
@@ -108,6 +109,7 @@ class Daemon:
             Method("lockout.show", Role.VIEWER, messages.NoParams, self._answer("lockout.show")),
             Method("inverter.efficiency", Role.VIEWER, EfficiencyParams, self._answer("inverter.efficiency")),
             Method("pilot.check", Role.VIEWER, PilotCheckParams, self._answer("pilot.check")),
+            Method("plc", Role.VIEWER, PlcParams, self._answer("plc")),
             Method("sensors.list", Role.VIEWER, messages.NoParams, self._answer("sensors.list")),
             Method("sensors.reload", Role.ENGINEER, messages.NoParams, self._answer("sensors.reload")),
             Method("sensors.calibrate", Role.ENGINEER, SensorsCalibrateParams, self._answer("sensors.calibrate")),

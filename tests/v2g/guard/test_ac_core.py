@@ -371,3 +371,29 @@ def test_a_command_for_the_other_kind_refuses_the_frame() -> None:
         with pytest.raises(SetpointsRefused):
             core.accept(Setpoints(sequence=1, sent_at_s=T0, evses=(EvseSetpoint(command=command, **lease),)), T0)
     assert core.accept(Setpoints(sequence=1, sent_at_s=T0, evses=(EvseSetpoint(command=CLOSE, **lease),)), T0) == ()
+
+
+def test_state_f_is_ordered_with_an_open_contactor_only() -> None:
+    hand = Hand(0.0)
+    failed = AcEvseCommand(pilot_error=True)
+
+    def ordered() -> bool:
+        command = hand.step().command
+        assert command is not None
+        return command.pilot_error
+
+    hand.command, hand.measured = failed, {"contactor_closed": True, "contactor_commanded": True}
+    assert not ordered()
+    hand.measured = {"contactor_closed": False, "contactor_commanded": True}
+    assert not ordered()
+    hand.measured = {"contactor_closed": False, "contactor_commanded": False}
+    assert ordered()
+    assert hand.core.commands_pilot_error(E1)
+    later_s = hand.now_s + 2.0
+    renewed = EvseSetpoint(evse_id=E1, command=failed, source="test", expires_at_s=later_s + 1.0)
+    hand.core.lease_evse(renewed, later_s)
+    stale = hand.decide(after_s=2.0).command
+    assert stale is not None
+    assert not stale.pilot_error, "the reading is old"
+    hand.command = msgspec.structs.replace(CLOSE, pilot_error=True)
+    assert not ordered(), "who wants the contactor closed gets no state F"

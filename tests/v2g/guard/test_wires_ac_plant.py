@@ -24,13 +24,14 @@ from v2g.guard.wires import Wires
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.breaker import MmapBreakerOutput
 from v2g.hardware.inverter_driver import DeviceSettings
-from v2g.hardware.ports import AcEvseCommand
+from v2g.hardware.ports import AcEvseCommand, PilotState
 from v2g.host.notify import Notifier
 from v2g.simulation import faults
 from v2g.simulation.battery import BatteryModel
 from v2g.simulation.plant import Plant
 from v2g.simulation.plant_client import Cable
 from v2g.simulation.plant_config import PlantConfig, PlantEvse
+from v2g.telemetry import logs
 
 pytestmark = pytest.mark.soak
 
@@ -175,3 +176,32 @@ async def test_a_vehicle_that_overdraws_is_cut_off(bench: Bench, cable: Cable) -
     await bench.plant.misfortune.apply(faults.Overdraw(evse_id=EVSE, power_w=9_000.0))
     await bench.until(lambda: not bench.closed)
     await bench.until(lambda: bench.bound_by == "overdraw")
+
+
+async def test_an_ordered_state_f_is_on_the_pilot_is_no_fault_and_ends_with_the_order(
+    bench: Bench, cable: Cable, tmp_path: Path
+) -> None:
+    logs.configure(tmp_path / "log")
+    bench.command = AcEvseCommand(pilot_duty_pct=5.0)
+    await bench.until(lambda: cable.tick is not None and (cable.tick.pilot, cable.tick.pilot_duty_pct) == ("B", 5.0))
+    bench.command = AcEvseCommand(pilot_error=True)
+    await bench.until(lambda: cable.tick is not None and cable.tick.pilot == "F")
+    await bench.until(lambda: bench.client.image and bench.client.image.evses[0].pilot.state is PilotState.F)
+    await asyncio.sleep(1.0)
+    bench.command = AcEvseCommand(pilot_duty_pct=5.0)
+    await bench.until(lambda: cable.tick is not None and cable.tick.pilot == "B")
+    await asyncio.sleep(1.0)
+    log = tmp_path / "log" / "comms.log"
+    assert not log.exists() or "PILOT" not in log.read_text()
+
+
+async def test_the_vehicles_toggles_are_counted_and_told(bench: Bench, cable: Cable) -> None:
+    bench.command = AcEvseCommand(pilot_duty_pct=5.0)
+    await cable.toggle(3, 0.05)
+
+    def toggles() -> int | None:
+        return bench.client.image.evses[0].pilot.toggles if bench.client.image else None
+
+    await bench.until(lambda: toggles() == 3)
+    measured = bench.plant.socket.measure().chargers[EVSE]
+    assert (measured.pilot, measured.pilot_toggles) == ("B", 3)

@@ -227,6 +227,51 @@ class TestPilot:
         assert applied(core, T0 + 0.2) == (-10_000.0, None)
 
 
+class TestPilotError:
+    FAILED = DcEvseCommand(pilot_error=True)
+
+    def core(self, command: DcEvseCommand = FAILED, **changes: object) -> WiresCore:
+        core = WiresCore([LIMITS], T0 - 100)
+        core.observe_inverter(inverter())
+        core.observe_output(output(**{"contactors_closed": False, "contactors_commanded": False} | changes))
+        core.accept(setpoints(0.0, command), T0)
+        return core
+
+    def ordered(self, core: WiresCore, now_s: float = T0) -> bool:
+        command = one(core, now_s).command
+        assert command is not None
+        return command.pilot_error
+
+    def test_it_is_ordered_while_it_is_wanted_and_the_contactors_are_known_to_be_open(self) -> None:
+        core = self.core()
+        assert self.ordered(core)
+        core.accept(setpoints(0.0, DcEvseCommand(), sequence=2), T0)
+        assert not self.ordered(core)
+
+    @pytest.mark.parametrize(
+        "changes", [{"contactors_closed": True}, {"contactors_commanded": True}, {"as_of_s": T0 - 10.0}]
+    )
+    def test_not_with_contactors_that_are_or_may_be_closed(self, changes: dict[str, object]) -> None:
+        assert not self.ordered(self.core(**changes))
+
+    def test_who_wants_contactors_closed_gets_no_state_f(self) -> None:
+        contradictory = msgspec.structs.replace(LOADED, pilot_error=True)
+        assert not self.ordered(self.core(contradictory))
+        assert not self.ordered(self.core(contradictory, plugged=False)), "not closed, and wanted closed all the same"
+
+    def test_contactors_that_were_told_to_close_a_moment_ago_come_first(self) -> None:
+        core = self.core(LOADED)
+        assert not self.ordered(core)
+        core.accept(setpoints(0.0, self.FAILED, sequence=2), T0)
+        assert not self.ordered(core), "the device may be about to close"
+
+    def test_it_ends_with_its_lease(self) -> None:
+        core = self.core()
+        later_s = T0 + 1.5
+        core.observe_output(output(contactors_closed=False, contactors_commanded=False, as_of_s=later_s))
+        assert not self.ordered(core, later_s)
+
+
 class TestInsulation:
     @pytest.mark.parametrize("insulation", [Insulation.UNKNOWN, Insulation.TESTING])
     def test_without_power_too_current_waits_for_a_proved_insulation(self, insulation: Insulation) -> None:

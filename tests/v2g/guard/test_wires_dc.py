@@ -13,11 +13,13 @@ from support.wires import E1, LIMITS, T0, inverter
 from v2g.clock import ManualClock
 from v2g.config.schema import Config, DcEvse
 from v2g.grid.support import SupportSettings, VoltWatt
-from v2g.guard.wires_core import WiresCore
+from v2g.guard.link import Applied
+from v2g.guard.wires_core import Target, WiresCore
 from v2g.guard.wires_dc import DcEvseDevices
 from v2g.guard.wires_settings import WiresSettings
 from v2g.hardware.inverter_driver import DeviceSettings
 from v2g.hardware.modbus import LinkState
+from v2g.hardware.ports import DcEvseCommand
 from v2g.telemetry import logs
 
 EVSE = {
@@ -56,6 +58,7 @@ class Driver:
 
 class Output(Driver):
     watchdog_s = 3.0
+    signals_pilot_error = False
 
 
 class Link:
@@ -177,3 +180,14 @@ def test_a_device_that_tells_no_rating_yet_has_its_functions_looked_at_later(ben
     bench.driver.lacks = {"volt_watt": "it has no 706"}
     assert bench.reads(max_charge_w=0.0, max_discharge_w=0.0) == []
     assert len(bench.reads()) == 1
+
+
+def test_a_device_that_cannot_signal_state_f_is_told_once_and_gets_its_command(bench: Bench) -> None:
+    applied = Applied(evse_id=E1, power_w=0.0, source="", bound_by=None)
+    bench.devices.command(Target(applied, DcEvseCommand()))
+    assert bench._lines() == []
+    for _ in range(2):
+        bench.devices.command(Target(applied, DcEvseCommand(pilot_error=True)))
+    (line,) = bench._lines()
+    assert line.startswith(f"WARNING: PLC_PILOT {E1}: state F cannot be put on the pilot: the register map")
+    assert bench.devices.output._wanted == DcEvseCommand(pilot_error=True)

@@ -25,7 +25,7 @@ def put(registers: Any, address: int, value: float) -> None:
 
 @pytest.fixture
 def device(registers: Any) -> Any:
-    registers.tables["input"][0], registers.tables["input"][1] = 0x5641, 1
+    registers.tables["input"][0], registers.tables["input"][1] = 0x5641, 2
     for l1, l2, l3 in (VOLTAGE, CURRENT, POWER):
         put(registers, l1, 230.0)
         put(registers, l2, math.nan)
@@ -82,3 +82,22 @@ def test_feedback_that_may_be_not_available_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(DeviceError, match="contactor_closed: has nan values"):
         load_ac_map("own.yaml", tmp_path)
+
+
+async def test_state_f_is_ordered_and_toggles_are_read_where_the_map_has_them(
+    device: Any, memory_link: Any, clock: ManualClock
+) -> None:
+    driver = RegisterMapAcEvse("E1", memory_link(device), load_ac_map("v2g-ac-evse"), clock)
+    assert driver.signals_pilot_error
+    await driver.apply(AcEvseCommand(pilot_error=True))
+    assert device.tables["holding"][1] == 0b100
+    await driver.apply(AcEvseCommand())
+    assert device.tables["holding"][1] == 0
+    device.tables["input"][46] = 3
+    pilot = (await driver.read()).pilot
+    assert pilot is not None
+    assert pilot.toggles == 3
+    device.tables["input"][46] = 0xFFFF
+    pilot = (await driver.read()).pilot
+    assert pilot is not None
+    assert pilot.toggles is None, "not counted now"

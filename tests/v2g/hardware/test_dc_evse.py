@@ -93,7 +93,7 @@ async def test_faults_are_told_in_words(driver: RegisterMapEvse, device: Any) ->
 
 async def test_another_device_is_neither_believed_nor_commanded(driver: RegisterMapEvse, device: Any) -> None:
     device.tables["input"][1] = 1
-    with pytest.raises(DeviceError, match="it is no v2g-dc-evse: input register 1 is 1, wanted 2"):
+    with pytest.raises(DeviceError, match="it is no v2g-dc-evse: input register 1 is 1, wanted 3"):
         await driver.read()
     with pytest.raises(DeviceError, match="it is no v2g-dc-evse"):
         await driver.apply(DcEvseCommand(close_contactors=True))
@@ -211,3 +211,34 @@ async def test_the_pilot_is_read_where_the_device_measures_it(driver: RegisterMa
     pilot = (await driver.read()).pilot
     assert pilot is not None
     assert (pilot.state, pilot.high_v, pilot.low_v) == ("C", pytest.approx(6.02), None)
+
+
+async def test_state_f_is_ordered_and_toggles_are_read_where_the_map_has_them(
+    driver: RegisterMapEvse, device: Any
+) -> None:
+    assert driver.signals_pilot_error
+    await driver.apply(DcEvseCommand(pilot_error=True))
+    assert device.writes[-1][1][1] == 0b1000
+    await driver.apply(DcEvseCommand())
+    assert device.writes[-1][1][1] == 0
+    device.set("pilot_toggles", 3)
+    pilot = (await driver.read()).pilot
+    assert pilot is not None
+    assert pilot.toggles == 3
+    device.set("pilot_toggles", float("nan"))
+    pilot = (await driver.read()).pilot
+    assert pilot is not None
+    assert pilot.toggles is None, "not counted now"
+
+
+async def test_state_f_changes_nothing_of_what_a_module_without_the_role_is_told(
+    vendor: RegisterMapEvse, registers: Any
+) -> None:
+    await vendor.apply(DcEvseCommand(lock_connector=True))
+    registers.writes.clear()
+    await vendor.apply(DcEvseCommand(lock_connector=True))
+    without = list(registers.writes)
+    registers.writes.clear()
+    await vendor.apply(DcEvseCommand(lock_connector=True, pilot_error=True))
+    assert registers.writes == without
+    assert not vendor.signals_pilot_error

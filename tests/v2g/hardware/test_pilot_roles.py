@@ -20,6 +20,7 @@ points:
   proximity_a:        { table: input, address: 5 }
   earth_ohm:          { table: input, address: 6, type: float32 }
   earth_ok:           { table: input, address: 8, bit: 3 }
+  pilot_toggles:      { table: input, address: 9 }
 """
 
 
@@ -40,6 +41,7 @@ def test_every_role_of_the_pilot_is_decoded(tmp_path: Path) -> None:
         "proximity_a": 32,
         "earth_ohm": 0.25,
         "earth_ok": True,
+        "pilot_toggles": 3,
     }.items():
         image.set(role, value)
     assert pilot_reading(image) == PilotReading(
@@ -51,6 +53,7 @@ def test_every_role_of_the_pilot_is_decoded(tmp_path: Path) -> None:
         proximity_a=32,
         earth_ohm=0.25,
         earth_ok=True,
+        toggles=3,
     )
 
 

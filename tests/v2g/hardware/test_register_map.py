@@ -33,7 +33,7 @@ def test_the_built_in_map_has_every_role_of_the_driver() -> None:
     assert "v2g-dc-evse" in built_in_maps()
     map_ = load_map("v2g-dc-evse", roles=ROLES)
     assert set(map_.points) - set(ROLES) - set(OPTIONAL) == {"command_alive"}
-    assert [(b.table, b.address, b.count) for b in map_.read_blocks()] == [(Table.INPUT, 0, 32)]
+    assert [(b.table, b.address, b.count) for b in map_.read_blocks()] == [(Table.INPUT, 0, 33)]
     block = map_.write_block()
     assert (block.table, block.address, block.count) == (Table.HOLDING, 0, 6)
     assert map_.watchdog_s == 3.0
@@ -105,7 +105,7 @@ def test_fault_bits_have_texts() -> None:
 def test_an_answer_of_another_length_is_refused() -> None:
     image = RegisterImage(load_map("v2g-dc-evse"))
     (block,) = image.map.read_blocks()
-    with pytest.raises(ValueError, match="23 registers instead of 32"):
+    with pytest.raises(ValueError, match="23 registers instead of 33"):
         image.load(block, [0] * 23)
 
 

@@ -296,6 +296,19 @@ def test_nobody_is_asked_where_no_vehicle_is_matched_or_none_has_a_mac(asked: As
     assert asked.solicited == []
 
 
+def test_who_asks_while_the_link_is_about_to_be_up_is_not_served_yet_and_not_told_of(
+    asked: Asked, driver: Driver
+) -> None:
+    driver.say(10.0, line(state=PlcState.JOINING))
+    asked.table["fe80::ca%7"] = OTHER
+    assert asked.admits() == ""
+    driver.say(10.0, line())
+    assert OTHER in str(asked.admits())
+    driver.say(10.0, line(state=PlcState.JOINING))
+    asked.clock.now_s += 5.0
+    assert "kplc-driver is silent" in str(asked.admits())
+
+
 def test_memory_of_who_was_asked_is_bounded(asked: Asked) -> None:
     for number in range(1000):
         asked.admits(host=f"fe80::{number:x}")

@@ -138,6 +138,43 @@ def test_the_pilot_shows_the_vehicles_state_and_what_a_fault_puts_there() -> Non
     assert bench.stage.pilot() == PilotReading()
 
 
+def test_state_f_is_on_the_wire_while_it_is_ordered_and_the_controller_is_heard() -> None:
+    bench = Bench()
+    bench.charger.plug(vehicle())
+    failed = AcEvseCommand(pilot_error=True, pilot_duty_pct=5.0)
+    reading = bench.run(failed, DT).stage.pilot()
+    assert (reading.state, reading.high_v, reading.low_v, reading.duty_pct) == (PilotState.F, -12.0, None, 100.0)
+    assert bench.run(LOCKED, DT).stage.pilot().state is PilotState.B
+    bench.run(failed, DT)
+    assert bench.run(None, 1.9).stage.true_state is PilotState.F
+    bench.run(None, 0.2)
+    assert (bench.stage.true_state, bench.stage.duty_pct) == (PilotState.B, 100.0), "steady +12 V, as its map says"
+
+
+def test_the_device_counts_b_c_b_changes_since_the_vehicle_was_plugged_in() -> None:
+    bench = Bench()
+    car = vehicle()
+
+    def counted(ready: bool) -> int | None:
+        car.ready = ready
+        return bench.run(LOCKED, 0.02).stage.pilot().toggles
+
+    bench.charger.plug(car)
+    assert [counted(ready) for ready in (False, True, True, False, True, False)] == [0, 0, 0, 1, 1, 2]
+    car.ready = True
+    bench.run(AcEvseCommand(pilot_error=True), DT)
+    assert counted(False) == 2, "from C by state F to B is none"
+    bench.charger.unplug()
+    bench.run(LOCKED, DT)
+    bench.charger.plug(car)
+    assert counted(False) == 0
+    bench.charger.unplug()
+    bench.run(LOCKED, DT)
+    bench.charger.plug(car)
+    assert counted(True) == 0, "plugged in as ready: it never was in B"
+    assert counted(False) == 0
+
+
 def test_an_overdrawing_vehicle_takes_its_power_whatever_it_is_told() -> None:
     bench = Bench()
     bench.driven(1_000.0)

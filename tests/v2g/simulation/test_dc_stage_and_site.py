@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from v2g.hardware.ports import DcEvseCommand, Insulation
+from v2g.hardware.ports import DcEvseCommand, Insulation, PilotState
 from v2g.simulation.battery import Battery, BatteryModel
 from v2g.simulation.dc_stage import DcStage
 from v2g.simulation.grid_source import GridSource
@@ -265,3 +265,34 @@ def test_battery_power_beyond_what_it_can_give_is_bounded() -> None:
     current_a = battery.current_for_power_a(-1e9)
     assert current_a == pytest.approx(-200.0)
     assert battery.terminal_voltage_v(current_a) * current_a == pytest.approx(-40_000.0)
+
+
+def test_state_f_is_on_the_wire_while_it_is_ordered_and_the_controller_is_heard() -> None:
+    bench = Bench()
+    bench.stage.plug()
+    failed = DcEvseCommand(pilot_error=True)
+    reading = bench.run(failed, DT).pilot()
+    assert (reading.state, reading.high_v, reading.low_v, reading.duty_pct) == (PilotState.F, -12.0, None, 100.0)
+    assert bench.run(DcEvseCommand(), DT).pilot().state is PilotState.B
+    bench.run(failed, DT)
+    assert bench.run(None, 2.9).true_state is PilotState.F
+    assert bench.run(None, 0.2).true_state is PilotState.B, "its watchdog has expired"
+    bench.stage.unplug()
+    assert bench.run(failed, DT).pilot().state is PilotState.F, "whoever comes now finds no EVSE that is available"
+
+
+def test_a_vehicles_toggles_are_counted_until_the_plug_is_out() -> None:
+    bench = Bench()
+    bench.stage.plug()
+
+    def counted(ready: bool) -> int | None:
+        bench.stage.vehicle_ready = ready
+        return bench.run(DcEvseCommand(), 0.02).pilot().toggles
+
+    assert [counted(ready) for ready in (False, True, False, True, False)] == [0, 0, 1, 1, 2]
+    bench.stage.vehicle_ready = True
+    bench.stage.unplug()
+    assert not bench.stage.vehicle_ready
+    bench.run(DcEvseCommand(), DT)
+    bench.stage.plug()
+    assert counted(False) == 0

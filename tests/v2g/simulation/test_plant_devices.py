@@ -16,7 +16,8 @@ from v2g.hardware.register_map import RegisterImage, load_map
 from v2g.hardware.registers import Table
 from v2g.hardware.sunspec.codec import load_repeated
 from v2g.hardware.sunspec.inverter import SunSpecInverter
-from v2g.simulation.plant_client import PlantRefused
+from v2g.simulation.battery import BatteryModel
+from v2g.simulation.plant_client import Cable, PlantRefused
 
 
 async def test_the_inverter_is_a_sunspec_device_from_one_end_to_the_other(running: Running) -> None:
@@ -124,6 +125,30 @@ async def test_the_dc_evse_speaks_its_register_map(running: Running) -> None:
     assert not (await client.write_registers(0, [2, 0, 0, 0, 0, 0])).isError()
     await running.until(lambda m: not m.chargers[EVSE].contactors_closed)
     assert (await client.write_register(90, 1)).isError()
+
+
+async def test_a_vehicle_toggles_its_pilot_at_the_dc_evse_which_can_be_ordered_to_say_state_f(running: Running) -> None:
+    client, map_ = await running.dc(), load_map("v2g-dc-evse")
+    image = RegisterImage(map_)
+
+    async def read() -> RegisterImage:
+        for block in map_.read_blocks():
+            image.load(block, (await client.read_input_registers(block.address, count=block.count)).registers)
+        return image
+
+    cable = await Cable.plug(running.run_dir / "plant.sock", EVSE, "car", 0.5, BatteryModel())
+    await cable.toggle(2, 0.01)
+    await cable.ready(True)
+    assert ((await read()).text("pilot_state"), image.number("pilot_toggles")) == ("C", 2)
+    assert not (await client.write_registers(0, [1, 0b1000, 0, 0, 0, 0])).isError()
+    await running.until(lambda m: m.chargers[EVSE].pilot == "F")
+    assert ((await read()).text("pilot_state"), image.flag("plugged")) == ("F", True)
+    assert not (await client.write_registers(0, [2, 0, 0, 0, 0, 0])).isError()
+    assert (await read()).text("pilot_state") == "C"
+    await cable.close()
+    await running.until(lambda m: (m.chargers[EVSE].pilot, m.chargers[EVSE].pilot_toggles) == ("A", 0))
+    with pytest.raises(PlantRefused, match="not plugged in"):
+        await running.ask(do="ready", ready=True)
 
 
 async def test_transducers_and_the_loss_of_one(running: Running) -> None:

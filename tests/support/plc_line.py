@@ -73,11 +73,15 @@ class Place:
 class Car:
     """A vehicle's two machines, put together as in :mod:`v2g.simulation.vehicle_plc`."""
 
-    def __init__(self, mac: Mac, chance: random.Random) -> None:
+    def __init__(self, mac: Mac, chance: random.Random, *, toggles: bool) -> None:
         self.mac = mac
         self.events: list[ev.Event] = []
         self.plugged = False
-        self._ev = EvMachine(EvSlacConfig(ev_mac=mac), random=chance.randbytes)
+        self.station: Station | None = None
+        """Whose pilot it is connected with."""
+        self._ev = EvMachine(EvSlacConfig(ev_mac=mac, use_validation=toggles), random=chance.randbytes)
+        self._toggles: list[tuple[float, PilotState]] = []
+        self._wanted = self._done = 0
         self._modem = ModemMachine(ModemConfig(host_mac=mac, reset=False, cco_capability=0))
 
     @property
@@ -88,12 +92,15 @@ class Car:
     def chosen(self) -> Mac | None:
         return self._ev.chosen
 
-    def plug(self, now: float) -> None:
-        self.plugged = True
+    def plug(self, station: Station | None, now: float) -> None:
+        self.plugged, self.station = True, station
+        self._pilot(PilotState.B)
         self._modem.start(now)
 
     def unplug(self, now: float) -> None:
-        self.plugged = False
+        self._pilot(PilotState.A)
+        self._toggles.clear()
+        self.plugged, self.station, self._done = False, None, 0
         self._ev.unplugged(now)
         self._modem.stop()
 
@@ -111,10 +118,17 @@ class Car:
         return [*self._modem.frames_to_send(), *self._ev.frames_to_send()]
 
     def next_deadline(self) -> float | None:
-        due = [at for at in (self._modem.next_deadline(), self._ev.next_deadline()) if at is not None]
+        toggle_due = self._toggles[0][0] if self._toggles else None
+        due = [at for at in (self._modem.next_deadline(), self._ev.next_deadline(), toggle_due) if at is not None]
         return min(due, default=None)
 
     def handle_timer(self, now: float) -> None:
+        while self._toggles and self._toggles[0][0] <= now:
+            state = self._toggles.pop(0)[1]
+            self._done += state is PilotState.B
+            self._pilot(state)
+            if not self._toggles:
+                self._ev.toggled(self._wanted, now)
         self._modem.handle_timer(now)
         self._ev.handle_timer(now)
 
@@ -139,16 +153,33 @@ class Car:
                 self._modem.watch(event.evse_mac, now)
             case ev.LinkDown():
                 self._modem.watch(None, now)
+                if self.plugged:
+                    self._ev.start(now)
+            case ev.ToggleWanted():
+                self._wanted = event.count
+                halves = [PilotState.C, PilotState.B] * event.count
+                self._toggles = [(now + event.each_s * at, state) for at, state in enumerate(halves)]
             case ev.MatchingFailed(final=True, unplugged=False):
                 self._ev.start(now)
+
+    def _pilot(self, state: PilotState) -> None:
+        if self.station is not None:
+            self.station.pilot(state, self._done)
 
 
 class SimulatedLine:
     """``evses`` places ``EVSE 1`` … and ``cars`` vehicles ``vehicle 1`` …, none of which is plugged in; all modems
-    are of one ``make``."""
+    are of one ``make``. ``validate``: by toggles of the pilot."""
 
     def __init__(
-        self, evses: int, cars: int, *, make: Make = "qualcomm", loss: float = 0.0, seed: int = 1, site: Plc | None = None
+        self,
+        evses: int,
+        cars: int,
+        *,
+        make: Make = "qualcomm",
+        loss: float = 0.0,
+        seed: int = 1,
+        validate: bool = False,
     ) -> None:
         self.clock = ManualClock()
         self.chance = random.Random(seed)
@@ -162,7 +193,7 @@ class SimulatedLine:
                 evse_id=f"E{number}",
                 interface=f"evse{number}",
                 plc=EvsePlc(calibration_db=CALIBRATION_DB),
-                site=site or Plc(),
+                site=Plc(validate=validate),
             )
             place = Place(Station(config, self.clock, self.chance.randbytes, self._elsewhere(number - 1)), mac)
             self.places.append(place)
@@ -170,7 +201,7 @@ class SimulatedLine:
             place.station.port_opened(mac)
         for number in range(1, cars + 1):
             mac = bytes((2, 0, 0, 0, 2, number))
-            car = Car(mac, self.chance)
+            car = Car(mac, self.chance, toggles=validate)
             self.cars.append(car)
             self._add(f"vehicle {number}", car, mac, bytes((2, 0, 0, 0x5E, 2, number)), make, 0.0)
         self.until(lambda: self.all_in(PlcState.FREE))
@@ -206,14 +237,10 @@ class SimulatedLine:
     def plug(self, car: int, evse: int | None) -> None:
         """The vehicle's modem is on the line and begins; ``evse``: whose pilot shows it, None: nobody's."""
         self.powerline.stations[f"vehicle {car}"].plugged = True
-        if evse is not None:
-            self.places[evse - 1].station.pilot(PilotState.B)
-        self.cars[car - 1].plug(self.now)
+        self.cars[car - 1].plug(self.places[evse - 1].station if evse is not None else None, self.now)
 
-    def unplug(self, car: int, evse: int | None) -> None:
+    def unplug(self, car: int) -> None:
         self.powerline.stations[f"vehicle {car}"].plugged = False
-        if evse is not None:
-            self.places[evse - 1].station.pilot(PilotState.A)
         self.cars[car - 1].unplug(self.now)
 
     # ---- what is seen ----

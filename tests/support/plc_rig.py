@@ -27,7 +27,7 @@ from v2g.plc.link_client import PlcClient
 from v2g.simulation import layout as layouts
 from v2g.simulation.layout_plc import CROSSTALK_DB
 from v2g.simulation.powerline_config import PairConfig, PowerlineConfig, StationConfig, read_config
-from v2g.simulation.vehicle_plc import PowerlinePlug
+from v2g.simulation.vehicle_plc import PowerlinePlug, Toggle
 
 START_S = 20.0
 
@@ -68,6 +68,7 @@ class Rig:
             (self.layout.config_dir / "conf.d" / "60-plc.yaml").write_text(yaml.safe_dump({"plc": plc}))
         self.client = PlcClient(self.folder / "plc.sock")
         self.pilots: dict[str, PilotState | None] = dict.fromkeys(self.evse_ids, PilotState.A)
+        self.toggles = dict.fromkeys(self.evse_ids, 0)
         self._processes: list[asyncio.subprocess.Process] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -141,13 +142,24 @@ class Rig:
 
     # ---- what is done ----
 
-    def plug(self, vehicle: int, evse: int) -> None:
-        """The pilot of the EVSE shows it, and the vehicle begins."""
-        self.pilots[self.evse_ids[evse - 1]] = PilotState.B
-        self.vehicles[vehicle].plug()
+    def plug(self, vehicle: int, evse: int, *, toggles: bool = False) -> None:
+        """The pilot of the EVSE shows it, and the vehicle begins; ``toggles``: it can prove itself by the pilot."""
+        evse_id = self.evse_ids[evse - 1]
+        self.pilots[evse_id] = PilotState.B
+
+        async def toggle(count: int, each_s: float) -> None:
+            for _ in range(count):
+                self.pilots[evse_id] = PilotState.C
+                await asyncio.sleep(each_s)
+                self.pilots[evse_id] = PilotState.B
+                self.toggles[evse_id] += 1
+                await asyncio.sleep(each_s)
+
+        self.vehicles[vehicle].plug(toggle=toggle if toggles else None)
 
     async def unplug(self, vehicle: int, evse: int) -> None:
         self.pilots[self.evse_ids[evse - 1]] = PilotState.A
+        self.toggles[self.evse_ids[evse - 1]] = 0
         await self.vehicles[vehicle].unplug()
 
     async def line_do(self, **request: Any) -> dict[str, Any]:
@@ -174,7 +186,10 @@ class Rig:
 
     async def _tell_pilots(self) -> None:
         while True:
-            pilots = tuple(EvsePilot(evse_id=evse_id, state=state) for evse_id, state in self.pilots.items())
+            pilots = tuple(
+                EvsePilot(evse_id=evse_id, state=state, toggles=self.toggles[evse_id])
+                for evse_id, state in self.pilots.items()
+            )
             self.client.send(Pilots(as_of_s=self.clock.monotonic_s(), pilots=pilots))
             await asyncio.sleep(ALIVE_PERIOD_S / 2)
 
@@ -196,10 +211,9 @@ class Vehicle:
     def linked(self) -> bool:
         return self.modem is not None and self.modem.linked.is_set()
 
-    def plug(self, mac: str = "") -> None:
-        self.modem = PowerlinePlug(
-            DatagramPort(self._port, parse_mac(mac or self.mac)), self._clock, self.said.append, self.losses.append
-        )
+    def plug(self, mac: str = "", toggle: Toggle | None = None) -> None:
+        port = DatagramPort(self._port, parse_mac(mac or self.mac))
+        self.modem = PowerlinePlug(port, self._clock, self.said.append, self.losses.append, toggle)
         self._running = asyncio.create_task(self.modem.run())
 
     async def unplug(self) -> None:

@@ -9,7 +9,7 @@ SOUNDING    CM_START_ATTEN_CHAR.IND and sounds go out          the last sound
 RESULTS     CM_ATTEN_CHAR.IND is awaited                       all EVSEs told; TT_EV_atten_results
 VALIDATING  the pilot is toggled for one EVSE                  CM_VALIDATE.CNF
 MATCHING    CM_SLAC_MATCH.REQ is out                           CM_SLAC_MATCH.CNF; retries
-KEYING      the own modem gets the key                         ``key_set``, ``key_failed``
+KEYING      the own modem gets the key                         ``key_set``, ``key_failed``; TT_match_join
 JOINING     the modems find each other                         ``link(True)``; TT_match_join
 LINKED      they have                                          ``link(False)``, ``unplugged``
 PAUSED      a matching failed; another follows                 TT_matching_rate
@@ -139,7 +139,7 @@ class EvMachine(Outbox):
     def key_set(self, now: float) -> None:
         """The own modem has the key."""
         if self.state is EvState.KEYING:
-            self._enter(EvState.JOINING, now + self.config.timers.tt_match_join_s)
+            self._enter(EvState.JOINING, self._due)
 
     def key_failed(self, reason: str, now: float) -> None:
         if self.state is EvState.KEYING:
@@ -180,7 +180,7 @@ class EvMachine(Outbox):
             return
         if frame.source == self.config.ev_mac:
             self.ignored["our own"] += 1
-        elif frame.destination != self.config.ev_mac and not is_group(frame.destination):
+        elif not self._addressed(frame):
             self.ignored["for another station"] += 1
         elif not self._take(frame.source, frame.message, now):
             self.ignored["not for us"] += 1
@@ -194,7 +194,7 @@ class EvMachine(Outbox):
             case CM_VALIDATE_CNF():
                 return self._on_validate(source, message, now)
             case CM_SLAC_MATCH_CNF(run_id=self._run_id, pev_mac=self.config.ev_mac):
-                return self._on_match(source, message)
+                return self._on_match(source, message, now)
         return False
 
     def _on_parm(self, source: Mac, answer: CM_SLAC_PARM_CNF) -> bool:
@@ -253,11 +253,11 @@ class EvMachine(Outbox):
             self._next_candidate("it does not confirm the pilot", now)
         return True
 
-    def _on_match(self, source: Mac, answer: CM_SLAC_MATCH_CNF) -> bool:
+    def _on_match(self, source: Mac, answer: CM_SLAC_MATCH_CNF, now: float) -> bool:
         if self.state is not EvState.MATCHING or source != self.chosen or answer.evse_mac != source:
             return False
         self._nid = answer.nid
-        self._enter(EvState.KEYING, None)
+        self._enter(EvState.KEYING, now + self.config.timers.tt_match_join_s)
         self._tell(
             ev.Matched(
                 pev_mac=self.config.ev_mac,
@@ -305,6 +305,8 @@ class EvMachine(Outbox):
             case EvState.MATCHING:
                 reason = f"no CM_SLAC_MATCH.CNF of {mac_text(self.chosen or b'')}"
                 self._repeat(now, lambda: self._send_match(now), Step.MATCH, reason)
+            case EvState.KEYING:
+                self._fail(Step.KEY, f"the own modem did not take the key within {timers.tt_match_join_s:g} s", now)
             case EvState.JOINING:
                 self._fail(Step.LINK, f"no link within {timers.tt_match_join_s:g} s of CM_SLAC_MATCH.CNF", now)
             case EvState.PAUSED:

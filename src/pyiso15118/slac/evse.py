@@ -202,7 +202,7 @@ class EvseMachine(Outbox):
             return
         if frame.source == self.config.evse_mac:
             self.ignored["our own"] += 1
-        elif frame.destination != self.config.evse_mac and not is_group(frame.destination):
+        elif not self._addressed(frame) and frame.source != self.modem_mac:
             self.ignored["for another station"] += 1
         elif not self._take(frame.source, frame.message, now):
             self.ignored["not for us"] += 1
@@ -333,7 +333,8 @@ class EvseMachine(Outbox):
         if run is None:
             self.ignored["foreign run"] += 1
             return
-        busy = any(other.step is Step.VALIDATE for other in self._runs.values() if other is not run)
+        others = (other for other in self._runs.values() if other is not run)
+        busy = any(other.step is Step.VALIDATE or other.may_toggle_until > now for other in others)
         answer = validation_begun(run, request, self._toggles, busy, self.config, now)
         if answer is not None:
             self._send(answer, source)

@@ -36,6 +36,8 @@ class Run:
     """Of CM_ATTEN_CHAR.IND."""
     validated: bool = False
     toggles_before: int = 0
+    may_toggle_until: float = 0.0
+    """It was told that it may: no other's toggles can be told from its own until then."""
     sounds: set[int] = field(default_factory=set)
     profiles: list[tuple[int, ...]] = field(default_factory=list)
     _replayed: int = 0

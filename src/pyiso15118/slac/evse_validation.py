@@ -16,7 +16,7 @@ def validation_begun(
     """The answer to a request; None: it comes when the toggles are counted, at ``run.due``.
 
     A timer of 0 would be too short for any toggle: it is the first step, also when that is repeated. ``busy``: another
-    vehicle toggles just now. ``toggles``: of the pilot so far.
+    vehicle toggles just now, or may. ``toggles``: of the pilot so far.
     """
     if not config.validate:
         return CM_VALIDATE_CNF(result=ValidateResult.NOT_REQUIRED)
@@ -28,6 +28,9 @@ def validation_begun(
         # A late copy of the first request does not disturb the count.
         if run.step is Step.MATCH:
             run.due = now + config.timers.tt_evse_match_session_s
+        # A vehicle begins to toggle with its second request, whatever becomes of that.
+        if run.may_toggle_until <= now:
+            run.may_toggle_until = now + config.timers.tt_evse_vald_toggle_s
         return CM_VALIDATE_CNF(result=ValidateResult.READY)
     if run.step is Step.MATCH:
         run.step = Step.VALIDATE
@@ -41,6 +44,6 @@ def validation_told(run: Run, toggles: int) -> CM_VALIDATE_CNF:
     """What was counted within the time."""
     seen = toggles - run.toggles_before
     run.validated = seen > 0
-    run.step = Step.MATCH
+    run.step, run.may_toggle_until = Step.MATCH, 0.0
     result = ValidateResult.SUCCESS if run.validated else ValidateResult.FAILURE
     return CM_VALIDATE_CNF(result=result, toggle_num=min(seen, _MOST_TOLD))

@@ -12,7 +12,7 @@ from pyiso15118.slac.events import Step
 from pyiso15118.slac.evse_run import Run
 
 RESTARTS, RESTARTS_WITHIN_S = 3, 60.0
-"""A matched vehicle that begins anew so often is two: each takes the other's link away. Ours."""
+"""A matched vehicle that begins anew so often is two that take each other's link away, or it takes no key. Ours."""
 _MOST_UNCHOSEN = 64
 
 
@@ -35,8 +35,8 @@ class Restarts:
 
     def words(self, mac: Mac) -> str:
         return (
-            f"two vehicles call themselves {mac_text(mac)}: a matched one began anew {RESTARTS} times within "
-            f"{RESTARTS_WITHIN_S:g} s; it is not matched until the plug was out"
+            f"two vehicles call themselves {mac_text(mac)}, or its modem takes no key: matched, it began anew "
+            f"{RESTARTS} times within {RESTARTS_WITHIN_S:g} s; it is not matched until the plug was out"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
@@ -42,6 +43,11 @@ class Part(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def code(self) -> str:
+        """For :mod:`struct`, one value where it has a name or is fixed; empty: its length varies."""
+        ...
+
     def read(self, cursor: Cursor) -> Any: ...
 
     def write(self, value: Any, message: str) -> bytes: ...
@@ -52,6 +58,7 @@ class Number:
 
     def __init__(self, name: str, size: int = 1) -> None:
         self.name = name
+        self.code = {1: "B", 2: "H", 4: "I", 8: "Q"}[size]
         self._size = size
 
     def read(self, cursor: Cursor) -> int:
@@ -70,6 +77,7 @@ class Octets:
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
+        self.code = f"{size}s"
         self._size = size
 
     def read(self, cursor: Cursor) -> bytes:
@@ -87,6 +95,7 @@ class Reserved:
     name = ""
 
     def __init__(self, size: int) -> None:
+        self.code = f"{size}x"
         self._size = size
 
     def read(self, cursor: Cursor) -> None:
@@ -102,20 +111,23 @@ class Constant:
     name = ""
 
     def __init__(self, what: str, value: bytes) -> None:
+        self.code = f"{len(value)}s"
         self._what = what
-        self._value = value
+        self.value = value
 
     def read(self, cursor: Cursor) -> None:
-        found = cursor.take(len(self._value), self._what)
-        if found != self._value:
-            raise cursor.wrong(self._what, f"is {found.hex()}, must be {self._value.hex()}")
+        found = cursor.take(len(self.value), self._what)
+        if found != self.value:
+            raise cursor.wrong(self._what, f"is {found.hex()}, must be {self.value.hex()}")
 
     def write(self, value: None, message: str) -> bytes:
-        return self._value
+        return self.value
 
 
 class Levels:
     """A count, ``gap`` reserved bytes, and as many bytes: attenuation by carrier group, in dB."""
+
+    code = ""
 
     def __init__(self, name: str, gap: int = 0) -> None:
         self.name = name
@@ -141,6 +153,8 @@ class Levels:
 class Nibbles:
     """A count of two bytes and as many half bytes, the first in the lower half: an amplitude map."""
 
+    code = ""
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -160,6 +174,8 @@ class Nibbles:
 
 class Text:
     """A count and as many bytes of Latin-1."""
+
+    code = ""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -181,6 +197,8 @@ class Text:
 class Items:
     """A count, ``gap`` reserved bytes, and as many records."""
 
+    code = ""
+
     def __init__(self, name: str, record: type[Record], gap: int = 0) -> None:
         self.name = name
         self._record = record
@@ -199,20 +217,67 @@ class Items:
         return bytes((len(records), *bytes(self._gap))) + body
 
 
+class _Run:
+    """Parts in a row that have a fixed length each: read at once."""
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self._parts = parts
+        self._struct = struct.Struct("<" + "".join(part.code for part in parts))
+        self._valued = [part for part in parts if part.name or isinstance(part, Constant)]
+        self._names = [part.name for part in self._valued]
+        self._fixed = [(at, part.value) for at, part in enumerate(self._valued) if isinstance(part, Constant)]
+
+    def read(self, cursor: Cursor, values: dict[str, Any]) -> None:
+        data, at = cursor.data, cursor.at
+        if len(data) - at >= self._struct.size:
+            found = self._struct.unpack_from(data, at)
+            for place, value in self._fixed:
+                if found[place] != value:
+                    break
+            else:
+                cursor.at = at + self._struct.size
+                values.update(zip(self._names, found, strict=True))
+                return
+        # Part by part, what is wrong is named.
+        for part in self._parts:
+            values[part.name] = part.read(cursor)
+
+
+def _runs(parts: tuple[Part, ...]) -> tuple[_Run | Part, ...]:
+    found: list[_Run | Part] = []
+    fixed: list[Part] = []
+    for part in parts:
+        if part.code:
+            fixed.append(part)
+            continue
+        if fixed:
+            found.append(_Run(tuple(fixed)))
+            fixed = []
+        found.append(part)
+    return (*found, _Run(tuple(fixed))) if fixed else tuple(found)
+
+
 class Record:
     """What is laid out of parts: a message's body, or one entry of a list in it."""
 
     __slots__ = ()
     PARTS: ClassVar[tuple[Part, ...]] = ()
+    _RUNS: ClassVar[tuple[_Run | Part, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._RUNS = _runs(cls.PARTS)
 
     @classmethod
     def read(cls, cursor: Cursor) -> Any:
         """Raises :class:`SlacFrameError`."""
-        values = {}
-        for part in cls.PARTS:
-            value = part.read(cursor)
-            if part.name:
-                values[part.name] = value
+        values: dict[str, Any] = {}
+        for run in cls._RUNS:
+            if isinstance(run, _Run):
+                run.read(cursor, values)
+            else:
+                values[run.name] = run.read(cursor)
+        values.pop("", None)
         return cls(**values)
 
     def pack(self, message: str = "") -> bytes:

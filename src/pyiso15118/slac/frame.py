@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from pyiso15118.errors import LocalProtocolError
@@ -21,6 +22,8 @@ MAX_BYTES = 1518
 _ETHERTYPE = ETHERTYPE.to_bytes(2, "big")
 _VLAN = b"\x81\0"
 _ADDRESSES = 2 * MAC_BYTES
+_HEAD = struct.Struct("<6s6s2sBH")
+_FRAGMENT_BYTES = 2
 _KINDS = (*MESSAGES, *NETWORK_MESSAGES, *VENDOR_MESSAGES, *STATISTICS_MESSAGES)
 _BY_TYPE = {(kind.MMV, kind.MMTYPE): kind for kind in _KINDS}
 _KNOWN = {kind.MMTYPE for kind in _KINDS}
@@ -50,6 +53,33 @@ def decode_frame(data: bytes) -> Frame:
     """Of an Ethernet frame without its checksum. Raises :class:`SlacFrameError`, and nothing else."""
     if len(data) > MAX_BYTES:
         raise SlacFrameError(f"a frame of {len(data)} bytes; at most {MAX_BYTES} are possible")
+    vlan: int | None = None
+    if len(data) >= _HEAD.size and data[_ADDRESSES] == _ETHERTYPE[0]:
+        destination, source, kind, mmv, mmtype = _HEAD.unpack_from(data)
+        at = _HEAD.size
+        if kind != _ETHERTYPE:
+            raise _other_kind(kind)
+    else:
+        destination, source, vlan, mmv, mmtype, at = _tagged_or_short(data)
+    if mmv == 1:
+        at += _FRAGMENT_BYTES
+        fragment = data[at - _FRAGMENT_BYTES : at]
+        if len(fragment) < _FRAGMENT_BYTES or fragment[0] != 0:
+            raise _fragmented(fragment, mmtype, at - _FRAGMENT_BYTES)
+    found = _BY_TYPE.get((mmv, mmtype))
+    if found is None:
+        if mmtype in _KNOWN and mmv in (0, 1):
+            raise SlacFrameError(f"HomePlug header: MMTYPE 0x{mmtype:04x} does not go with MMV {mmv}")
+        return _unknown(destination, source, vlan, mmv, mmtype, data, at)
+    cursor = Cursor(found.__name__, data, at)
+    message: Message = found.read(cursor)
+    rest = data[cursor.at :]
+    padded = max(0, MIN_BYTES - cursor.at)
+    trailer = b"" if rest == bytes(padded) else rest
+    return Frame(source=source, destination=destination, message=message, vlan=vlan, trailer=trailer)
+
+
+def _tagged_or_short(data: bytes) -> tuple[Mac, Mac, int | None, int, int, int]:
     head = Cursor("Ethernet frame", data, 0)
     destination, source = head.take(MAC_BYTES, "destination"), head.take(MAC_BYTES, "source")
     kind, vlan = head.take(2, "Ethertype"), None
@@ -57,25 +87,23 @@ def decode_frame(data: bytes) -> Frame:
         vlan = int.from_bytes(head.take(2, "VLAN tag"), "big")
         kind = head.take(2, "Ethertype")
     if kind != _ETHERTYPE:
-        raise SlacFrameError(f"Ethertype 0x{kind.hex()} is not HomePlug AV (0x{ETHERTYPE:04x})")
+        raise _other_kind(kind)
     head.name = "HomePlug header"
     mmv = head.take(1, "MMV")[0]
     mmtype = int.from_bytes(head.take(2, "MMTYPE"), "little")
-    if mmv not in (0, 1):
-        return _unknown(destination, source, vlan, mmv, mmtype, data, head.at)
-    if mmv == 1 and (fragment := head.take(2, "FMI"))[0] != 0:
-        raise SlacFrameError(f"HomePlug header: fragment 0x{fragment.hex()} of MMTYPE 0x{mmtype:04x}: not put together")
-    found = _BY_TYPE.get((mmv, mmtype))
-    if found is None:
-        if mmtype in _KNOWN:
-            raise SlacFrameError(f"HomePlug header: MMTYPE 0x{mmtype:04x} does not go with MMV {mmv}")
-        return _unknown(destination, source, vlan, mmv, mmtype, data, head.at)
-    cursor = Cursor(found.__name__, data, head.at)
-    message: Message = found.read(cursor)
-    rest = data[cursor.at :]
-    padded = max(0, MIN_BYTES - cursor.at)
-    trailer = b"" if rest == bytes(padded) else rest
-    return Frame(source=source, destination=destination, message=message, vlan=vlan, trailer=trailer)
+    return destination, source, vlan, mmv, mmtype, head.at
+
+
+def _other_kind(kind: bytes) -> SlacFrameError:
+    return SlacFrameError(f"Ethertype 0x{kind.hex()} is not HomePlug AV (0x{ETHERTYPE:04x})")
+
+
+def _fragmented(fragment: bytes, mmtype: int, at: int) -> SlacFrameError:
+    if len(fragment) < _FRAGMENT_BYTES:
+        why = f"FMI at byte {at} needs {_FRAGMENT_BYTES} bytes, and the frame has {len(fragment)} left"
+    else:
+        why = f"fragment 0x{fragment.hex()} of MMTYPE 0x{mmtype:04x}: not put together"
+    return SlacFrameError(f"HomePlug header: {why}")
 
 
 def _unknown(destination: Mac, source: Mac, vlan: int | None, mmv: int, mmtype: int, data: bytes, at: int) -> Frame:

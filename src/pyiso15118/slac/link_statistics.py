@@ -172,16 +172,21 @@ def _sides(mstatus: int, direction: int) -> tuple[bool, bool]:
     )
 
 
+def continues(earlier: VS_LNK_STATS_CNF, later: VS_LNK_STATS_CNF) -> bool:
+    """Both are about one link, and its counters were not set to zero in between."""
+    if (earlier.direction, earlier.link_id, earlier.tei) != (later.direction, later.link_id, later.tei):
+        return False
+    return all(before <= after for before, after in zip(earlier.mpdus(), later.mpdus(), strict=True))
+
+
 def packet_loss(earlier: VS_LNK_STATS_CNF, later: VS_LNK_STATS_CNF) -> float | None:
     """0..1: MPDUs that did not come over, of all between two answers about one link.
 
-    The modems send them again, so this is what a link suffers, not what its user misses. None: nothing was sent, the
-    counters were set to zero in between, or the answers are not about the same.
+    The modems send them again, so this is what a link suffers, not what its user misses. None: nothing was sent, or
+    ``later`` does not continue ``earlier``.
     """
-    if (earlier.direction, earlier.link_id, earlier.tei) != (later.direction, later.link_id, later.tei):
-        return None
     came, failed = (after - before for before, after in zip(earlier.mpdus(), later.mpdus(), strict=True))
-    if came < 0 or failed < 0 or came + failed == 0:
+    if not continues(earlier, later) or came + failed == 0:
         return None
     return failed / (came + failed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pyiso15118.slac.addresses import BROADCAST, Mac
+from pyiso15118.slac.addresses import BROADCAST, Mac, is_group
 from pyiso15118.slac.events import Event
 from pyiso15118.slac.frame import Frame, encode_frame
 from pyiso15118.slac.messages import Message
@@ -25,6 +25,10 @@ class Sender:
         frames = list(self._frames)
         self._frames.clear()
         return frames
+
+    def _addressed(self, frame: Frame) -> bool:
+        """To us, or to everybody: whoever listens on a shared line hears what is for others."""
+        return frame.destination == self._own_mac or is_group(frame.destination)
 
     def _send(self, message: Message, destination: Mac = BROADCAST) -> None:
         self._frames.append(encode_frame(Frame(source=self._own_mac, destination=destination, message=message)))

@@ -52,7 +52,7 @@ class StationLink:
     tx_mbps: float | None = None
     rx_mbps: float | None = None
     packet_loss: float | None = None
-    """0..1 of the last interval."""
+    """0..1 of the last ten intervals; told of the watched vehicle's modem, by modems that keep counters."""
     signal_db: float | None = None
     """At most, down from full power: -10, -15 .. -75."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from pyiso15118.slac.addresses import MAC_BYTES, Mac, mac_text
+from pyiso15118.slac.link_statistics import VS_LNK_STATS_CNF, VS_LNK_STATS_REQ, continues, packet_loss
 from pyiso15118.slac.messages import Message
 from pyiso15118.slac.modem_events import StationLink, StationsSeen
 from pyiso15118.slac.network_messages import (
@@ -28,6 +30,8 @@ from pyiso15118.slac.vendor import (
 MISSES = 2
 """Lists in a row without the vehicle, and polls in a row without an answer, that mean loss."""
 _LEARNING_POLLS = 3
+_LOSS_ANSWERS = 11
+"""Answers that packet loss is told of: the last ten intervals, since in one there is next to no traffic."""
 _CONFIRMS: dict[type[Message], type[Message]] = {
     VS_NW_INFO_CNF: VS_NW_INFO_REQ,
     CC_DISCOVER_LIST_CNF: CC_DISCOVER_LIST_REQ,
@@ -60,6 +64,9 @@ class ModemNetwork:
         self._modem: Mac | None = None
         """Of the vehicle, once it was seen: whoever else has the key by then is not it."""
         self._absent = 0
+        self._counters: deque[VS_LNK_STATS_CNF] = deque(maxlen=_LOSS_ANSWERS)
+        self._uncounted = 0
+        """Requests for counters without an answer. Not every modem keeps any."""
         self.present = False
         """The watched vehicle is in our network."""
 
@@ -71,6 +78,7 @@ class ModemNetwork:
     def watch(self, vehicle: Mac | None) -> None:
         self._vehicle, self.present, self._absent = vehicle, False, 0
         self._modem = None
+        self._counters.clear()
 
     def questions(self) -> list[Message]:
         """What to ask now: everything at first, then only what tells most."""
@@ -81,7 +89,11 @@ class ModemNetwork:
         else:
             helpful = () if best is VS_NW_INFO_REQ else _SUPPLEMENTS
             kinds = [*(kind for kind in helpful if kind in self._answers), best]
-        return [kind() for kind in kinds]
+        messages = [kind() for kind in kinds]
+        if self.present and self._modem is not None and self._uncounted < _LEARNING_POLLS:
+            self._uncounted += 1
+            messages.append(VS_LNK_STATS_REQ(peer=self._modem))
+        return messages
 
     def answers(self, message: Message) -> bool:
         """Whether this shows that the modem still does what it is watched by; False for what does not matter."""
@@ -101,6 +113,11 @@ class ModemNetwork:
                 self._told = self._nid if self._nid in nids else nids[0] if nids else b""
             case CM_NW_STATS_CNF():
                 self._rates = {s.mac: (float(s.avg_tx_mbps), float(s.avg_rx_mbps)) for s in message.stations}
+            case VS_LNK_STATS_CNF(mstatus=0):
+                self._uncounted = 0
+                if self._counters and not continues(self._counters[-1], message):
+                    self._counters.clear()
+                self._counters.append(message)
             case CC_DISCOVER_LIST_CNF() if self._best() is CC_DISCOVER_LIST_REQ:
                 return self._on_discovered(message)
             case VS_PL_LNK_STATUS_CNF() if self._best() is VS_PL_LNK_STATUS_REQ:
@@ -157,6 +174,8 @@ class ModemNetwork:
             return None
         self.present = vehicle is not None
         if vehicle is not None:
+            loss = packet_loss(self._counters[0], self._counters[-1]) if self._counters else None
+            vehicle = replace(vehicle, packet_loss=loss)
             self._modem = vehicle.modem
         named = tuple(vehicle if vehicle is not None and s.modem == vehicle.modem else s for s in stations)
         return StationsSeen(stations=named, nid=told or b"", vehicle=vehicle, problem=problem)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.slac.addresses import BROADCAST, parse_mac
-from pyiso15118.slac.fields import SlacFrameError
+from pyiso15118.slac.fields import Items, Levels, Nibbles, Number, Octets, Part, Record, SlacFrameError, Text
 from pyiso15118.slac.frame import MIN_BYTES, Frame, decode_frame, encode_frame
 from pyiso15118.slac.link_statistics import (
     LINK_ALL,
@@ -51,6 +52,38 @@ RECEIVED = ReceiveCounters(
     ),
 )
 """Both are what the manual of faifa prints of a modem's answer."""
+
+
+def least(record: type[Record]) -> Any:
+    """A message of a kind with as little in it as goes."""
+    return record(**{part.name: least_of(part)[0] for part in record.PARTS if part.name})
+
+
+def least_of(part: Part) -> tuple[Any, list[Any]]:
+    """A value that fits a field, and some that do not."""
+    match part:
+        case Number():
+            return 0, [-1, 1 << 8 * part._size]
+        case Octets():
+            return bytes(part._size), [b"", bytes(part._size - 1), bytes(part._size + 1)]
+        case Levels():
+            return (0,), [(), (0,) * 256, (256,), (-1,)]
+        case Nibbles():
+            return (), [(16,), (-1,), (0,) * 2049]
+        case Text():
+            return "", ["€", "x" * 256]
+        case Items():
+            return (), [(least(part._record),) * 256]
+    raise AssertionError(part)
+
+
+NO_FIT = [
+    pytest.param(kind, part.name, value, id=f"{kind.__name__}-{part.name}-{at}")
+    for kind in (*KINDS, *(StationStats, TransmitCounters, ReceiveCounters, ReceiveInterval))
+    for part in kind.PARTS
+    if part.name
+    for at, value in enumerate(least_of(part)[1])
+]
 
 
 def body(message: Message) -> str:
@@ -187,3 +220,22 @@ def test_both_directions_count_for_packet_loss() -> None:
 )
 def test_packet_loss_is_not_known(later: VS_LNK_STATS_CNF) -> None:
     assert packet_loss(counted(100, 10), later) is None
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), NO_FIT)
+def test_a_value_that_does_not_fit_its_field_is_our_error_and_names_it(
+    kind: type[Record], name: str, value: object
+) -> None:
+    whole = least(kind)
+    assert whole.pack()
+    with pytest.raises(LocalProtocolError, match=name):
+        dataclasses.replace(whole, **{name: value}).pack()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.PARTS], ids=lambda kind: kind.__name__)
+def test_a_message_cut_anywhere_is_refused_and_where_is_told(kind: type[Message]) -> None:
+    data = encode_frame(Frame(source=MODEM, destination=BROADCAST, message=least(kind)))
+    begin = 17 if kind.MMV == 0 else 19
+    for length in range(begin, begin + len(least(kind).pack())):
+        with pytest.raises(SlacFrameError, match=rf"^{kind.__name__}: .* at byte \d+ needs \d+ bytes"):
+            decode_frame(data[:length])

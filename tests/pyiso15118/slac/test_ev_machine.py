@@ -1,0 +1,422 @@
+"""The vehicle's side of SLAC, behaviour by behaviour, in injected time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyiso15118.slac import events as slac
+from pyiso15118.slac.addresses import Mac
+from pyiso15118.slac.ev import EvState
+from pyiso15118.slac.events import Step
+from pyiso15118.slac.messages import (
+    CM_ATTEN_CHAR_RSP,
+    CM_MNBC_SOUND_IND,
+    CM_SLAC_MATCH_REQ,
+    CM_SLAC_PARM_REQ,
+    CM_START_ATTEN_CHAR_IND,
+    CM_VALIDATE_CNF,
+    CM_VALIDATE_REQ,
+    ValidateResult,
+)
+from support.examples import examples
+from support.slac_rig import EV_MAC, SOUNDS, EvRig
+
+NEAR, FAR, STRANGE = (bytes((2, 0, 0, 0, 0x0A, n)) for n in (1, 2, 3))
+
+
+def failure(rig: EvRig) -> slac.MatchingFailed:
+    return rig.told(slac.MatchingFailed)[-1]
+
+
+def validated(rig: EvRig, result: int, toggles: int = 0, evse: Mac = NEAR) -> None:
+    rig.hear(CM_VALIDATE_CNF(result=result, toggle_num=toggles), evse, EV_MAC)
+
+
+# ---- the request ----
+
+
+def test_an_unanswered_request_is_sent_three_times_200_ms_apart_and_then_in_a_new_run() -> None:
+    rig = EvRig()
+    rig.wait(0.59)
+    assert len(rig.answers(CM_SLAC_PARM_REQ)) == 3
+    rig.wait(0.02)
+    assert (failure(rig).step, failure(rig).final) == (Step.PARM, False)
+    rig.wait(0.4)
+    first, last = rig.answers(CM_SLAC_PARM_REQ)[0], rig.answers(CM_SLAC_PARM_REQ)[-1]
+    assert first.run_id != last.run_id
+
+
+def test_matchings_are_begun_again_for_10_s_and_then_it_is_final() -> None:
+    rig = EvRig()
+    rig.wait(60.0)
+    failures = rig.told(slac.MatchingFailed)
+    assert [failed.final for failed in failures] == [False] * (len(failures) - 1) + [True]
+    assert len(failures) >= 9
+    assert rig.machine.state is EvState.FAILED
+    assert rig.machine.next_deadline() is None
+    rig.do(rig.machine.start)
+    assert rig.machine.state is EvState.ASKING
+
+
+def test_sounds_follow_at_30_ms_for_all_that_answered_in_time() -> None:
+    rig = EvRig()
+    rig.parm(NEAR)
+    rig.parm(FAR)
+    rig.wait(0.2)
+    rig.parm(STRANGE)
+    rig.wait(12 * 0.03 + 0.001)
+    begins, sounds = rig.answers(CM_START_ATTEN_CHAR_IND), rig.answers(CM_MNBC_SOUND_IND)
+    assert len(begins) == 3
+    assert [sound.cnt for sound in sounds] == list(reversed(range(SOUNDS)))
+    assert len({sound.rnd for sound in sounds}) == SOUNDS
+    rig.tell(STRANGE, 1)
+    assert not rig.answers(CM_ATTEN_CHAR_RSP)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_sounds": 0},
+        {"num_sounds": 255},
+        {"application_type": 1},
+        {"security_type": 1},
+        {"run_id": b"foreign!"},
+    ],
+)
+def test_an_unusable_answer_is_none(fields: dict[str, object]) -> None:
+    rig = EvRig()
+    rig.parm(NEAR, **fields)  # type: ignore[arg-type]
+    rig.wait(0.25)
+    assert not rig.answers(CM_START_ATTEN_CHAR_IND)
+    assert rig.machine.ignored["not for us"] == 1
+
+
+@pytest.mark.parametrize("order", [(1, 50), (50, 1)])
+def test_as_many_sounds_are_made_as_the_most_demanding_evse_asks_for(order: tuple[int, int]) -> None:
+    rig = EvRig()
+    rig.parm(NEAR, order[0])
+    rig.parm(FAR, order[1])
+    rig.wait(0.2 + 0.5)
+    rig.tell(NEAR, 12)
+    rig.tell(FAR, 9)
+    rig.wait(5 * 0.2 + 0.1)
+    assert len(rig.answers(CM_MNBC_SOUND_IND)) == 50
+    assert rig.machine.chosen == FAR
+
+
+# ---- the choice ----
+
+
+def test_the_nearest_is_chosen_at_once_when_all_have_told() -> None:
+    rig = EvRig()
+    rig.until_choice({FAR: 24, NEAR: 8})
+    (asked,) = rig.answers(CM_SLAC_MATCH_REQ)
+    assert (asked.evse_mac, asked.pev_mac, rig.sent[-1].destination) == (NEAR, EV_MAC, NEAR)
+    assert len(rig.answers(CM_ATTEN_CHAR_RSP)) == 2
+
+
+def test_results_that_came_among_the_sounds_are_not_waited_for_after_the_last() -> None:
+    rig = EvRig()
+    rig.parm(NEAR, 20)
+    rig.wait(0.2 + 15 * 0.03)
+    rig.tell(NEAR, 9)
+    assert not rig.answers(CM_SLAC_MATCH_REQ)
+    rig.wait(8 * 0.03)
+    assert rig.machine.chosen == NEAR
+
+
+def test_evses_that_do_not_tell_are_waited_for_1200_ms() -> None:
+    rig = EvRig()
+    rig.parm(NEAR)
+    rig.parm(FAR)
+    rig.wait(0.2 + 13 * 0.03)
+    rig.tell(NEAR, 8)
+    rig.wait(1.2 - 13 * 0.03 - 0.01)
+    assert rig.machine.state is EvState.RESULTS
+    rig.wait(0.02)
+    assert rig.machine.chosen == NEAR
+
+
+def test_an_evse_that_is_farther_than_the_indirect_limit_is_not_matched_and_its_attenuation_is_told() -> None:
+    rig = EvRig()
+    rig.until_choice({FAR: 35, NEAR: 21})
+    assert not rig.answers(CM_SLAC_MATCH_REQ)
+    assert "is 21.0 dB away; at most 20 dB" in failure(rig).reason
+    assert failure(rig).attenuation is not None
+
+
+def test_evses_that_tell_nothing_fail_the_matching() -> None:
+    rig = EvRig()
+    rig.parm(NEAR)
+    rig.wait(1.5)
+    assert (failure(rig).step, failure(rig).reason) == (Step.ATTEN_CHAR, "none of 1 EVSEs told what it heard")
+
+
+def test_an_evse_that_heard_no_sound_is_not_taken_for_a_near_one() -> None:
+    rig = EvRig()
+    rig.parm(NEAR)
+    rig.parm(FAR)
+    rig.wait(0.6)
+    rig.tell(FAR, 0, num_sounds=0)
+    rig.tell(NEAR, 9)
+    rig.wait(1.2)
+    assert rig.machine.chosen == NEAR
+
+
+def test_a_repeated_result_is_answered_again_and_a_later_one_changes_no_choice() -> None:
+    rig = EvRig()
+    rig.parm(NEAR)
+    rig.parm(FAR)
+    rig.wait(0.6)
+    rig.tell(NEAR, 9)
+    rig.tell(NEAR, 40)
+    rig.wait(1.2)
+    rig.tell(FAR, 1)
+    assert len(rig.answers(CM_ATTEN_CHAR_RSP)) == 3
+    assert [sounded.attenuation.average_db for sounded in rig.told(slac.Sounded)] == [9.0]
+    assert rig.machine.chosen == NEAR
+
+
+@pytest.mark.parametrize("ends", ["unplugged", "failed"])
+def test_no_result_is_answered_when_the_matching_is_over(ends: str) -> None:
+    rig = EvRig()
+    rig.parm(NEAR)
+    rig.wait(0.6)
+    if ends == "unplugged":
+        rig.do(rig.machine.unplugged)
+    else:
+        rig.wait(0.9)
+    rig.tell(NEAR, 5)
+    assert not rig.answers(CM_ATTEN_CHAR_RSP)
+
+
+# ---- CM_VALIDATE ----
+
+
+def test_a_doubtful_evse_proves_itself_by_the_toggles_it_counts() -> None:
+    rig = EvRig(use_validation=True)
+    rig.until_choice({NEAR: 15})
+    assert rig.machine.state is EvState.VALIDATING
+    validated(rig, ValidateResult.READY)
+    validated(rig, ValidateResult.READY)
+    (wanted,) = rig.told(slac.ToggleWanted)
+    assert (wanted.count, wanted.each_s) == (3, 0.3)
+    assert [asked.timer for asked in rig.answers(CM_VALIDATE_REQ)] == [0, 18]
+    rig.do(rig.machine.toggled, 3)
+    rig.wait(1.9)
+    validated(rig, ValidateResult.SUCCESS, 3)
+    assert rig.told(slac.Validated)[0].passed
+    assert rig.answers(CM_SLAC_MATCH_REQ)
+
+
+@pytest.mark.parametrize(
+    ("levels", "asks"),
+    [({NEAR: 10}, False), ({NEAR: 11}, True), ({NEAR: 4, FAR: 6}, True), ({NEAR: 4, FAR: 7}, False)],
+)
+def test_only_an_indirect_evse_or_one_with_a_near_rival_is_doubtful(levels: dict[Mac, int], asks: bool) -> None:
+    rig = EvRig(use_validation=True)
+    rig.until_choice(levels)
+    assert bool(rig.answers(CM_VALIDATE_REQ)) == asks
+    assert bool(rig.answers(CM_SLAC_MATCH_REQ)) != asks
+
+
+@pytest.mark.parametrize(("result", "counted"), [(ValidateResult.SUCCESS, 2), (ValidateResult.FAILURE, 0)])
+def test_a_wrong_count_leads_to_the_next_candidate(result: int, counted: int) -> None:
+    rig = EvRig(use_validation=True)
+    rig.until_choice({NEAR: 5, FAR: 6})
+    validated(rig, ValidateResult.READY)
+    rig.do(rig.machine.toggled, 3)
+    validated(rig, result, counted)
+    assert not rig.told(slac.Validated)[0].passed
+    (asked,) = rig.answers(CM_SLAC_MATCH_REQ)
+    assert asked.evse_mac == FAR
+
+
+def test_an_evse_that_asks_for_no_validation_is_matched() -> None:
+    rig = EvRig(use_validation=True)
+    rig.until_choice({NEAR: 15})
+    validated(rig, ValidateResult.NOT_REQUIRED, evse=STRANGE)
+    assert not rig.answers(CM_SLAC_MATCH_REQ)
+    validated(rig, ValidateResult.NOT_REQUIRED)
+    assert rig.answers(CM_SLAC_MATCH_REQ)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "no answer to CM_VALIDATE.REQ"),
+        (ValidateResult.NOT_READY, "it is not ready to count"),
+        (ValidateResult.FAILURE, "it does not confirm the pilot"),
+        (ValidateResult.READY, "it did not tell what it counted"),
+    ],
+)
+def test_an_evse_that_does_not_validate_fails_with_its_reason(answer: int | None, words: str) -> None:
+    rig = EvRig(use_validation=True)
+    rig.until_choice({NEAR: 15})
+    if answer is not None:
+        validated(rig, answer)
+    rig.wait(3.0 if answer == ValidateResult.READY else 0.65)
+    failed = rig.told(slac.MatchingFailed)[0]
+    assert failed.step is Step.VALIDATE
+    repeated = answer in (None, ValidateResult.NOT_READY)
+    assert [asked.timer for asked in rig.answers(CM_VALIDATE_REQ)].count(0) == (3 if repeated else 1)
+    assert words in failed.reason
+
+
+# ---- the match, the key and the link ----
+
+
+def test_a_lost_confirmation_is_asked_for_again_twice_and_then_fails() -> None:
+    rig = EvRig()
+    rig.until_choice({NEAR: 5})
+    rig.wait(0.55)
+    assert len(rig.answers(CM_SLAC_MATCH_REQ)) == 3
+    rig.wait(0.1)
+    assert failure(rig).step is Step.MATCH
+    rig.confirm(NEAR)
+    assert not rig.told(slac.SetKey)
+
+
+def test_only_the_chosen_evse_confirms_and_only_once() -> None:
+    rig = EvRig()
+    rig.until_choice({NEAR: 5, FAR: 15})
+    rig.confirm(FAR, nmk=b"x" * 16)
+    rig.confirm(NEAR, run_id=b"foreign!", nmk=b"x" * 16)
+    rig.confirm(NEAR)
+    rig.confirm(NEAR, nmk=b"x" * 16)
+    (key,) = rig.told(slac.SetKey)
+    assert (key.nid, key.nmk) == (b"network", b"k" * 16)
+    assert rig.machine.state is EvState.KEYING
+
+
+def test_a_link_is_told_with_the_attenuation_and_the_time_it_took() -> None:
+    rig = EvRig()
+    rig.until_linked(NEAR)
+    (up,) = rig.told(slac.LinkUp)
+    assert (up.evse_mac, up.attenuation.average_db, round(up.took_s, 2)) == (NEAR, 5.0, 0.59)
+    rig.wait(1000.0)
+    assert rig.machine.state is EvState.LINKED
+
+
+def test_a_key_that_the_own_modem_refuses_fails_and_is_tried_again() -> None:
+    rig = EvRig()
+    rig.until_choice({NEAR: 5})
+    rig.confirm(NEAR)
+    rig.machine.key_failed("result 0x02", rig.now)
+    rig.collect()
+    assert (failure(rig).step, failure(rig).reason, failure(rig).final) == (Step.KEY, "result 0x02", False)
+    rig.wait(0.5)
+    assert rig.machine.state is EvState.ASKING
+
+
+def test_an_own_modem_that_says_nothing_fails_within_the_time_to_join() -> None:
+    rig = EvRig()
+    rig.until_choice({NEAR: 5})
+    rig.confirm(NEAR)
+    rig.wait(11.9)
+    assert rig.machine.state is EvState.KEYING
+    rig.wait(0.2)
+    assert failure(rig).step is Step.KEY
+
+
+def test_the_time_to_join_runs_from_the_confirmation() -> None:
+    rig = EvRig()
+    rig.until_choice({NEAR: 5})
+    rig.confirm(NEAR)
+    rig.wait(5.0)
+    rig.do(rig.machine.key_set)
+    rig.wait(7.1)
+    assert failure(rig).step is Step.LINK
+
+
+def test_modems_that_find_no_link_within_12_s_fail_for_good() -> None:
+    rig = EvRig()
+    rig.until_choice({NEAR: 5})
+    rig.confirm(NEAR)
+    rig.do(rig.machine.key_set)
+    rig.wait(11.9)
+    assert rig.machine.state is EvState.JOINING
+    rig.wait(0.2)
+    assert (failure(rig).step, failure(rig).final) == (Step.LINK, True)
+
+
+def test_a_lost_link_is_told_and_nothing_begins_by_itself() -> None:
+    rig = EvRig()
+    rig.until_linked(NEAR)
+    rig.link(False, "silent")
+    assert rig.told(slac.LinkDown)[0].reason == "silent"
+    assert rig.machine.state is EvState.IDLE
+
+
+UNTIL: dict[EvState, Callable[[EvRig], None]] = {
+    EvState.ASKING: lambda rig: None,
+    EvState.SOUNDING: lambda rig: (rig.parm(NEAR), rig.wait(0.3)),  # type: ignore[func-returns-value]
+    EvState.RESULTS: lambda rig: (rig.parm(NEAR), rig.wait(0.7)),  # type: ignore[func-returns-value]
+    EvState.VALIDATING: lambda rig: rig.until_choice({NEAR: 15}),
+    EvState.MATCHING: lambda rig: rig.until_choice({NEAR: 5}),
+    EvState.KEYING: lambda rig: (rig.until_choice({NEAR: 5}), rig.confirm(NEAR)),  # type: ignore[func-returns-value]
+    EvState.LINKED: lambda rig: rig.until_linked(NEAR),
+    EvState.PAUSED: lambda rig: rig.wait(0.7),
+}
+
+
+@pytest.mark.parametrize("state", UNTIL)
+def test_unplugging_ends_everything_in_every_state(state: EvState) -> None:
+    rig = EvRig(use_validation=True)
+    UNTIL[state](rig)
+    assert rig.machine.state is state
+    rig.fresh()
+    rig.do(rig.machine.unplugged)
+    (event,) = rig.events
+    assert isinstance(event, slac.LinkDown) if state is EvState.LINKED else event.unplugged and event.final  # type: ignore[union-attr]
+    assert (rig.machine.state, rig.machine.chosen, rig.machine.next_deadline()) == (EvState.IDLE, None, None)
+
+
+def test_frames_to_others_and_broken_ones_are_counted() -> None:
+    rig = EvRig()
+    rig.hear(CM_VALIDATE_CNF(result=1), NEAR, FAR)
+    rig.hear(CM_SLAC_PARM_REQ(run_id=bytes(8)), EV_MAC)
+    rig.do(rig.machine.receive_frame, b"\xff" * 12 + b"\x88\xe1" + b"\x01")
+    rig.do(rig.machine.receive_frame, bytes(60))
+    assert set(rig.machine.ignored) == {"for another station", "our own", "malformed", "not HomePlug"}
+
+
+ACTS: dict[str, Callable[[EvRig, Mac, int], None]] = {
+    "parm": lambda rig, evse, n: rig.parm(evse, n % 60),
+    "tell": lambda rig, evse, n: rig.tell(evse, n % 40, n % 11),
+    "confirm": lambda rig, evse, n: rig.confirm(evse),
+    "choice": lambda rig, evse, n: rig.until_choice({evse: n % 30, FAR: 12}),
+    "validated": lambda rig, evse, n: validated(rig, n % 6, n % 4, evse),
+    "wait": lambda rig, evse, n: rig.wait(n / 100),
+    "key_set": lambda rig, evse, n: rig.do(rig.machine.key_set),
+    "key_failed": lambda rig, evse, n: rig.machine.key_failed("no", rig.now),
+    "link": lambda rig, evse, n: rig.link(n % 3 > 0),
+    "start": lambda rig, evse, n: rig.do(rig.machine.start),
+    "unplugged": lambda rig, evse, n: rig.do(rig.machine.unplugged),
+    "toggled": lambda rig, evse, n: rig.do(rig.machine.toggled, n % 4),
+    "junk": lambda rig, evse, n: rig.do(rig.machine.receive_frame, Random(n).randbytes(n)),
+}
+acts = st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from([NEAR, FAR, STRANGE]), st.integers(0, 255))
+
+
+@settings(max_examples=examples(200))
+@given(done=st.lists(acts, min_size=10, max_size=50), use_validation=st.booleans())
+def test_in_any_order_nothing_raises_and_no_key_comes_from_one_that_was_not_chosen(
+    done: list[tuple[str, Mac, int]], use_validation: bool
+) -> None:
+    rig = EvRig(use_validation=use_validation)
+    for what, evse, number in done:
+        before = len(rig.told(slac.SetKey))
+        chosen = rig.machine.chosen
+        ACTS[what](rig, evse, number)
+        if len(rig.told(slac.SetKey)) > before:
+            assert rig.told(slac.Matched)[-1].evse_mac == chosen == evse
+    started, up = len(rig.told(slac.MatchingStarted)), len(rig.told(slac.LinkUp))
+    rig.wait(60.0)
+    assert rig.machine.state in (EvState.IDLE, EvState.FAILED, EvState.LINKED)
+    assert up <= started

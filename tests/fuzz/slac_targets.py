@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from random import Random
 
 from fuzz.checks import Sampler, require
+from fuzz.seeds import REFERENCE
+from fuzz.slac_modem_target import MOST_TURNS, check_modem, modem_seeds
 from pyiso15118.slac import events as slac
 from pyiso15118.slac.addresses import BROADCAST, LOCAL_MODEM, Mac
 from pyiso15118.slac.ev import EvMachine, EvSlacConfig
 from pyiso15118.slac.evse import EvseMachine, EvseSlacConfig
 from pyiso15118.slac.fields import SlacFrameError
 from pyiso15118.slac.frame import Frame, decode_frame, encode_frame
+from pyiso15118.slac.link_statistics import (
+    VS_LNK_STATS_CNF,
+    VS_LNK_STATS_REQ,
+    ReceiveCounters,
+    ReceiveInterval,
+    TransmitCounters,
+)
 from pyiso15118.slac.machine import MOST_WAITING
 from pyiso15118.slac.messages import (
     CM_AMP_MAP_REQ,
@@ -39,7 +49,13 @@ RUN = bytes(range(8))
 NOISE = b"\2\0\0\0\0\x66"
 WAIT_S = (0.0, 0.001, 0.05, 0.25, 0.7, 5.0, 12.0, 51.0)
 GROUPS = tuple(range(58))
+TRANSMITTED = TransmitCounters(mpdus_acked=9, mpdus_collided=1, mpdus_failed=1, blocks_passed=9, blocks_failed=1)
+INTERVAL = ReceiveInterval(phy_rate_mbps=9, blocks_passed=8, blocks_failed=1, bit_errors_passed=3, bit_errors_failed=4)
+RECEIVED = ReceiveCounters(
+    mpdus_acked=8, mpdus_failed=2, blocks_passed=8, blocks_failed=2, intervals=(INTERVAL, INTERVAL)
+)
 MOST_FRAMES = 64
+RECORDED = REFERENCE.parent / "slac" / "frames.jsonl"
 MOST_RUNS = 5
 
 
@@ -63,6 +79,8 @@ def seed_messages() -> list[Message]:
         CM_NW_INFO_CNF(networks=(NetworkInfo(nid=bytes(7), snid=1, tei=1, station_role=2, cco_mac=MODEM),)),
         CC_DISCOVER_LIST_CNF(stations=(DiscoveredStation(mac=MODEM, tei=2, same_network=1, snid=3),)),
         VS_SW_VER_CNF(version="MAC"),
+        VS_LNK_STATS_REQ(peer=MODEM),
+        VS_LNK_STATS_CNF(transmitted=TRANSMITTED, received=RECEIVED),
         VS_NW_INFO_CNF(
             networks=(
                 VsNetwork(
@@ -82,8 +100,19 @@ def seed_messages() -> list[Message]:
 
 
 def frame_seeds() -> list[bytes]:
+    """Ours, and of the recorded ones the first of each kind and length."""
     frames = [encode_frame(Frame(source=EV, destination=BROADCAST, message=message)) for message in seed_messages()]
-    return [*frames, encode_frame(Frame(source=EV, destination=EVSE, message=seed_messages()[0], vlan=5))]
+    tagged = encode_frame(Frame(source=EV, destination=EVSE, message=seed_messages()[0], vlan=5))
+    return [*frames, tagged, *recorded_frames()]
+
+
+def recorded_frames() -> list[bytes]:
+    """Empty where the recordings are not at hand."""
+    found: dict[tuple[str, int], bytes] = {}
+    for file in (RECORDED, RECORDED.with_name("frames_synthetic.jsonl")):
+        for row in map(json.loads, file.read_text().splitlines() if file.exists() else ()):
+            found.setdefault((row["name"], len(row["hex"])), bytes.fromhex(row["hex"]))
+    return list(found.values())
 
 
 def check_frame(sampler: Sampler, data: bytes) -> None:
@@ -229,5 +258,6 @@ def talk_seeds() -> list[bytes]:
 
 CHECKS: dict[str, tuple[Callable[[Sampler, bytes], None], Callable[[], list[bytes]], int]] = {
     "slac-frame": (check_frame, frame_seeds, 1600),
+    "slac-modem": (check_modem, modem_seeds, 1 + 4 * MOST_TURNS),
     "slac-talk": (check_talk, talk_seeds, 1 + 4 * MOST_FRAMES),
 }

@@ -32,7 +32,9 @@ pytestmark = pytest.mark.interop
 
 EVSE = "US*V2G*E1"
 SECC, CAR, OTHER = "v2gplc-secc", "v2gplc-car", "v2gplc-other"
-TAPS = {SECC: "tapsecc", CAR: "tapcar", OTHER: "tapother"}
+TAPS = {SECC: "tapsecc", CAR: "tapcar", OTHER: "vethother"}
+VETH = "v2gplc-veth"
+"""The powerline's end of the stranger's cable."""
 ADDRESSES = {SECC: "fe80::5ecc", CAR: "fe80::ca", OTHER: "fe80::bad"}
 PORT = 50_118
 STRANGER = Path(__file__).parents[1] / "support" / "plc_stranger.py"
@@ -40,16 +42,22 @@ KEEP = "V2G_PLC_SEGMENT_REPORT"
 REPORT = Path(__file__).parents[1] / "bench" / "report_plc_segment.md"
 
 
+NO_OFFLOADS = "import sys; from v2g.simulation.powerline_ports import without_offloads; without_offloads(sys.argv[1])"
+
+
 def ip(*words: str, check: bool = True) -> None:
     subprocess.run(["ip", *words], check=check, capture_output=True, text=True)
 
 
 class Segment:
-    """The powerline in the root's namespace, its three TAPs each in one of their own, and our processes there."""
+    """The powerline in the root's namespace; its two TAPs, and the far end of its veth pair, each in one of their own
+    with our processes there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.figures: list[tuple[str, str]] = []
+        self.told: list[str] = []
         self.layout = layouts.build(folder, 1, None, SystemClock(), plc=True)
         self._configure()
 
@@ -59,7 +67,11 @@ class Segment:
         (evse,) = config["evses"]
         evse |= {"interface": TAPS[SECC], "sdp_port": 15118, "tcp_port": PORT, "plc": {"calibration_db": 5.0}}
         config["dispatch"] = {"default_mode": "idle"}
-        config["firewall"] = {"plc_interfaces": [TAPS[SECC]]}
+        config["firewall"] = {
+            "plc_interfaces": [TAPS[SECC]],
+            "local_only": True,
+            "state_dir": str(self.folder / "firewall"),
+        }
         path.write_text(yaml.safe_dump(config))
         ((_, vehicle),) = self.layout.vehicles
         told = msgspec.structs.replace(
@@ -69,10 +81,15 @@ class Segment:
         vehicle.config.write_bytes(msgspec.json.encode(told))
         stations = [
             StationConfig(
-                name=name, kind="tap", address=tap, modem_mac=f"02:00:00:51:00:{number:02x}", offset_db=offset
+                name=name, kind=kind, address=port, modem_mac=f"02:00:00:51:00:{number:02x}", offset_db=offset
             )
-            for number, (name, tap, offset) in enumerate(
-                (("EVSE 1", TAPS[SECC], 5.0), ("vehicle 1", TAPS[CAR], 0.0), ("stranger", TAPS[OTHER], 0.0)), 1
+            for number, (name, kind, port, offset) in enumerate(
+                (
+                    ("EVSE 1", "tap", TAPS[SECC], 5.0),
+                    ("vehicle 1", "tap", TAPS[CAR], 0.0),
+                    ("stranger", "veth", VETH, 0.0),
+                ),
+                1,
             )
         ]
         line = PowerlineConfig(
@@ -87,11 +104,16 @@ class Segment:
         (self.folder / "powerline.json").write_bytes(msgspec.json.encode(line))
 
     def start(self) -> None:
+        for name in TAPS:
+            ip("netns", "add", name)
+        ip("link", "add", VETH, "type", "veth", "peer", "name", TAPS[OTHER], "netns", OTHER)
+        ip("link", "set", VETH, "up")
+        self.inside(OTHER, sys.executable, "-c", NO_OFFLOADS, TAPS[OTHER])
         self.run("powerline", None, "v2g.simulation.powerline", "--config", str(self.folder / "powerline.json"))
         self.wait_for("the powerline", lambda: (self.folder / "powerline.sock").exists())
         for name, tap in TAPS.items():
-            ip("netns", "add", name)
-            ip("link", "set", tap, "netns", name)
+            if name != OTHER:
+                ip("link", "set", tap, "netns", name)
             for link in ("lo", tap):
                 ip("-n", name, "link", "set", link, "up")
             ip("-n", name, "addr", "add", f"{ADDRESSES[name]}/64", "dev", tap, "nodad")
@@ -169,15 +191,28 @@ class Segment:
         return str((evses[0].get("session") or {}).get("state", ""))
 
     def stranger(self) -> dict[str, str]:
-        done = subprocess.run(
-            ["ip", "netns", "exec", OTHER, sys.executable, str(STRANGER), TAPS[OTHER], ADDRESSES[SECC], str(PORT)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        answer: dict[str, str] = json.loads(done.stdout)
+        said = self.inside(OTHER, sys.executable, str(STRANGER), TAPS[OTHER], ADDRESSES[SECC], str(PORT))
+        answer: dict[str, str] = json.loads(said)
         return answer
+
+    def firewall(self, *words: str) -> str:
+        """``v2g-tool firewall`` where the charging station is."""
+        tool = str(Path(sys.executable).parent / "v2g-tool")
+        return self.inside(SECC, tool, "firewall", *words, "--config", str(self.layout.config_dir))
+
+    def admitted(self) -> list[str]:
+        return [one["mac"] for one in json.loads(self.firewall("status", "--json"))["admitted"]]
+
+    @staticmethod
+    def inside(namespace: str, *words: str) -> str:
+        """What a program in a namespace prints."""
+        command = ["ip", "netns", "exec", namespace, *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def car_mac(self) -> str:
+        return self.inside(CAR, "cat", f"/sys/class/net/{TAPS[CAR]}/address").strip()
 
     def wait_for(self, what: str, condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
         end_s = time.monotonic() + timeout_s
@@ -204,8 +239,32 @@ def segment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segment]:
     try:
         made.start()
         yield made
+        if os.environ.get(KEEP):
+            write(made)
     finally:
         made.close()
+
+
+def write(segment: Segment) -> None:
+    """What was measured, as a report."""
+    lines = [
+        "# One powerline for SLAC, discovery, TLS and the session",
+        "",
+        "Powerline process with two TAPs and a veth pair into three namespaces: charging station, vehicle, stranger.",
+        f"Written by `{KEEP}=1 pytest -m interop tests/interop/test_plc_segment.py`.",
+        "",
+        "| figure | measured |",
+        "| --- | --- |",
+        *(f"| {figure} | {measured} |" for figure, measured in segment.figures),
+        "",
+        "The log tells it in this order:",
+        "",
+        "```",
+        *(line.split(" ", 1)[1][:150] for line in segment.told),
+        "```",
+        "",
+    ]
+    REPORT.write_text("\n".join(lines), encoding="utf-8")
 
 
 STORY = (
@@ -243,12 +302,7 @@ def test_a_vehicle_is_matched_served_and_lost_over_one_segment_and_strangers_are
     segment.wait_for("the link", lambda: segment.plc().get("state") == "linked", 30)
     linked = segment.plc()
     assert linked["attenuation"]["average_db"] == pytest.approx(9.0, abs=1.0)
-    car_mac = subprocess.run(
-        ["ip", "netns", "exec", CAR, "cat", f"/sys/class/net/{TAPS[CAR]}/address"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    car_mac = segment.car_mac()
     assert linked["vehicle_mac"] == car_mac
     segment.wait_for("the charge loop", lambda: segment.session_state() in ("charging", "discharging"), 40)
     assert f"mac={car_mac}" in next(line for line in segment.log().splitlines() if "SESSION_START" in line)
@@ -276,39 +330,45 @@ def test_a_vehicle_is_matched_served_and_lost_over_one_segment_and_strangers_are
     assert seen_s <= 1.0
     assert power_s <= 1.5
     assert closed_s <= 1.5
-    if os.environ.get(KEEP):
-        write(linked, alone, inside, (seen_s, power_s, closed_s), sorted([*told, end], key=unix))
+    segment.told = sorted([*told, end], key=unix)
+    segment.figures += [
+        ("attenuation told (9.0 dB on the line)", f"{linked['attenuation']['average_db']:.1f} dB"),
+        ("PHY rates told", f"{linked['tx_mbps']:g} / {linked['rx_mbps']:g} Mbit/s"),
+        ("stranger without the key: SDP, TCP", f"no answer, {alone['tcp']}"),
+        ("stranger with the EVSE's key and another MAC, no firewall: SDP, TCP", f"no answer, {inside['tcp']}"),
+        ("vehicle taken off the line at 5 kW: link loss seen after", f"{seen_s:.2f} s"),
+        ("power zero after", f"{power_s:.2f} s"),
+        ("session closed after", f"{closed_s:.2f} s"),
+    ]
 
     with PowerlineClient(segment.folder / "powerline.sock") as line:
         line.ask(do="plug", station="vehicle 1", plugged=True)
     segment.wait_for("it is matched again", lambda: segment.plc().get("state") == "linked", 40)
 
 
-def write(
-    linked: dict[str, Any], alone: dict[str, str], inside: dict[str, str], times_s: tuple[float, ...], told: list[str]
-) -> None:
-    seen_s, power_s, closed_s = times_s
-    lines = [
-        "# One powerline for SLAC, discovery, TLS and the session",
-        "",
-        "Powerline process with TAP interfaces in three namespaces: charging station, vehicle, stranger. Written by",
-        f"`{KEEP}=1 pytest -m interop tests/interop/test_plc_segment.py`.",
-        "",
-        "| figure | measured |",
-        "| --- | --- |",
-        f"| attenuation told (9.0 dB on the line) | {linked['attenuation']['average_db']:.1f} dB |",
-        f"| PHY rates told | {linked['tx_mbps']:g} / {linked['rx_mbps']:g} Mbit/s |",
-        f"| stranger without the key: SDP, TCP | no answer, {alone['tcp']} |",
-        f"| stranger with the EVSE's key and another MAC: SDP, TCP | no answer, {inside['tcp']} |",
-        f"| vehicle taken off the line at 5 kW: link loss seen after | {seen_s:.2f} s |",
-        f"| power zero after | {power_s:.2f} s |",
-        f"| session closed after | {closed_s:.2f} s |",
-        "",
-        "The log tells it in this order:",
-        "",
-        "```",
-        *(line.split(" ", 1)[1][:150] for line in told),
-        "```",
-        "",
-    ]
-    REPORT.write_text("\n".join(lines), encoding="utf-8")
+@pytest.mark.skipif(shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin") is None, reason="nft is not installed")
+def test_behind_the_firewall_only_the_matched_vehicle_is_admitted_and_only_for_as_long(segment: Segment) -> None:
+    """After the show above: the vehicle is matched, the stranger has the key of a former session, then this one's."""
+    segment.firewall("apply", "--no-confirm")
+    car_mac = segment.car_mac()
+    segment.wait_for("its MAC is in the set", lambda: segment.admitted() == [car_mac], 30)
+    segment.wait_for("the charge loop", lambda: segment.session_state() in ("charging", "discharging"), 40)
+    with PowerlineClient(segment.folder / "powerline.sock") as line:
+        line.ask(do="leak", source="EVSE 1", to="stranger")
+        time.sleep(1.0)
+        network = line.ask(do="measure")["measurement"]["stations"][2]["network"]
+        assert "EVSE 1" in network, "the stranger is in the network"
+        inside = segment.stranger()
+        assert inside["sdp"] == ""
+        assert inside["tcp"].startswith("silent"), "the kernel drops it before the daemon sees it"
+        assert segment.session_state() in ("charging", "discharging")
+        cut_s = time.monotonic()
+        line.ask(do="plug", station="vehicle 1", plugged=False)
+        segment.wait_for("the set is empty", lambda: segment.admitted() == [], 5)
+        segment.figures += [
+            ("the same stranger, with the firewall: SDP, TCP", f"no answer, {inside['tcp']}"),
+            ("vehicle off the line: out of the firewall's set after", f"{time.monotonic() - cut_s:.2f} s"),
+        ]
+        line.ask(do="plug", station="vehicle 1", plugged=True)
+    segment.wait_for("it is admitted again", lambda: segment.admitted() == [car_mac], 40)
+    segment.wait_for("and charges", lambda: segment.session_state() in ("charging", "discharging"), 40)

@@ -33,8 +33,8 @@ def report() -> Any:
         head = [
             "# Powerline: shows on a simulated line",
             "",
-            "Real `kplc-driver` and powerline processes, frames over datagram sockets, a machine of two cores. Written by",
-            f"`{KEEP}=1 pytest -m soak tests/simulation/test_show_plc.py`.",
+            "Real `kplc-driver` and powerline processes, frames over datagram sockets, a machine of two cores.",
+            f"Written by `{KEEP}=1 pytest -m soak tests/simulation/test_show_plc.py`.",
             "",
             "| show | figure | measured |",
             "| --- | --- | --- |",
@@ -74,8 +74,10 @@ async def test_eight_vehicles_at_four_evses_are_each_matched_to_their_own(crosst
             assert rig.line(number).vehicle_mac == rig.vehicles[number].mac
             assert rig.vehicles[number].linked
         assert not any(rig.vehicles[number].linked for number in second)
-        levels = [f"{rig.line(number).attenuation.average_db:.1f}" for number in first]
-        note(show, "average attenuation told, dB", ", ".join(levels))
+        told = [line.attenuation for number in first if (line := rig.line(number))]
+        levels = [one.average_db for one in told if one is not None]
+        assert levels == pytest.approx([8.0, 8.6, 9.2, 9.8], abs=0.5), "of the linked vehicle, not of the last heard"
+        note(show, "average attenuation told, dB", ", ".join(f"{level:.1f}" for level in levels))
         nids = [rig.line(number).nid for number in first]
         assert len(set(nids)) == 4
         for number in first:
@@ -91,6 +93,30 @@ async def test_eight_vehicles_at_four_evses_are_each_matched_to_their_own(crosst
             assert rig.line(number - 4).vehicle_mac == rig.vehicles[number].mac
         assert not set(nids) & {rig.line(evse).nid for evse in evses}, "keys are renewed for each session"
         await check_networks(rig)
+
+
+async def test_of_two_vehicles_near_each_evse_the_one_that_toggles_its_pilot_is_matched() -> None:
+    """Eight at once, all at 12 dB: only CM_VALIDATE can tell who is plugged in."""
+    async with Rig(4, spare=4, plc={"validate": True}) as rig:
+        for number in range(1, 5):
+            await rig.attenuate(f"EVSE {number}", f"vehicle {number}", 12.0)
+            await rig.attenuate(f"EVSE {number}", f"vehicle {number + 4}", 12.0)
+        began_s = time.monotonic()
+        for number in range(1, 5):
+            rig.vehicles[number + 4].plug(toggle=lambda count, each_s: asyncio.sleep(2 * count * each_s))
+            rig.plug(number, number, toggles=True)
+        await rig.until("each EVSE is linked", lambda: rig.all_in(PlcState.LINKED), 40.0)
+        note(
+            "two vehicles at 12 dB beside each of four EVSEs, validated by the pilot",
+            "all four links up after",
+            f"{time.monotonic() - began_s:.1f} s",
+        )
+        await asyncio.sleep(1.0)
+        for number in range(1, 5):
+            assert rig.line(number).vehicle_mac == rig.vehicles[number].mac
+            assert rig.vehicles[number].linked
+            assert not rig.vehicles[number + 4].linked
+        assert "has proved that it is at this plug: 3 toggles" in rig.log()
 
 
 async def check_networks(rig: Rig) -> None:
@@ -244,6 +270,26 @@ def test_a_lost_link_takes_the_power_and_ends_the_session_within_a_second(simula
     assert closed_s <= 1.5
     assert "powerline link" in story[6]
     simulation.wait_for("the contactors are open", lambda: not simulation.charger("US*V2G*E1").contactors_closed, 5)
+
+
+def test_a_doubtful_vehicle_proves_by_the_pilot_that_it_is_at_this_plug(simulate: Any, tmp_path: Path) -> None:
+    """The toggles pass vehicle, plant, device, guard, orchestrator and driver; then it charges as always."""
+    overlay = tmp_path / "validate.yaml"
+    overlay.write_text("plc: {validate: true}\n")
+    simulation = simulate("--vehicles", "1", "--ac-vehicles", "1", "--overlay", str(overlay))
+    simulation.wait_for("both are in the charge loop", simulation.charge_loops, 60)
+    assert "toggles of the pilot" not in simulation.log("comms.log"), "at 8 dB nobody doubts"
+    with PowerlineClient(simulation.run_dir / "powerline.sock") as line:
+        for number in (1, 2):
+            line.ask(do="attenuation", one=f"EVSE {number}", other=f"vehicle {number}", db=15.0)
+    for number in (1, 2):
+        simulation.ask(do="unplug", evse_id=f"US*V2G*E{number}")
+        proved = f"US*V2G*E{number}: vehicle 02:00:00:ee:00:{number:02x} has proved that it is at this plug"
+        simulation.wait_for("it is proved", lambda words=proved: words in simulation.log("comms.log"), 40)
+    simulation.wait_for("both charge again", simulation.charge_loops, 60)
+    lines = [one for one in simulation.log("comms.log").splitlines() if "has proved" in one]
+    assert all("3 toggles" in one for one in lines), lines
+    assert "has not proved" not in simulation.log("comms.log")
 
 
 def test_the_plug_pulled_while_power_flows_ends_link_and_session(simulate: Any) -> None:

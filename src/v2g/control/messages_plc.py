@@ -66,7 +66,7 @@ class PlcLine(msgspec.Struct, frozen=True, kw_only=True):
     since_unix_s: float | None = None
     """Of ``state``."""
     attenuation: PlcAttenuation | None = None
-    """Last measured here, of whatever vehicle."""
+    """Of the vehicle that is matched; while none is, what was measured here last, of whatever vehicle."""
     modem: PlcModem | None = None
     nid: str = ""
     tx_mbps: float | None = None

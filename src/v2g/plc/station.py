@@ -317,7 +317,7 @@ class Station:
             case ev.MatchingStarted():
                 self._story.started(event)
             case ev.Sounded():
-                self._story.sounded(event)
+                self._story.sounded(event, evse.vehicle)
             case ev.Validated():
                 self._story.validated(event)
             case ev.Matched():

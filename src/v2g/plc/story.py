@@ -77,13 +77,10 @@ class Story:
         mac = mac_text(event.pev_mac)
         self.tell("info", MATCHING, f"vehicle {mac} asks to be matched", mac=mac)
 
-    def sounded(self, event: ev.Sounded) -> None:
-        self.attenuation = PlcAttenuation(
-            average_db=round(event.attenuation.average_db, 2),
-            groups_db=tuple(round(level, 2) for level in event.attenuation.groups_db),
-            sounds=event.attenuation.sounds,
-            at_unix_s=self._clock.unix_s(),
-        )
+    def sounded(self, event: ev.Sounded, vehicle: Mac | None) -> None:
+        """``vehicle``: that is matched here; others are heard by crosstalk then."""
+        if vehicle in (None, event.pev_mac):
+            self._measured(event.attenuation)
         mac, average_db = mac_text(event.pev_mac), round(event.attenuation.average_db, 1)
         text = f"vehicle {mac} is heard with {average_db:g} dB ({event.attenuation.sounds} sounds)"
         self.tell("info", MATCHING, text, mac=mac, attenuation_db=average_db)
@@ -94,7 +91,16 @@ class Story:
         text = f"vehicle {mac} {what} that it is at this plug: {event.toggles} toggles of the pilot"
         self.tell("info" if event.passed else "warning", MATCHING, text, mac=mac, toggles=event.toggles)
 
+    def _measured(self, attenuation: Attenuation) -> None:
+        self.attenuation = PlcAttenuation(
+            average_db=round(attenuation.average_db, 2),
+            groups_db=tuple(round(level, 2) for level in attenuation.groups_db),
+            sounds=attenuation.sounds,
+            at_unix_s=self._clock.unix_s(),
+        )
+
     def matched(self, event: ev.Matched) -> None:
+        self._measured(event.attenuation)
         mac, average_db = mac_text(event.pev_mac), round(event.attenuation.average_db, 1)
         self.tell("info", MATCHING, f"vehicle {mac} is matched; the modems find each other", mac=mac)
         if event.attenuation.average_db > self._warn_db:

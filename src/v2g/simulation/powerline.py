@@ -59,6 +59,7 @@ class Segment:
                         host_mac=host_mac,
                         modem_mac=parse_mac(station.modem_mac),
                         offset_db=station.offset_db,
+                        make=station.make,
                         plugged=station.plugged,
                     )
                 )

@@ -37,6 +37,8 @@ class StationConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     host_mac: str = ""
     """Empty: by the host's first datagram, or by the source of its first frame."""
     offset_db: Level = 0.0
+    make: Literal["qualcomm", "st"] = "qualcomm"
+    """Of the modem: which requests it knows."""
     plugged: bool = True
 
 

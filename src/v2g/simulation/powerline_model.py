@@ -18,18 +18,32 @@ from pyiso15118.slac.addresses import MAC_BYTES, Mac
 from pyiso15118.slac.attenuation import GROUPS
 from pyiso15118.slac.frame import Frame, decode_frame, encode_frame, is_homeplug
 from pyiso15118.slac.messages import CM_MNBC_SOUND_IND, Message
-from v2g.simulation.powerline_modem import Modem
+from v2g.simulation.powerline_modem import LinkCounters, Modem, Neighbour
 
 REACH_DB = 70.0
 """Further away nothing is heard."""
 NETWORK_DB = 50.0
 """Further away two modems hold no network."""
+_CHATTER_PER_S = 30.0
+"""What two modems of one network send to each other by themselves."""
+_MOST_CHATTER = 300
 _MOST_WAITING = 4096
 _NOISE_DB = 0.8
 _RIPPLE_DB = 2.5
 _SLOPE_DB = 3.0
 _BEST_MBPS = 10.0
 """PHY rate of Green PHY's most robust mode at its best."""
+
+
+def _shape_db() -> tuple[float, ...]:
+    shape = [
+        _SLOPE_DB * (2.0 * group / (GROUPS - 1) - 1.0) + _RIPPLE_DB * math.sin(group / 3.1) for group in range(GROUPS)
+    ]
+    mean = sum(shape) / GROUPS
+    return tuple(value - mean for value in shape)
+
+
+_SHAPE_DB = _shape_db()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +55,12 @@ class Delivery:
 
 
 def levels_db(average_db: float) -> tuple[float, ...]:
-    """An attenuation by carrier group with this average: rising with frequency, rippled as by reflections."""
-    shape = [
-        _SLOPE_DB * (2.0 * group / (GROUPS - 1) - 1.0) + _RIPPLE_DB * math.sin(group / 3.1) for group in range(GROUPS)
-    ]
-    mean = sum(shape) / GROUPS
-    return tuple(max(0.0, average_db + value - mean) for value in shape)
+    """An attenuation by carrier group with this average: rising with frequency, rippled as by reflections.
+
+    Little attenuation varies little, so that no group amplifies.
+    """
+    share = min(1.0, average_db / -min(_SHAPE_DB))
+    return tuple(average_db + share * value for value in _SHAPE_DB)
 
 
 class Powerline:
@@ -102,8 +116,8 @@ class Powerline:
                 if self._joined(sender, other, now):
                     self._deliver(other, data, now)
             elif data[0] & 1 or data[:MAC_BYTES] == other.host_mac:
-                self._deliver(other, data, now)
-                if frame is not None and isinstance(frame.message, CM_MNBC_SOUND_IND):
+                heard = self._deliver(other, data, now)
+                if heard and frame is not None and isinstance(frame.message, CM_MNBC_SOUND_IND):
                     self._measure(sender, other, frame, now)
 
     def next_due(self) -> float | None:
@@ -120,7 +134,7 @@ class Powerline:
         """Stations in one network with ``name``."""
         modem = self.stations[name]
         self._refresh(modem, now)
-        return tuple(other.name for other, _ in modem.neighbours)
+        return tuple(neighbour.modem.name for neighbour in modem.neighbours)
 
     def _hearing(self, sender: Modem, now: float) -> Iterable[Modem]:
         for other in self.stations.values():
@@ -135,13 +149,23 @@ class Powerline:
 
     def _refresh(self, modem: Modem, now: float) -> None:
         modem.neighbours = [
-            (other, self._rate_mbps(modem, other))
+            self._neighbour(modem, other)
             for other in self.stations.values()
             if other is not modem and not other.is_mute(now) and self._joined(modem, other, now)
         ]
+        for neighbour in modem.neighbours:
+            counters = modem.counters.setdefault(neighbour.modem.modem_mac, LinkCounters(counted_at=now))
+            sent = min(_MOST_CHATTER, int((now - counters.counted_at) * _CHATTER_PER_S))
+            if sent:
+                failed = sum(self._random.random() < self.loss for _ in range(sent))
+                counters.came, counters.failed = counters.came + sent - failed, counters.failed + failed
+                counters.counted_at = now
 
-    def _rate_mbps(self, one: Modem, other: Modem) -> float:
-        return max(1.0, _BEST_MBPS * (1.0 - self.attenuation_db(one.name, other.name) / REACH_DB))
+    def _neighbour(self, one: Modem, other: Modem) -> Neighbour:
+        level_db = self.attenuation_db(one.name, other.name)
+        return Neighbour(
+            modem=other, rate_mbps=max(1.0, _BEST_MBPS * (1.0 - level_db / REACH_DB)), attenuation_db=level_db
+        )
 
     def _measure(self, sender: Modem, listener: Modem, frame: Frame, now: float) -> None:
         levels = levels_db(self.attenuation_db(sender.name, listener.name))
@@ -152,17 +176,19 @@ class Powerline:
         data = encode_frame(Frame(source=modem.modem_mac, destination=host, message=message))
         self._put(now + self.delay_s, Delivery(station=modem.name, data=data))
 
-    def _deliver(self, to: Modem, data: bytes, now: float) -> None:
+    def _deliver(self, to: Modem, data: bytes, now: float) -> bool:
+        """False: it is lost on the way."""
         if self.loss and self._random.random() < self.loss:
             self.dropped += 1
-            return
-        self._put(now + self.delay_s, Delivery(station=to.name, data=data))
+            return False
+        return self._put(now + self.delay_s, Delivery(station=to.name, data=data))
 
-    def _put(self, at: float, delivery: Delivery) -> None:
+    def _put(self, at: float, delivery: Delivery) -> bool:
         if len(self._waiting) >= _MOST_WAITING:
             self.dropped += 1
-            return
+            return False
         heapq.heappush(self._waiting, (at, next(self._numbers), delivery))
+        return True
 
 
 def _managed(data: bytes) -> Frame | None:

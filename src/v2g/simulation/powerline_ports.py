@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import os
 import socket
@@ -204,15 +205,8 @@ def without_offloads(interface: str) -> None:
     """Checksums are computed and segments cut before a frame leaves. What a driver does not know is passed over."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for command in _OFFLOADS:
-            value = bytearray(struct.pack("=II", command, 0))
+            value = ctypes.create_string_buffer(struct.pack("=II", command, 0))
             # struct ifreq: the name and a pointer to struct ethtool_value.
-            address = _address_of(value)
-            request = struct.pack("16sP", interface.encode(), address)
+            request = struct.pack("16sP", interface.encode(), ctypes.addressof(value))
             with contextlib.suppress(OSError):
                 fcntl.ioctl(probe, _SIOCETHTOOL, request.ljust(40, b"\0"))
-
-
-def _address_of(buffer: bytearray) -> int:
-    import ctypes
-
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

@@ -111,7 +111,7 @@ class Vehicle(abc.ABC):
             Path(config.plant_socket), config.evse_id, config.evccid, self._battery.soc, config.battery
         )
         self._cable, self._counted = cable, None
-        self._powerline = self._modem()
+        self._powerline = self._modem(cable)
         tasks = [asyncio.create_task(self._book(cable)), asyncio.create_task(self._talk(cable))]
         if self._powerline is not None:
             tasks.append(asyncio.create_task(self._powerline.run()))
@@ -173,13 +173,13 @@ class Vehicle(abc.ABC):
                 self._failures += 1
             await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
 
-    def _modem(self) -> PowerlinePlug | None:
+    def _modem(self, cable: Cable) -> PowerlinePlug | None:
         config = self._config
         if config.powerline is None:
             return None
         mac = parse_mac(config.mac) if config.mac else b""
         port = frame_port(config.interface, config.powerline, mac)
-        return PowerlinePlug(port, self._clock, lambda text: print(text, flush=True), self._on_link_lost)
+        return PowerlinePlug(port, self._clock, _say, self._on_link_lost, cable.toggle)
 
     def _on_link_lost(self, reason: str) -> None:
         if self._connection is not None:
@@ -304,6 +304,10 @@ class Vehicle(abc.ABC):
     def _enter(self, state: str, why: str = "") -> None:
         if self.state.state == state and not why:
             return
-        print(f"{state}, {self._battery.soc:.1%}" + (f": {why}" if why else ""), flush=True)
+        _say(f"{state}, {self._battery.soc:.1%}" + (f": {why}" if why else ""))
         self.state.state = state
         self.save()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

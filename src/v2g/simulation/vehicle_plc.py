@@ -22,12 +22,13 @@ from pyiso15118.slac.modem import (
 )
 from v2g.clock import Clock
 from v2g.hardware.ethernet_port import DatagramPort, FramePort, PortError
+from v2g.simulation.plant_client import PlantNotReachable, PlantRefused
 
 _AGAIN_S = 1.0
 """After a matching that failed for good, a lost link or a lost port."""
 
 Toggle = Callable[[int, float], Awaitable[None]]
-"""Makes so many B-C-B toggles of the pilot, each half so many seconds long."""
+"""Makes so many B-C-B toggles of the pilot, each half so many seconds long; as :meth:`Cable.toggle` does."""
 
 
 class PowerlinePlug:
@@ -57,6 +58,7 @@ class PowerlinePlug:
         self._limits = direct_db, indirect_db
         self._lost = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._starting: asyncio.TimerHandle | None = None
         self._toggling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -93,10 +95,9 @@ class PowerlinePlug:
         self._pump()
 
     def _end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._toggling is not None:
-            self._toggling.cancel()
+        for waiting in (self._timer, self._starting, self._toggling):
+            if waiting is not None:
+                waiting.cancel()
         if isinstance(self._port, DatagramPort):
             self._port.send(msgspec.json.encode({"mac": mac_text(self._port.mac), "plugged": False}))
         self._port.close()
@@ -183,7 +184,9 @@ class PowerlinePlug:
             self._on_lost(reason)
 
     def _again(self) -> None:
-        asyncio.get_running_loop().call_later(_AGAIN_S, self._start_again)
+        if self._starting is not None:
+            self._starting.cancel()
+        self._starting = asyncio.get_running_loop().call_later(_AGAIN_S, self._start_again)
 
     def _start_again(self) -> None:
         if not self._lost.is_set() and self._modem.found:
@@ -191,7 +194,12 @@ class PowerlinePlug:
             self._pump()
 
     async def _make_toggles(self, wanted: slac.ToggleWanted) -> None:
-        if self._toggle is not None:
+        if self._toggle is None:
+            return
+        try:
             await self._toggle(wanted.count, wanted.each_s)
-            self._ev.toggled(wanted.count, self._clock.monotonic_s())
-            self._pump()
+        except (PlantNotReachable, PlantRefused) as error:
+            self._say(f"the pilot cannot be toggled: {error}")
+            return
+        self._ev.toggled(wanted.count, self._clock.monotonic_s())
+        self._pump()

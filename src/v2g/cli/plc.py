@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from v2g.cli.common import daemon, fail, json_option, print_json, socket_option
 from v2g.cli.plc_text import plc_text
+from v2g.clock import SystemClock
 from v2g.control.client import ControlClient
 from v2g.control.messages_plc import PlcParams, PlcResult
 
@@ -82,7 +82,7 @@ def _draws_blocks() -> bool:
 def _watch(client: ControlClient, evse_id: str | None, as_json: bool) -> int:
     """Until Ctrl-C. On a terminal each look takes the place of the one before; elsewhere only what is news is told."""
     screen = sys.stdout.isatty() and not as_json
-    shown, code = "", 0
+    shown, code, clock = "", 0, SystemClock()
     try:
         while True:
             answer, result = _ask(client, evse_id)
@@ -94,7 +94,7 @@ def _watch(client: ControlClient, evse_id: str | None, as_json: bool) -> int:
             elif text != shown:
                 click.echo(f"\n{text}" if shown and not as_json else text)
             shown = text
-            time.sleep(_EVERY_S)
+            clock.sleep_until(clock.monotonic_s() + _EVERY_S)
     except KeyboardInterrupt:
         return code
 

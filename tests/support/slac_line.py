@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -28,8 +28,10 @@ class Node:
     machine: Any
     mac: Mac
     nid: bytes = b""
+    nmk: bytes = b""
     keyed_at: float = 0.0
-    asked_nid: bytes = b""
+    asked: tuple[bytes, bytes] = (b"", b"")
+    """NID and NMK of the last key that the modem was told to take."""
     events: list[slac.Event] = field(default_factory=list)
 
     def told(self, kind: type[Any]) -> list[Any]:
@@ -39,7 +41,8 @@ class Node:
 class Line:
     """Vehicle ``n`` is plugged in at EVSE ``n % evses``. Everybody hears every frame, whoever it is for.
 
-    ``loses(number)``: whether the frame's copy of this number, counted over all receivers, is lost.
+    ``loses(number)``: whether the frame's copy of this number, counted over all receivers, is lost. ``pairs_db``: of
+    (EVSE, vehicle), by their numbers, where it is neither ``own_db`` nor ``other_db``.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Line:
         *,
         own_db: int = 8,
         other_db: int = 30,
+        pairs_db: Mapping[tuple[int, int], int] | None = None,
         delay_s: float = 0.005,
         loses: Callable[[int], bool] = lambda number: False,
         validate: bool = False,
@@ -64,7 +68,8 @@ class Line:
             self._node(EvMachine, EvSlacConfig(ev_mac=mac, use_validation=validate), mac, chance)
             for mac in (bytes((2, 0, 0, 0, 0x0C, n)) for n in range(vehicles))
         ]
-        self.own_db, self.other_db, self.delay_s, self.loses = own_db, other_db, delay_s, loses
+        self.own_db, self.other_db, self.pairs_db = own_db, other_db, dict(pairs_db or {})
+        self.delay_s, self.loses = delay_s, loses
         self.given: list[tuple[Mac, bytes]] = []
         self._numbers, self._order = itertools.count(), itertools.count()
         self._agenda: list[tuple[float, int, Node, Callable[[float], None]]] = []
@@ -77,7 +82,8 @@ class Line:
     def evse_of(self, vehicle: Node) -> Node:
         return self.evses[self.vehicles.index(vehicle) % len(self.evses)]
 
-    def begin(self, apart_s: float = 0.0) -> None:
+    def begin(self, apart_s: float = 0.0, *, everywhere: bool = False) -> None:
+        """``everywhere``: at EVSEs without a vehicle of ours the pilot shows one that is silent."""
         for evse in self.evses:
             evse.machine.start(self.now)
             self._settle(evse)
@@ -86,6 +92,9 @@ class Line:
             evse = self.evse_of(vehicle)
             self._later(number * apart_s, evse, lambda now, evse=evse: evse.machine.plugged(True, now))
             self._later(number * apart_s, vehicle, vehicle.machine.start)
+        if everywhere:
+            for evse in self.evses[len(self.vehicles) :]:
+                evse.machine.plugged(True, self.now)
         self._later(POLL_S, self.evses[0], self._poll)
 
     def run(self, seconds: float) -> None:
@@ -136,7 +145,8 @@ class Line:
             and vehicle in self.vehicles
             and isinstance(decode_frame(data).message, CM_MNBC_SOUND_IND)
         ):
-            level = self.own_db if self.evse_of(vehicle) is evse else self.other_db
+            pair = self.evses.index(evse), self.vehicles.index(vehicle)
+            level = self.pairs_db.get(pair, self.own_db if self.evse_of(vehicle) is evse else self.other_db)
             profile = CM_ATTEN_PROFILE_IND(pev_mac=vehicle.mac, aag=(level,) * 58)
             self._hear(evse, on_wire(profile, b"\x06" + evse.mac[1:], evse.mac), 0.001)
 
@@ -145,8 +155,8 @@ class Line:
             case slac.SetKey():
                 if node in self.evses:
                     self.given.append((node.mac, event.nmk))
-                node.nid, node.asked_nid = b"", event.nid
-                self._later(KEY_S, node, lambda now: self._key(node, event.nid, now))
+                node.nid, node.nmk, node.asked = b"", b"", (event.nid, event.nmk)
+                self._later(KEY_S, node, lambda now: self._key(node, (event.nid, event.nmk), now))
             case slac.ToggleWanted():
                 place = self.vehicles.index(node) % len(self.evses)
                 for n in range(1, event.count + 1):
@@ -157,9 +167,9 @@ class Line:
                     if self.evse_of(vehicle) is node and vehicle.machine.state in (EvState.FAILED, EvState.IDLE):
                         self._later(event.for_s + 0.1, vehicle, vehicle.machine.start)
 
-    def _key(self, node: Node, nid: bytes, now: float) -> None:
-        if node.asked_nid == nid:
-            node.nid, node.keyed_at = nid, now
+    def _key(self, node: Node, key: tuple[bytes, bytes], now: float) -> None:
+        if node.asked == key:
+            (node.nid, node.nmk), node.keyed_at = key, now
             node.machine.key_set(now)
 
     def _toggle(self, place: int, now: float) -> None:
@@ -180,4 +190,4 @@ class Line:
     @staticmethod
     def _joined(vehicle: Node, evse: Node, now: float) -> bool:
         later = max(vehicle.keyed_at, evse.keyed_at)
-        return bool(vehicle.nid) and vehicle.nid == evse.nid and now >= later + JOINS_S
+        return bool(vehicle.nid) and (vehicle.nid, vehicle.nmk) == (evse.nid, evse.nmk) and now >= later + JOINS_S

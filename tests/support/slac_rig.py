@@ -22,6 +22,7 @@ from pyiso15118.slac.messages import (
     CM_SLAC_PARM_CNF,
     CM_SLAC_PARM_REQ,
     CM_START_ATTEN_CHAR_IND,
+    CM_VALIDATE_CNF,
     CM_VALIDATE_REQ,
     Message,
 )
@@ -196,6 +197,9 @@ class EvRig(Rig):
             pev_mac=EV_MAC, evse_mac=evse, run_id=run_id or self.run_id, nid=b"network", nmk=nmk
         )
         self.hear(message, evse, EV_MAC)
+
+    def validated(self, evse: Mac, result: int, toggles: int = 0) -> None:
+        self.hear(CM_VALIDATE_CNF(result=result, toggle_num=toggles), evse, EV_MAC)
 
     def until_choice(self, levels_db: dict[Mac, int]) -> None:
         """All EVSEs answer and tell their level."""

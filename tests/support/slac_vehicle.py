@@ -32,7 +32,7 @@ from pyiso15118.slac.messages import (
 )
 from support.slac_replay import Capture, captures
 from v2g.clock import SystemClock
-from v2g.hardware.ethernet_port import PacketPort
+from v2g.hardware.ethernet_port import OnFrame, OnLost, PacketPort
 from v2g.simulation.vehicle_plc import PowerlinePlug
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -43,11 +43,44 @@ def say(said: str, **more: Any) -> None:
     print(json.dumps({"at": round(time.monotonic() - BEGAN, 4), "said": said, **more}), flush=True)
 
 
+STEPS: dict[type, tuple[str, type]] = {
+    CM_SLAC_PARM_CNF: ("CM_SLAC_PARM.CNF", CM_SLAC_PARM_REQ),
+    CM_ATTEN_CHAR_IND: ("CM_ATTEN_CHAR.IND", CM_MNBC_SOUND_IND),
+    CM_SLAC_MATCH_CNF: ("CM_SLAC_MATCH.CNF", CM_SLAC_MATCH_REQ),
+}
+"""Each answer, and what it answers."""
+
+
+class WatchedPort(PacketPort):
+    """Says how long each answer took."""
+
+    def __init__(self, interface: str) -> None:
+        super().__init__(interface)
+        self.last_sent: dict[type, float] = {}
+
+    def send(self, data: bytes) -> None:
+        self.last_sent[type(decode_frame(data).message)] = time.monotonic()
+        super().send(data)
+
+    async def start(self, on_frame: OnFrame, on_lost: OnLost) -> None:
+        def watched(data: bytes) -> None:
+            message = decode_frame(data).message
+            step = STEPS.get(type(message))
+            if step is not None:
+                name, asked = step
+                more = {"nid": message.nid.hex()} if isinstance(message, CM_SLAC_MATCH_CNF) else {}
+                say(name, after_ms=ms(self.last_sent[asked]), **more)
+            on_frame(data)
+
+        await super().start(watched, on_lost)
+
+
 async def ours(interface: str) -> None:
-    plug = PowerlinePlug(PacketPort(interface), SystemClock(), say, lambda reason: say(f"lost: {reason}"))
+    """Until it is linked, or for as long as whoever started it waits."""
+    plug = PowerlinePlug(WatchedPort(interface), SystemClock(), say, lambda reason: say(f"lost: {reason}"))
     running = asyncio.create_task(plug.run())
-    await asyncio.wait_for(plug.linked.wait(), 60)
-    say("link", linked=True, attenuation_db=plug.attenuation_db)
+    await plug.linked.wait()
+    say("link", linked=True, average_db=plug.attenuation_db)
     await asyncio.sleep(1.0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

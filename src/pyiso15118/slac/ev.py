@@ -95,10 +95,10 @@ class EvMachine(Outbox):
         self.config = config
         self.state = EvState.IDLE
         self.chosen: Mac | None = None
+        """The EVSE that is validated, matched or linked; None before the choice, after a failure and a lost link."""
         self.ignored: Counter[str] = Counter()
         self._random = random
         self._run_id = b""
-        self._nid = b""
         self._first = self._began = 0.0
         self._due: float | None = None
         self._results_due = 0.0
@@ -256,7 +256,6 @@ class EvMachine(Outbox):
     def _on_match(self, source: Mac, answer: CM_SLAC_MATCH_CNF, now: float) -> bool:
         if self.state is not EvState.MATCHING or source != self.chosen or answer.evse_mac != source:
             return False
-        self._nid = answer.nid
         self._enter(EvState.KEYING, now + self.config.timers.tt_match_join_s)
         self._tell(
             ev.Matched(
@@ -360,12 +359,11 @@ class EvMachine(Outbox):
         self._candidates = [mac for mac in ranked if known[mac].average_db <= self.config.indirect_db]
         if not self._candidates:
             nearest = ranked[0]
-            self.chosen = nearest
             reason = (
                 f"the nearest of {len(known)} EVSEs, {mac_text(nearest)}, is {known[nearest].average_db:.1f} dB away; "
                 f"at most {self.config.indirect_db:g} dB are taken for the own cable"
             )
-            self._fail(Step.ATTEN_CHAR, reason, now)
+            self._fail(Step.ATTEN_CHAR, reason, now, known[nearest])
             return
         self._try_candidate(now)
 
@@ -413,11 +411,12 @@ class EvMachine(Outbox):
 
     # ---- ends ----
 
-    def _fail(self, step: Step, reason: str, now: float) -> None:
+    def _fail(self, step: Step, reason: str, now: float, attenuation: Attenuation | None = None) -> None:
         timers = self.config.timers
         again_at = now + timers.tt_matching_rate_s
         final = again_at > self._first + timers.tt_matching_repetition_s
-        attenuation = self._evses.get(self.chosen) if self.chosen is not None else None
+        if self.chosen is not None:
+            attenuation, self.chosen = self._evses.get(self.chosen), None
         self._enter(EvState.FAILED if final else EvState.PAUSED, None if final else again_at)
         self._tell(
             ev.MatchingFailed(
@@ -433,6 +432,7 @@ class EvMachine(Outbox):
     def _lose(self, reason: str) -> None:
         if self.chosen is not None:
             self._tell(ev.LinkDown(pev_mac=self.config.ev_mac, evse_mac=self.chosen, reason=reason))
+            self.chosen = None
 
     def _enter(self, state: EvState, due: float | None) -> None:
         self.state, self._due = state, due

@@ -20,8 +20,6 @@ from pyiso15118.slac.messages import (
     CM_SLAC_PARM_REQ,
     CM_START_ATTEN_CHAR_IND,
     CM_VALIDATE_CNF,
-    CM_VALIDATE_REQ,
-    ValidateResult,
 )
 from support.examples import examples
 from support.slac_rig import EV_MAC, SOUNDS, EvRig
@@ -31,10 +29,6 @@ NEAR, FAR, STRANGE = (bytes((2, 0, 0, 0, 0x0A, n)) for n in (1, 2, 3))
 
 def failure(rig: EvRig) -> slac.MatchingFailed:
     return rig.told(slac.MatchingFailed)[-1]
-
-
-def validated(rig: EvRig, result: int, toggles: int = 0, evse: Mac = NEAR) -> None:
-    rig.hear(CM_VALIDATE_CNF(result=result, toggle_num=toggles), evse, EV_MAC)
 
 
 # ---- the request ----
@@ -96,6 +90,28 @@ def test_an_unusable_answer_is_none(fields: dict[str, object]) -> None:
     assert rig.machine.ignored["not for us"] == 1
 
 
+def test_no_more_than_32_evses_are_heard_of_and_none_by_a_group_address() -> None:
+    rig = EvRig()
+    many = [bytes((2, 0, 0, 1, 0, n)) for n in range(33)]
+    rig.parm(bytes((3, 0, 0, 0, 0, 1)))
+    for evse in many:
+        rig.parm(evse)
+    assert rig.machine.ignored == {"not for us": 2}
+    rig.wait(0.7)
+    for evse in many:
+        rig.tell(evse, 5)
+    answered = [frame.destination for frame in rig.sent if isinstance(frame.message, CM_ATTEN_CHAR_RSP)]
+    assert answered == many[:32]
+
+
+def test_the_vehicle_repeats_the_longest_time_that_an_evse_listens() -> None:
+    rig = EvRig()
+    for evse, listens_100ms in ((NEAR, 4), (FAR, 7), (STRANGE, 5)):
+        rig.parm(evse, time_out_100ms=listens_100ms)
+    rig.wait(0.3)
+    assert {begin.time_out_100ms for begin in rig.answers(CM_START_ATTEN_CHAR_IND)} == {7}
+
+
 @pytest.mark.parametrize("order", [(1, 50), (50, 1)])
 def test_as_many_sounds_are_made_as_the_most_demanding_evse_asks_for(order: tuple[int, int]) -> None:
     rig = EvRig()
@@ -148,6 +164,7 @@ def test_an_evse_that_is_farther_than_the_indirect_limit_is_not_matched_and_its_
     assert not rig.answers(CM_SLAC_MATCH_REQ)
     assert "is 21.0 dB away; at most 20 dB" in failure(rig).reason
     assert failure(rig).attenuation is not None
+    assert rig.machine.chosen is None
 
 
 def test_evses_that_tell_nothing_fail_the_matching() -> None:
@@ -163,9 +180,11 @@ def test_an_evse_that_heard_no_sound_is_not_taken_for_a_near_one() -> None:
     rig.parm(FAR)
     rig.wait(0.6)
     rig.tell(FAR, 0, num_sounds=0)
+    assert rig.machine.ignored == {"heard nothing": 1}
     rig.tell(NEAR, 9)
     rig.wait(1.2)
     assert rig.machine.chosen == NEAR
+    assert len(rig.answers(CM_ATTEN_CHAR_RSP)) == 2
 
 
 def test_a_repeated_result_is_answered_again_and_a_later_one_changes_no_choice() -> None:
@@ -195,79 +214,6 @@ def test_no_result_is_answered_when_the_matching_is_over(ends: str) -> None:
     assert not rig.answers(CM_ATTEN_CHAR_RSP)
 
 
-# ---- CM_VALIDATE ----
-
-
-def test_a_doubtful_evse_proves_itself_by_the_toggles_it_counts() -> None:
-    rig = EvRig(use_validation=True)
-    rig.until_choice({NEAR: 15})
-    assert rig.machine.state is EvState.VALIDATING
-    validated(rig, ValidateResult.READY)
-    validated(rig, ValidateResult.READY)
-    (wanted,) = rig.told(slac.ToggleWanted)
-    assert (wanted.count, wanted.each_s) == (3, 0.3)
-    assert [asked.timer for asked in rig.answers(CM_VALIDATE_REQ)] == [0, 18]
-    rig.do(rig.machine.toggled, 3)
-    rig.wait(1.9)
-    validated(rig, ValidateResult.SUCCESS, 3)
-    assert rig.told(slac.Validated)[0].passed
-    assert rig.answers(CM_SLAC_MATCH_REQ)
-
-
-@pytest.mark.parametrize(
-    ("levels", "asks"),
-    [({NEAR: 10}, False), ({NEAR: 11}, True), ({NEAR: 4, FAR: 6}, True), ({NEAR: 4, FAR: 7}, False)],
-)
-def test_only_an_indirect_evse_or_one_with_a_near_rival_is_doubtful(levels: dict[Mac, int], asks: bool) -> None:
-    rig = EvRig(use_validation=True)
-    rig.until_choice(levels)
-    assert bool(rig.answers(CM_VALIDATE_REQ)) == asks
-    assert bool(rig.answers(CM_SLAC_MATCH_REQ)) != asks
-
-
-@pytest.mark.parametrize(("result", "counted"), [(ValidateResult.SUCCESS, 2), (ValidateResult.FAILURE, 0)])
-def test_a_wrong_count_leads_to_the_next_candidate(result: int, counted: int) -> None:
-    rig = EvRig(use_validation=True)
-    rig.until_choice({NEAR: 5, FAR: 6})
-    validated(rig, ValidateResult.READY)
-    rig.do(rig.machine.toggled, 3)
-    validated(rig, result, counted)
-    assert not rig.told(slac.Validated)[0].passed
-    (asked,) = rig.answers(CM_SLAC_MATCH_REQ)
-    assert asked.evse_mac == FAR
-
-
-def test_an_evse_that_asks_for_no_validation_is_matched() -> None:
-    rig = EvRig(use_validation=True)
-    rig.until_choice({NEAR: 15})
-    validated(rig, ValidateResult.NOT_REQUIRED, evse=STRANGE)
-    assert not rig.answers(CM_SLAC_MATCH_REQ)
-    validated(rig, ValidateResult.NOT_REQUIRED)
-    assert rig.answers(CM_SLAC_MATCH_REQ)
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (None, "no answer to CM_VALIDATE.REQ"),
-        (ValidateResult.NOT_READY, "it is not ready to count"),
-        (ValidateResult.FAILURE, "it does not confirm the pilot"),
-        (ValidateResult.READY, "it did not tell what it counted"),
-    ],
-)
-def test_an_evse_that_does_not_validate_fails_with_its_reason(answer: int | None, words: str) -> None:
-    rig = EvRig(use_validation=True)
-    rig.until_choice({NEAR: 15})
-    if answer is not None:
-        validated(rig, answer)
-    rig.wait(3.0 if answer == ValidateResult.READY else 0.65)
-    failed = rig.told(slac.MatchingFailed)[0]
-    assert failed.step is Step.VALIDATE
-    repeated = answer in (None, ValidateResult.NOT_READY)
-    assert [asked.timer for asked in rig.answers(CM_VALIDATE_REQ)].count(0) == (3 if repeated else 1)
-    assert words in failed.reason
-
-
 # ---- the match, the key and the link ----
 
 
@@ -278,6 +224,8 @@ def test_a_lost_confirmation_is_asked_for_again_twice_and_then_fails() -> None:
     assert len(rig.answers(CM_SLAC_MATCH_REQ)) == 3
     rig.wait(0.1)
     assert failure(rig).step is Step.MATCH
+    assert failure(rig).attenuation is not None
+    assert rig.machine.chosen is None
     rig.confirm(NEAR)
     assert not rig.told(slac.SetKey)
 
@@ -297,6 +245,7 @@ def test_only_the_chosen_evse_confirms_and_only_once() -> None:
 def test_a_link_is_told_with_the_attenuation_and_the_time_it_took() -> None:
     rig = EvRig()
     rig.until_linked(NEAR)
+    assert not rig.machine.ignored
     (up,) = rig.told(slac.LinkUp)
     assert (up.evse_mac, up.attenuation.average_db, round(up.took_s, 2)) == (NEAR, 5.0, 0.59)
     rig.wait(1000.0)
@@ -345,12 +294,13 @@ def test_modems_that_find_no_link_within_12_s_fail_for_good() -> None:
     assert (failure(rig).step, failure(rig).final) == (Step.LINK, True)
 
 
-def test_a_lost_link_is_told_and_nothing_begins_by_itself() -> None:
+@pytest.mark.parametrize(("reason", "told"), [("silent", "silent"), ("", "the EVSE's modem is gone")])
+def test_a_lost_link_is_told_and_nothing_begins_by_itself(reason: str, told: str) -> None:
     rig = EvRig()
     rig.until_linked(NEAR)
-    rig.link(False, "silent")
-    assert rig.told(slac.LinkDown)[0].reason == "silent"
-    assert rig.machine.state is EvState.IDLE
+    rig.link(False, reason)
+    assert [down.reason for down in rig.told(slac.LinkDown)] == [told]
+    assert (rig.machine.state, rig.machine.chosen, rig.machine.next_deadline()) == (EvState.IDLE, None, None)
 
 
 UNTIL: dict[EvState, Callable[[EvRig], None]] = {
@@ -383,7 +333,9 @@ def test_frames_to_others_and_broken_ones_are_counted() -> None:
     rig.hear(CM_SLAC_PARM_REQ(run_id=bytes(8)), EV_MAC)
     rig.do(rig.machine.receive_frame, b"\xff" * 12 + b"\x88\xe1" + b"\x01")
     rig.do(rig.machine.receive_frame, bytes(60))
-    assert set(rig.machine.ignored) == {"for another station", "our own", "malformed", "not HomePlug"}
+    rig.parm(NEAR, run_id=b"foreign!")
+    reasons = ("for another station", "our own", "malformed", "not HomePlug", "not for us")
+    assert rig.machine.ignored == dict.fromkeys(reasons, 1)
 
 
 ACTS: dict[str, Callable[[EvRig, Mac, int], None]] = {
@@ -391,7 +343,7 @@ ACTS: dict[str, Callable[[EvRig, Mac, int], None]] = {
     "tell": lambda rig, evse, n: rig.tell(evse, n % 40, n % 11),
     "confirm": lambda rig, evse, n: rig.confirm(evse),
     "choice": lambda rig, evse, n: rig.until_choice({evse: n % 30, FAR: 12}),
-    "validated": lambda rig, evse, n: validated(rig, n % 6, n % 4, evse),
+    "validated": lambda rig, evse, n: rig.validated(evse, n % 6, n % 4),
     "wait": lambda rig, evse, n: rig.wait(n / 100),
     "key_set": lambda rig, evse, n: rig.do(rig.machine.key_set),
     "key_failed": lambda rig, evse, n: rig.machine.key_failed("no", rig.now),

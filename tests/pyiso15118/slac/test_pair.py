@@ -29,6 +29,7 @@ def clean_end(line: Line) -> None:
             assert evse.machine.vehicle == vehicle.mac
             assert evse.machine.state is EvseState.LINKED
             assert vehicle.nid == evse.nid == evse.machine.nid
+            assert vehicle.nmk == evse.nmk == vehicle.told(slac.SetKey)[-1].nmk
     for evse in line.evses:
         assert evse.machine.state in (EvseState.LINKED, EvseState.WAITING, EvseState.FREE)
         assert evse.machine.next_deadline() is None
@@ -43,15 +44,35 @@ def at_its_own(line: Line, vehicle: Node) -> bool:
     return vehicle.machine.state is EvState.LINKED and vehicle.machine.chosen == line.evse_of(vehicle).mac
 
 
-@pytest.mark.parametrize(("evses", "vehicles"), [(1, 1), (2, 1), (2, 2), (5, 4)])
+@pytest.mark.parametrize(("evses", "vehicles"), [(1, 1), (2, 1), (5, 1), (2, 2), (5, 4)])
 @pytest.mark.parametrize("validate", [False, True])
 def test_each_vehicle_is_matched_at_its_own_evse(evses: int, vehicles: int, validate: bool) -> None:
     line = Line(evses, vehicles, validate=validate)
-    line.begin()
+    line.begin(everywhere=True)
     line.run(8.0)
     assert all(at_its_own(line, vehicle) for vehicle in line.vehicles)
     line.run(SETTLED_S)
     clean_end(line)
+
+
+@settings(max_examples=examples(50))
+@given(levels=st.lists(st.integers(0, 40), min_size=5, max_size=5))
+def test_of_five_evses_that_answer_the_nearest_is_matched_if_it_is_near_enough(levels: list[int]) -> None:
+    line = Line(5, 1, pairs_db={(evse, 0): level for evse, level in enumerate(levels)})
+    line.begin(everywhere=True)
+    line.run(SETTLED_S)
+    clean_end(line)
+    (vehicle,) = line.vehicles
+    heard = [evse.told(slac.Sounded)[0].attenuation.average_db for evse in line.evses]
+    assert heard == levels
+    if min(levels) <= 20:
+        (up,) = vehicle.told(slac.LinkUp)
+        assert up.attenuation.average_db == min(levels)
+        assert up.evse_mac in {evse.mac for evse, level in zip(line.evses, levels, strict=True) if level == min(levels)}
+        assert vehicle.machine.state is EvState.LINKED
+    else:
+        assert vehicle.machine.state is EvState.FAILED
+        assert not vehicle.told(slac.SetKey)
 
 
 def test_toggles_tell_two_evses_apart_that_are_as_near() -> None:

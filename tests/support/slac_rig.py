@@ -192,9 +192,10 @@ class EvRig(Rig):
         )
         self.hear(message, evse, EV_MAC)
 
-    def confirm(self, evse: Mac, run_id: bytes | None = None, nmk: bytes = b"k" * 16) -> None:
+    def confirm(self, evse: Mac, run_id: bytes | None = None, nmk: bytes = b"k" * 16, names: Mac | None = None) -> None:
+        """``names``: the EVSE in the message, where that is another."""
         message = CM_SLAC_MATCH_CNF(
-            pev_mac=EV_MAC, evse_mac=evse, run_id=run_id or self.run_id, nid=b"network", nmk=nmk
+            pev_mac=EV_MAC, evse_mac=names or evse, run_id=run_id or self.run_id, nid=b"network", nmk=nmk
         )
         self.hear(message, evse, EV_MAC)
 

@@ -317,9 +317,7 @@ class EvMachine(Outbox):
         self._run_id = self._random(RUN_ID_BYTES)
         self._began = now
         self._evses.clear()
-        self._candidates.clear()
         self._tries = self._num_sounds = self._time_out_100ms = 0
-        self.chosen = None
         self._enter(EvState.ASKING, None)
         self._tell(ev.MatchingStarted(pev_mac=self.config.ev_mac, run_id=self._run_id))
         self._ask(now)
@@ -343,7 +341,7 @@ class EvMachine(Outbox):
             self._sounds_left -= 1
             self._send(CM_MNBC_SOUND_IND(cnt=self._sounds_left, run_id=self._run_id, rnd=self._random(_RND_BYTES)))
         self._due = now + self.config.timers.tp_ev_batch_msg_interval_s
-        if not self._starts_left and not self._sounds_left:
+        if not self._sounds_left:
             self._enter(EvState.RESULTS, now if self._all_told else max(self._results_due, now))
 
     @property

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyiso15118.slac import events as slac
-from pyiso15118.slac.addresses import Mac
+from pyiso15118.slac.addresses import Mac, mac_text
 from pyiso15118.slac.ev import EvState
 from pyiso15118.slac.events import Step
 from pyiso15118.slac.messages import (
@@ -50,7 +50,8 @@ def test_matchings_are_begun_again_for_10_s_and_then_it_is_final() -> None:
     rig.wait(60.0)
     failures = rig.told(slac.MatchingFailed)
     assert [failed.final for failed in failures] == [False] * (len(failures) - 1) + [True]
-    assert len(failures) >= 9
+    assert 10 <= len(failures) <= 11
+    assert len(rig.answers(CM_SLAC_PARM_REQ)) == 3 * len(failures)
     assert rig.machine.state is EvState.FAILED
     assert rig.machine.next_deadline() is None
     rig.do(rig.machine.start)
@@ -125,6 +126,17 @@ def test_as_many_sounds_are_made_as_the_most_demanding_evse_asks_for(order: tupl
     assert rig.machine.chosen == FAR
 
 
+def test_a_new_run_makes_as_many_sounds_as_its_own_evses_ask_for() -> None:
+    rig = EvRig()
+    rig.parm(NEAR, 50)
+    rig.wait(0.2 + 53 * 0.03 + 0.45)
+    assert failure(rig).step is Step.ATTEN_CHAR
+    rig.sent.clear()
+    rig.parm(NEAR, SOUNDS)
+    rig.wait(0.2 + 1.0)
+    assert len(rig.answers(CM_MNBC_SOUND_IND)) == SOUNDS
+
+
 # ---- the choice ----
 
 
@@ -167,6 +179,12 @@ def test_an_evse_that_is_farther_than_the_indirect_limit_is_not_matched_and_its_
     assert rig.machine.chosen is None
 
 
+def test_an_evse_exactly_at_the_indirect_limit_is_matched() -> None:
+    rig = EvRig()
+    rig.until_choice({NEAR: 20})
+    assert rig.machine.chosen == NEAR
+
+
 def test_evses_that_tell_nothing_fail_the_matching() -> None:
     rig = EvRig()
     rig.parm(NEAR)
@@ -199,6 +217,7 @@ def test_a_repeated_result_is_answered_again_and_a_later_one_changes_no_choice()
     assert len(rig.answers(CM_ATTEN_CHAR_RSP)) == 3
     assert [sounded.attenuation.average_db for sounded in rig.told(slac.Sounded)] == [9.0]
     assert rig.machine.chosen == NEAR
+    assert not rig.machine.ignored
 
 
 @pytest.mark.parametrize("ends", ["unplugged", "failed"])
@@ -212,6 +231,7 @@ def test_no_result_is_answered_when_the_matching_is_over(ends: str) -> None:
         rig.wait(0.9)
     rig.tell(NEAR, 5)
     assert not rig.answers(CM_ATTEN_CHAR_RSP)
+    assert rig.machine.ignored == {"not for us": 1}
 
 
 # ---- the match, the key and the link ----
@@ -224,6 +244,7 @@ def test_a_lost_confirmation_is_asked_for_again_twice_and_then_fails() -> None:
     assert len(rig.answers(CM_SLAC_MATCH_REQ)) == 3
     rig.wait(0.1)
     assert failure(rig).step is Step.MATCH
+    assert failure(rig).reason == f"no CM_SLAC_MATCH.CNF of {mac_text(NEAR)} within 0.2 s, 3 times"
     assert failure(rig).attenuation is not None
     assert rig.machine.chosen is None
     rig.confirm(NEAR)
@@ -235,10 +256,12 @@ def test_only_the_chosen_evse_confirms_and_only_once() -> None:
     rig.until_choice({NEAR: 5, FAR: 15})
     rig.confirm(FAR, nmk=b"x" * 16)
     rig.confirm(NEAR, run_id=b"foreign!", nmk=b"x" * 16)
+    rig.confirm(NEAR, names=FAR, nmk=b"x" * 16)
     rig.confirm(NEAR)
     rig.confirm(NEAR, nmk=b"x" * 16)
     (key,) = rig.told(slac.SetKey)
     assert (key.nid, key.nmk) == (b"network", b"k" * 16)
+    assert rig.machine.ignored == {"not for us": 4}
     assert rig.machine.state is EvState.KEYING
 
 
@@ -313,6 +336,18 @@ UNTIL: dict[EvState, Callable[[EvRig], None]] = {
     EvState.LINKED: lambda rig: rig.until_linked(NEAR),
     EvState.PAUSED: lambda rig: rig.wait(0.7),
 }
+
+
+@pytest.mark.parametrize("state", UNTIL)
+def test_a_timer_that_is_not_due_does_nothing(state: EvState) -> None:
+    rig = EvRig(use_validation=True)
+    UNTIL[state](rig)
+    due = rig.machine.next_deadline()
+    rig.fresh()
+    rig.do(rig.machine.handle_timer)
+    assert not rig.sent
+    assert not rig.events
+    assert (rig.machine.state, rig.machine.next_deadline()) == (state, due)
 
 
 @pytest.mark.parametrize("state", UNTIL)

@@ -3,8 +3,8 @@
 It writes ``report_slac_noise.md`` beside itself.
 
 The real process runs at a simulated line with one vehicle linked, and gets frames of nonsense, as many a second as
-asked for. Measured are its own CPU time, how late its sign of life comes to the orchestrator, and whether the link
-held.
+asked for. Measured are its own CPU time, how late its sign of life comes to the orchestrator, whether the link held,
+and how long another vehicle takes from being plugged in to its link when the noise was there before it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pyiso15118.slac.frame import Frame, encode_frame
 from pyiso15118.slac.messages import CM_ATTEN_PROFILE_IND, CM_SLAC_PARM_REQ
 from support.plc_site import E1, Site, until
 from v2g.control.messages_plc import PlcState
+from v2g.hardware.ports import PilotState
 
 REPORT = Path(__file__).with_name("report_slac_noise.md")
 SECONDS = 10.0
@@ -90,12 +91,43 @@ async def measure(make: Callable[[int], bytes] | None, per_s: int) -> tuple[floa
             await site.close()
 
 
+async def links_after(make: Callable[[int], bytes] | None, per_s: int) -> tuple[float | None, int]:
+    """Seconds from plugging in to the link, None where it did not come, and lines that ``comms.log`` has then."""
+
+    async def flood() -> None:
+        began, sent = time.monotonic(), 0
+        while make is not None:
+            while sent < (time.monotonic() - began) * per_s:
+                site.line.send(make(sent))
+                sent += 1
+            await asyncio.sleep(0.002)
+
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder))
+        await site.start()
+        flooding = asyncio.get_running_loop().create_task(flood())
+        try:
+            await until(lambda: site.is_in(PlcState.FREE))
+            site.pilot = PilotState.B
+            await until(lambda: site.is_in(PlcState.WAITING) or site.is_in(PlcState.MATCHING))
+            site.line.plug_in()
+            took_s = await until(lambda: site.is_in(PlcState.LINKED))
+        except TimeoutError:
+            return None, len(site.log().splitlines())
+        finally:
+            flooding.cancel()
+            await site.close()
+        return took_s, len(site.log().splitlines())
+
+
 async def main() -> None:
     rows = []
     for name, make, per_s in RUNS:
         share, silence_s, sent, held = await measure(make, per_s)
+        took_s, lines = await links_after(make, per_s)
         rows.append(
-            f"| {name} | {sent / SECONDS:,.0f} | {share:.1%} | {silence_s * 1000:.0f} ms | {'yes' if held else 'no'} |"
+            f"| {name} | {sent / SECONDS:,.0f} | {share:.1%} | {silence_s * 1000:.0f} ms | {'yes' if held else 'no'} "
+            f"| {f'{took_s:.2f} s' if took_s is not None else 'never'} | {lines} |"
         )
         print(rows[-1])
     text = [
@@ -103,10 +135,11 @@ async def main() -> None:
         "",
         f"`python tests/bench/bench_slac_noise.py`, Python {platform.python_version()}, {os.cpu_count()} cores. "
         f"One EVSE at a simulated line, one vehicle linked, {SECONDS:g} s each. An orchestrator takes a driver for "
-        "gone after 1 s of silence.",
+        "gone after 1 s of silence. *New link after*: another vehicle, plugged in while the noise is there; the lines "
+        "of comms.log are counted then.",
         "",
-        "| frames | a second | of one core | longest silence | link held |",
-        "|---|---|---|---|---|",
+        "| frames | a second | of one core | longest silence | link held | new link after | lines |",
+        "|---|---|---|---|---|---|---|",
         *rows,
         "",
     ]

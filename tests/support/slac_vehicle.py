@@ -1,12 +1,13 @@
 """A vehicle on a real interface, in a process of its own: ``python slac_vehicle.py ours|captured INTERFACE [CAPTURE]``.
 
-``ours`` is our machine with its modem; ``captured`` sends the frames of a recorded vehicle, addresses replaced. Prints
-one JSON object a line: ``{"at": seconds, "said": ...}``, the last with ``"linked"``.
+``ours`` is our machine with its modem; ``captured`` sends the frames of a recorded vehicle at its pace, addresses and
+run ID replaced. Prints one JSON object a line: ``{"at": seconds, "said": ...}``, the last with ``"linked"``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.slac.addresses import LOCAL_MODEM, Mac
 from pyiso15118.slac.frame import Frame, decode_frame, encode_frame
 from pyiso15118.slac.messages import (
@@ -31,6 +33,7 @@ from pyiso15118.slac.messages import (
     CM_START_ATTEN_CHAR_IND,
 )
 from support.slac_replay import Capture, captures
+from support.slac_replay import Recorded as RecordedFrame
 from v2g.clock import SystemClock
 from v2g.hardware.ethernet_port import OnFrame, OnLost, PacketPort
 from v2g.simulation.vehicle_plc import PowerlinePlug
@@ -51,6 +54,12 @@ STEPS: dict[type, tuple[str, type]] = {
 """Each answer, and what it answers."""
 
 
+def key_of(message: object) -> dict[str, str]:
+    if not isinstance(message, CM_SLAC_MATCH_CNF):
+        return {}
+    return {"nid": message.nid.hex(), "nmk": message.nmk.hex()}
+
+
 class WatchedPort(PacketPort):
     """Says how long each answer took."""
 
@@ -64,15 +73,19 @@ class WatchedPort(PacketPort):
 
     async def start(self, on_frame: OnFrame, on_lost: OnLost) -> None:
         def watched(data: bytes) -> None:
-            message = decode_frame(data).message
-            step = STEPS.get(type(message))
-            if step is not None:
-                name, asked = step
-                more = {"nid": message.nid.hex()} if isinstance(message, CM_SLAC_MATCH_CNF) else {}
-                say(name, after_ms=ms(self.last_sent[asked]), **more)
+            self.watch(data)
             on_frame(data)
 
         await super().start(watched, on_lost)
+
+    def watch(self, data: bytes) -> None:
+        try:
+            message = decode_frame(data).message
+        except RemoteProtocolError:
+            return
+        name, asked = STEPS.get(type(message), ("", CM_SLAC_PARM_REQ))
+        if name and asked in self.last_sent:
+            say(name, after_ms=ms(self.last_sent[asked]), **key_of(message))
 
 
 async def ours(interface: str) -> None:
@@ -100,9 +113,11 @@ class Recorded:
         self.old_run = capture.of(CM_SLAC_PARM_REQ)[0].frame.message.run_id
 
     async def go(self) -> None:
-        await self.port.start(lambda data: self.heard.put_nowait(decode_frame(data)), say)
+        await self.port.start(self.hear, say)
+        capture = self.capture
+        request = capture.of(CM_SLAC_PARM_REQ)[0]
         for _ in range(20):
-            self.send(self.capture.of(CM_SLAC_PARM_REQ)[0].data)
+            self.send(request.data)
             asked = time.monotonic()
             try:
                 parameters = await self.next(CM_SLAC_PARM_CNF, 0.5)
@@ -113,27 +128,38 @@ class Recorded:
             raise TimeoutError("no CM_SLAC_PARM.CNF")
         self.evse = parameters.source
         say("CM_SLAC_PARM.CNF", after_ms=ms(asked))
-        for one in self.capture.of(CM_START_ATTEN_CHAR_IND):
-            self.send(one.data)
-            await asyncio.sleep(0.02)
-        for one in self.capture.of(CM_MNBC_SOUND_IND):
-            self.send(one.data)
-            last = time.monotonic()
-            await asyncio.sleep(0.02)
+        before = self.of_evse(CM_SLAC_PARM_CNF)
+        last = time.monotonic()
+        for one in (*capture.of(CM_START_ATTEN_CHAR_IND), *capture.of(CM_MNBC_SOUND_IND)):
+            last = await self.send_after(one, before, last)
+            before = one
         told = await self.next(CM_ATTEN_CHAR_IND, 1.2)
         levels = told.message.aag
         say("CM_ATTEN_CHAR.IND", after_ms=ms(last), average_db=round(sum(levels) / len(levels), 2))
-        self.send(self.capture.of(CM_ATTEN_CHAR_RSP)[0].data)
-        await asyncio.sleep(0.02)
-        self.send(self.capture.of(CM_SLAC_MATCH_REQ)[0].data)
-        asked = time.monotonic()
+        heard = time.monotonic()
+        answer = next(r for r in capture.of(CM_ATTEN_CHAR_RSP) if r.frame.destination == self.old_evse)
+        last = await self.send_after(answer, self.of_evse(CM_ATTEN_CHAR_IND), heard)
+        asked = await self.send_after(capture.of(CM_SLAC_MATCH_REQ)[-1], answer, last)
         given = await self.next(CM_SLAC_MATCH_CNF, 1.0)
-        say("CM_SLAC_MATCH.CNF", after_ms=ms(asked), nid=given.message.nid.hex())
+        say("CM_SLAC_MATCH.CNF", after_ms=ms(asked), **key_of(given.message))
         key = CM_SET_KEY_REQ(nid=given.message.nid, new_key=given.message.nmk)
         self.port.send(encode_frame(Frame(source=self.port.mac, destination=LOCAL_MODEM, message=key)))
         await self.next(CM_SET_KEY_CNF, 1.0)
         say("link", linked=True, mac=self.port.mac.hex(":"))
-        await asyncio.sleep(3.0)
+        await asyncio.sleep(10.0)
+
+    def hear(self, data: bytes) -> None:
+        with contextlib.suppress(RemoteProtocolError, asyncio.QueueFull):
+            self.heard.put_nowait(decode_frame(data))
+
+    def of_evse(self, kind: type) -> RecordedFrame:
+        return next(one for one in self.capture.of(kind) if one.frame.source == self.old_evse)
+
+    async def send_after(self, one: RecordedFrame, before: RecordedFrame, since: float) -> float:
+        """As long after ``since`` as it came after ``before`` in the recording; when it was sent."""
+        await asyncio.sleep(since + one.at - before.at - time.monotonic())
+        self.send(one.data)
+        return time.monotonic()
 
     def send(self, data: bytes) -> None:
         for old, new in ((self.old_mac, self.port.mac), (self.old_evse, self.evse), (self.old_run, self.run_id)):

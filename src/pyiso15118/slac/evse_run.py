@@ -27,6 +27,8 @@ class Run:
     began: float
     due: float
     num_sounds: int
+    announced: bool
+    """Its beginning was told, and its end will be; False: it was one of too many that only asked."""
     step: Step = Step.START
     """What is awaited: ``SOUND`` from the first CM_START_ATTEN_CHAR.IND on, ``MATCH`` from the response on."""
     averaging: bool = False
@@ -54,19 +56,19 @@ class Run:
         self.sounds.add(cnt)
         return True
 
-    def profile(self, groups: tuple[int, ...]) -> bool:
-        """The modem measured a sound. False: it is not counted."""
+    def profile(self, groups: tuple[int, ...], average_at: float) -> bool:
+        """The modem measured a sound. False: it is not counted. ``average_at``: when the result of all is due, had
+        this been the last."""
         if self._replayed:
             self._replayed -= 1
             return False
-        if len(self.profiles) >= self.num_sounds or (self.profiles and len(groups) != len(self.profiles[0])):
+        if self.averaging or (self.profiles and len(groups) != len(self.profiles[0])):
             return False
         self.profiles.append(groups)
+        if len(self.profiles) >= self.num_sounds:
+            self.averaging = True
+            self.due = min(self.due, average_at)
         return True
-
-    @property
-    def complete(self) -> bool:
-        return len(self.profiles) >= self.num_sounds
 
     def unheard(self, within_s: float) -> str:
         """Why there is nothing to average, for people."""
@@ -108,13 +110,13 @@ class Run:
         return ev.LinkUp(pev_mac=self.pev_mac, evse_mac=evse_mac, attenuation=self.told, took_s=now - self.began)
 
 
-def parameters_told(run: Run, listens_s: float) -> CM_SLAC_PARM_CNF:
+def parameters_told(key: Key, num_sounds: int, listens_s: float) -> CM_SLAC_PARM_CNF:
     """How the vehicle is to sound. ``listens_s``: TT_EVSE_match_MNBC."""
     return CM_SLAC_PARM_CNF(
-        num_sounds=run.num_sounds,
+        num_sounds=num_sounds,
         time_out_100ms=round(listens_s * 10),
-        forwarding_sta=run.pev_mac,
-        run_id=run.run_id,
+        forwarding_sta=key[0],
+        run_id=key[1],
     )
 
 
@@ -146,12 +148,3 @@ def lateness(run: Run, timers: EvseSlacTimers) -> str:
         case _:
             within = timers.tt_evse_match_session_s
             return f"no CM_SLAC_MATCH.REQ within {within:g} s: the vehicle did not choose this EVSE"
-
-
-def silence(last_step: Step, attempt: int, timers: EvseSlacTimers) -> str:
-    """Why a vehicle that is plugged in is given up, for people. ``last_step``: where it failed before, if it did."""
-    if last_step is Step.PARM:
-        what = f"no CM_SLAC_PARM.REQ within {timers.tt_evse_slac_init_s:g} s of a vehicle on the pilot"
-    else:
-        what = f"the vehicle did not begin again within {timers.tt_matching_repetition_s:g} s of a failed matching"
-    return f"{what}; attempt {attempt} of {timers.match_retries + 1}"

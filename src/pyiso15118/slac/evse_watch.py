@@ -1,4 +1,4 @@
-"""What an EVSE keeps of vehicles beyond one run: who never chooses, and who begins anew again and again."""
+"""What an EVSE keeps of vehicles beyond one run: who never chooses, who begins anew again and again, who only asks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from pyiso15118.slac import events as ev
 from pyiso15118.slac.addresses import Mac, mac_text
 from pyiso15118.slac.attenuation import Attenuation
 from pyiso15118.slac.events import Step
-from pyiso15118.slac.evse_run import Run
+from pyiso15118.slac.evse_run import Key, Run
 
 RESTARTS, RESTARTS_WITHIN_S = 3, 60.0
 """A matched vehicle that begins anew so often is two that take each other's link away, or it takes no key. Ours."""
+MOST_ASKED = 2048
+"""As many as can ask within TT_match_sequence when 5,000 frames a second come in."""
+LINES, LINES_WITHIN_S = 16, 60.0
+"""Vehicles that ask and do nothing else are told of so often. Ours."""
 _MOST_UNCHOSEN = 64
 
 
@@ -83,3 +87,74 @@ class Unchosen:
                 run_id=own[0].run_id if own else None,
                 attenuation=attenuation,
             )
+
+
+class Asked:
+    """Vehicles that were told how to sound while every place was taken by others that were told so, too.
+
+    Whether they are vehicles at all shows when they begin to sound. Until then they cost a line in a table of
+    ``MOST_ASKED``, the oldest of which goes first.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: dict[Key, tuple[float, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def note(self, key: Key, began: float, until: float, now: float) -> None:
+        """``until``: a vehicle that has not begun to sound by then has to ask again."""
+        earlier, valid_until = self._by_key.pop(key, (began, now))
+        self._by_key[key] = (earlier if valid_until > now else began), until
+        while len(self._by_key) > MOST_ASKED or next(iter(self._by_key.values()))[1] < now:
+            del self._by_key[next(iter(self._by_key))]
+
+    def take(self, key: Key, now: float) -> float | None:
+        """Since when it asks, and it is none of them any more; None: it did not, or too long ago."""
+        began, until = self._by_key.pop(key, (now, now))
+        return began if until > now else None
+
+    def clear(self) -> None:
+        self._by_key.clear()
+
+
+class FewLines:
+    """Whether one more is told of that only asked: a flood of requests fills no log."""
+
+    def __init__(self) -> None:
+        self._told: deque[float] = deque(maxlen=LINES)
+
+    def left(self, now: float) -> bool:
+        return len(self._told) < LINES or now - self._told[0] > LINES_WITHIN_S
+
+    def used(self, now: float) -> None:
+        self._told.append(now)
+
+
+class Unsure:
+    """Vehicles ask while the pilot does not tell who is plugged in, and nobody is answered. ``patience_s``: it is told
+    when that has lasted so long, once."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._since: float | None = None
+        self._told = False
+
+    def known(self) -> None:
+        self._since, self._told = None, False
+
+    def asked(self, key: Key, now: float) -> ev.MatchingFailed | None:
+        self._since = now if self._since is None else self._since
+        lasted_s = now - self._since
+        if self._told or lasted_s < self._patience_s:
+            return None
+        self._told = True
+        return ev.MatchingFailed(
+            step=Step.PARM,
+            reason=(
+                f"it asks, and the pilot has not told for {lasted_s:.0f} s whether a vehicle is plugged in here: "
+                "nobody is answered"
+            ),
+            pev_mac=key[0],
+            run_id=key[1],
+        )

@@ -115,7 +115,15 @@ class Station:
         """For people; empty: none."""
         if self._state is PlcState.NO_MODEM:
             return self._port_problem or self._modem_problem
-        return "; ".join(text for text in (self._story.failure, self._admission_problem) if text)
+        return "; ".join(text for text in (self._story.failure, self._pilot_problem, self._admission_problem) if text)
+
+    @property
+    def _pilot_problem(self) -> str:
+        source = self.config.plc.pilot
+        if source == "none" or self._pilot.state is not None or self.linked_mac is not None:
+            return ""
+        who = "the EVSE's device" if source == "evse" else "the modem's board"
+        return f"{who} does not tell the pilot, and no vehicle is matched until it does: v2g-tool pilot check"
 
     def frames_to_send(self) -> list[bytes]:
         """The modem's first: a key is in it before a vehicle is told of it."""

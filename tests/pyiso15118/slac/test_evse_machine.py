@@ -14,7 +14,6 @@ from pyiso15118.slac.messages import (
     CM_ATTEN_PROFILE_IND,
     CM_SLAC_MATCH_CNF,
     CM_SLAC_PARM_CNF,
-    CM_SLAC_PARM_REQ,
 )
 from support.slac_rig import EV_MAC, EVSE_MAC, MODEM_MAC, SOUNDS, EvseRig, Vehicle
 
@@ -24,6 +23,7 @@ OTHER_EVSE = bytes.fromhex("020000000a02")
 
 def only_failure(rig: EvseRig) -> slac.MatchingFailed:
     (failed,) = rig.told(slac.MatchingFailed)
+    assert not failed.unplugged
     return failed
 
 
@@ -33,6 +33,7 @@ def only_failure(rig: EvseRig) -> slac.MatchingFailed:
 def test_nobody_is_answered_before_the_modem_has_the_key() -> None:
     rig = EvseRig(boots=False)
     vehicle = Vehicle(rig)
+    rig.do(rig.machine.key_set)
     vehicle.ask()
     rig.do(rig.machine.start)
     vehicle.ask()
@@ -68,7 +69,9 @@ def test_a_refused_key_is_followed_by_another_and_told() -> None:
     rig.machine.key_failed("result 0x02", rig.now)
     rig.collect()
     assert (only_failure(rig).step, only_failure(rig).reason) == (Step.KEY, "result 0x02")
-    rig.wait(2.0)
+    rig.wait(1.9)
+    assert len(rig.told(slac.SetKey)) == 1
+    rig.wait(0.1)
     first, second = rig.told(slac.SetKey)
     assert first.nmk != second.nmk
     rig.do(rig.machine.key_set)
@@ -80,7 +83,9 @@ def test_late_word_of_a_refused_key_changes_nothing() -> None:
     rig.linked(Vehicle(rig))
     rig.fresh()
     rig.machine.key_failed("late", rig.now)
-    rig.collect()
+    rig.do(rig.machine.key_set)
+    rig.wait(10.0)
+    assert not rig.events
     assert rig.machine.state is EvseState.LINKED
     rig.lose_modem()
     rig.fresh()
@@ -89,102 +94,17 @@ def test_late_word_of_a_refused_key_changes_nothing() -> None:
     assert not rig.events
 
 
-# ---- a silent vehicle ----
-
-
-def test_a_silent_vehicle_sees_errors_on_its_pilot_until_the_retries_are_used_up() -> None:
-    rig = EvseRig()
-    rig.wait(49.9)
-    assert not rig.events
-    rig.wait(0.1)
-    assert [type(event) for event in rig.events] == [slac.MatchingFailed, slac.PilotErrorWanted]
-    assert rig.told(slac.PilotErrorWanted)[0].for_s == 4.0
-    assert rig.machine.state is EvseState.ERROR
-    Vehicle(rig).ask()
-    assert not rig.sent, "no answer while E or F is shown"
-    rig.wait(4.0)
-    assert rig.machine.state is EvseState.WAITING
-    rig.wait(500.0)
-    failures = rig.told(slac.MatchingFailed)
-    assert [failed.final for failed in failures] == [False, False, True]
-    assert len(rig.told(slac.PilotErrorWanted)) == 2
-    assert all(failed.step is Step.PARM and failed.pev_mac is None for failed in failures)
-    assert "attempt 3 of 3" in failures[-1].reason
-
-
-def test_a_vehicle_that_comes_after_the_last_attempt_is_matched_all_the_same() -> None:
-    rig = EvseRig()
-    rig.wait(500.0)
-    rig.linked(Vehicle(rig))
-    assert rig.machine.state is EvseState.LINKED
-
-
-def test_a_late_vehicle_that_fails_is_told_once_and_shown_no_further_error() -> None:
-    rig = EvseRig()
-    rig.wait(500.0)
+def test_no_key_follows_a_refused_one_when_the_modem_is_lost() -> None:
+    rig = EvseRig(boots=False)
+    rig.do(rig.machine.start)
+    rig.machine.key_failed("result 0x02", rig.now)
+    rig.lose_modem()
     rig.fresh()
-    Vehicle(rig).ask()
-    rig.wait(500.0)
-    assert only_failure(rig).step is Step.START
-    assert not rig.told(slac.PilotErrorWanted)
+    rig.wait(10.0)
+    assert not rig.events
 
 
-def test_a_failed_vehicle_that_does_not_begin_again_sees_an_error_which_names_the_step() -> None:
-    rig = EvseRig()
-    Vehicle(rig).until_sounds()
-    rig.wait(0.6 + 9.9)
-    assert not rig.told(slac.PilotErrorWanted)
-    rig.wait(0.1)
-    assert rig.told(slac.PilotErrorWanted)
-    assert rig.told(slac.MatchingFailed)[-1].step is Step.SOUND
-
-
-# ---- parameters ----
-
-
-def test_a_repeated_request_is_answered_again_in_the_same_matching() -> None:
-    rig = EvseRig()
-    vehicle = Vehicle(rig)
-    vehicle.ask()
-    rig.wait(0.2)
-    vehicle.ask()
-    rig.wait(0.3)
-    assert len(rig.answers(CM_SLAC_PARM_CNF)) == 2
-    assert len(rig.told(slac.MatchingStarted)) == 1
-    assert rig.machine.matchings == ((EV_MAC, vehicle.run_id, Step.START),)
-
-
-def test_a_request_that_is_only_ever_repeated_fails_in_the_end() -> None:
-    rig = EvseRig()
-    vehicle = Vehicle(rig)
-    for _ in range(40):
-        vehicle.ask()
-        rig.wait(0.3)
-    assert only_failure(rig).step is Step.START
-
-
-def test_requests_of_another_application_or_with_security_are_not_for_us() -> None:
-    rig = EvseRig()
-    vehicle = Vehicle(rig)
-    for fields in ({"application_type": 1}, {"security_type": 1}):
-        rig.hear(CM_SLAC_PARM_REQ(run_id=vehicle.run_id, **fields), EV_MAC)
-    rig.hear(CM_SLAC_PARM_REQ(run_id=vehicle.run_id), b"\x03" + EV_MAC[1:])
-    assert not rig.sent
-    assert rig.machine.ignored["not for us"] == 3
-
-
-def test_one_vehicle_more_than_the_limit_is_refused_and_told_once() -> None:
-    rig = EvseRig(parallel_matchings=2)
-    for n in range(2):
-        Vehicle(rig, mac=bytes((2, 0, 0, 0, 1, n)), run_id=bytes((n,)) * 8).ask()
-    late = Vehicle(rig)
-    late.ask()
-    late.ask()
-    assert len(rig.answers(CM_SLAC_PARM_CNF)) == 2
-    assert only_failure(rig).reason == "2 vehicles match here already"
-    rig.wait(0.5)
-    late.ask()
-    assert rig.sent[-1].destination == EV_MAC, "a place is free again"
+# ---- sounds ----
 
 
 def test_without_a_beginning_of_sounds_the_matching_fails() -> None:
@@ -195,9 +115,6 @@ def test_without_a_beginning_of_sounds_the_matching_fails() -> None:
     rig.wait(0.01)
     assert only_failure(rig).step is Step.START
     assert "0.4 s" in only_failure(rig).reason
-
-
-# ---- sounds ----
 
 
 def test_the_result_follows_the_last_profile_by_50_ms_and_bears_the_calibrated_average() -> None:
@@ -272,6 +189,23 @@ def test_profiles_with_another_number_of_groups_do_not_count() -> None:
     vehicle.profile((0,) * 4)
     rig.wait(0.6)
     assert rig.told(slac.Sounded)[0].attenuation.sounds == 1
+
+
+def test_profiles_before_the_beginning_and_after_the_result_do_not_count() -> None:
+    rig = EvseRig()
+    vehicle = Vehicle(rig)
+    vehicle.ask()
+    vehicle.profile(0)
+    vehicle.begin_sounds()
+    vehicle.profile(6)
+    rig.wait(0.6)
+    vehicle.profile(0)
+    vehicle.sound(3)
+    assert rig.told(slac.Sounded)[0].attenuation.sounds == 1
+    assert rig.machine.ignored == {"foreign profile": 2, "out of order": 1}
+    rig.wait(0.2)
+    first, second = rig.answers(CM_ATTEN_CHAR_IND)
+    assert first == second
 
 
 def test_sounds_of_a_foreign_run_do_not_count() -> None:

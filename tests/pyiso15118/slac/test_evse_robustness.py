@@ -149,7 +149,7 @@ def test_a_lost_modem_ends_a_matching_and_names_itself(step: Step) -> None:
     rig, vehicle = rig_in(step)
     rig.lose_modem("no answer for 3 s")
     (failed,) = rig.told(slac.MatchingFailed)
-    assert (failed.step, failed.reason) == (Step.MODEM, "no answer for 3 s")
+    assert (failed.step, failed.reason, failed.unplugged) == (Step.MODEM, "no answer for 3 s", False)
     assert rig.machine.state is EvseState.KEYING
     assert rig.machine.next_deadline() is None
     vehicle.ask()
@@ -196,6 +196,8 @@ def test_a_matched_vehicle_that_does_not_join_fails_after_12_s_and_its_key_is_re
     assert isinstance(key, slac.SetKey)
     vehicle.match()
     assert not rig.answers(CM_SLAC_MATCH_CNF)
+    rig.do(rig.machine.key_set)
+    assert rig.machine.state is EvseState.WAITING
 
 
 def test_a_lost_link_is_told_and_the_vehicle_may_come_again_with_a_new_key() -> None:
@@ -247,6 +249,19 @@ def test_two_vehicles_with_one_mac_that_sound_at_once_both_fail_and_are_named() 
     assert "two vehicles call themselves 02:00:00:00:0c:01" in failed.reason
     assert not rig.machine.matchings
     assert not rig.sent
+
+
+def test_a_matched_vehicle_that_begins_anew_instead_of_joining_gets_another_key() -> None:
+    rig, _ = rig_in(Step.LINK)
+    again = Vehicle(rig, run_id=b"run-0002")
+    again.ask()
+    failed, key = rig.events
+    assert isinstance(failed, slac.MatchingFailed)
+    assert (failed.step, failed.reason) == (Step.LINK, "the vehicle began a new matching instead of joining")
+    assert isinstance(key, slac.SetKey)
+    rig.do(rig.machine.key_set)
+    rig.linked(again)
+    assert rig.answers(CM_SLAC_MATCH_CNF)[-1].nmk == key.nmk
 
 
 def test_a_linked_vehicle_that_begins_anew_loses_its_link_and_gets_another_key() -> None:
@@ -391,6 +406,7 @@ def test_in_any_order_one_vehicle_at_most_has_a_key_and_no_key_is_given_to_two(
         assert len(holders) == sessions, "each session has a key of its own"
         machine = rig.machine
         assert len(machine.matchings) <= MOST_RUNS
+        assert sum(step is not Step.MATCH for _, _, step in machine.matchings) <= 2, "no more than there are places"
         assert len({mac for mac, _, _ in machine.matchings}) == len(machine.matchings)
         assert not (machine.vehicle and machine.matchings)
         due = machine.next_deadline()

@@ -79,7 +79,10 @@ def test_validation_of_another_signal_fails_and_of_a_stranger_is_not_answered() 
     rig = EvseRig(validate=True)
     vehicle = Vehicle(rig)
     vehicle.validate(0)
+    vehicle.until_told()
+    rig.fresh()
+    vehicle.validate(0)
     assert not rig.sent
-    vehicle.until_match()
+    vehicle.respond()
     rig.hear(CM_VALIDATE_REQ(signal_type=1), EV_MAC, EVSE_MAC)
     assert rig.answers(CM_VALIDATE_CNF) == [CM_VALIDATE_CNF(result=ValidateResult.FAILURE)]

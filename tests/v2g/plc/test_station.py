@@ -199,6 +199,9 @@ def test_without_news_of_the_pilot_nobody_is_answered() -> None:
     segment.run(5.0)
     assert not place.told(MATCHING)
     assert car.machine.chosen is None
+    assert "does not tell the pilot" in place.station.line().problem
+    place.station.pilot(PilotState.B)
+    assert place.station.line().problem == ""
 
 
 def test_a_pilot_that_is_not_known_any_more_leaves_a_link_that_is_up() -> None:

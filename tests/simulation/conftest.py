@@ -36,11 +36,20 @@ class Simulation:
     """One ``v2g-orchestrator --simulate`` of our own, in a directory of its own.
 
     ``environment``: what its processes and commands have besides ours. ``auto``: vehicles without an order do what
-    ``auto`` makes of them; otherwise they rest, so that all power is an order's.
+    ``auto`` makes of them; otherwise they rest, so that all power is an order's. ``plc``: they are matched over the
+    powerline first, as by default; without, a show is about what comes behind it.
     """
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None, auto: bool = False) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        auto: bool = False,
+        plc: bool = False,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="v2g-soak-"))
+        if not plc:
+            arguments = (*arguments, "--no-plc")
         if not auto:
             resting = self.folder / "orders-only.yaml"
             resting.write_text("dispatch: {default_mode: idle}\n")
@@ -267,8 +276,8 @@ def simulate() -> Iterator[Callable[..., Simulation]]:
     """Starts simulations; at the end of the module each must end by itself on SIGTERM and leave nothing."""
     made: list[Simulation] = []
 
-    def start(*arguments: str, environment: Mapping[str, str] | None = None, auto: bool = False) -> Simulation:
-        made.append(Simulation(*arguments, environment=environment, auto=auto))
+    def start(*arguments: str, **settings: Any) -> Simulation:
+        made.append(Simulation(*arguments, **settings))
         return made[-1]
 
     yield start

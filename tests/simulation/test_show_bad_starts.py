@@ -31,7 +31,7 @@ def site(simulate: Any, tmp_path_factory: Any) -> Any:
         f"- {{at: 0, fault: disconnect, device: dc {OFFLINE}}}\n"
     )
     # On a powerline nobody would be matched where the pilot cannot be read, and none of this would be reached.
-    simulation = simulate("--vehicles", "5", "--no-plc", "--scenario", str(scenario))
+    simulation = simulate("--vehicles", "5", "--scenario", str(scenario))
     simulation.wait_for("the healthy one is in its charge loop", lambda: simulation.charge_loops(4), 40.0)
     simulation.dispatch("8kW")
     simulation.wait_for("the healthy one discharges", lambda: well(simulation), 10.0)

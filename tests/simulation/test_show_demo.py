@@ -13,7 +13,7 @@ pytestmark = pytest.mark.soak
 
 def test_the_demonstration_reaches_ten_kilowatts_and_leaves_nothing(simulate: Any, figures: Any) -> None:
     begin_s = time.monotonic()
-    demo = simulate("--demo")
+    demo = simulate("--demo", plc=True)
     assert demo.process.wait(60) == 0, demo.output
     figures.add("demo: whole run, s", "60", time.monotonic() - begin_s)
     total = next(line for line in demo.output.splitlines() if line.startswith("total"))

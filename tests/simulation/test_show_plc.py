@@ -252,7 +252,7 @@ def lines_since(simulation: Any, since_unix_s: float, *codes: str) -> list[str]:
 
 
 def test_a_lost_link_takes_the_power_and_ends_the_session_within_a_second(simulate: Any) -> None:
-    simulation = simulate("--vehicles", "1")
+    simulation = simulate("--vehicles", "1", plc=True)
     simulation.wait_for("its vehicle is in the charge loop", simulation.charge_loops, 60)
     simulation.dispatch("5kW")
     simulation.wait_for("it discharges", lambda: simulation.steady(-5_000.0))
@@ -284,7 +284,7 @@ def test_a_doubtful_vehicle_proves_by_the_pilot_that_it_is_at_this_plug(simulate
     """The toggles pass vehicle, plant, device, guard, orchestrator and driver; then it charges as always."""
     overlay = tmp_path / "validate.yaml"
     overlay.write_text("plc: {validate: true}\n")
-    simulation = simulate("--vehicles", "1", "--ac-vehicles", "1", "--overlay", str(overlay))
+    simulation = simulate("--vehicles", "1", "--ac-vehicles", "1", "--overlay", str(overlay), plc=True)
     simulation.wait_for("both are in the charge loop", simulation.charge_loops, 60)
     assert "toggles of the pilot" not in simulation.log("comms.log"), "at 8 dB nobody doubts"
     with PowerlineClient(simulation.run_dir / "powerline.sock") as line:
@@ -301,7 +301,7 @@ def test_a_doubtful_vehicle_proves_by_the_pilot_that_it_is_at_this_plug(simulate
 
 
 def test_the_plug_pulled_while_power_flows_ends_link_and_session(simulate: Any) -> None:
-    simulation = simulate("--vehicles", "1")
+    simulation = simulate("--vehicles", "1", plc=True)
     simulation.wait_for("its vehicle is in the charge loop", simulation.charge_loops, 60)
     simulation.dispatch("5kW")
     simulation.wait_for("it discharges", lambda: simulation.steady(-5_000.0))

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.soak
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(simulate: Any) -> None:
-    simulation = simulate("--vehicles", "2")
+    simulation = simulate("--vehicles", "2", plc=True)
     simulation.wait_for("the simulation runs", lambda: "In another terminal" in simulation.output)
     assert len(simulation.own_pids()) >= 7
     simulation.process.kill()
@@ -23,6 +23,6 @@ def test_nothing_is_left_when_the_supervisor_is_killed(simulate: Any) -> None:
 
 
 def test_two_simulations_started_at_the_same_moment_both_run(simulate: Any) -> None:
-    both = [simulate("--vehicles", "1") for _ in range(2)]
+    both = [simulate("--vehicles", "1", plc=True) for _ in range(2)]
     for simulation in both:
         simulation.wait_for("its vehicle is in the charge loop", simulation.charge_loops)

@@ -400,7 +400,7 @@ def test_each_recorded_vehicle_is_matched_when_it_is_plugged_in_and_by_a_key_of_
                 nids.append(found.nid)
                 vehicle.terminate()
                 driver.pilot = PilotState.A
-                await driver.until("a new key", lambda told, old=found.nid: told.nid not in ("", old))  # type: ignore[misc]
+                await driver.until("a new key", lambda told, old=found.nid: told.nid not in ("", old))
                 assert line.network("vehicle") == [], "its key is no longer the modem's"
 
     asyncio.run(meet())

@@ -116,16 +116,16 @@ class EvseMachine(EvseRequests):
         """Whether the pilot shows a vehicle; None: not known, which ends what is not linked yet."""
         if present is self._present:
             return
-        was_here, self._present = self._here, present
+        self._present = present
         self._unsure.known()
+        if present is False:
+            self._toggles = 0
+            self._forget_requests()
         if not self._here:
             self._leave(present is None, now)
-        elif was_here and present is None:
+        elif present is None:
             self._patience.rest()
         else:
-            if not was_here:
-                self._toggles = 0
-                self._forget_requests()
             self._patience.fresh()
             self._await_vehicle(now)
 
@@ -270,7 +270,6 @@ class EvseMachine(EvseRequests):
             self._drop(other, other.step, f"{mac_text(run.pev_mac)} was matched", now)
         self._unchosen.forget(run)
         self._matched = run
-        run.step = Step.LINK
         run.due = now + self.config.timers.tt_match_join_s
         self._key.given = True
         self._confirm(run)

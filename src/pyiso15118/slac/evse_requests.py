@@ -28,7 +28,7 @@ class EvseRequests(EvseCore):
         self._refused: deque[Key] = deque(maxlen=_REMEMBERED_REFUSALS)
 
     def _forget_requests(self) -> None:
-        """Another vehicle is plugged in."""
+        """The plug is out: the next vehicle is another one."""
         self._refused.clear()
         self._restarts = Restarts()
 
@@ -44,7 +44,7 @@ class EvseRequests(EvseCore):
             else:
                 self._fail(self._matched, Step.LINK, "the vehicle began a new matching instead of joining", now)
         key = source, request.run_id
-        if self._restarts.too_often(source):
+        if self._restarts.too_often(source, now):
             self._refuse(key, self._restarts.words(source), now)
         elif not self._answering:
             self._leave_unanswered(key, now)

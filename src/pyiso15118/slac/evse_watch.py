@@ -13,6 +13,8 @@ from pyiso15118.slac.evse_run import Key, Run
 
 RESTARTS, RESTARTS_WITHIN_S = 3, 60.0
 """A matched vehicle that begins anew so often is two that take each other's link away, or it takes no key. Ours."""
+BARRED_S = 600.0
+"""Then it is not matched for so long, or until the plug was out. Ours."""
 MOST_ASKED = 2048
 """As many as can ask within TT_match_sequence when 5,000 frames a second come in."""
 LINES, LINES_WITHIN_S = 16, 60.0
@@ -26,21 +28,22 @@ class Restarts:
     def __init__(self) -> None:
         self._last: deque[tuple[Mac, float]] = deque(maxlen=RESTARTS)
         self._barred: Mac | None = None
+        self._barred_until = 0.0
 
     def took_place(self, mac: Mac, now: float) -> None:
         self._last.append((mac, now))
         recent = [at for other, at in self._last if other == mac and now - at <= RESTARTS_WITHIN_S]
         if len(recent) >= RESTARTS:
-            self._barred = mac
+            self._barred, self._barred_until = mac, now + BARRED_S
 
-    def too_often(self, mac: Mac) -> bool:
-        """It is not matched any more until the plug was out."""
-        return self._barred == mac
+    def too_often(self, mac: Mac, now: float) -> bool:
+        return self._barred == mac and now < self._barred_until
 
     def words(self, mac: Mac) -> str:
         return (
             f"two vehicles call themselves {mac_text(mac)}, or its modem takes no key: matched, it began anew "
-            f"{RESTARTS} times within {RESTARTS_WITHIN_S:g} s; it is not matched until the plug was out"
+            f"{RESTARTS} times within {RESTARTS_WITHIN_S:g} s; it is not matched until the plug was out, or for "
+            f"{BARRED_S / 60:g} minutes"
         )
 
 
@@ -113,9 +116,6 @@ class Asked:
         """Since when it asks, and it is none of them any more; None: it did not, or too long ago."""
         began, until = self._by_key.pop(key, (now, now))
         return began if until > now else None
-
-    def clear(self) -> None:
-        self._by_key.clear()
 
 
 class FewLines:

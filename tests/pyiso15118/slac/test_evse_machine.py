@@ -13,9 +13,12 @@ from pyiso15118.slac.messages import (
     CM_ATTEN_CHAR_IND,
     CM_ATTEN_PROFILE_IND,
     CM_SLAC_MATCH_CNF,
+    CM_SLAC_MATCH_REQ,
     CM_SLAC_PARM_CNF,
+    CM_SLAC_PARM_REQ,
+    UnknownMessage,
 )
-from support.slac_rig import EV_MAC, EVSE_MAC, MODEM_MAC, SOUNDS, EvseRig, Vehicle
+from support.slac_rig import EV_MAC, EVSE_MAC, MODEM_MAC, SOUNDS, EvseRig, Vehicle, on_wire
 
 OTHER_MAC = bytes.fromhex("020000000c02")
 OTHER_EVSE = bytes.fromhex("020000000a02")
@@ -252,6 +255,7 @@ def test_an_unanswered_result_is_sent_again_twice_and_then_fails() -> None:
     assert len(rig.answers(CM_ATTEN_CHAR_IND)) == 3
     rig.wait(0.1)
     assert (only_failure(rig).step, len(rig.answers(CM_ATTEN_CHAR_IND))) == (Step.ATTEN_CHAR, 3)
+    assert only_failure(rig).reason == "no CM_ATTEN_CHAR.RSP to 3 CM_ATTEN_CHAR.IND, each within 0.2 s"
     assert only_failure(rig).attenuation is not None
 
 
@@ -316,6 +320,15 @@ def test_a_match_before_its_turn_gets_no_key() -> None:
     assert rig.answers(CM_SLAC_MATCH_CNF)
 
 
+def test_a_match_that_names_another_vehicle_gets_no_key() -> None:
+    rig = EvseRig()
+    vehicle = Vehicle(rig)
+    vehicle.until_match()
+    rig.hear(CM_SLAC_MATCH_REQ(pev_mac=OTHER_MAC, evse_mac=EVSE_MAC, run_id=vehicle.run_id), EV_MAC, EVSE_MAC)
+    assert not rig.answers(CM_SLAC_MATCH_CNF)
+    assert rig.machine.ignored == {"out of order": 1}
+
+
 def test_a_repeated_match_is_confirmed_again_with_the_same_key_until_another_evse_is_named() -> None:
     rig = EvseRig()
     vehicle = Vehicle(rig)
@@ -353,3 +366,34 @@ def test_the_map_of_amplitudes_is_confirmed_to_the_matched_vehicle_alone() -> No
     rig.hear(CM_AMP_MAP_REQ(amap=(0, 1, 2)), OTHER_MAC, EVSE_MAC)
     rig.hear(CM_AMP_MAP_REQ(amap=(0, 1, 2)), EV_MAC, EVSE_MAC)
     assert rig.answers(CM_AMP_MAP_CNF) == [CM_AMP_MAP_CNF()]
+    assert rig.sent[-1].destination == EV_MAC
+    assert rig.machine.ignored == {"not for us": 2}
+
+
+# ---- what is not for it ----
+
+
+def test_what_is_not_for_an_evse_is_counted_by_reason() -> None:
+    rig = EvseRig()
+    profile = on_wire(CM_ATTEN_PROFILE_IND(pev_mac=EV_MAC, aag=(8,) * 58), MODEM_MAC)
+    for data in (
+        b"",
+        b"\xff" * 60,
+        profile[:40],
+        on_wire(CM_SLAC_PARM_CNF(num_sounds=9, time_out_100ms=6, forwarding_sta=EV_MAC, run_id=bytes(8)), OTHER_MAC),
+        on_wire(UnknownMessage(mmv=1, mmtype=0x6FFF, body=b"?"), OTHER_MAC),
+        on_wire(CM_SLAC_PARM_REQ(run_id=bytes(8)), EVSE_MAC),
+        on_wire(CM_SLAC_PARM_REQ(run_id=bytes(8)), EV_MAC, OTHER_EVSE),
+        profile,
+    ):
+        rig.do(rig.machine.receive_frame, data)
+    assert rig.machine.ignored == {
+        "not HomePlug": 2,
+        "malformed": 1,
+        "not for us": 2,
+        "our own": 1,
+        "for another station": 1,
+        "foreign profile": 1,
+    }
+    assert not rig.sent
+    assert not rig.events

@@ -13,7 +13,6 @@ from pyiso15118.slac import events as slac
 from pyiso15118.slac.events import Step
 from pyiso15118.slac.evse import EvseState
 from pyiso15118.slac.evse_run import MOST_RUNS
-from pyiso15118.slac.evse_watch import RESTARTS
 from pyiso15118.slac.messages import CM_SLAC_MATCH_CNF
 from support.examples import examples
 from support.slac_rig import EV_MAC, EVSE_MAC, EvseRig, Vehicle
@@ -213,6 +212,25 @@ def test_a_lost_link_is_told_and_the_vehicle_may_come_again_with_a_new_key() -> 
     assert first.nmk != second.nmk
 
 
+def test_word_of_a_link_that_is_up_already_is_nothing() -> None:
+    rig = EvseRig()
+    rig.linked(Vehicle(rig))
+    rig.fresh()
+    rig.link(True)
+    assert not rig.events
+    rig.link(False)
+    assert rig.told(slac.LinkDown)[0].reason == "the vehicle's modem left the network"
+
+
+def test_no_key_is_asked_of_a_lost_modem_when_the_plug_is_pulled() -> None:
+    rig = EvseRig()
+    rig.linked(Vehicle(rig))
+    rig.lose_modem()
+    rig.fresh()
+    rig.do(rig.machine.plugged, False)
+    assert not rig.events
+
+
 def test_word_of_a_link_without_a_matched_vehicle_is_nothing() -> None:
     rig = EvseRig()
     Vehicle(rig).until_match()
@@ -223,113 +241,41 @@ def test_word_of_a_link_without_a_matched_vehicle_is_nothing() -> None:
     assert rig.machine.state is EvseState.MATCHING
 
 
-# ---- vehicles that begin anew, or are two ----
+# ---- time ----
 
 
-@pytest.mark.parametrize("step", [Step.START, Step.ATTEN_CHAR, Step.MATCH])
-def test_a_vehicle_that_begins_anew_outside_its_sounds_takes_its_own_place(step: Step) -> None:
-    rig, vehicle = rig_in(step)
-    again = Vehicle(rig, run_id=b"run-0002")
-    again.ask()
-    assert rig.machine.matchings == ((EV_MAC, b"run-0002", Step.START),)
-    vehicle.respond()
-    again.begin_sounds()
-    again.sounds()
-    rig.wait(0.1)
-    again.respond()
-    again.match()
-    assert rig.machine.vehicle == EV_MAC
+def refused_key(rig: EvseRig) -> None:
+    rig.do(rig.machine.start)
+    rig.machine.key_failed("result 0x00", rig.now)
 
 
-def test_two_vehicles_with_one_mac_that_sound_at_once_both_fail_and_are_named() -> None:
-    rig, _ = rig_in(Step.SOUND)
-    Vehicle(rig, run_id=b"run-0002").ask()
-    (failed,) = rig.told(slac.MatchingFailed)
-    assert (failed.step, failed.pev_mac) == (Step.SOUND, EV_MAC)
-    assert "two vehicles call themselves 02:00:00:00:0c:01" in failed.reason
-    assert not rig.machine.matchings
-    assert not rig.sent
+AWAITING: dict[str, Callable[[EvseRig], None]] = {
+    "another key": refused_key,
+    "a vehicle": lambda rig: None,
+    "the end of an error": lambda rig: rig.wait(51.0),
+    **{step.value: lambda rig, act=act: act(Vehicle(rig)) for step, act in MATCHING.items()},
+}
 
 
-def test_a_matched_vehicle_that_begins_anew_instead_of_joining_gets_another_key() -> None:
-    rig, _ = rig_in(Step.LINK)
-    again = Vehicle(rig, run_id=b"run-0002")
-    again.ask()
-    failed, key = rig.events
-    assert isinstance(failed, slac.MatchingFailed)
-    assert (failed.step, failed.reason) == (Step.LINK, "the vehicle began a new matching instead of joining")
-    assert isinstance(key, slac.SetKey)
-    rig.do(rig.machine.key_set)
-    rig.linked(again)
-    assert rig.answers(CM_SLAC_MATCH_CNF)[-1].nmk == key.nmk
-
-
-def test_a_linked_vehicle_that_begins_anew_loses_its_link_and_gets_another_key() -> None:
-    rig = EvseRig()
-    rig.linked(Vehicle(rig))
-    Vehicle(rig).ask()
-    assert rig.machine.state is EvseState.LINKED, "a late copy of its own request"
-    again = Vehicle(rig, run_id=b"run-0002")
-    again.ask()
-    assert rig.told(slac.LinkDown)
-    rig.do(rig.machine.key_set)
-    rig.linked(again)
-    first, second = rig.answers(CM_SLAC_MATCH_CNF)
-    assert first.nmk != second.nmk
-
-
-def test_a_matched_mac_that_keeps_beginning_anew_is_two_and_barred_until_the_plug_was_out() -> None:
-    rig = EvseRig()
-    for n in range(RESTARTS + 1):
-        vehicle = Vehicle(rig, run_id=bytes((n,)) * 8)
-        vehicle.ask()
-        rig.do(rig.machine.key_set)
-        rig.linked(vehicle)
-    assert "two vehicles call themselves" in rig.told(slac.MatchingFailed)[-1].reason
-    assert rig.machine.vehicle is None
-    rig.do(rig.machine.plugged, False)
-    rig.do(rig.machine.plugged, True)
-    rig.do(rig.machine.key_set)
-    rig.linked(Vehicle(rig))
-    assert rig.machine.state is EvseState.LINKED
-
-
-def test_a_stranger_beside_a_linked_vehicle_is_not_answered() -> None:
-    rig = EvseRig()
-    rig.linked(Vehicle(rig))
+@pytest.mark.parametrize("what", AWAITING)
+def test_a_timer_does_nothing_before_it_is_due_and_all_of_it_at_once_then(what: str) -> None:
+    rig = EvseRig(validate=True)
+    AWAITING[what](rig)
+    rig.collect()
     rig.fresh()
-    other = Vehicle(rig, mac=OTHER_MAC, run_id=b"run-0002")
-    other.until_match()
-    other.match()
+    due = rig.machine.next_deadline()
+    assert due is not None
+    before = rig.machine.state, rig.machine.matchings
+    rig.now = due - 0.001
+    rig.do(rig.machine.handle_timer)
     assert not rig.sent
-    assert rig.machine.vehicle == EV_MAC
-
-
-def test_vehicles_that_never_choose_do_not_fill_the_memory_and_are_each_told() -> None:
-    rig = EvseRig()
-    for n in range(3 * MOST_RUNS):
-        Vehicle(rig, mac=bytes((2, 0, 0, 0, 2, n)), run_id=bytes((n,)) * 8).until_match(db=40)
-    assert len(rig.machine.matchings) <= MOST_RUNS
-    rig.wait(10.0)
-    told = [failed for failed in rig.told(slac.MatchingFailed) if failed.step is Step.MATCH]
-    assert len(told) >= MOST_RUNS
-    assert not rig.machine.matchings
-
-
-@pytest.mark.parametrize("ends", ["unplugged", "modem lost"])
-def test_a_vehicle_that_never_chose_is_not_told_of_any_more_when_all_has_ended(ends: str) -> None:
-    rig = EvseRig(parallel_matchings=1)
-    Vehicle(rig).until_match()
-    Vehicle(rig, mac=OTHER_MAC).ask()
-    Vehicle(rig, run_id=b"run-0002").ask()
-    assert [mac for mac, _, _ in rig.machine.matchings] == [OTHER_MAC]
-    if ends == "unplugged":
-        rig.do(rig.machine.plugged, False)
-    else:
-        rig.lose_modem()
-    rig.fresh()
-    rig.wait(60.0)
     assert not rig.events
+    assert (rig.machine.state, rig.machine.matchings, rig.machine.next_deadline()) == (*before, due)
+    rig.now = due
+    rig.do(rig.machine.handle_timer)
+    assert rig.sent or rig.events or rig.machine.state is not before[0]
+    after = rig.machine.next_deadline()
+    assert after is None or after > due
 
 
 # ---- anything at all ----

@@ -9,6 +9,11 @@ from support.slac_rig import EV_MAC, EVSE_MAC, EvseRig, Vehicle
 OTHER_MAC = bytes.fromhex("020000000c02")
 
 
+def results_of(rig: EvseRig) -> list[tuple[bytes, int]]:
+    """Of validations, in order, with whom they went to."""
+    return [(one.destination, one.message.result) for one in rig.sent if isinstance(one.message, CM_VALIDATE_CNF)]
+
+
 def test_without_a_count_of_toggles_validation_is_not_required() -> None:
     rig = EvseRig()
     vehicle = Vehicle(rig)
@@ -86,3 +91,73 @@ def test_validation_of_another_signal_fails_and_of_a_stranger_is_not_answered() 
     vehicle.respond()
     rig.hear(CM_VALIDATE_REQ(signal_type=1), EV_MAC, EVSE_MAC)
     assert rig.answers(CM_VALIDATE_CNF) == [CM_VALIDATE_CNF(result=ValidateResult.FAILURE)]
+
+
+def test_who_may_toggle_keeps_the_others_waiting_until_it_has_or_its_time_is_over() -> None:
+    rig = EvseRig(validate=True)
+    vehicle, other = Vehicle(rig), Vehicle(rig, mac=OTHER_MAC, run_id=b"run-0002")
+    vehicle.until_match()
+    other.until_match()
+    vehicle.validate(0)
+    rig.wait(3.4)
+    other.validate(0)
+    other.validate(10)
+    vehicle.validate(0)
+    rig.wait(0.2)
+    other.validate(0)
+    assert results_of(rig) == [
+        (EV_MAC, ValidateResult.READY),
+        (OTHER_MAC, ValidateResult.NOT_READY),
+        (OTHER_MAC, ValidateResult.NOT_READY),
+        (EV_MAC, ValidateResult.READY),
+        (OTHER_MAC, ValidateResult.READY),
+    ]
+
+
+def test_who_has_toggled_keeps_nobody_waiting() -> None:
+    rig = EvseRig(validate=True)
+    vehicle, other = Vehicle(rig), Vehicle(rig, mac=OTHER_MAC, run_id=b"run-0002")
+    vehicle.until_match()
+    other.until_match()
+    vehicle.validate(0)
+    vehicle.validate(5)
+    rig.wait(0.65)
+    other.validate(0)
+    rig.wait(0.1)
+    other.validate(0)
+    assert results_of(rig) == [
+        (EV_MAC, ValidateResult.READY),
+        (OTHER_MAC, ValidateResult.NOT_READY),
+        (EV_MAC, ValidateResult.FAILURE),
+        (OTHER_MAC, ValidateResult.READY),
+    ]
+
+
+def test_toggles_of_an_earlier_vehicle_prove_nothing_for_the_next() -> None:
+    rig = EvseRig(validate=True)
+    rig.machine.toggles(9, rig.now)
+    rig.do(rig.machine.plugged, False)
+    rig.do(rig.machine.plugged, True)
+    vehicle = Vehicle(rig)
+    vehicle.until_match()
+    vehicle.validate(0)
+    vehicle.validate(10)
+    rig.machine.toggles(3, rig.now)
+    rig.wait(1.2)
+    assert rig.told(slac.Validated)[0] == slac.Validated(pev_mac=EV_MAC, evse_mac=EVSE_MAC, toggles=3, passed=True)
+
+
+def test_one_toggle_proves_a_vehicle_and_the_first_step_gives_it_time_to_go_on() -> None:
+    rig = EvseRig(validate=True)
+    vehicle = Vehicle(rig)
+    vehicle.until_match()
+    rig.wait(9.5)
+    vehicle.validate(0)
+    rig.wait(9.5)
+    vehicle.validate(2)
+    rig.machine.toggles(1, rig.now)
+    rig.wait(0.5)
+    assert rig.told(slac.Validated)[0].passed
+    rig.wait(9.5)
+    vehicle.match()
+    assert rig.machine.vehicle == EV_MAC

@@ -213,3 +213,26 @@ def test_a_vehicle_that_was_plugged_in_before_the_key_has_its_time_from_the_key_
     assert not given_up(rig)
     rig.wait(0.1)
     assert given_up(rig)
+
+
+def test_word_of_a_vehicle_that_is_known_already_lengthens_no_wait() -> None:
+    rig = EvseRig()
+    for _ in range(5):
+        rig.wait(9.9)
+        rig.do(rig.machine.plugged, True)
+    assert not rig.events
+    rig.wait(0.6)
+    assert given_up(rig)
+
+
+def test_a_renewed_key_does_not_lengthen_the_time_to_begin_again() -> None:
+    rig = EvseRig()
+    vehicle = Vehicle(rig)
+    vehicle.until_match()
+    vehicle.match()
+    rig.wait(12.0 + 5.0)
+    rig.do(rig.machine.key_set)
+    rig.wait(4.9)
+    assert not given_up(rig)
+    rig.wait(0.1)
+    assert given_up(rig)[0].step is Step.LINK

@@ -262,6 +262,18 @@ def test_a_vehicle_that_only_asks_is_told_of_again_when_the_flood_is_over() -> N
     assert [type(event) for event in rig.events[:2]] == [slac.MatchingStarted, slac.MatchingFailed]
 
 
+def test_a_vehicle_that_sounds_amid_a_flood_is_told_of_to_its_end() -> None:
+    rig = EvseRig()
+    flood(rig, 5.0, 300, Random(5))
+    vehicle = Vehicle(rig)
+    vehicle.ask()
+    rig.fresh()
+    vehicle.begin_sounds()
+    rig.wait(0.6)
+    own = [event for event in rig.events if getattr(event, "pev_mac", None) == EV_MAC]
+    assert [type(event) for event in own] == [slac.MatchingStarted, slac.MatchingFailed]
+
+
 def test_refusals_of_a_flood_are_few_lines() -> None:
     rig, _, _ = crowded(Vehicle.until_sounds, PLACES)
     flood(rig, 0.5, 1000, Random(4))

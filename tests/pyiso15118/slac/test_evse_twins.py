@@ -160,6 +160,14 @@ def test_where_no_pilot_tells_of_the_plug_it_is_barred_for_10_minutes() -> None:
     assert rig.machine.vehicle == EV_MAC
 
 
+def test_who_is_not_barred_is_matched_beside_one_that_is() -> None:
+    rig = EvseRig()
+    for n in range(RESTARTS + 1):
+        restart(rig, n)
+    rig.linked(Vehicle(rig, mac=OTHER_MAC))
+    assert rig.machine.vehicle == OTHER_MAC
+
+
 def test_a_pilot_that_is_unknown_for_a_moment_does_not_pardon() -> None:
     rig = EvseRig()
     for n in range(RESTARTS + 1):

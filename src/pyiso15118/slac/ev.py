@@ -21,16 +21,13 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.slac import events as ev
 from pyiso15118.slac.addresses import Mac, is_group, mac_text
 from pyiso15118.slac.attenuation import Attenuation
 from pyiso15118.slac.events import Step
-from pyiso15118.slac.frame import decode_frame, is_homeplug
 from pyiso15118.slac.machine import Outbox
 from pyiso15118.slac.messages import (
     CM_ATTEN_CHAR_IND,
@@ -96,7 +93,6 @@ class EvMachine(Outbox):
         self.state = EvState.IDLE
         self.chosen: Mac | None = None
         """The EVSE that is validated, matched or linked; None before the choice, after a failure and a lost link."""
-        self.ignored: Counter[str] = Counter()
         self._random = random
         self._run_id = b""
         self._first = self._began = 0.0
@@ -167,23 +163,6 @@ class EvMachine(Outbox):
             self._enter(EvState.IDLE, None)
 
     # ---- frames ----
-
-    def receive_frame(self, data: bytes, now: float) -> None:
-        """An Ethernet frame from the interface, of whatever kind. Never raises for what a peer may send."""
-        if not is_homeplug(data):
-            self.ignored["not HomePlug"] += 1
-            return
-        try:
-            frame = decode_frame(data)
-        except RemoteProtocolError:
-            self.ignored["malformed"] += 1
-            return
-        if frame.source == self.config.ev_mac:
-            self.ignored["our own"] += 1
-        elif not self._addressed(frame):
-            self.ignored["for another station"] += 1
-        elif not self._take(frame.source, frame.message, now):
-            self.ignored["not for us"] += 1
 
     def _take(self, source: Mac, message: Message, now: float) -> bool:
         match message:

@@ -19,7 +19,6 @@ many, keep nobody out. After the last attempt nobody is waited for any more, but
 
 from __future__ import annotations
 
-from pyiso15118.errors import RemoteProtocolError
 from pyiso15118.slac import events as ev
 from pyiso15118.slac.addresses import Mac, mac_text
 from pyiso15118.slac.attenuation import Attenuation
@@ -29,7 +28,7 @@ from pyiso15118.slac.evse_config import EvseState as EvseState
 from pyiso15118.slac.evse_requests import EvseRequests
 from pyiso15118.slac.evse_run import Run, attenuation_told, confirmation, lateness
 from pyiso15118.slac.evse_validation import validation_begun, validation_told
-from pyiso15118.slac.frame import decode_frame, is_homeplug
+from pyiso15118.slac.frame import Frame
 from pyiso15118.slac.messages import (
     CM_AMP_MAP_CNF,
     CM_AMP_MAP_REQ,
@@ -156,25 +155,11 @@ class EvseMachine(EvseRequests):
 
     # ---- frames ----
 
-    def receive_frame(self, data: bytes, now: float) -> None:
-        """An Ethernet frame from the interface, of whatever kind. Never raises for what a peer may send."""
-        if not is_homeplug(data):
-            self.ignored["not HomePlug"] += 1
-            return
-        try:
-            frame = decode_frame(data)
-        except RemoteProtocolError:
-            self.ignored["malformed"] += 1
-            return
-        if frame.source == self.config.evse_mac:
-            self.ignored["our own"] += 1
-        elif not self._addressed(frame) and frame.source != self.modem_mac:
-            self.ignored["for another station"] += 1
-        elif not self._take(frame.source, frame.message, now):
-            self.ignored["not for us"] += 1
+    def _addressed(self, frame: Frame) -> bool:
+        """What the own modem sends is for us, wherever it is addressed."""
+        return super()._addressed(frame) or frame.source == self.modem_mac
 
     def _take(self, source: Mac, message: Message, now: float) -> bool:
-        """False: nothing of ours."""
         match message:
             case CM_SLAC_PARM_REQ():
                 self._on_parm(source, message, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from pyiso15118.slac import events as ev
@@ -25,7 +24,6 @@ class EvseCore(Outbox):
         self.config = config
         self.modem_mac: Mac | None = None
         """Whose attenuation profiles count; None: anybody's."""
-        self.ignored: Counter[str] = Counter()
         self._key = NetworkKey(random, config.timers.key_retry_s)
         self._patience = Patience(config.timers)
         self._present: bool | None = None

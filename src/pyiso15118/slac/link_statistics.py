@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.slac.addresses import MAC_BYTES, Mac
-from pyiso15118.slac.fields import Constant, Cursor, Items, Number, Octets, Part, Record
+from pyiso15118.slac.fields import Cursor, Items, Number, Octets, Part, Record
 from pyiso15118.slac.messages import Message
+from pyiso15118.slac.vendor import QUALCOMM, Qualcomm
 
-_QUALCOMM = Constant("OUI", bytes.fromhex("00b052"))
 _COUNTER_BYTES = 8
 LINK_WITH_PEER = 0xF8
 """Link identifier: all there is between the modem and the one whose address is given."""
@@ -98,13 +98,12 @@ class ReceiveCounters(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_LNK_STATS_REQ(Message):
+class VS_LNK_STATS_REQ(Qualcomm):
     """``peer``: the other modem's address, for :data:`LINK_WITH_PEER`."""
 
     MMTYPE = 0xA030
-    MMV = 0
     PARTS: ClassVar[tuple[Part, ...]] = (
-        _QUALCOMM,
+        QUALCOMM,
         Number("control"),
         Number("direction"),
         Number("link_id"),
@@ -135,7 +134,7 @@ class VS_LNK_STATS_CNF(Message):
 
     @classmethod
     def read(cls, cursor: Cursor) -> VS_LNK_STATS_CNF:
-        _QUALCOMM.read(cursor)
+        QUALCOMM.read(cursor)
         mstatus, direction, link_id, tei = cursor.take(4, "mstatus, direction, link_id and tei")
         transmits, receives = _sides(mstatus, direction)
         if mstatus == 0 and not (transmits or receives):
@@ -156,7 +155,7 @@ class VS_LNK_STATS_CNF(Message):
         numbers = ("mstatus", "direction", "link_id", "tei")
         head = b"".join(Number(number).write(getattr(self, number), name) for number in numbers)
         sides = b"".join(side.pack(name) for side in (self.transmitted, self.received) if side is not None)
-        return _QUALCOMM.write(None, name) + head + sides
+        return QUALCOMM.write(None, name) + head + sides
 
     def mpdus(self) -> tuple[int, int]:
         """Those that came over in both directions, and those that did not. Since the counters were set to zero."""

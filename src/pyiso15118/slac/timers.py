@@ -59,9 +59,6 @@ class EvSlacTimers:
     """From the first CM_START_ATTEN_CHAR.IND on CM_ATTEN_CHAR.INDs are waited for (two)."""
     start_atten_char_inds: int = 3
     """C_EV_start_atten_char_inds (one)."""
-    tp_ev_match_session_s: float = 0.5
-    """From the last CM_ATTEN_CHAR.RSP to CM_VALIDATE.REQ or CM_SLAC_MATCH.REQ, at most (one). Nothing waits for it: the
-    choice goes out at once."""
     tt_match_join_s: float = 12.0
     """From CM_SLAC_MATCH.CNF to the modems' link (one)."""
     vald_toggle_s: float = 0.3

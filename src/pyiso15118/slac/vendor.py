@@ -9,30 +9,30 @@ from pyiso15118.slac.addresses import MAC_BYTES, Mac
 from pyiso15118.slac.fields import Constant, Cursor, Items, Levels, Number, Octets, Part, Record, Reserved, Text
 from pyiso15118.slac.messages import NID_BYTES, Message
 
-_QUALCOMM = Constant("OUI", bytes.fromhex("00b052"))
+QUALCOMM = Constant("OUI", bytes.fromhex("00b052"))
 _IOTECHA = Constant("OUI", bytes.fromhex("0080e1"))
 _ATTRIBUTES = bytes((0, 16, 0, 0, 0, 0, 0, 0, 0))
 
 
-class _Qualcomm(Message):
+class Qualcomm(Message):
     """Of MMV 0: no field for fragments; the maker's OUI comes first."""
 
     __slots__ = ()
     MMV = 0
-    PARTS: ClassVar[tuple[Part, ...]] = (_QUALCOMM,)
+    PARTS: ClassVar[tuple[Part, ...]] = (QUALCOMM,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_SW_VER_REQ(_Qualcomm):
+class VS_SW_VER_REQ(Qualcomm):
     MMTYPE = 0xA000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_SW_VER_CNF(_Qualcomm):
+class VS_SW_VER_CNF(Qualcomm):
     """``mstatus`` 0: well."""
 
     MMTYPE = 0xA001
-    PARTS: ClassVar[tuple[Part, ...]] = (_QUALCOMM, Number("mstatus"), Number("device_id"), Text("version"))
+    PARTS: ClassVar[tuple[Part, ...]] = (QUALCOMM, Number("mstatus"), Number("device_id"), Text("version"))
 
     version: str
     mstatus: int = 0
@@ -40,42 +40,42 @@ class VS_SW_VER_CNF(_Qualcomm):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_RS_DEV_REQ(_Qualcomm):
+class VS_RS_DEV_REQ(Qualcomm):
     """Reset the modem."""
 
     MMTYPE = 0xA01C
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_RS_DEV_CNF(_Qualcomm):
+class VS_RS_DEV_CNF(Qualcomm):
     """``mstatus`` 0: it resets now."""
 
     MMTYPE = 0xA01D
-    PARTS: ClassVar[tuple[Part, ...]] = (_QUALCOMM, Number("mstatus"))
+    PARTS: ClassVar[tuple[Part, ...]] = (QUALCOMM, Number("mstatus"))
 
     mstatus: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_OP_ATTRIBUTES_REQ(_Qualcomm):
+class VS_OP_ATTRIBUTES_REQ(Qualcomm):
     MMTYPE = 0xA068
-    PARTS: ClassVar[tuple[Part, ...]] = (_QUALCOMM, Number("cookie", 4), Number("report_type"))
+    PARTS: ClassVar[tuple[Part, ...]] = (QUALCOMM, Number("cookie", 4), Number("report_type"))
 
     cookie: int = 0
     report_type: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_PL_LNK_STATUS_REQ(_Qualcomm):
+class VS_PL_LNK_STATUS_REQ(Qualcomm):
     MMTYPE = 0xA0B8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VS_PL_LNK_STATUS_CNF(_Qualcomm):
+class VS_PL_LNK_STATUS_CNF(Qualcomm):
     """``link_status`` 1: the modem is in a network with another."""
 
     MMTYPE = 0xA0B9
-    PARTS: ClassVar[tuple[Part, ...]] = (_QUALCOMM, Number("mstatus"), Number("link_status"))
+    PARTS: ClassVar[tuple[Part, ...]] = (QUALCOMM, Number("mstatus"), Number("link_status"))
 
     link_status: int
     mstatus: int = 0
@@ -165,7 +165,7 @@ class VsNetwork(Record):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VS_NW_INFO_REQ(Message):
     MMTYPE = 0xA038
-    PARTS: ClassVar[tuple[Part, ...]] = (_QUALCOMM,)
+    PARTS: ClassVar[tuple[Part, ...]] = (QUALCOMM,)
 
 
 _NETWORKS = Items("networks", VsNetwork)
@@ -185,7 +185,7 @@ class VS_NW_INFO_CNF(Message):
 
     @classmethod
     def read(cls, cursor: Cursor) -> VS_NW_INFO_CNF:
-        _QUALCOMM.read(cursor)
+        QUALCOMM.read(cursor)
         sub_version = cursor.take(1, "sub_version")[0]
         cursor.take(1, "a reserved field")
         length = int.from_bytes(cursor.take(2, "the length"), "little")
@@ -200,7 +200,7 @@ class VS_NW_INFO_CNF(Message):
     def pack(self, message: str = "") -> bytes:
         name = message or type(self).__name__
         data = b"\0" + _NETWORKS.write(self.networks, name)
-        head = _QUALCOMM.write(None, name) + Number("sub_version").write(self.sub_version, name) + b"\0"
+        head = QUALCOMM.write(None, name) + Number("sub_version").write(self.sub_version, name) + b"\0"
         return head + Number("length", 2).write(len(data), name) + data
 
 

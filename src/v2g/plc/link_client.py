@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from v2g.control.messages_plc import PlcLine
-from v2g.host.framing import FrameError, FrameReader, frame
+from v2g.host.peer_client import PeerClient
 from v2g.plc.link import SILENT_AFTER_S, FromDriver, Pilots, PlcAlive, PlcImage
 
-_RETRY_FIRST_S = 0.05
-_RETRY_MAX_S = 0.25
 _MAX_UNSENT_BYTES = 1 << 16
-_READ_BYTES = 1 << 16
 NO_WORD = "kplc-driver was not heard yet"
 
 
@@ -62,8 +58,15 @@ class PlcClient:
         self._known = PlcLines()
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(FromDriver)
-        self._writer: asyncio.StreamWriter | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._peer = PeerClient(
+            path,
+            "kplc-driver",
+            on_payload=self._on_payload,
+            on_up=self._known.begin,
+            on_down=self._on_down,
+            on_unreachable=self._on_unreachable,
+            max_unsent_bytes=_MAX_UNSENT_BYTES,
+        )
         self._lost = NO_WORD
 
     @property
@@ -77,62 +80,35 @@ class PlcClient:
 
     @property
     def connected(self) -> bool:
-        return self._writer is not None
+        return self._peer.connected
 
     def silent(self, now_s: float) -> str:
         """Why nothing is known of any link, with the remedy; empty: the driver was heard within ``SILENT_AFTER_S``."""
         if self._known.is_fresh(now_s):
             return ""
-        if self._writer is not None:
+        if self.connected:
             return "kplc-driver is connected and silent; see systemctl status kplc-driver"
         return f"{self._lost}; see systemctl status kplc-driver"
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="plc-client")
+        await self._peer.start()
 
     def send(self, pilots: Pilots) -> bool:
         """False when they could not be sent: no connection, or the driver does not read."""
-        writer = self._writer
-        if writer is None or writer.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
-            return False
-        writer.write(frame(self._encoder.encode(pilots)))
-        return True
+        return self._peer.send(self._encoder.encode(pilots))
 
     async def close(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._peer.close()
 
-    async def _run(self) -> None:
-        delay_s = _RETRY_FIRST_S
-        while True:
-            try:
-                reader, writer = await asyncio.open_unix_connection(str(self._path))
-            except OSError as error:
-                self._lost = f"kplc-driver cannot be reached: {self._path}: {error.strerror or error}"
-            else:
-                delay_s = _RETRY_FIRST_S
-                self._lost = await self._serve(reader, writer)
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, _RETRY_MAX_S)
+    def _on_payload(self, payload: bytes) -> None:
+        message = self._decoder.decode(payload)
+        self._known.take(message)
+        if not isinstance(message, PlcAlive):
+            self._on_lines()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
-        frames = FrameReader()
-        self._known.begin()
-        self._writer = writer
-        try:
-            while data := await reader.read(_READ_BYTES):
-                for payload in frames.feed(data):
-                    message = self._decoder.decode(payload)
-                    self._known.take(message)
-                    if not isinstance(message, PlcAlive):
-                        self._on_lines()
-            return "kplc-driver closed the connection"
-        except (OSError, FrameError, msgspec.DecodeError) as error:
-            return f"kplc-driver: {error}"
-        finally:
-            self._writer = None
-            writer.transport.abort()
+    def _on_down(self, reason: str) -> None:
+        self._lost = reason
+
+    def _on_unreachable(self, error: OSError, waited_s: float) -> None:
+        self._lost = f"kplc-driver cannot be reached: {self._path}: {error.strerror or error}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyiso15118.slac import events as ev
 from pyiso15118.slac.addresses import BROADCAST, LOCAL_MODEM
-from pyiso15118.slac.ev import EvMachine, EvSlacConfig, EvState
+from pyiso15118.slac.ev import EvMachine, EvSlacConfig
 from pyiso15118.slac.frame import Frame, decode_frame, encode_frame
 from pyiso15118.slac.messages import CM_ATTEN_PROFILE_IND, CM_MNBC_SOUND_IND
 from support.plc_modem import QUALCOMM, Modem
@@ -60,10 +60,6 @@ class Powerline:
         self.car.unplugged(time.monotonic())
         self.car_nmk = b""
         self._serve_car()
-
-    @property
-    def car_linked(self) -> bool:
-        return self.car.state is EvState.LINKED
 
     def send(self, data: bytes) -> bool:
         """To the host. False: it has no room."""

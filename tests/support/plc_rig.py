@@ -6,11 +6,10 @@ Pilots are told to the driver as the orchestrator tells them.
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from v2g.hardware.ports import PilotState
 from v2g.plc.link import ALIVE_PERIOD_S, EvsePilot, Pilots
 from v2g.plc.link_client import PlcClient
 from v2g.simulation import layout as layouts
-from v2g.simulation.layout_plc import CROSSTALK_DB
-from v2g.simulation.powerline_config import PairConfig, PowerlineConfig, StationConfig, read_config
+from v2g.simulation.powerline_client import PowerlineClient
+from v2g.simulation.powerline_config import PowerlineConfig, StationConfig, read_config
 from v2g.simulation.vehicle_plc import PowerlinePlug, Toggle
 
 START_S = 20.0
@@ -164,14 +163,12 @@ class Rig:
 
     async def line_do(self, **request: Any) -> dict[str, Any]:
         """On the powerline's control socket."""
-        reader, writer = await asyncio.open_unix_connection(str(self.folder / "powerline.sock"))
-        try:
-            writer.write(json.dumps(request).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(await reader.readline())
-        finally:
-            writer.close()
-        assert answer.pop("ok"), answer
-        return answer
+
+        def ask() -> dict[str, Any]:
+            with PowerlineClient(self.folder / "powerline.sock") as line:
+                return line.ask(**request)
+
+        return await asyncio.to_thread(ask)
 
     async def attenuate(self, one: str, other: str, db: float) -> None:
         await self.line_do(do="attenuation", one=one, other=other, db=db)
@@ -221,11 +218,3 @@ class Vehicle:
         if running is not None:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-
-
-def pairs_at(level_db: float, numbers: Sequence[int]) -> list[PairConfig]:
-    """Each vehicle at its own EVSE."""
-    return [PairConfig(one=f"EVSE {number}", other=f"vehicle {number}", db=level_db) for number in numbers]
-
-
-__all__ = ["CROSSTALK_DB", "Rig", "Vehicle", "pairs_at"]

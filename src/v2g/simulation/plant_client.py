@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from v2g.simulation.battery import BatteryModel
+from v2g.simulation.line_client import LineClient, NotReachable, RequestRefused
 from v2g.simulation.plant_protocol import MAX_LINE_BYTES, Measurement, Tick
 
 
-class PlantNotReachable(Exception):
+class PlantNotReachable(NotReachable):
     """The plant does not answer; the message names its socket."""
 
 
-class PlantRefused(Exception):
+class PlantRefused(RequestRefused):
     """The plant answered with an error."""
 
 
-class PlantClient:
-    """Blocking; one request at a time. A context manager."""
+class PlantClient(LineClient):
+    """Raises :class:`PlantNotReachable`, :class:`PlantRefused`."""
 
-    def __init__(self, path: Path, timeout_s: float = 5.0) -> None:
-        """Raises :class:`PlantNotReachable`."""
-        self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout_s)
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise PlantNotReachable(f"no plant at {path}: {error.strerror or error}") from None
-        self._buffer = bytearray()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._socket.close()
+    NAME = "plant"
+    UNREACHABLE = PlantNotReachable
+    REFUSED = PlantRefused
 
     def measure(self) -> Measurement:
         return msgspec.convert(self.ask(do="measure")["measurement"], Measurement)
@@ -54,24 +37,6 @@ class PlantClient:
 
     def clear(self, number: int | None = None) -> None:
         self.ask(do="clear", id=number)
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Raises :class:`PlantNotReachable`, :class:`PlantRefused`."""
-        try:
-            self._socket.sendall(msgspec.json.encode(request) + b"\n")
-            while b"\n" not in self._buffer:
-                piece = self._socket.recv(65_536)
-                if not piece:
-                    raise PlantNotReachable(f"the plant at {self._path} ended the connection")
-                self._buffer += piece
-        except OSError as error:
-            raise PlantNotReachable(f"the plant at {self._path} does not answer: {error}") from None
-        line, _, rest = bytes(self._buffer).partition(b"\n")
-        self._buffer = bytearray(rest)
-        answer: dict[str, Any] = msgspec.json.decode(line)
-        if not answer.pop("ok"):
-            raise PlantRefused(str(answer.get("error")))
-        return answer
 
 
 class Cable:

@@ -52,6 +52,14 @@ class Both:
                 self.news.clear()
                 await self.news.wait()
 
+    async def meet(self) -> None:
+        """Both ends know of the connection; what was told before does not count any more."""
+        await self.until("up")
+        async with asyncio.timeout(5.0):
+            while not self.server.connected:
+                await asyncio.sleep(0)
+        self.told.clear()
+
 
 @pytest.fixture
 async def both(tmp_path: Path) -> Both:
@@ -78,13 +86,13 @@ async def test_it_waits_for_its_server_and_says_each_time_that_it_cannot_be_reac
 async def test_what_cannot_be_read_ends_the_connection_with_the_reason_and_another_is_made(both: Both) -> None:
     await both.server.start()
     await both.client.start()
-    await both.until("up")
+    await both.meet()
     both.server.publish(b"well")
-    both.server.publish(b"garbage")
+    both.server.send(b"garbage")
     await both.until("the server: no message")
     assert both.heard == [b"well"]
-    both.told.clear()
     await both.until("up")
+    assert both.told == ["the server: no message", "up"]
     await both.client.close()
     await both.server.close()
 
@@ -92,11 +100,9 @@ async def test_what_cannot_be_read_ends_the_connection_with_the_reason_and_anoth
 async def test_a_server_that_goes_is_told_and_looked_for_again(both: Both) -> None:
     await both.server.start()
     await both.client.start()
-    await both.until("up")
+    await both.meet()
     await both.server.close()
-    async with asyncio.timeout(5.0):
-        while both.client.connected:
-            await asyncio.sleep(0)
-    assert both.told[1] in ("the server closed the connection", "the server: [Errno 104] Connection reset by peer")
     await both.until("FileNotFoundError")
+    assert both.told[0] in ("the server closed the connection", "the server: [Errno 104] Connection reset by peer")
+    assert not both.client.connected
     await both.client.close()

@@ -18,8 +18,9 @@ from pyiso15118.slac.messages import CM_SET_KEY_REQ
 from v2g.clock import SystemClock
 from v2g.hardware.ethernet_port import DatagramPort
 from v2g.simulation import powerline
+from v2g.simulation.line_client import RequestRefused
 from v2g.simulation.powerline import Segment
-from v2g.simulation.powerline_client import PowerlineClient, PowerlineRefused
+from v2g.simulation.powerline_client import PowerlineClient
 from v2g.simulation.powerline_config import (
     PairConfig,
     PowerlineConfig,
@@ -149,7 +150,7 @@ async def test_a_key_that_leaks_makes_a_stranger_a_member(rig: Rig) -> None:
 
 
 async def test_what_it_cannot_do_it_refuses_with_the_reason_and_goes_on(rig: Rig) -> None:
-    with pytest.raises(PowerlineRefused, match="no station 'EVSE 9'; there are EVSE 1, vehicle 1"):
+    with pytest.raises(RequestRefused, match="no station 'EVSE 9'; there are EVSE 1, vehicle 1"):
         await rig.ask(do="plug", station="EVSE 9", plugged=False)
     for wrong, reason in (
         ({"do": "dance"}, "dance"),
@@ -158,7 +159,7 @@ async def test_what_it_cannot_do_it_refuses_with_the_reason_and_goes_on(rig: Rig
         ({"do": "noise", "station": "EVSE 1", "per_s": 1e9, "for_s": 1}, "<= 20000"),
         ({"do": "plug", "station": "EVSE 1"}, "plugged"),
     ):
-        with pytest.raises(PowerlineRefused, match=reason):
+        with pytest.raises(RequestRefused, match=reason):
             await rig.ask(**wrong)
     for line in (b"\n", b"not json\n", b"[1, 2]\n", b"\xff\xfe\n"):
         assert (await rig.raw(line))["ok"] is False

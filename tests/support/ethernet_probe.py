@@ -13,7 +13,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from v2g.hardware.ethernet_port import ETHERTYPE, PacketPort, PortError
+from pyiso15118.slac.frame import ETHERTYPE
+from v2g.hardware.ethernet_port import PacketPort, PortError
 
 OURS, THEIRS = bytes.fromhex("02000000000a"), bytes.fromhex("02000000000b")
 BODY = b"\x01\x00\xa0" + bytes(43)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
@@ -202,7 +203,7 @@ class WiresSensors:
         return reader
 
 
-class _Reader:
+class _Reader(abc.ABC):
     """A task that reads channels of one source when they are due."""
 
     def __init__(self, clock: Clock) -> None:
@@ -229,9 +230,9 @@ class _Reader:
             self._task.cancel()
             await asyncio.wait((self._task,))
 
+    @abc.abstractmethod
     async def read(self, due: tuple[Sensing, ...]) -> float:
         """Read them once; returns before when there is no use in trying again (CLOCK_MONOTONIC)."""
-        raise NotImplementedError
 
     async def _run(self) -> None:
         while True:

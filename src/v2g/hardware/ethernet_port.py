@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import errno
@@ -16,7 +17,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-ETHERTYPE: Final = 0x88E1
+from pyiso15118.slac.frame import ETHERTYPE
+
 FRAMES_PER_TURN: Final = 32
 """So many are read before others get their turn; what waits meanwhile is the kernel's to keep, or to drop."""
 UNIX_SCHEME: Final = "unix:"
@@ -73,7 +75,7 @@ class FramePort(Protocol):
     def close(self) -> None: ...
 
 
-class _SocketPort:
+class _SocketPort(abc.ABC):
     """What both kinds share: reading by turns, sending, and the end."""
 
     def __init__(self, name: str) -> None:
@@ -111,14 +113,17 @@ class _SocketPort:
                 self._loop.remove_reader(found)
             found.close()
 
+    @abc.abstractmethod
     def _open(self) -> socket.socket:
-        raise NotImplementedError
+        """Raises :class:`PortError`."""
 
+    @abc.abstractmethod
     def _receive(self, found: socket.socket) -> bytes | None:
-        raise NotImplementedError
+        """The next frame; None: one that is not taken. Raises OSError."""
 
+    @abc.abstractmethod
     def _reason(self, error: OSError) -> str:
-        raise NotImplementedError
+        """For people."""
 
     def _read(self) -> None:
         for _ in range(FRAMES_PER_TURN):

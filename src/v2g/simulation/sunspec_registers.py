@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +13,7 @@ BASE_ADDRESS = 40000
 _HIGHEST_INT16 = 32_767
 
 
-class SunSpecRegisters:
+class SunSpecRegisters(abc.ABC):
     """Implements ``DeviceImage``; a device says what it shows and what it does with a write.
 
     ``models``: those that it has, in the order of the chain; ``images`` may hold more.
@@ -68,13 +69,13 @@ class SunSpecRegisters:
             image.registers[:] = before
         return taken
 
+    @abc.abstractmethod
     def _show(self, now_s: float) -> None:
         """Put the device's state into the images."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _take(self, number: int, names: list[str], now_s: float) -> bool:
         """These points of a model were written into its image. False: refused."""
-        raise NotImplementedError
 
     def _writable(self, number: int, name: str) -> bool:
         return self._images[number].model.point(name).writable

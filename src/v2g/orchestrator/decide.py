@@ -12,7 +12,7 @@ from math import inf
 
 from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, operation_words
 from v2g.dispatch.codes import DISCHARGE_TEST, GUARD
-from v2g.dispatch.constraints import Bound, intersect
+from v2g.dispatch.constraints import Bound, Intersection, intersect
 from v2g.dispatch.dispatcher import Dispatcher, Vehicle
 from v2g.dispatch.orders import Allocation, Grant, Order
 from v2g.dispatch.site import interval_bounds, permit_bounds, refuse_discharge, share_bounds
@@ -44,6 +44,8 @@ class Decision:
 
     grants: Mapping[str, Grant]
     """The allocation's grants by EVSE."""
+    capability_w: tuple[float, float] = (0.0, 0.0)
+    """What the vehicles here could discharge (0 or below) and charge now, within all limits but those of the mesh."""
 
 
 def decide(image: SiteImage, orders: Sequence[Order], dispatcher: Dispatcher, now_s: float) -> Decision:
@@ -60,6 +62,8 @@ def decide(image: SiteImage, orders: Sequence[Order], dispatcher: Dispatcher, no
         min(0.0, thermal.lo_w), max(0.0, thermal.hi_w), thermal.lo_source, thermal.hi_source, thermal.expires_at_s
     )
     bounds += image.utility.bounds
+    alone = intersect(bounds, now_s)
+    bounds += image.mesh
     site = intersect(bounds, now_s)
     allowed_w = {each.evse_id: each.power_w for each in image.wires.applied} if image.wires is not None else {}
     vehicles = [
@@ -82,7 +86,17 @@ def decide(image: SiteImage, orders: Sequence[Order], dispatcher: Dispatcher, no
         site_hi_w=max(0.0, site.hi_w) if site.hi_w < inf else 0.0,
         lo_source=site.lo_source,
         hi_source=site.hi_source,
+        capability_w=_capability_w(alone, vehicles, now_s) if image.mesh else (0.0, 0.0),
     )
+
+
+def _capability_w(alone: Intersection, vehicles: Sequence[Vehicle], now_s: float) -> tuple[float, float]:
+    own = [intersect(vehicle.bounds, now_s) for vehicle in vehicles]
+    charge_w = sum(max(0.0, each.hi_w) for each in own if each.hi_w < inf)
+    discharge_w = sum(min(0.0, each.lo_w) for each in own if each.lo_w > -inf)
+    lo_w = alone.lo_w if alone.lo_w > -inf else 0.0
+    hi_w = alone.hi_w if alone.hi_w < inf else 0.0
+    return min(0.0, max(lo_w, discharge_w)), max(0.0, min(hi_w, charge_w))
 
 
 def guard_bounds(

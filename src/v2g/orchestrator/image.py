@@ -69,5 +69,7 @@ class SiteImage:
     base: BaseLoad = _NO_BASE
     """By phase, of what transformer and meters measure."""
     aim: Aim = _NO_AIM
+    mesh: tuple[Bound, ...] = ()
+    """What neighbouring transformers leave us of the limits above; empty: there is no mesh."""
     rated_charge_w: float
     rated_discharge_w: float

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isfinite
+from typing import Protocol
 
 from v2g.config.ratings import charge_rated_w, discharge_rated_w
 from v2g.config.schema import AcEvse, Config, DcEvse, Evse
 from v2g.dispatch.book import OrderBook
+from v2g.dispatch.constraints import Bound
 from v2g.dispatch.energy import energy_of
 from v2g.dispatch.inputs import Aim
 from v2g.dispatch.orders import Grant
@@ -42,6 +44,14 @@ FLOWING_W = 100.0
 """More than this is power that flows, in either direction."""
 VEHICLE_MARGIN_S = 0.5
 """A vehicle's limits hold this much longer than its loop timeout, so that the timeout speaks first."""
+
+
+class MeshBounds(Protocol):
+    """Of the own node of a mesh."""
+
+    def bounds(self, base_load_w: float | None, now_s: float) -> tuple[Bound, ...]:
+        """Of the V2G net power. ``base_load_w``: of the transformer, None: not known."""
+
 
 OnError = Callable[[str, Exception], None]
 """``(evse_id, error)``: a fault of ours in the handling of one EVSE."""
@@ -114,6 +124,8 @@ class Site:
         """The records of discharge tests; None: none are kept."""
         self.plc: PlcGate | None = None
         """Of the EVSEs with a powerline link; None: there are none."""
+        self.mesh: MeshBounds | None = None
+        """What neighbouring transformers leave; None: there is no mesh."""
         self._accepted = {evse.id: evse.inverter.accept_low_efficiency for evse in config.dc_evses}
         volts = config.grid.nominal_voltage_v
         self._evse_rated_w = {
@@ -192,6 +204,7 @@ class Site:
             meters=meters,
             base=base,
             aim=dispatching.aim(transformer, utility, self.thermal_clock.unix_s(now_s)),
+            mesh=self.mesh.bounds(transformer.base_load_w, now_s) if self.mesh is not None else (),
             rated_charge_w=self._rated_w[0],
             rated_discharge_w=self._rated_w[1],
         )

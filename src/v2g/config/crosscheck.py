@@ -9,6 +9,7 @@ from v2g.config.addresses import address_suspicions, device_of, modbus_addresses
 from v2g.config.crosscheck_dispatch import check_dispatch, dispatch_suspicions
 from v2g.config.crosscheck_firewall import check_firewall, firewall_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
+from v2g.config.crosscheck_mesh import check_mesh, mesh_suspicions
 from v2g.config.crosscheck_plc import check_plc, plc_suspicions
 from v2g.config.crosscheck_utility import check_utility, utility_suspicions
 from v2g.config.paths import SUN_PATH_MAX, run_paths
@@ -39,6 +40,7 @@ def cross_check(config: Config, report: Report) -> None:
     check_utility(config, report)
     check_firewall(config, report)
     check_plc(config, report)
+    check_mesh(config, report)
     _timezone(config, report)
     _history(config, report)
     _paths(config, report)
@@ -81,6 +83,7 @@ def suspicions(config: Config) -> Iterator[str]:
     yield from utility_suspicions(config)
     yield from firewall_suspicions(config)
     yield from plc_suspicions(config)
+    yield from mesh_suspicions(config)
     yield from _history_suspicions(config)
     if slow := slow_samples(config):
         yield slow

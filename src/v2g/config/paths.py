@@ -101,6 +101,25 @@ def pki_paths(config: Config) -> PkiPaths:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshPaths:
+    """Of our certificate in the mesh, its key, the mesh's authority, and its revocation lists."""
+
+    dir: Path
+    chain: Path
+    key: Path
+    ca: Path
+    crl_dir: Path
+
+
+def mesh_paths(config: Config) -> MeshPaths:
+    """``mesh.dir``, or ``<pki.dir>/mesh``."""
+    base = Path((config.mesh.dir if config.mesh is not None else "") or Path(config.pki.dir) / "mesh")
+    return MeshPaths(
+        dir=base, chain=base / "chain.pem", key=base / "private.key", ca=base / "ca.pem", crl_dir=base / "crl"
+    )
+
+
 def sensor_map_path(config: Config, config_dir: Path) -> Path:
     """``sensor_map`` is relative to the configuration directory."""
     return config_dir / config.sensor_map

@@ -27,6 +27,7 @@ from v2g.config.schema_evse import (
     TlsProfileName,
 )
 from v2g.config.schema_firewall import Firewall
+from v2g.config.schema_mesh import Heartbeat, Mesh
 from v2g.config.schema_pki import Pki
 from v2g.config.schema_plc import Plc
 from v2g.config.schema_utility import Utility
@@ -373,6 +374,9 @@ class Config(_Section, frozen=True, kw_only=True):
     plc: Plc = Plc()
     control: Control = Control()
     utility: Utility = Utility()
+    mesh: Mesh | None = None
+    """Neighbouring transformers; None: the local limits stand alone."""
+    heartbeat: Heartbeat = Heartbeat()
     history: History = History()
     interlocks: Interlocks = Interlocks()
     harmonic_filter: SiteHarmonicFilter = SiteHarmonicFilter()

@@ -17,6 +17,7 @@ from v2g.mesh.gateway import Gatekeeper, Role
 from v2g.mesh.node import Facts, MeshNode, Outgoing, Verdict
 from v2g.mesh.ports import Engine, EngineError, LinkStatus
 from v2g.mesh.region import region_cap, region_facts
+from v2g.mesh.trust import Trust
 
 RETRY_S: Final = 10.0
 PING_WAIT_S: Final = 2.0
@@ -28,11 +29,11 @@ _POLL_S: Final = 0.01
 class Log(Protocol):
     """As :class:`v2g.telemetry.logs.EventLog`."""
 
-    def info(self, code: str, text: str, **fields: object) -> None: ...
+    def info(self, code: str, text: str = "", /, **fields: object) -> None: ...
 
-    def warning(self, code: str, text: str, **fields: object) -> None: ...
+    def warning(self, code: str, text: str = "", /, **fields: object) -> None: ...
 
-    def error(self, code: str, text: str, **fields: object) -> None: ...
+    def error(self, code: str, text: str = "", /, **fields: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +115,17 @@ class _Wired:
             name = f"{roster.network}/{roster.region}" if roster.region else roster.network
             words = f"{self.node.voice} is in {name} with {len(roster.members)} members"
             self._log.info("MESH_START", words, node=self.node.voice, network=name)
-            while self._clock.monotonic_s() - self.node.echoed_at_s < SILENT_S:
-                await asyncio.sleep(1.0)
+            await self._until_silent()
             self._engine, self.problem = None, f"the wire brought nothing back for {SILENT_S:g} s"
             self._log.error("MESH_DOWN", f"{self.problem}; it is made anew")
             await engine.close()
+
+    async def _until_silent(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            echoed_at_s = self.node.echoed_at_s
+            if echoed_at_s is None or self._clock.monotonic_s() - echoed_at_s >= SILENT_S:
+                return
 
     def _on_message(self, key: str, payload: bytes) -> None:
         self.send(self.node.receive(key, payload, self._clock.monotonic_s(), self._clock.unix_s()))
@@ -179,6 +186,12 @@ class MeshRunner:
         for node in (self.node, self.north):
             for event in node.events() if node is not None else ():
                 getattr(self._log, event.level)(event.code, event.words, **event.fields)
+
+    def trust_anew(self, trust: Trust) -> None:
+        """Authorities or revocations have changed."""
+        for node in (self.node, self.north):
+            if node is not None:
+                node.opener.trust_anew(trust)
 
     def verdict(self) -> Verdict:
         return self.node.verdict(self._clock.monotonic_s())

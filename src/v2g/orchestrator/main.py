@@ -44,6 +44,7 @@ from v2g.orchestrator.guard_link import GuardLink
 from v2g.orchestrator.harmonic_api import HarmonicApi
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
+from v2g.orchestrator.mesh_link import MeshLink
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.pki_api import PkiApi
 from v2g.orchestrator.plc_links import PlcLinks
@@ -130,6 +131,7 @@ class Orchestrator:
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
         self.secc: SeccServer | None = None
         self._plc = PlcLinks(self._config, paths.plc_sock, self.site, self.sessions, clock, logs.comms_log())
+        self._mesh = MeshLink(self._config, self.site, clock, logs.comms_log())
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
         self._guard = StatusReader(paths.guard_status)
         tick = partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S)
@@ -201,6 +203,7 @@ class Orchestrator:
                 *self._pki_api.methods(),
                 *FirewallApi().methods(),
                 *self._plc.methods(),
+                *self._mesh.methods(),
                 *self._surroundings.methods(),
                 *self._trail.methods(),
             ),
@@ -243,6 +246,7 @@ class Orchestrator:
             await self._wires.start()
             stack.push_async_callback(self._wires.close)
             await self._plc.start(stack)
+            await self._mesh.start(stack)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
             await self._surroundings.start(stack)
@@ -349,6 +353,7 @@ class Orchestrator:
 
     def _on_cycle(self, now_s: float) -> None:
         self._plc.on_cycle(now_s)
+        self._mesh.on_cycle(now_s)
         self._keep_orders(now_s)
         self._surroundings.on_cycle(now_s)
         self._chronicle.on_cycle(self.site, now_s)
@@ -386,6 +391,7 @@ class Orchestrator:
             problems=(
                 *filter(None, [self._orders.problem]),
                 *self._plc.problems(),
+                *self._mesh.problems(),
                 *self._surroundings.problems(),
                 *self._credentials.problems(),
                 *self._trust.problems(),

@@ -114,9 +114,16 @@ class MeshPaths:
 
 def mesh_paths(config: Config) -> MeshPaths:
     """``mesh.dir``, or ``<pki.dir>/mesh``."""
-    base = Path((config.mesh.dir if config.mesh is not None else "") or Path(config.pki.dir) / "mesh")
+    return mesh_paths_in(Path((config.mesh.dir if config.mesh is not None else "") or Path(config.pki.dir) / "mesh"))
+
+
+def mesh_paths_in(folder: Path) -> MeshPaths:
     return MeshPaths(
-        dir=base, chain=base / "chain.pem", key=base / "private.key", ca=base / "ca.pem", crl_dir=base / "crl"
+        dir=folder,
+        chain=folder / "chain.pem",
+        key=folder / "private.key",
+        ca=folder / "ca.pem",
+        crl_dir=folder / "crl",
     )
 
 

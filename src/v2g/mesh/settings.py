@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from v2g.clock import Clock
-from v2g.config.paths import MeshPaths, mesh_paths
-from v2g.config.schema import Config
+from v2g.config.paths import MeshPaths
 from v2g.config.schema_mesh import Mesh, MeshGroup, MeshMember, MeshNeighbour
 from v2g.mesh.engine_zenoh import Neighbour, ZenohEngine, ZenohSettings
 from v2g.mesh.envelope import Opener, Sealer
@@ -79,10 +78,9 @@ def zenoh_settings(
 
 
 def halves(
-    config: Config, mesh: Mesh, credentials: Credentials, clock: Clock, version: str
+    mesh: Mesh, paths: MeshPaths, credentials: Credentials, clock: Clock, version: str
 ) -> tuple[Half, North | None]:
     """What :class:`v2g.mesh.runner.MeshRunner` is made of."""
-    paths = mesh_paths(config)
     roster = region_roster(mesh)
     own = _half(mesh, paths, roster, mesh.node, (mesh.listen, mesh.neighbours), credentials, clock, version)
     above = north_roster(mesh)

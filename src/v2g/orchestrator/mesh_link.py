@@ -70,7 +70,7 @@ class MeshLink:
             self._problem = f"mesh: {error}"
             self._log.error("MESH_DOWN", f"{error}; V2G power is 0 where other members need the room")
             return
-        own, north = halves(self._config, mesh, Credentials(identity=identity, trust=trust), self._clock, __version__)
+        own, north = halves(mesh, paths, Credentials(identity=identity, trust=trust), self._clock, __version__)
         self._runner = MeshRunner(own, north, self._clock, self._log)
         self._problem = ""
         await self._runner.start()

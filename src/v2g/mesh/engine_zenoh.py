@@ -27,8 +27,10 @@ from v2g.mesh.ports import EngineCounts, EngineError, LinkStatus, OnMessage
 if TYPE_CHECKING:
     import zenoh
 
-QUEUE: Final = 4096
-"""Messages that wait for the event loop; the oldest go first."""
+MOST_KEYS: Final = 4096
+PER_KEY: Final = 4
+"""Of each key so many messages wait for the event loop at most, the oldest goes first: a loop that is late takes the
+latest states of all, and nobody's flood takes another's place."""
 LARGEST_BYTES: Final = 65_536
 _LOOK_EVERY_S: Final = 0.25
 _CLOSE_S: Final = 2.0
@@ -77,7 +79,7 @@ class ZenohEngine:
         self._session: zenoh.Session | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_message: OnMessage | None = None
-        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=QUEUE)
+        self._waiting: dict[str, deque[bytes]] = {}
         self._woken = False
         self._alive: set[str] = set()
         self._links: dict[str, tuple[str, bool, float | None]] = {
@@ -179,11 +181,15 @@ class ZenohEngine:
 
     def _on_sample(self, sample: zenoh.Sample) -> None:
         payload = sample.payload.to_bytes()
-        if len(payload) > LARGEST_BYTES or len(self._waiting) == QUEUE:
+        key = str(sample.key_expr)
+        waiting = self._waiting.get(key)
+        if waiting is None and len(self._waiting) < MOST_KEYS and len(payload) <= LARGEST_BYTES:
+            waiting = self._waiting.setdefault(key, deque(maxlen=PER_KEY))
+        if waiting is None or len(payload) > LARGEST_BYTES:
             self.counts.dropped += 1
-            if len(payload) > LARGEST_BYTES:
-                return
-        self._waiting.append((str(sample.key_expr), payload))
+            return
+        self.counts.dropped += len(waiting) == PER_KEY
+        waiting.append(payload)
         loop = self._loop
         if not self._woken and loop is not None:
             self._woken = True
@@ -192,12 +198,14 @@ class ZenohEngine:
 
     def _hand_over(self) -> None:
         self._woken = False
-        while self._waiting:
-            key, payload = self._waiting.popleft()
-            self.counts.received += 1
-            self.counts.received_bytes += len(payload)
-            if self._on_message is not None:
-                self._on_message(key, payload)
+        # Zenoh's threads go on meanwhile, into a new table.
+        table, self._waiting = self._waiting, {}
+        for key, waiting in table.items():
+            for payload in tuple(waiting):
+                self.counts.received += 1
+                self.counts.received_bytes += len(payload)
+                if self._on_message is not None:
+                    self._on_message(key, payload)
 
     def _on_token(self, sample: zenoh.Sample) -> None:
         node = str(sample.key_expr).rsplit("/", 1)[-1]

@@ -21,8 +21,8 @@ from v2g.mesh.trust import Trust
 
 RETRY_S: Final = 10.0
 PING_WAIT_S: Final = 2.0
-SILENT_S: Final = 6.0
-"""A wire that does not bring back to us what we say for so long is made anew."""
+SILENT_S: Final = 30.0
+"""A wire that brings nothing for so long, not even back to us what we say, is made anew."""
 _POLL_S: Final = 0.01
 
 
@@ -65,6 +65,7 @@ class _Wired:
         self._task: asyncio.Task[None] | None = None
         self.node = half.make_node()
         self.problem = ""
+        self._came_at_s = 0.0
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep(), name="mesh")
@@ -110,7 +111,7 @@ class _Wired:
                 await asyncio.sleep(RETRY_S)
                 continue
             self._engine, self.problem = engine, ""
-            self.node.echoed_at_s = self._clock.monotonic_s()
+            self._came_at_s = self._clock.monotonic_s()
             roster = self.node.roster
             name = f"{roster.network}/{roster.region}" if roster.region else roster.network
             words = f"{self.node.voice} is in {name} with {len(roster.members)} members"
@@ -123,11 +124,11 @@ class _Wired:
     async def _until_silent(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            echoed_at_s = self.node.echoed_at_s
-            if echoed_at_s is None or self._clock.monotonic_s() - echoed_at_s >= SILENT_S:
+            if self._clock.monotonic_s() - self._came_at_s >= SILENT_S:
                 return
 
     def _on_message(self, key: str, payload: bytes) -> None:
+        self._came_at_s = self._clock.monotonic_s()
         self.send(self.node.receive(key, payload, self._clock.monotonic_s(), self._clock.unix_s()))
 
 

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 _NAME = "v2g-orchestrator"
 MOST_SPECS = 64
+MOST_CONTROLLERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbourhood:
+    """``--neighbourhood`` and what belongs to it."""
+
+    nodes: int
+    shape: str
+    feeder_w: float
+    light: bool
+    vehicles: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +50,7 @@ class SimulateOptions:
     plc: bool = True
     conditions: Mapping[str, float] = field(default_factory=dict)
     """What the plant starts with, where it was given."""
+    neighbourhood: Neighbourhood | None = None
 
 
 def _scenario(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
@@ -70,6 +83,24 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
         return -parse_power_w(value[1:]) if value.startswith("-") else parse_power_w(value)
     except QuantityError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _power(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    del context, parameter
+    try:
+        return None if value is None else parse_power_w(value)
+    except QuantityError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _counts(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
+    del context, parameter
+    if value is None:
+        return ()
+    counts = [text.strip() for text in value.split(",")]
+    if not all(text.isdecimal() and int(text) <= 64 for text in counts):
+        raise click.BadParameter(f"{value!r}: numbers from 0 to 64 with commas between, like 3,0,1")
+    return tuple(int(text) for text in counts)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -136,6 +167,33 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
     default=None,
     help="With --simulate: match our own vehicles over a simulated powerline first.  [default: --plc]",
 )
+@click.option(
+    "--neighbourhood",
+    type=click.IntRange(2, 400),
+    help="With --simulate: so many controllers in a mesh, each with a plant of its own; more than 8 with --light only.",
+)
+@click.option(
+    "--shape",
+    type=click.Choice(("line", "ring", "tree")),
+    help="With --neighbourhood: who is whose neighbour.  [default: line]",
+)
+@click.option(
+    "--feeder-limit",
+    "feeder_w",
+    callback=_power,
+    help="With --neighbourhood: what all its transformers may draw together, or feed.  [default: 200kW]",
+)
+@click.option(
+    "--node-vehicles",
+    callback=_counts,
+    metavar="N,N,...",
+    help="With --neighbourhood: vehicles of each controller in turn, instead of --vehicles at all.",
+)
+@click.option(
+    "--light",
+    is_flag=True,
+    help="With --neighbourhood: nodes of mesh and balancing alone, many in one process, with simple transformers.",
+)
 @click.pass_context
 def cli(
     context: click.Context,
@@ -156,6 +214,11 @@ def cli(
     base_load_w: float | None,
     power_factor: float | None,
     plc: bool | None,
+    neighbourhood: int | None,
+    shape: str | None,
+    feeder_w: float | None,
+    node_vehicles: tuple[int, ...],
+    light: bool,
 ) -> None:
     """Control vehicle-to-grid power below one distribution transformer.
 
@@ -171,6 +234,16 @@ def cli(
         "base_load_w": base_load_w,
         "power_factor": power_factor,
     }
+    of_neighbourhood: dict[str, bool] = {
+        "--shape": shape is not None,
+        "--feeder-limit": feeder_w is not None,
+        "--node-vehicles": bool(node_vehicles),
+        "--light": light,
+    }
+    if neighbourhood is None:
+        for name, is_given in of_neighbourhood.items():
+            if is_given:
+                raise click.UsageError(f"{name} belongs to --neighbourhood")
     if simulate:
         if check_config:
             raise click.UsageError("--check-config and --simulate exclude each other")
@@ -181,7 +254,28 @@ def cli(
             raise click.UsageError("--vehicles 0 needs --ac-vehicles, --vehicle or --foreign, and no --demo")
         if len(specs) > MOST_SPECS:
             raise click.UsageError(f"{len(specs)} times --vehicle, at most {MOST_SPECS} are possible")
+        around = None
+        if neighbourhood is not None:
+            alone = (("--demo", demo), ("--foreign", foreign), ("--scenario", scenario), ("--vehicle", specs))
+            for name, value in alone:
+                if value:
+                    raise click.UsageError(f"{name} is for one controller: leave it out with --neighbourhood")
+            if neighbourhood > MOST_CONTROLLERS and not light:
+                raise click.UsageError(
+                    f"--neighbourhood {neighbourhood} starts {neighbourhood} whole controllers, at most "
+                    f"{MOST_CONTROLLERS} are possible: add --light"
+                )
+            if len(node_vehicles) > neighbourhood:
+                raise click.UsageError(f"--node-vehicles has {len(node_vehicles)} numbers for {neighbourhood} nodes")
+            around = Neighbourhood(
+                nodes=neighbourhood,
+                shape=shape or "line",
+                feeder_w=feeder_w if feeder_w is not None else 200e3,
+                light=light,
+                vehicles=node_vehicles,
+            )
         options = SimulateOptions(
+            neighbourhood=around,
             vehicles=count,
             ac_vehicles=ac_vehicles or 0,
             specs=specs,
@@ -209,6 +303,7 @@ def cli(
         "--base-load": base_load_w is not None,
         "--power-factor": power_factor is not None,
         "--plc": plc is not None,
+        "--neighbourhood": neighbourhood is not None,
     }
     for name, given in simulation_only.items():
         if given:

@@ -161,11 +161,13 @@ def build(
     overlays: Sequence[Path] = (),
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
     plc: bool = False,
+    absent: bool = False,
 ) -> Layout:
     """Write it all: a DC EVSE for each of ``vehicles``, an AC EVSE for each of ``ac_vehicles``, one for each of
     ``specs``, then the foreign ones.
 
-    ``overlays`` become drop-ins. ``plc``: our own vehicles are matched over a simulated powerline first.
+    ``overlays`` become drop-ins. ``absent``: the EVSEs stay empty.
+    ``plc``: our own vehicles are matched over a simulated powerline first.
 
     Raises :class:`LayoutError`.
     """
@@ -190,7 +192,9 @@ def build(
             kind=spec.kind,
             rotation=rotation,
             line=line_of(run_dir, number) if plc else None,
-            vehicle=SimulatedVehicle(
+            vehicle=None
+            if absent
+            else SimulatedVehicle(
                 evccid=f"SIMEV{number:07d}",
                 config=run_dir / "vehicles" / f"SIMEV{number:07d}.config.json",
                 state=run_dir / "vehicles" / f"SIMEV{number:07d}.json",

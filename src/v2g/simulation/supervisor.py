@@ -32,6 +32,9 @@ class SimulateOptions(Protocol):
     """What the command line gives."""
 
     @property
+    def neighbourhood(self) -> NeighbourhoodOptions | None: ...
+
+    @property
     def vehicles(self) -> int: ...
 
     @property
@@ -63,8 +66,32 @@ class SimulateOptions(Protocol):
         """Fields of :class:`v2g.simulation.plant_config.Conditions`."""
 
 
+class NeighbourhoodOptions(Protocol):
+    """Several controllers in a mesh."""
+
+    @property
+    def nodes(self) -> int: ...
+
+    @property
+    def shape(self) -> str: ...
+
+    @property
+    def feeder_w(self) -> float: ...
+
+    @property
+    def light(self) -> bool: ...
+
+    @property
+    def vehicles(self) -> Sequence[int]:
+        """Of each node in turn; empty: as many at all."""
+
+
 def main(options: SimulateOptions) -> int:
     """Until Ctrl-C (exit 0), or until the demonstration is over (0: power reached, 1: not). 1: it cannot run here."""
+    if options.neighbourhood is not None:
+        from v2g.simulation.neighbourhood import run_neighbourhood
+
+        return run_neighbourhood(options, options.neighbourhood)
     directory = RunDirectory.choose(options.run_dir)
     clock = SystemClock()
     try:
@@ -101,10 +128,12 @@ def main(options: SimulateOptions) -> int:
 class Supervisor:
     """One running simulation."""
 
-    def __init__(self, layout: Layout, clock: Clock, *, demo: bool = False) -> None:
+    def __init__(self, layout: Layout, clock: Clock, *, demo: bool = False, name: str = "") -> None:
+        """``name``: of one among several, said before everything that is told of it."""
         self.layout = layout
         self._clock = clock
         self._demo = demo
+        self._name = f"{name} " if name else ""
         self._began_s = clock.monotonic_s()
         self._interrupted = asyncio.Event()
         self._files: dict[str, Path] = {}
@@ -115,7 +144,7 @@ class Supervisor:
         """Start, serve, stop. The exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._interrupt)
+            loop.add_signal_handler(number, self.interrupt)
         self._say("", f"run directory {self.layout.run_dir}, logs in {self.layout.log_dir}")
         work = loop.create_task(self._work())
         interrupted = loop.create_task(self._interrupted.wait())
@@ -128,10 +157,10 @@ class Supervisor:
             return 1 if self._demo else 0
         finally:
             interrupted.cancel()
-            await self._stop_all()
+            await self.stop_all()
 
     async def _work(self) -> int:
-        if not await self._start_all():
+        if not await self.start_all():
             return 1
         if self._demo:
             from v2g.simulation.demo import demonstrate
@@ -142,7 +171,7 @@ class Supervisor:
         await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         return 1
 
-    async def _start_all(self) -> bool:
+    async def start_all(self) -> bool:
         """Plant and powerline, then guard and daemons, then vehicles. False: one of them cannot run."""
         layout = self.layout
         python = sys.executable
@@ -209,7 +238,8 @@ class Supervisor:
             self._say(child.spec.name, f"ready, pid {child.pid}" + (f": {child.status}" if child.status else ""))
         return True
 
-    async def _stop_all(self) -> None:
+    async def stop_all(self) -> None:
+        """All children, vehicles first."""
         self._say("", "ending (once more Ctrl-C: at once)")
         self._quiet = True
         self._interrupted.clear()
@@ -244,7 +274,8 @@ class Supervisor:
     def _is_default_dir(self) -> bool:
         return RunDirectory.choose(None).path == self.layout.run_dir
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """End, or while that goes on: at once."""
         self._interrupted.set()
 
     def _on_line(self, name: str, line: str) -> None:
@@ -268,4 +299,4 @@ class Supervisor:
         age_s = self._clock.monotonic_s() - self._began_s
         # Whoever read our output may be gone; the simulation goes on.
         with contextlib.suppress(OSError):
-            print(f"[{age_s:6.1f} s] {name + ': ' if name else ''}{text}", flush=True)
+            print(f"[{age_s:6.1f} s] {self._name}{name + ': ' if name else ''}{text}", flush=True)

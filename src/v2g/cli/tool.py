@@ -32,6 +32,7 @@ _LATER = {
     "inverter": Later("v2g.cli.inverter", "inverter", "Which inverter is at an address, its points, its efficiency."),
     "pilot": Later("v2g.cli.pilot", "pilot", "Control pilots against IEC 61851-1."),
     "plc": Later("v2g.cli.plc", "plc", "Powerline links: attenuation, rates, modems, matchings."),
+    "mesh": Later("v2g.cli.mesh", "mesh", "Neighbouring transformers: who is heard, what each may take; map, ping."),
     "sensors": Later(
         "v2g.cli.sensors", "sensors", "Every sensor: value, quality, factors; calibrate one; read the map anew."
     ),

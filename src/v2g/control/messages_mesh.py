@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from v2g.control.messages import Params
+
 PINGS_AT_MOST = 100
 
 
@@ -130,11 +132,7 @@ class MeshResult(msgspec.Struct, frozen=True, kw_only=True):
     """Regions, as a live gateway hears them."""
 
 
-class MeshParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class MeshPingParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MeshPingParams(Params, frozen=True, kw_only=True):
     node: str
     count: Annotated[int, Meta(ge=1, le=PINGS_AT_MOST)] = 4
 
@@ -147,7 +145,7 @@ class MeshPingResult(msgspec.Struct, frozen=True, kw_only=True):
     hops: int | None
 
 
-class MeshCapParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MeshCapParams(Params, frozen=True, kw_only=True):
     """Of a head: the limits of a group for a time; what is left out stays as it is configured."""
 
     group: str
@@ -157,7 +155,7 @@ class MeshCapParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reason: Annotated[str, Meta(max_length=120)] = ""
 
 
-class MeshUncapParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MeshUncapParams(Params, frozen=True, kw_only=True):
     group: str
 
 

@@ -1,13 +1,13 @@
-"""The methods ``mesh``, ``mesh_ping``, ``mesh_cap`` and ``mesh_uncap``."""
+"""The methods ``mesh.show``, ``mesh.ping``, ``mesh.cap`` and ``mesh.uncap``."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+from v2g.control.messages import NoParams
 from v2g.control.messages_mesh import (
     MeshCapParams,
     MeshCapResult,
-    MeshParams,
     MeshPingParams,
     MeshPingResult,
     MeshResult,
@@ -37,13 +37,13 @@ class MeshApi:
 
     def methods(self) -> tuple[Method[Any], ...]:
         return (
-            Method("mesh", Role.VIEWER, MeshParams, self.show),
-            Method("mesh_ping", Role.VIEWER, MeshPingParams, self.ping),
-            Method("mesh_cap", Role.UTILITY, MeshCapParams, self.cap),
-            Method("mesh_uncap", Role.UTILITY, MeshUncapParams, self.uncap),
+            Method("mesh.show", Role.VIEWER, NoParams, self.show),
+            Method("mesh.ping", Role.VIEWER, MeshPingParams, self.ping),
+            Method("mesh.cap", Role.UTILITY, MeshCapParams, self.cap),
+            Method("mesh.uncap", Role.UTILITY, MeshUncapParams, self.uncap),
         )
 
-    async def show(self, params: MeshParams, caller: Caller) -> MeshResult:
+    async def show(self, params: NoParams, caller: Caller) -> MeshResult:
         return self._source.result()
 
     async def ping(self, params: MeshPingParams, caller: Caller) -> MeshPingResult:

@@ -1,7 +1,8 @@
 """What each stable code of the logs means, what the daemon does then, and what a person is to do. Light to import.
 
 Codes are those of the guard, of power quality, of the history, of commissioning, of orders that get less, of plans and
-schedules, of meters, of powerline links, of the utility and of the audit log; :data:`ENTRIES` has each once.
+schedules, of meters, of powerline links, of the mesh, of the utility and of the audit log; :data:`ENTRIES` has each
+once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from v2g.telemetry.catalogue_entry import Entry
 from v2g.telemetry.catalogue_firewall import FIREWALL
 from v2g.telemetry.catalogue_guard import GUARD
 from v2g.telemetry.catalogue_history import HISTORY
+from v2g.telemetry.catalogue_mesh import MESH
 from v2g.telemetry.catalogue_meters import METERS
 from v2g.telemetry.catalogue_orders import ORDERS
 from v2g.telemetry.catalogue_pki import CERTIFICATES
@@ -46,6 +48,7 @@ ENTRIES: tuple[Entry, ...] = (
     *TOKEN,
     *TLS,
     *PLC,
+    *MESH,
 )
 
 _CLOSE_MATCHES = 3

@@ -33,6 +33,8 @@ class Heard:
     acknowledged_at_s: float | None = None
     """When it said so last of one that was not old."""
     round_trip_s: float | None = None
+    missed: int = 0
+    """Since the start."""
     arrivals: deque[tuple[float, int]] = field(default_factory=deque)
     """(when, how many were missing before it) within the last minute."""
 
@@ -63,7 +65,7 @@ class Book:
         self._voice = voice
         self._deaf_after_s = deaf_after_s
         self._heard: dict[str, Heard] = {}
-        self._sent: deque[tuple[int, float]] = deque(maxlen=_SENT_KEPT)
+        self._sent: dict[int, float] = {}
         self._caps: dict[tuple[str, str], StandingCap] = {}
 
     def take_state(
@@ -82,10 +84,15 @@ class Book:
             valid_until_s=now_s + valid_s,
             since_s=before.since_s if before is not None and before.fresh(now_s) else now_s,
         )
+        recent = missed
         if before is not None:
             heard.arrivals, heard.round_trip_s = before.arrivals, before.round_trip_s
             heard.acknowledged_at_s = before.acknowledged_at_s
-        heard.arrivals.append((now_s, missed))
+            heard.missed = before.missed
+            if now_s - before.at_s > LOSS_WINDOW_S:
+                recent = round(missed * LOSS_WINDOW_S / (now_s - before.at_s))
+        heard.missed += missed
+        heard.arrivals.append((now_s, recent))
         self._take_echo(heard, state.seen.get(self._voice), now_s)
         self._heard[voice] = heard
         return heard
@@ -100,7 +107,9 @@ class Book:
         return True
 
     def sent(self, sequence: int, now_s: float) -> None:
-        self._sent.append((sequence, now_s))
+        self._sent[sequence] = now_s
+        if len(self._sent) > _SENT_KEPT:
+            del self._sent[next(iter(self._sent))]
 
     def heard(self, member: str) -> Heard | None:
         """The freshest voice of a member."""
@@ -150,7 +159,7 @@ class Book:
     def _take_echo(self, heard: Heard, echo: Seen | None, now_s: float) -> None:
         if echo is None:
             return
-        sent_at_s = next((at_s for sequence, at_s in reversed(self._sent) if sequence == echo.sequence), None)
+        sent_at_s = self._sent.get(echo.sequence)
         if sent_at_s is None:
             return
         heard.acknowledged = echo.sequence

@@ -86,14 +86,25 @@ class ZenohEngine:
             each.node: (each.address, False, None) for each in settings.neighbours
         }
         self._looked_at_s = -_LOOK_EVERY_S
+        self._keys: tuple[str, ...] = ()
         self._kept: list[Any] = []
+        self._token: Any = None
         self._put: Callable[[str, bytes], None] | None = None
 
     async def start(self, keys: tuple[str, ...], on_message: OnMessage) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
-        session = await asyncio.to_thread(self._open, keys)
+        self._keys = keys
+        session = await asyncio.to_thread(self._open)
         self._session = session
+
+    async def renew(self) -> None:
+        """A node that was stopped for longer than the lease, or whose links came and went, may not be sent everything
+        any more although its links are up (zenoh 1.10, meshes with more than one way); to subscribe anew helps."""
+        session = self._session
+        if session is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.to_thread(self._declare, session)
 
     async def close(self) -> None:
         session, self._session = self._session, None
@@ -101,6 +112,7 @@ class ZenohEngine:
         if session is None:
             return
         self._kept.clear()
+        self._token = None
         closing = asyncio.get_running_loop().run_in_executor(None, _close, session)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(closing), _CLOSE_S)
@@ -148,7 +160,7 @@ class ZenohEngine:
                 since_s = now_s
             self._links[node] = (address or present.get(node, ""), up, since_s)
 
-    def _open(self, keys: tuple[str, ...]) -> zenoh.Session:
+    def _open(self) -> zenoh.Session:
         import zenoh
 
         settings = self._settings
@@ -162,12 +174,9 @@ class ZenohEngine:
         except Exception as error:
             raise EngineError(f"mesh: no Zenoh session on {', '.join(settings.listen)}: {_reason(error)}") from None
         try:
-            tokens = f"{settings.prefix}/alive"
-            for key in keys:
-                self._kept.append(session.declare_subscriber(key, self._on_sample))
-            liveliness = session.liveliness()
-            self._kept.append(liveliness.declare_subscriber(f"{tokens}/*", self._on_token, history=True))
-            self._kept.append(liveliness.declare_token(f"{tokens}/{settings.node}"))
+            self._declare(session)
+            # A token that came and went would look like a death to the others: it is never declared anew.
+            self._token = session.liveliness().declare_token(f"{settings.prefix}/alive/{settings.node}")
         except Exception as error:
             _close(session)
             raise EngineError(f"mesh: {_reason(error)}") from None
@@ -178,6 +187,16 @@ class ZenohEngine:
             express=True,
         )
         return session
+
+    def _declare(self, session: zenoh.Session) -> None:
+        """Subscribe, or do it anew. What comes between is lost, as any message may be."""
+        before, self._kept = self._kept, []
+        for each in before:
+            each.undeclare()
+        for key in self._keys:
+            self._kept.append(session.declare_subscriber(key, self._on_sample))
+        tokens = f"{self._settings.prefix}/alive/*"
+        self._kept.append(session.liveliness().declare_subscriber(tokens, self._on_token, history=True))
 
     def _on_sample(self, sample: zenoh.Sample) -> None:
         payload = sample.payload.to_bytes()

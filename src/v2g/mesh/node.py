@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, nan
 from typing import Final, Literal
 
 from v2g.mesh.book import Book, Heard
 from v2g.mesh.envelope import EnvelopeError, Opener, Sealer
 from v2g.mesh.head import Unexplained
-from v2g.mesh.messages import MOST_W, Cap, Flexible, Message, Ping, Pong, Range, State
+from v2g.mesh.messages import MOST_C, MOST_VEHICLES, MOST_W, MOST_WH, Cap, Flexible, Message, Ping, Pong, Range, State
 from v2g.mesh.node_settings import NodeSettings
 from v2g.mesh.ports import LinkStatus
 from v2g.mesh.roster import Member, Roster
-from v2g.mesh.side import Own, Side, Told
+from v2g.mesh.side import CLOSE_W, Own, Side, Told
 from v2g.mesh.watch import MeshEvent, Watch
 
 VERDICT_VALID_S: Final = 1.0
@@ -27,6 +27,8 @@ _CHANGE_PU: Final = 0.01
 _PER_PEER_S: Final = 0.01
 """The more peers, the rarer are states on change, so that what all receive stays bounded."""
 _PONGS_KEPT: Final = 64
+_PONGS_PER_S: Final = 10
+"""Others take a node that says more than ``MOST_PER_S`` for a flood: nobody's pings may make it do so."""
 _NOTHING: Final = Range(0.0, 0.0)
 _NO_VEHICLES: Final = Flexible()
 Sign = Literal[1, -1]
@@ -108,14 +110,13 @@ class MeshNode:
         self.asked_caps: dict[str, tuple[Cap, float]] = {}
         """By group, what this head caps until when (unix)."""
         self.states_sent = 0
-        self.echoed_at_s: float | None = None
-        """When the wire last brought back what we said."""
         self._version = version
         self._sealer = sealer
         self._opener = opener
-        self._unexplained = {group: Unexplained() for group in roster.groups}
-        self._import = Side(settings.ramp_w_s)
-        self._export = Side(settings.ramp_w_s)
+        self._unexplained: dict[str, Unexplained] = {}
+        """Of the groups that were ever measured."""
+        self._import = Side(settings.ramp_w_s, settings.deaf_after_s)
+        self._export = Side(settings.ramp_w_s, settings.deaf_after_s)
         self._peers = tuple(
             peer
             for peer in sorted(roster.peers(member))
@@ -127,7 +128,9 @@ class MeshNode:
         self._answers_due = False
         self._dirty = True
         self._verdict: Verdict | None = None
-        self._asked_pings: deque[int] = deque(maxlen=_PONGS_KEPT)
+        self._allowed_w: dict[Sign, float] = {1: -inf, -1: -inf}
+        self._asked_pings: deque[tuple[str, int]] = deque(maxlen=_PONGS_KEPT)
+        self._answered: deque[float] = deque(maxlen=_PONGS_PER_S)
 
     @property
     def opener(self) -> Opener:
@@ -138,6 +141,10 @@ class MeshNode:
         """The own state that was told last."""
         return self._told
 
+    def missing(self, now_s: float) -> frozenset[str]:
+        """Voices that were heard once and are not now."""
+        return frozenset(each.voice for each in self.book.all_heard() if not each.fresh(now_s))
+
     def limits_w(self, now_s: float) -> Mapping[str, tuple[float, float]]:
         """(import, export) of each group as they hold now, magnitudes, without the reserve."""
         return {group: self._limit(group, now_s) for group in self.roster.groups}
@@ -145,8 +152,6 @@ class MeshNode:
     def receive(self, key: str, data: bytes, now_s: float, unix_s: float) -> tuple[Outgoing, ...]:
         """One envelope from the wire; what is not ours, old or wrong is counted and dropped. Answers to pings."""
         if key.rsplit("/", 1)[-1] == self.voice and "/ping/" not in key and "/pong/" not in key:
-            # The wire brings back what we said: it works.
-            self.echoed_at_s = now_s
             return ()
         try:
             opened = self._opener.open(data, now_s, unix_s)
@@ -163,11 +168,11 @@ class MeshNode:
                 if self.book.take_cap(opened.sender, cap, max(0.0, opened.expires_unix_s - unix_s), now_s):
                     self._dirty = True
                 else:
-                    self.watch.refused(f"{opened.sender} may not cap {cap.group}", now_s)
-            case Ping(to=to, token=token) if to == self.voice:
+                    self.watch.refused(opened.sender, f"{opened.sender} may not cap {cap.group}", now_s)
+            case Ping(to=to, token=token) if to == self.voice and self._may_answer(now_s):
                 return (self._seal(Pong(to=opened.sender, token=token), f"pong/{opened.sender}", unix_s),)
-            case Pong(to=to, token=token) if to == self.voice and token in self._asked_pings:
-                self._asked_pings.remove(token)
+            case Pong(to=to, token=token) if to == self.voice and (opened.sender, token) in self._asked_pings:
+                self._asked_pings.remove((opened.sender, token))
                 self.pongs[token] = now_s
                 while len(self.pongs) > _PONGS_KEPT:
                     del self.pongs[next(iter(self.pongs))]
@@ -212,7 +217,7 @@ class MeshNode:
 
     def ping(self, to: str, token: int, unix_s: float) -> Outgoing:
         """The answer, if one comes, is in :attr:`pongs`."""
-        self._asked_pings.append(token)
+        self._asked_pings.append((to, token))
         return self._seal(Ping(to=to, token=token), f"ping/{to}", unix_s)
 
     def set_cap(self, cap: Cap, until_unix_s: float) -> None:
@@ -237,13 +242,20 @@ class MeshNode:
 
     # ---- hearing ----
 
+    def _may_answer(self, now_s: float) -> bool:
+        if len(self._answered) == _PONGS_PER_S and now_s - self._answered[0] < 1.0:
+            return False
+        self._answered.append(now_s)
+        return True
+
     def _take_state(self, sender: str, state: State, sequence: int, missed: int, valid_s: float, now_s: float) -> None:
         before = self.book.heard(state.member) if state.member in self.roster.members else None
         heard = self.book.take_state(sender, state, sequence, missed, valid_s, now_s)
         if heard is None:
-            self.watch.refused(f"{sender} speaks for {state.member}, which is not its own", now_s)
+            self.watch.refused(sender, f"{sender} speaks for {state.member}, which is not its own", now_s)
             return
-        if before is None or not before.fresh(now_s):
+        if before is None or not before.fresh(now_s) or self.voice not in state.seen:
+            # It does not hear us: it may not have our certificate.
             self._certificate_at_s = -inf
         self._answers_due |= _asks_more(state, before)
         self._dirty = True
@@ -257,13 +269,17 @@ class MeshNode:
         for side, sign in zip((self._import, self._export), _SIDES, strict=True):
             told = [self._told_of(peer, voices, sign) for peer, voices in present.items()]
             side_limits = {group: pair[0 if sign > 0 else 1] * rest for group, pair in limits.items()}
-            side.step(self._own(facts, sign), told, side_limits, now_s)
+            own = self._own(facts, sign)
+            side.step(own, told, side_limits, now_s)
+            # Where there is no room above the base load, its margin is for its noise, not for vehicles.
+            none_left = facts.sums is None and side.may_w <= side.floor_w + CLOSE_W
+            self._allowed_w[sign] = side.may_w - (self.settings.margin_w if none_left else 0.0)
         self._renew(now_s)
 
     def _renew(self, now_s: float) -> None:
         self._verdict = Verdict(
-            import_w=self._import.may_w,
-            export_w=self._export.may_w,
+            import_w=self._allowed_w[1],
+            export_w=self._allowed_w[-1],
             import_by=self._import.binding,
             export_by=self._export.binding,
             expires_at_s=now_s + VERDICT_VALID_S,
@@ -272,7 +288,7 @@ class MeshNode:
     def _own(self, facts: Facts, sign: Sign) -> Own:
         member = self.member
         worst_w = member.import_w if sign > 0 else member.export_w
-        flow_w, base_w = facts.flow_w, facts.base_w
+        flow_w, base_w = _told_or_none(facts.flow_w, MOST_W), _told_or_none(facts.base_w, MOST_W)
         if facts.sums is not None:
             return Own(
                 id=member.id,
@@ -284,8 +300,7 @@ class MeshNode:
                 flow_w=_of(facts.sums.held, sign),
             )
         floor_w = wish_w = worst_w
-        known = flow_w is not None and base_w is not None and isfinite(flow_w) and isfinite(base_w)
-        if known and flow_w is not None and base_w is not None:
+        if flow_w is not None and base_w is not None:
             against_w = min(0.0, sign * (flow_w - base_w))
             want_w = max(0.0, facts.want_hi_w if sign > 0 else -facts.want_lo_w)
             floor_w = sign * base_w + against_w + self.settings.margin_w
@@ -297,7 +312,7 @@ class MeshNode:
             worst_w=worst_w,
             floor_w=floor_w,
             wish_w=wish_w,
-            flow_w=sign * flow_w if known and flow_w is not None else None,
+            flow_w=sign * flow_w if flow_w is not None and base_w is not None else None,
         )
 
     def _told_of(self, peer: str, voices: Sequence[Heard], sign: Sign) -> Told:
@@ -333,20 +348,19 @@ class MeshNode:
 
     def _state(self, facts: Facts, links: tuple[str, ...], now_s: float) -> State:
         to_import, to_export = self._import, self._export
-        own_import, own_export = self._own(facts, 1), self._own(facts, -1)
         return State(
             member=self.member.id,
-            flow_w=facts.flow_w,
-            base_w=facts.base_w,
-            floor=_pair(own_export.floor_w, own_import.floor_w),
-            wish=_range(own_export.wish_w, own_import.wish_w),
+            flow_w=_told_or_none(facts.flow_w, MOST_W),
+            base_w=_told_or_none(facts.base_w, MOST_W),
+            floor=_pair(to_export.floor_w, to_import.floor_w),
+            wish=_range(to_export.wish_w, to_import.wish_w),
             claim=_range(to_export.claim_w, to_import.claim_w),
             ask=_range(max(to_export.ask_w, to_export.claim_w), max(to_import.ask_w, to_import.claim_w)),
-            capability=facts.capability,
-            ahead=facts.ahead,
-            top_oil_c=facts.top_oil_c,
-            hot_spot_c=facts.hot_spot_c,
-            flexible=facts.flexible,
+            capability=_range(-facts.capability.lo_w, facts.capability.hi_w),
+            ahead=_range(-facts.ahead.lo_w, facts.ahead.hi_w),
+            top_oil_c=_told_or_none(facts.top_oil_c, MOST_C),
+            hot_spot_c=_told_or_none(facts.hot_spot_c, MOST_C),
+            flexible=_flexible(facts.flexible),
             permit=facts.permit[:160],
             seen=self.book.seen(now_s),
             links=links,
@@ -366,8 +380,8 @@ class MeshNode:
         if with_certificate:
             self._certificate_at_s = now_s
         sequence, payload = self._sealer.seal(state, unix_s, self.settings.valid_s, with_certificate=with_certificate)
-        self._import.said(sequence)
-        self._export.said(sequence)
+        self._import.said(sequence, now_s)
+        self._export.said(sequence, now_s)
         self.book.sent(sequence, now_s)
         self._told, self._told_at_s, self._answers_due = state, now_s, False
         self.states_sent += 1
@@ -378,13 +392,13 @@ class MeshNode:
             if unix_s >= until_unix_s:
                 del self.asked_caps[group]
         told: dict[str, Cap] = {group: cap for group, (cap, _) in self.asked_caps.items()}
-        for group, flow_w in measured_w.items():
-            if group not in self.roster.groups:
-                continue
-            limit = self.roster.groups[group]
+        for group in measured_w.keys() & self.roster.groups.keys():
+            self._unexplained.setdefault(group, Unexplained())
+        for group, unexplained in self._unexplained.items():
             standing = told.get(group)
-            cap = self._unexplained[group].cap(limit, flow_w, *self._expected_w(group, now_s), now_s)
-            self.watch.unexplained(group, self._unexplained[group].excess_w, now_s)
+            flow_w = measured_w.get(group, nan)
+            cap = unexplained.cap(self.roster.groups[group], flow_w, *self._expected_w(group, now_s), now_s)
+            self.watch.unexplained(group, unexplained.excess_w, now_s)
             if cap is not None:
                 told[group] = cap if standing is None else _tighter(standing, cap)
         if not told or now_s - self._caps_at_s < self.settings.period_s:
@@ -400,9 +414,12 @@ class MeshNode:
         for member_id in self.roster.below[group]:
             heard = self.book.heard(member_id)
             member = self.roster.members[member_id]
-            if heard is not None and heard.fresh(now_s) and heard.state.flow_w is not None:
-                low_w += heard.state.flow_w
-                high_w += heard.state.flow_w
+            state = heard.state if heard is not None and heard.fresh(now_s) else None
+            if member_id == self.member.id:
+                state = self._told
+            if state is not None and state.flow_w is not None:
+                low_w += state.flow_w
+                high_w += state.flow_w
             else:
                 low_w -= member.export_w
                 high_w += member.import_w
@@ -431,7 +448,20 @@ def _range(export_w: float, import_w: float) -> Range:
 
 
 def _stated(value_w: float) -> float:
-    return max(-MOST_W, min(MOST_W, value_w))
+    return max(-MOST_W, min(MOST_W, value_w)) if value_w == value_w else 0.0
+
+
+def _told_or_none(value: float | None, most: float) -> float | None:
+    """What no receiver would take for a number is not known: it would cost the whole state."""
+    return value if value is not None and abs(value) <= most else None
+
+
+def _flexible(told: Flexible) -> Flexible:
+    return Flexible(
+        vehicles=min(told.vehicles, MOST_VEHICLES),
+        needed_wh=_told_or_none(told.needed_wh, MOST_WH) or 0.0,
+        surplus_wh=_told_or_none(told.surplus_wh, MOST_WH) or 0.0,
+    )
 
 
 def _moved(before_w: float, now_w: float) -> bool:

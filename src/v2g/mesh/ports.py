@@ -46,6 +46,9 @@ class Engine(Protocol):
         """Join, and hear what is published under ``keys`` (``**`` at the end matches all below). Raises
         :class:`EngineError`."""
 
+    async def renew(self) -> None:
+        """Say again what is listened to: a wire may have forgotten it. Never raises."""
+
     async def close(self) -> None: ...
 
     def publish(self, key: str, payload: bytes) -> None:

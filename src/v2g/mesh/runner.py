@@ -20,6 +20,10 @@ from v2g.mesh.region import region_cap, region_facts
 from v2g.mesh.trust import Trust
 
 RETRY_S: Final = 10.0
+RENEW_S: Final = 5.0
+MOST_RENEWALS: Final = 4
+LONGEST_PAUSE: Final = 12
+"""Times :data:`RENEW_S`, between two while members stay missing: they may be down."""
 PING_WAIT_S: Final = 2.0
 SILENT_S: Final = 30.0
 """A wire that brings nothing for so long, not even back to us what we say, is made anew."""
@@ -116,16 +120,35 @@ class _Wired:
             name = f"{roster.network}/{roster.region}" if roster.region else roster.network
             words = f"{self.node.voice} is in {name} with {len(roster.members)} members"
             self._log.info("MESH_START", words, node=self.node.voice, network=name)
-            await self._until_silent()
-            self._engine, self.problem = None, f"the wire brought nothing back for {SILENT_S:g} s"
+            self.problem = await self._until_ill(engine)
+            self._engine = None
             self._log.error("MESH_DOWN", f"{self.problem}; it is made anew")
             await engine.close()
 
-    async def _until_silent(self) -> None:
+    async def _until_ill(self, engine: Engine) -> str:
+        """Why the wire is to be made anew. Members that are missing are looked for by subscribing anew first."""
+        renewals, next_at_s = 0, self._clock.monotonic_s() + RENEW_S
         while True:
             await asyncio.sleep(1.0)
-            if self._clock.monotonic_s() - self._came_at_s >= SILENT_S:
-                return
+            now_s = self._clock.monotonic_s()
+            if now_s - self._came_at_s >= SILENT_S:
+                return f"the wire brought nothing for {SILENT_S:g} s"
+            links = engine.links()
+            missing = self.node.missing(now_s) if any(link.up for link in links) else frozenset()
+            if not missing:
+                renewals = 0
+                next_at_s = max(next_at_s, now_s + RENEW_S)
+                continue
+            if now_s < next_at_s:
+                continue
+            beside = sorted(
+                missing & {link.node for link in links if link.up and now_s - (link.since_s or now_s) > RENEW_S}
+            )
+            if beside and renewals >= MOST_RENEWALS:
+                return f"{', '.join(beside)} is linked and not heard"
+            await engine.renew()
+            renewals += 1
+            next_at_s = self._clock.monotonic_s() + RENEW_S * min(renewals, LONGEST_PAUSE)
 
     def _on_message(self, key: str, payload: bytes) -> None:
         self._came_at_s = self._clock.monotonic_s()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from math import inf, isfinite
 from typing import Any, Final
@@ -28,6 +29,7 @@ from v2g.sessions.supervisor import Log
 NO_MESH: Final = "this controller is in no mesh (mesh: in the configuration)"
 _NOTHING_KNOWN: Final = Facts(flow_w=None, base_w=None)
 _BOUND_S: Final = 1.0
+_PING_EVERY_S: Final = 0.1
 
 
 class MeshLink:
@@ -171,7 +173,12 @@ class MeshLink:
         voices = [voice for member in runner.node.roster.members.values() for voice in member.voices]
         if node not in voices:
             raise Refused(f"there is no member {node!r}; there are {', '.join(voices)}", code="UNKNOWN_MEMBER")
-        trips = [await runner.ping(node) for _ in range(count)]
+        trips = []
+        for number in range(count):
+            if number:
+                # Faster ones would be taken for a flood.
+                await asyncio.sleep(_PING_EVERY_S)
+            trips.append(await runner.ping(node))
         line = next((each for each in self.result().members if each.voice == node), None)
         found = tuple(trip_s * 1e3 if trip_s is not None else None for trip_s in trips)
         return found, line.hops if line is not None else None

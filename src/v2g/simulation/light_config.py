@@ -36,7 +36,7 @@ class LightNodeConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Of its certificate, key and authority."""
     model: LightModel = msgspec.field(default_factory=LightModel)
     meter: dict[str, str] = {}
-    """Of a head: by group, the file that its meter writes its flow into, W."""
+    """Of a head: by group, the file that its meter writes its flow into, W. A file that is old says nothing."""
 
 
 class LightConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +53,10 @@ class LightConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
     """The flows and shares of all nodes, and the process's own costs."""
+
+
+class ReadFlows(msgspec.Struct, frozen=True, kw_only=True, tag="flows"):
+    """The true flows of all nodes alone, W by node: what a meter asks for."""
 
 
 class SetModel(msgspec.Struct, frozen=True, kw_only=True, tag="set"):
@@ -121,7 +125,7 @@ class ReloadTrust(msgspec.Struct, frozen=True, kw_only=True, tag="trust"):
     """Every node of the process reads its authority and revocation lists again."""
 
 
-Request = Read | SetModel | SetWire | SkewClock | Lie | Flood | PutCap | Ping | Replay | ReloadTrust
+Request = Read | ReadFlows | SetModel | SetWire | SkewClock | Lie | Flood | PutCap | Ping | Replay | ReloadTrust
 
 
 class NodeReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +156,9 @@ class NodeReading(msgspec.Struct, frozen=True, kw_only=True):
     refusals: int
     loss: float | None
     round_trips_ms: dict[str, float]
+    ages_s: dict[str, float]
+    """By node, of its last state, whether it counts or not."""
+    missed: dict[str, int]
     role: str
     problem: str
 
@@ -173,6 +180,10 @@ class LightClient(LineClient):
 
     def read(self) -> ProcessReading:
         return msgspec.convert(self.ask(type="read")["reading"], ProcessReading)
+
+    def flows_w(self) -> dict[str, float]:
+        """As they are, whatever the nodes tell."""
+        return msgspec.convert(self.ask(type="flows")["flows_w"], dict[str, float])
 
 
 def read_light_config(path: Path) -> LightConfig:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import os
 import resource
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ from v2g.simulation.light_model import LightTransformer
 PERIOD_S = 0.1
 _MAX_LINE_BYTES = 65_536
 _RECORD_EVERY_S = 0.5
+METER_OLD_S = 3.0
 
 
 class _Skewed:
@@ -57,6 +59,9 @@ class _Skewed:
 
     def unix_s(self) -> float:
         return self._clock.unix_s() + self.by_s
+
+    def true_unix_s(self) -> float:
+        return self._clock.unix_s()
 
 
 class _Said:
@@ -92,6 +97,9 @@ class Tap:
     async def start(self, keys: tuple[str, ...], on_message: OnMessage) -> None:
         self._on_message = on_message
         await self._engine.start(keys, self._hear)
+
+    async def renew(self) -> None:
+        await self._engine.renew()
 
     async def close(self) -> None:
         await self._engine.close()
@@ -201,6 +209,8 @@ class LightNode:
             round_trips_ms={
                 each.voice: round(each.round_trip_s * 1e3, 3) for each in heard if each.round_trip_s is not None
             },
+            ages_s={each.voice: now_s - each.at_s for each in node.book.all_heard()},
+            missed={each.voice: each.missed for each in node.book.all_heard()},
             role=runner.role.value if runner.role is not Role.NONE else "",
             problem=runner.problem,
         )
@@ -223,9 +233,13 @@ class LightNode:
 
     def _measured_w(self) -> Mapping[str, float]:
         found = {}
-        for group, file in self._config.meter.items():
+        for group, name in self._config.meter.items():
+            found[group] = math.nan
             with contextlib.suppress(OSError, ValueError):
-                found[group] = float(Path(file).read_text(encoding="ascii"))
+                path = Path(name)
+                # A file's age is by the host's clock, whatever this node takes for the time of day.
+                if self.clock.true_unix_s() - path.stat().st_mtime <= METER_OLD_S:
+                    found[group] = float(path.read_text(encoding="ascii"))
         return found
 
     def _flood_on(self, now_s: float) -> None:
@@ -254,11 +268,13 @@ class LightNodes:
         self._late: deque[float] = deque([0.0])
         self._recorded_at_s = 0.0
 
-    async def run(self, stopped: asyncio.Event) -> None:
+    async def run(self, stopped: asyncio.Event, serving: Callable[[], None] = lambda: None) -> None:
+        """Until ``stopped``. ``serving`` is called once the control socket answers."""
         path = self._config.control_socket
         _unlink(path)
         server = await asyncio.start_unix_server(self._serve, path, limit=_MAX_LINE_BYTES)
         os.chmod(path, 0o600)  # noqa: PTH101 - it does not wait
+        serving()
         starting = asyncio.get_running_loop().create_task(self._start_all())
         try:
             due_s = self._clock.monotonic_s()
@@ -326,6 +342,8 @@ class LightNodes:
         match request:
             case protocol.Read():
                 return {"reading": self._read()}
+            case protocol.ReadFlows():
+                return {"flows_w": {node.name: node.transformer.flow_w for node in self.nodes.values()}}
             case protocol.ReloadTrust():
                 for node in self.nodes.values():
                     node.reload_trust()
@@ -383,7 +401,7 @@ _DOWN = protocol.NodeReading(
     node="", at_s=0.0, flow_w=0.0, base_w=0.0, want_w=0.0, import_w=0.0, export_w=0.0, import_by="down",
     export_by="down", heard=0, present=0, members=0, links=0, islands=0, hops={}, states_sent=0, received=0,
     received_bytes=0, sent=0, sent_bytes=0, drops={}, drops_by_sender={}, refusals=0, loss=None, round_trips_ms={},
-    role="", problem="down",
+    ages_s={}, missed={}, role="", problem="down",
 )  # fmt: skip
 
 
@@ -398,8 +416,7 @@ async def _main(config: LightConfig) -> None:
         loop.add_signal_handler(number, stopped.set)
     nodes = LightNodes(config, SystemClock())
     notifier = Notifier()
-    loop.call_soon(partial(notifier.ready, f"{len(nodes.nodes)} light nodes"))
-    await nodes.run(stopped)
+    await nodes.run(stopped, partial(notifier.ready, f"{len(nodes.nodes)} light nodes"))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,13 @@ PURE = [
     *("pyiso15118/exi", "pyiso15118/messages", "pyiso15118/secc", "pyiso15118/evcc", "pyiso15118/machine.py"),
     *("pyiso15118/schedules", "pyiso15118/checks.py", "pyiso15118/paused.py", "pyiso15118/events"),
     *("pyiso15118/v2gtp.py", "pyiso15118/sdp.py", "v2g/thermal", "v2g/grid", "v2g/dispatch"),
+    *(
+        f"v2g/mesh/{name}.py"
+        for name in (
+            *("roster", "messages", "filling", "side", "node", "node_settings", "book", "head", "topology"),
+            *("watch", "region", "gateway", "tables", "envelope", "trust", "alone"),
+        )
+    ),
 ]
 CLOCK_READERS = {"pyiso15118/aio", "pyiso15118/security/judged_at.py", "v2g/clock.py"}
 

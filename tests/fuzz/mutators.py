@@ -81,7 +81,7 @@ def json_tree(mutate: Callable[[bytes, int], bytes], prefix: int, words: list[st
         except (ValueError, RecursionError):
             return mutate(data, max_size)
         for _ in range(rng.choice((1, 1, 2, 4))):
-            tree = _change_tree(rng, tree, words)
+            tree = change_tree(rng, tree, words)
         try:
             changed = data[:prefix] + json.dumps(tree).encode()
         except RecursionError:
@@ -91,7 +91,8 @@ def json_tree(mutate: Callable[[bytes, int], bytes], prefix: int, words: list[st
     return custom
 
 
-def _change_tree(rng: random.Random, tree: Any, words: list[str]) -> Any:
+def change_tree(rng: random.Random, tree: Any, words: list[str]) -> Any:
+    """Another tree, of dictionaries, lists and values; what is given stays as it is."""
     if not isinstance(tree, (dict, list)) or not tree or rng.random() < 0.1:
         return _odd_value(rng, tree, words)
     keys = list(tree) if isinstance(tree, dict) else range(len(tree))
@@ -99,7 +100,7 @@ def _change_tree(rng: random.Random, tree: Any, words: list[str]) -> Any:
     changed = tree.copy()
     action = rng.random()
     if action < 0.7:
-        changed[key] = _change_tree(rng, tree[key], words)
+        changed[key] = change_tree(rng, tree[key], words)
     elif action < 0.8:
         del changed[key]
     elif isinstance(changed, list):

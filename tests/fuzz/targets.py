@@ -11,7 +11,7 @@ from random import Random
 from struct import unpack
 from typing import Any
 
-from fuzz import control_targets, conversations, seeds, slac_targets
+from fuzz import control_targets, conversations, mesh_node_target, mesh_targets, seeds, slac_targets
 from fuzz.checks import Sampler, check_exi, require, root_of
 from fuzz.content import change
 from fuzz.settings import setting_of
@@ -324,6 +324,30 @@ def slac(name: str) -> Callable[[Sampler], Target]:
     return target
 
 
+def mesh_envelope(sampler: Sampler) -> Target:
+    """What comes from a mesh's wire, and what a member signs."""
+    check = mesh_targets.check_envelope
+    return Target(
+        check=lambda data: check(sampler, data),
+        seeds=mesh_targets.envelope_seeds(),
+        form="bits",
+        prefix=1,
+        rewrite=mesh_targets.rewrite,
+    )
+
+
+def mesh_node(sampler: Sampler) -> Target:
+    """What members of a mesh say to a node."""
+    check = mesh_node_target.check_node
+    return Target(
+        check=lambda data: check(sampler, data),
+        seeds=mesh_node_target.node_seeds(),
+        form="bits",
+        max_bytes=8192,
+        rewrite=mesh_node_target.rewrite,
+    )
+
+
 def check_line(answer: dict[str, Any]) -> None:
     """What a command answered about a document is what both commands answer when given it."""
     encoded = encode_line({"namespace": answer["namespace"], "json": answer["json"]})
@@ -349,4 +373,6 @@ TARGETS: dict[str, Callable[[Sampler], Target]] = {
     "control-request": control_request,
     "audit-log": audit_log,
     **{name: slac(name) for name in slac_targets.CHECKS},
+    "mesh-envelope": mesh_envelope,
+    "mesh-node": mesh_node,
 }

@@ -12,7 +12,7 @@ import atheris
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-with atheris.instrument_imports(include=["pyiso15118", "v2g.control", "v2g.telemetry"]):
+with atheris.instrument_imports(include=["pyiso15118", "v2g.control", "v2g.mesh", "v2g.telemetry"]):
     from fuzz import mutators, seeds, targets
     from fuzz.checks import Sampler
     from pyiso15118 import exi
@@ -20,7 +20,10 @@ with atheris.instrument_imports(include=["pyiso15118", "v2g.control", "v2g.telem
 
 TELL_EVERY = 100
 """Inputs between two notes of what was seen: libFuzzer ends the process without a word to Python."""
-WITHOUT_MESSAGES = ("frames", "sdp-request", "sdp-response", "control-request", "audit-log")
+WITHOUT_MESSAGES = (
+    *("frames", "sdp-request", "sdp-response", "control-request", "audit-log"),
+    *("mesh-envelope", "mesh-node"),
+)
 """Targets that run no generated code; making it ready takes longer than a short run of them."""
 MARK = "__ATHERIS_INSTRUMENTED__"
 

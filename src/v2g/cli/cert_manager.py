@@ -14,6 +14,7 @@ from v2g.host import coredump
 
 _NAME = "v2g-cert-manager"
 _WORK, _LOOK = "v2g.cli.certificates", "v2g.cli.certificates_shown"
+_MESH = "v2g.cli.mesh_certificates"
 _LATER = {
     "provision": Later(_WORK, "provision", "Key, request, certificate: made, signed, checked, installed."),
     "install": Later(_WORK, "install", "A chain that an authority sent for our request."),
@@ -21,6 +22,8 @@ _LATER = {
     "anchors": Later(_WORK, "anchors", "The roots by which vehicles are trusted."),
     "status": Later(_LOOK, "status", "Every certificate, its days, the key, and what the daemon serves with."),
     "verify": Later(_LOOK, "verify", "A chain against its roots, with the reason where it does not hold."),
+    "mesh-request": Later(_MESH, "mesh_request", "A key and a request for our certificate in the mesh."),
+    "mesh-install": Later(_MESH, "mesh_install", "The certificate that the mesh's authority made of it."),
     "lab-ca": Later("v2g.cli.lab_ca", "lab_ca", "A complete test PKI for a bench; not for production."),
 }
 

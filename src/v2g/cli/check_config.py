@@ -32,6 +32,8 @@ def check(name: str, config_dir: Path) -> int:
     click.echo(summary(loaded))
     for line in _vehicle_tls(loaded):
         click.echo(line)
+    for line in _mesh(loaded):
+        click.echo(line)
     for warning in _tls_roles(loaded):
         click.echo(f"warning: {warning}")
     return 0
@@ -51,6 +53,14 @@ def _vehicle_tls(loaded: Loaded) -> Iterator[str]:
     yield from (f"warning: {evse_id}: no vehicle could connect: {why}" for evse_id, why in endpoints.problems.items())
     for note in tls_notes(loaded.config, endpoints.in_force):
         yield f"warning: {note.text}" if note.is_gap else f"  TLS          {note.text}"
+
+
+def _mesh(loaded: Loaded) -> Iterator[str]:
+    if loaded.config.mesh is None:
+        return
+    from v2g.cli.check_mesh import mesh_lines
+
+    yield from mesh_lines(loaded)
 
 
 def summary(loaded: Loaded) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,15 +80,18 @@ def ping(node: str, count: int, as_json: bool, socket_path: Path | None) -> None
 
 @mesh.command("map")
 @click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="An SVG file.")
+@click.option("--force", is_flag=True, help="Replace the file if there is one.")
 @socket_option
-def draw(output: Path, socket_path: Path | None) -> None:
+def draw(output: Path, force: bool, socket_path: Path | None) -> None:
     """Draw groups, members, links and islands as this node knows them.
 
-    Exit code 0: drawn. 1: no mesh, or the file cannot be written. 3: no daemon.
+    Exit code 0: drawn. 1: no mesh, or the file is there already or cannot be written. 3: no daemon.
     """
     from v2g.cli.mesh_map import mesh_svg
     from v2g.host.files import replace_file
 
+    if not force and os.path.lexists(output):
+        fail(_NAME, f"{output} is there already: name another file, or give --force to replace it", 1)
     with daemon(socket_path, _NAME) as client:
         _, result = _ask(client)
     if not result.members:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 
 from v2g.cli.render import span, table
 from v2g.control.messages_mesh import MeshGroupLine, MeshMemberLine, MeshPingResult, MeshResult
@@ -10,24 +11,24 @@ from v2g.telemetry.lines import escape
 from v2g.units import format_power
 
 _WAITS = {"acknowledgement": "not all know yet what we take", "ramp": "power rises by its ramp", "room": "no room"}
+_COLUMNS = 80
 _SHOWN_DROPS = 6
+_LEGEND = "kW; im: imports, ex: exports; hops to it / from it to the substation; RTT in ms;\n* ourselves"
 
 
 def mesh_text(result: MeshResult) -> str:
     """Head, limits, members, links, islands, and what was dropped."""
     if not result.members:
         return result.problem
-    parts = [_head(result), _groups(result.groups), _members(result.members)]
+    parts = [result.problem] if result.problem else []
+    parts += [_head(result), _groups(result.groups), _members(result.members, result.groups, len(result.islands) > 1)]
     if result.north:
-        parts.append("north, as we hear it for our region\n" + _members(result.north))
+        parts.append("north, as we hear it for our region\n" + _members(result.north, (), False))
     parts.append(_links(result))
     if len(result.islands) > 1:
         parts.append(_islands(result.islands))
-    if drops := _drops(result):
-        parts.append(drops)
-    if result.problem:
-        parts.insert(0, result.problem)
-    return "\n\n".join(parts)
+    parts.append("\n".join(filter(None, [_wire(result), _drops(result)])))
+    return "\n\n".join(filter(None, parts))
 
 
 def ping_text(result: MeshPingResult) -> str:
@@ -44,6 +45,22 @@ def ping_text(result: MeshPingResult) -> str:
             f", {answered[0]:.2f} / {answered[len(answered) // 2]:.2f} / {answered[-1]:.2f} ms (least/median/most)"
         )
     return "\n".join([*lines, summary])
+
+
+def direction(flow_w: float) -> str:
+    return "imports" if flow_w >= 0.0 else "exports"
+
+
+def group_depths(groups: Sequence[MeshGroupLine]) -> Mapping[str, int]:
+    """How many groups are above each."""
+    parents = {group.id: group.parent for group in groups}
+    depths = {}
+    for group in parents:
+        above, depth = parents[group], 0
+        while above in parents and depth < len(parents):
+            above, depth = parents[above], depth + 1
+        depths[group] = depth
+    return depths
 
 
 def _head(result: MeshResult) -> str:
@@ -64,63 +81,93 @@ def _head(result: MeshResult) -> str:
     return "\n".join(lines)
 
 
-def _groups(groups: Iterable[MeshGroupLine]) -> str:
-    rows = []
+def _groups(groups: Sequence[MeshGroupLine]) -> str:
+    depths = group_depths(groups)
+    rows, remarks = [], []
     for group in groups:
-        cap = f"cap by {group.cap.by}, {span(group.cap.ends_in_s)}" if group.cap is not None else ""
-        binds = " and ".join(
-            name for name, binds in (("import", group.binds_import), ("export", group.binds_export)) if binds
-        )
+        binds = [name for name, is_so in (("import", group.binds_import), ("export", group.binds_export)) if is_so]
         rows.append(
             (
-                group.id,
+                "  " * depths[group.id] + group.id,
                 f"{group.present}/{group.members}",
-                _of(max(0.0, group.counted_import_w), group.import_w),
-                _of(max(0.0, group.counted_export_w), group.export_w),
+                _of(group.counted_import_w, group.import_w),
+                _of(group.counted_export_w, group.export_w),
                 _flow(group.flow_w),
-                ", ".join(filter(None, [f"binds our {binds}" if binds else "", cap])),
+                f"binds our {' and '.join(binds)}" if binds else "",
             )
         )
-    return table(("GROUP", "HEARD", "IMPORT/LIMIT", "EXPORT/LIMIT", "FLOW", ""), rows)
-
-
-def _members(members: Iterable[MeshMemberLine]) -> str:
-    return table(
-        ("MEMBER", "HOPS", "RTT ms", "LOSS", "AGE", "FLOW", "IMPORT", "EXPORT", "HOT", "EV", "STATE"),
-        [_member(line) for line in members],
+        if group.cap is not None:
+            cap = group.cap
+            ends = "within seconds unless told anew" if cap.ordered_s is None else f"in {span(cap.ordered_s)}"
+            reason = f": {escape(cap.reason)}" if cap.reason else ""
+            remarks.append(
+                f"{escape(group.id)}: {escape(cap.by)} caps it at {format_power(cap.import_w)} import, "
+                f"{format_power(cap.export_w)} export; it ends {ends}{reason}"
+            )
+    return "\n".join(
+        [table(("GROUP", "HEARD", "IMPORT/LIMIT", "EXPORT/LIMIT", "FLOW", ""), rows), *map(_wrap, remarks)]
     )
 
 
-def _member(line: MeshMemberLine) -> tuple[str, ...]:
-    hops = "-" if line.hops_to_substation is None and line.hops is None else _hops(line)
+def _members(members: Sequence[MeshMemberLine], groups: Sequence[MeshGroupLine], in_islands: bool) -> str:
+    """By group, in the order of the groups, each below its name where there are more than one."""
+    order = {group.id: number for number, group in enumerate(groups)}
+    ordered = sorted(members, key=lambda line: (order.get(line.group, len(order)), line.id))
+    several = len({line.group for line in ordered}) > 1
+    head = ("MEMBER", "HOPS", "RTT", "LOSS", "AGE", "FLOW", "IMPORT", "EXPORT", "HOT", "EV", "STATE")
+    first, *rows = table(
+        (*head, "ISL") if in_islands else head,
+        [(*_member(line, several), str(line.island)) if in_islands else _member(line, several) for line in ordered],
+    ).split("\n")
+    lines, group = [first], None
+    for line, row in zip(ordered, rows, strict=True):
+        if several and line.group != group:
+            group = line.group
+            lines.append(escape(group))
+        lines.append(row)
+    return "\n".join([*lines, *(_wrap(remark) for line in ordered for remark in _remarks(line)), _LEGEND])
+
+
+def _member(line: MeshMemberLine, indented: bool) -> tuple[str, ...]:
     return (
-        line.id + ("*" if line.ourselves else ""),
-        hops,
+        ("  " if indented else "") + line.id + ("*" if line.ourselves else ""),
+        _hops(line),
         "-" if line.round_trip_ms is None else f"{line.round_trip_ms:.1f}",
         "-" if line.loss_pct is None else f"{line.loss_pct:.0f}%",
-        "-" if line.age_s is None else f"{line.age_s:.0f}s" if line.age_s < 600 else span(line.age_s),
-        _short(line.flow_w),
-        _short(max(0.0, line.import_share_w)),
-        _short(max(0.0, line.export_share_w)),
-        "-" if line.hot_spot_c is None else f"{line.hot_spot_c:.0f}°",
+        "-" if line.age_s is None else f"{line.age_s:.0f}s" if line.age_s < 600 else f"{line.age_s // 60:.0f}min",
+        _flow(line.flow_w),
+        _kw(line.import_share_w),
+        _kw(line.export_share_w),
+        "-" if line.hot_spot_c is None else f"{line.hot_spot_c:.0f}",
         "-" if line.vehicles is None else str(line.vehicles),
         _state(line),
     )
 
 
 def _hops(line: MeshMemberLine) -> str:
-    """To it; behind a stroke, from it to the substation."""
     here = "-" if line.hops is None else str(line.hops)
     return here if line.hops_to_substation is None else f"{here}/{line.hops_to_substation}"
 
 
 def _state(line: MeshMemberLine) -> str:
     if line.deaf:
-        return "does not hear us: rating"
+        return "deaf"
     if not line.present:
-        return "not heard: rating"
-    head = "head" if line.head else ""
-    return ", ".join(filter(None, [head, line.permit[:24] or ("" if head else "ok")]))
+        return "absent"
+    return "no V2G" if line.permit else "head" if line.head else "ok"
+
+
+def _remarks(line: MeshMemberLine) -> Iterable[str]:
+    counts = f"it counts with {format_power(line.worst_import_w)} import, {format_power(line.worst_export_w)} export"
+    if not line.worst_import_w and not line.worst_export_w:
+        counts = "it has no transformer"
+    if line.deaf:
+        yield f"{escape(line.id)} is heard and does not hear us: {counts}"
+    elif not line.present:
+        since = "was not heard yet" if line.age_s is None else f"was not heard for {span(line.age_s)}"
+        yield f"{escape(line.id)} {since}: {counts}"
+    elif line.permit:
+        yield f"{escape(line.id)}: no energy may flow: {escape(line.permit)}"
 
 
 def _links(result: MeshResult) -> str:
@@ -139,32 +186,53 @@ def _links(result: MeshResult) -> str:
 
 def _islands(islands: tuple[tuple[str, ...], ...]) -> str:
     lines = [f"{len(islands)} islands, ours first; each balances what it knows"]
-    lines += [f"  {number}: {escape(', '.join(island))}" for number, island in enumerate(islands, start=1)]
+    lines += [_wrap(f"  {number}: {escape(', '.join(island))}") for number, island in enumerate(islands, start=1)]
     return "\n".join(lines)
+
+
+def _wire(result: MeshResult) -> str:
+    wire = result.wire
+    if wire is None:
+        return ""
+    text = (
+        f"since the start: {wire.received} messages received ({wire.received_bytes / 1e6:.1f} MB), "
+        f"{wire.sent} sent ({wire.sent_bytes / 1e6:.1f} MB)"
+    )
+    left_out = [
+        f"{count} {words}"
+        for count, words in ((wire.dropped, "left out for a late loop"), (wire.unsent, "not sent"))
+        if count
+    ]
+    return "\n".join([_wrap(text), *(f"  {words}" for words in left_out)])
 
 
 def _drops(result: MeshResult) -> str:
     if not result.drops:
         return ""
-    total = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in result.drops.items())
-    worst = sorted(result.drops_by_sender.items(), key=lambda each: -sum(each[1].values()))[:_SHOWN_DROPS]
-    lines = [f"dropped since the start: {total}"]
-    for sender, reasons in worst:
-        told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items())
-        lines.append(f"  of {escape(sender)}: {told}")
+    lines = [_wrap(f"dropped since the start: {_counts(result.drops)}")]
+    senders = sorted(result.drops_by_sender.items(), key=lambda each: -sum(each[1].values()))
+    lines += [_wrap(f"  of {escape(sender)}: {_counts(reasons)}") for sender, reasons in senders[:_SHOWN_DROPS]]
+    if len(senders) > _SHOWN_DROPS:
+        lines.append(f"  and of {len(senders) - _SHOWN_DROPS} others (--json has all)")
     return "\n".join(lines)
 
 
+def _wrap(line: str) -> str:
+    return fill(line, _COLUMNS, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def _counts(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items())
+
+
 def _of(counted_w: float, limit_w: float | None) -> str:
-    return f"{_short(counted_w)}/{_short(limit_w)}"
+    return f"{_kw(counted_w)}/{'-' if limit_w is None else _kw(limit_w)}"
 
 
 def _flow(flow_w: float | None) -> str:
-    if flow_w is None:
-        return "?"
-    return f"{_short(abs(flow_w))} {'down' if flow_w >= 0 else 'up'}"
+    return "?" if flow_w is None else f"{direction(flow_w)[:2]} {abs(flow_w) / 1e3:.1f}"
 
 
-def _short(value_w: float | None) -> str:
-    """kW, as a column has room for."""
-    return "-" if value_w is None else f"{value_w / 1e3:.1f}"
+def _kw(value_w: float) -> str:
+    """A share of one side may be below nothing: it then has to go the other way."""
+    return f"{max(0.0, value_w) / 1e3:.1f}"

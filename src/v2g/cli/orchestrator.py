@@ -13,6 +13,7 @@ import click
 
 from v2g import __version__
 from v2g.cli.daemons import config_option, run_configured
+from v2g.cli.neighbourhood_options import Asked, Neighbourhood, given_names, neighbourhood_options
 from v2g.cli.verbs import normalise
 from v2g.units import QuantityError, parse_power_w
 
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
 
 _NAME = "v2g-orchestrator"
 MOST_SPECS = 64
-MOST_CONTROLLERS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbourhood:
-    """``--neighbourhood`` and what belongs to it."""
-
-    nodes: int
-    shape: str
-    feeder_w: float
-    light: bool
-    vehicles: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,24 +72,6 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
         return -parse_power_w(value[1:]) if value.startswith("-") else parse_power_w(value)
     except QuantityError as error:
         raise click.BadParameter(str(error)) from None
-
-
-def _power(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    del context, parameter
-    try:
-        return None if value is None else parse_power_w(value)
-    except QuantityError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _counts(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
-    del context, parameter
-    if value is None:
-        return ()
-    counts = [text.strip() for text in value.split(",")]
-    if not all(text.isdecimal() and int(text) <= 64 for text in counts):
-        raise click.BadParameter(f"{value!r}: numbers from 0 to 64 with commas between, like 3,0,1")
-    return tuple(int(text) for text in counts)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -167,33 +138,7 @@ def _counts(context: click.Context, parameter: click.Parameter, value: str | Non
     default=None,
     help="With --simulate: match our own vehicles over a simulated powerline first.  [default: --plc]",
 )
-@click.option(
-    "--neighbourhood",
-    type=click.IntRange(2, 400),
-    help="With --simulate: so many controllers in a mesh, each with a plant of its own; more than 8 with --light only.",
-)
-@click.option(
-    "--shape",
-    type=click.Choice(("line", "ring", "tree")),
-    help="With --neighbourhood: who is whose neighbour.  [default: line]",
-)
-@click.option(
-    "--feeder-limit",
-    "feeder_w",
-    callback=_power,
-    help="With --neighbourhood: what all its transformers may draw together, or feed.  [default: 200kW]",
-)
-@click.option(
-    "--node-vehicles",
-    callback=_counts,
-    metavar="N,N,...",
-    help="With --neighbourhood: vehicles of each controller in turn, instead of --vehicles at all.",
-)
-@click.option(
-    "--light",
-    is_flag=True,
-    help="With --neighbourhood: nodes of mesh and balancing alone, many in one process, with simple transformers.",
-)
+@neighbourhood_options
 @click.pass_context
 def cli(
     context: click.Context,
@@ -214,11 +159,7 @@ def cli(
     base_load_w: float | None,
     power_factor: float | None,
     plc: bool | None,
-    neighbourhood: int | None,
-    shape: str | None,
-    feeder_w: float | None,
-    node_vehicles: tuple[int, ...],
-    light: bool,
+    asked: Asked,
 ) -> None:
     """Control vehicle-to-grid power below one distribution transformer.
 
@@ -234,46 +175,35 @@ def cli(
         "base_load_w": base_load_w,
         "power_factor": power_factor,
     }
-    of_neighbourhood: dict[str, bool] = {
-        "--shape": shape is not None,
-        "--feeder-limit": feeder_w is not None,
-        "--node-vehicles": bool(node_vehicles),
-        "--light": light,
+    simulation_only: dict[str, object] = {
+        "--vehicles": vehicles,
+        "--ac-vehicles": ac_vehicles,
+        "--vehicle": specs,
+        "--demo": demo,
+        "--scenario": scenario,
+        "--run-dir": run_dir,
+        "--foreign": foreign,
+        "--overlay": overlays,
+        "--thermal-speed": thermal_speed,
+        "--ambient": ambient_c,
+        "--top-oil": top_oil_c,
+        "--base-load": base_load_w,
+        "--power-factor": power_factor,
+        "--plc": plc,
     }
-    if neighbourhood is None:
-        for name, is_given in of_neighbourhood.items():
-            if is_given:
-                raise click.UsageError(f"{name} belongs to --neighbourhood")
+    # --no-plc was given, too.
+    given = {name: value if name != "--plc" else plc is not None for name, value in simulation_only.items()}
+    around = asked.chosen(given)
     if simulate:
         if check_config:
             raise click.UsageError("--check-config and --simulate exclude each other")
         count = vehicles if vehicles is not None else 0 if specs else 2
         if demo and (ac_vehicles or specs):
             raise click.UsageError("--demo shows DC EVSEs only: leave --ac-vehicles and --vehicle out")
-        if count == 0 and (demo or not (foreign or ac_vehicles or specs)):
+        if count == 0 and (demo or not (foreign or ac_vehicles or specs or around)):
             raise click.UsageError("--vehicles 0 needs --ac-vehicles, --vehicle or --foreign, and no --demo")
         if len(specs) > MOST_SPECS:
             raise click.UsageError(f"{len(specs)} times --vehicle, at most {MOST_SPECS} are possible")
-        around = None
-        if neighbourhood is not None:
-            alone = (("--demo", demo), ("--foreign", foreign), ("--scenario", scenario), ("--vehicle", specs))
-            for name, value in alone:
-                if value:
-                    raise click.UsageError(f"{name} is for one controller: leave it out with --neighbourhood")
-            if neighbourhood > MOST_CONTROLLERS and not light:
-                raise click.UsageError(
-                    f"--neighbourhood {neighbourhood} starts {neighbourhood} whole controllers, at most "
-                    f"{MOST_CONTROLLERS} are possible: add --light"
-                )
-            if len(node_vehicles) > neighbourhood:
-                raise click.UsageError(f"--node-vehicles has {len(node_vehicles)} numbers for {neighbourhood} nodes")
-            around = Neighbourhood(
-                nodes=neighbourhood,
-                shape=shape or "line",
-                feeder_w=feeder_w if feeder_w is not None else 200e3,
-                light=light,
-                vehicles=node_vehicles,
-            )
         options = SimulateOptions(
             neighbourhood=around,
             vehicles=count,
@@ -284,30 +214,12 @@ def cli(
             run_dir=run_dir,
             foreign=foreign,
             overlays=overlays,
-            plc=plc is not False,
+            plc=plc if plc is not None else around is None or not around.lean,
             conditions={name: value for name, value in conditions.items() if value is not None},
         )
         context.exit(_simulate(options))
-    simulation_only = {
-        "--vehicles": vehicles is not None,
-        "--ac-vehicles": ac_vehicles is not None,
-        "--vehicle": specs,
-        "--demo": demo,
-        "--scenario": scenario,
-        "--run-dir": run_dir,
-        "--foreign": foreign,
-        "--overlay": overlays,
-        "--thermal-speed": thermal_speed is not None,
-        "--ambient": ambient_c is not None,
-        "--top-oil": top_oil_c is not None,
-        "--base-load": base_load_w is not None,
-        "--power-factor": power_factor is not None,
-        "--plc": plc is not None,
-        "--neighbourhood": neighbourhood is not None,
-    }
-    for name, given in simulation_only.items():
-        if given:
-            raise click.UsageError(f"{name} belongs to --simulate")
+    for name in given_names({**given, "--neighbourhood": around}):
+        raise click.UsageError(f"{name} belongs to --simulate")
     context.exit(_check(config_dir) if check_config else _run(config_dir))
 
 

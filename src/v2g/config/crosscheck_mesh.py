@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from v2g.config.problems import Report
 from v2g.config.schema import Config
 from v2g.config.schema_mesh import Mesh, MeshGroup, MeshMember, MeshNeighbour
+from v2g.host.firewall.model import MODBUS_PORTS
 
 _MANY_MEMBERS = 100
 _RATING_BAND = 0.1
+_RESERVED = ("flat", "north")
+"""Regions of keys that other meshes have."""
 
 
 def check_mesh(config: Config, report: Report) -> None:
@@ -35,6 +39,16 @@ def check_mesh(config: Config, report: Report) -> None:
             f"is less than two periods of {mesh.period_s:g} s: one message that is lost would make us count as absent",
             f"write {3 * mesh.period_s:g} or more",
         )
+    if mesh.deaf_after_s < 2.0 * mesh.period_s:
+        report.add(
+            "mesh.deaf_after_s",
+            f"{mesh.deaf_after_s:g}",
+            f"is less than two periods of {mesh.period_s:g} s: others that hear us well could not have said so yet",
+            f"write {3 * mesh.period_s:g} or more",
+        )
+    if mesh.dir and not PurePath(mesh.dir).is_absolute():
+        report.add("mesh.dir", repr(mesh.dir), "is no absolute path", "begin it with /, or leave it empty")
+    _check_ports_of_vehicles(config, mesh, report)
     for position, member in enumerate(mesh.members):
         if member.speakers:
             path = f"mesh.members[{position}].speakers"
@@ -60,6 +74,11 @@ def mesh_suspicions(config: Config) -> Iterator[str]:
             f"mesh.members has {len(mesh.members)} members in one mesh, where each hears all others: beyond "
             f"{_MANY_MEMBERS} make regions of them"
         )
+    if mesh.lease_s > mesh.valid_s:
+        yield (
+            f"mesh.lease_s is {mesh.lease_s:g} s and mesh.valid_s {mesh.valid_s:g} s: where a link breaks, members "
+            "count as absent before another way to them is taken"
+        )
     if not mesh.neighbours:
         yield "mesh.neighbours is empty: we hear nobody but those who dial us"
     ratings = sum(_rating(member)[0] for member in mesh.members)
@@ -74,6 +93,8 @@ def _check_region(mesh: Mesh, report: Report) -> None:
             if getattr(mesh, name):
                 report.add(f"mesh.{name}", "", "is of a region, and mesh.region names none", "name it, or remove this")
         return
+    if mesh.region in _RESERVED:
+        report.add("mesh.region", repr(mesh.region), "is a name that other meshes of this network have", "take another")
     ids = {member.id for member in mesh.members}
     if not mesh.gateways:
         report.add("mesh.gateways", "", "is empty, and a region needs one", "name the node that speaks for it")
@@ -99,6 +120,15 @@ def _check_region(mesh: Mesh, report: Report) -> None:
     speakers = {speaker for member in north.members for speaker in member.speakers or (member.id,)}
     _check_neighbours("mesh.north", north.neighbours, mesh.node, speakers, report)
     _listening("mesh.north.listen", north.listen, report)
+    ports = {_port_of(locator) for locator in mesh.listen}
+    for position, locator in enumerate(north.listen):
+        if _port_of(locator) in ports:
+            report.add(
+                f"mesh.north.listen[{position}]",
+                repr(locator),
+                "has a port of mesh.listen, and each mesh has a wire of its own",
+                "take another port",
+            )
     if north.region_group not in roots:
         remedy = f"name {roots[0]}" if roots else "name the group above all others"
         report.add("mesh.north.region_group", repr(north.region_group), "is not the group above all others", remedy)
@@ -174,12 +204,32 @@ def _check_neighbours(
 def _listening(path: str, listen: Sequence[str], report: Report) -> None:
     _unique(path, list(listen), report)
     for position, locator in enumerate(listen):
-        _port(f"{path}[{position}]", locator, report)
+        at = f"{path}[{position}]"
+        _port(at, locator, report)
+        if _port_of(locator) in MODBUS_PORTS:
+            report.add(at, repr(locator), "is a port of Modbus, which is never open inwards", "take another, as 7447")
+
+
+def _check_ports_of_vehicles(config: Config, mesh: Mesh, report: Report) -> None:
+    taken = {evse.tcp_port: position for position, evse in reversed(list(enumerate(config.evses)))}
+    for path, listen in (("mesh", mesh.listen), ("mesh.north", mesh.north.listen if mesh.north is not None else ())):
+        for position, locator in enumerate(listen):
+            if (evse := taken.get(_port_of(locator))) is not None:
+                report.add(
+                    f"{path}.listen[{position}]",
+                    repr(locator),
+                    f"has the port that vehicles come to at EVSE {config.evses[evse].id} (evses[{evse}])",
+                    "take another, as 7447",
+                )
 
 
 def _port(path: str, locator: str, report: Report) -> None:
-    if not 1 <= int(locator.rpartition(":")[2]) <= 65535:
+    if not 1 <= _port_of(locator) <= 65535:
         report.add(path, repr(locator), "has a port outside 1..65535", "correct it")
+
+
+def _port_of(locator: str) -> int:
+    return int(locator.rpartition(":")[2])
 
 
 def _unique(path: str, names: Sequence[str], report: Report) -> None:

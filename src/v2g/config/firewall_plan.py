@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from v2g.config.addresses import is_this_host, modbus_addresses
 from v2g.config.loader import Loaded
 from v2g.config.problems import ConfigError, Problem
+from v2g.config.schema import Config
 from v2g.config.schema_firewall import OutputPolicy
+from v2g.config.schema_mesh import MeshNeighbour
 from v2g.hardware.sensor_map import ModbusSource
 from v2g.host.firewall import model, words
 from v2g.host.firewall.model import MODBUS_PORTS, Access, Destination, Device, EvseLink, EvsePorts, Limits, Plan
-from v2g.host.firewall.words import LOOPBACK, Address, WordError
+from v2g.host.firewall.words import LOOPBACK, Address, Network, WordError
 
+_ANYBODY: tuple[Network, ...] = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
 _DNS_PORTS = (53, 853)
 _NTP_PORT, _NTS_PORT = 123, 4460
 
@@ -66,6 +69,16 @@ def plan_remarks(loaded: Loaded) -> tuple[str, ...]:
                 "firewall.output is strict, and certificates name the servers of CRLs and OCSP: list these in "
                 "firewall.destinations"
             )
+    for path, listen, neighbours in _wires(config):
+        ports = _open_ports(listen)
+        unknown = [each.node for each in neighbours if each.address is None and each.node not in firewall.hosts]
+        if ports and unknown:
+            shown = ", ".join(unknown[:8]) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
+            found.append(
+                f"{path}.listen: port {', '.join(map(str, ports))} is open to anybody, for {shown} dial us from "
+                f"addresses that are not known (certificates still decide): add firewall.hosts: "
+                f"{{{unknown[0]}: [192.0.2.7]}}"
+            )
     return tuple(found)
 
 
@@ -94,7 +107,10 @@ class _Builder:
         )
 
     def access(self) -> tuple[Access, ...]:
-        return tuple(
+        return (*self._people(), *self._neighbours())
+
+    def _people(self) -> Iterator[Access]:
+        return (
             Access(
                 source=f"firewall.{name}[{position}]",
                 networks=words.collapsed(map(words.network, entry.addresses)),
@@ -105,6 +121,28 @@ class _Builder:
             for name in ("operators", "utility")
             for position, entry in enumerate(getattr(self._config.firewall, name))
         )
+
+    def _neighbours(self) -> Iterator[Access]:
+        """Where the mesh listens, for its neighbours; for anybody where one dials us from who knows where."""
+        hosts = self._config.firewall.hosts
+        for path, listen, neighbours in _wires(self._config):
+            by_scope: dict[str, list[Network]] = {}
+            for position, neighbour in enumerate(neighbours):
+                if neighbour.address is not None:
+                    at = self._resolved(f"{path}.neighbours[{position}].address", _host_port(neighbour.address)[0])
+                elif (listed := hosts.get(neighbour.node)) is not None:
+                    at = [words.address(text) for text in listed]
+                else:
+                    by_scope.setdefault("", []).extend(_ANYBODY)
+                    continue
+                for address, scope in at:
+                    if not address.is_loopback:
+                        by_scope.setdefault(scope, []).append(ipaddress.ip_network(address))
+            if ports := _open_ports(listen):
+                for scope, networks in by_scope.items():
+                    yield Access(
+                        source=f"{path}.listen", networks=words.collapsed(networks), tcp=ports, interface=scope
+                    )
 
     def devices(self) -> tuple[Device, ...]:
         return tuple(
@@ -167,6 +205,10 @@ class _Builder:
                 continue
             if parts.hostname:
                 yield path, parts.hostname, port
+        for path, _, neighbours in _wires(self._config):
+            for position, neighbour in enumerate(neighbours):
+                if neighbour.address is not None:
+                    yield f"{path}.neighbours[{position}].address", *_host_port(neighbour.address)
 
     def _resolved(self, path: str, host: str) -> Iterable[tuple[Address, str]]:
         if is_this_host(host):
@@ -181,7 +223,7 @@ class _Builder:
                 remedy = f"write the address, or add it to firewall.hosts: {{{host}: [192.0.2.7]}}"
             else:
                 reason, remedy = error.reason, error.remedy
-            key = path if path.endswith("url") else f"{path}.host"
+            key = path if path.endswith(("url", "address")) else f"{path}.host"
             self._problem(key, repr(host), reason, remedy)
             return []
 
@@ -194,6 +236,25 @@ class _Builder:
         problem = Problem(file or str(self._loaded.files[0]), path, value, reason, remedy, line)
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _wires(config: Config) -> Iterator[tuple[str, Sequence[str], Sequence[MeshNeighbour]]]:
+    """Of the mesh that we are in and of the one above it: path, where we listen, neighbours."""
+    if (mesh := config.mesh) is not None:
+        yield "mesh", mesh.listen, mesh.neighbours
+        if mesh.north is not None:
+            yield "mesh.north", mesh.north.listen, mesh.north.neighbours
+
+
+def _open_ports(listen: Sequence[str]) -> tuple[int, ...]:
+    """Those that another host could reach."""
+    return tuple(sorted({port for host, port in map(_host_port, listen) if not is_this_host(host)}))
+
+
+def _host_port(locator: str) -> tuple[str, int]:
+    """``tls/[::]:7447`` -> ``::`` and 7447."""
+    host, _, port = locator.removeprefix("tls/").rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _host(path: str, address: Address, scope: str, tcp: tuple[int, ...], udp: tuple[int, ...]) -> Destination:

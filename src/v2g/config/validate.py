@@ -46,13 +46,13 @@ _WORDS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 def validate(tree: Tree, kind: Any, path: str = "") -> list[Problem]:
     """Every way in which ``tree`` is no ``kind``: unknown and missing keys, wrong types, values out of range."""
+    if tree.value is None and _optional(kind):
+        return []
     bare, metas = _bare(kind)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         return _section(tree, bare, path)
     if kinds := _kinds(bare):
         return _one_of(tree, kinds, path)
-    if tree.value is None and _optional(kind):
-        return []
     if get_origin(bare) is tuple and len(get_args(bare)) == 2 and get_args(bare)[1] is Ellipsis:
         return _list(tree, get_args(bare)[0], metas, path)
     if get_origin(bare) is tuple:

@@ -10,9 +10,10 @@ Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatc
 ``harmonic_filter.set`` (engineer), ``inverter.efficiency`` (viewer), ``pilot.check`` (viewer), ``sensors.list``
 (viewer), ``sensors.reload`` (engineer), ``sensors.calibrate`` (engineer), ``min_soc.set`` (operator), ``plan``
 (viewer), ``utility.signal``, ``utility.withdraw`` (utility), ``utility.signals`` (viewer), ``meters.list``,
-``meters.day`` (utility), ``audit.head``, ``audit.verify`` (viewer), ``pki.status`` (viewer), ``pki.reload`` (engineer),
-``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers ``hello`` and
-``subscribe`` itself; ``hello`` comes first on every connection.
+``meters.day`` (utility), ``mesh.show``, ``mesh.ping`` (viewer), ``mesh.cap``, ``mesh.uncap`` (utility; see
+:mod:`v2g.control.messages_mesh`), ``audit.head``, ``audit.verify`` (viewer), ``pki.status`` (viewer), ``pki.reload``
+(engineer), ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers
+``hello`` and ``subscribe`` itself; ``hello`` comes first on every connection.
 """
 
 from __future__ import annotations
@@ -431,6 +432,8 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[DeviceLine, ...]
     problems: tuple[str, ...] = ()
     """What keeps the controller from its job now, in words, most severe first."""
+    heartbeat: str = ""
+    """What the heartbeat LED shows where there is one: ``steady``, ``flashing`` (the mesh loses messages), ``off``."""
 
 
 def to_builtins(result: Any) -> Any:

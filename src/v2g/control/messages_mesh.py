@@ -62,6 +62,9 @@ class MeshMemberLine(msgspec.Struct, frozen=True, kw_only=True):
     """Its number, ours is 1."""
     head: bool
     version: str = ""
+    states_taken: int = 0
+    states_missed: int = 0
+    """Totals since the start."""
 
 
 class MeshCapLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +74,8 @@ class MeshCapLine(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     ends_in_s: float
     """Unless it is told anew."""
+    ordered_s: float | None = None
+    """Where it was ordered, for how long it is still told; None: elsewhere."""
 
 
 class MeshGroupLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,8 @@ class Heard:
     round_trip_s: float | None = None
     missed: int = 0
     """Since the start."""
+    taken: int = 1
+    """States, since the start."""
     arrivals: deque[tuple[float, int]] = field(default_factory=deque)
     """(when, how many were missing before it) within the last minute."""
 
@@ -89,6 +91,7 @@ class Book:
             heard.arrivals, heard.round_trip_s = before.arrivals, before.round_trip_s
             heard.acknowledged_at_s = before.acknowledged_at_s
             heard.missed = before.missed
+            heard.taken = before.taken + 1
             if now_s - before.at_s > LOSS_WINDOW_S:
                 recent = round(missed * LOSS_WINDOW_S / (now_s - before.at_s))
         heard.missed += missed

@@ -4,9 +4,10 @@ Routers pass on what others publish; multicast and gossip are off, so that nothi
 are TLS with certificates both ways, and access control lets members' messages of this network through and nothing
 else. It works per hop: a neighbour passes on what it likes, hence the signed envelopes.
 
-Facts of zenoh 1.10: over TLS a neighbour is dialled by host name or IPv4 address, not by an IPv6 literal; a
-certificate of the right authority makes a link whatever its name, and access control then passes nothing; revocation
-lists are not looked at when a link is made.
+Facts of zenoh 1.10.2: over TLS a neighbour is dialled by host name or IPv4 address, not by an IPv6 literal; a
+certificate of the right authority makes a link whatever its name, and access control then passes nothing either way;
+it has no setting for revocation lists, so that a revoked certificate makes a link until it expires, and what is said
+with it is for the envelopes to drop.
 """
 
 from __future__ import annotations
@@ -16,61 +17,33 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from v2g.clock import Clock
 from v2g.mesh.ports import EngineCounts, EngineError, LinkStatus, OnMessage
+from v2g.mesh.zenoh_config import LARGEST_BYTES, ZenohSettings, check, configuration, reason
 
 if TYPE_CHECKING:
     import zenoh
 
-MOST_KEYS: Final = 4096
+T = TypeVar("T")
 PER_KEY: Final = 4
 """Of each key so many messages wait for the event loop at most, the oldest goes first: a loop that is late takes the
 latest states of all, and nobody's flood takes another's place."""
-LARGEST_BYTES: Final = 65_536
+MOST_WAITING_BYTES: Final = 8 * 2**20
 _LOOK_EVERY_S: Final = 0.25
 _CLOSE_S: Final = 2.0
-_MESSAGES: Final = (
-    "put",
-    "declare_subscriber",
-    "liveliness_token",
-    "declare_liveliness_subscriber",
-    "liveliness_query",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """``address``: a locator to dial, ``tls/host:port``; empty: it dials us."""
-
-    node: str
-    address: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZenohSettings:
-    """``listen``: locators like ``tls/[::]:7447``. ``members``: common names whose messages pass.
-
-    ``prefix``: under which all keys of this mesh are.
-    """
-
-    node: str
-    prefix: str
-    listen: tuple[str, ...]
-    neighbours: tuple[Neighbour, ...]
-    certificate: Path
-    key: Path
-    ca: Path
-    members: frozenset[str]
-    lease_s: float = 1.0
+_TOKENS_S: Final = 1.0
+_closing: Final = Lock()
 
 
 class ZenohEngine:
-    """An :class:`v2g.mesh.ports.Engine`. Zenoh's threads hand over to the event loop; nothing here waits for them."""
+    """An :class:`v2g.mesh.ports.Engine`. Zenoh's threads hand over to the event loop; nothing here waits for them.
+
+    What is not published under a member's name is not handed over.
+    """
 
     def __init__(self, settings: ZenohSettings, clock: Clock) -> None:
         self.counts = EngineCounts()
@@ -79,50 +52,63 @@ class ZenohEngine:
         self._session: zenoh.Session | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_message: OnMessage | None = None
+        self._lock = Lock()
         self._waiting: dict[str, deque[bytes]] = {}
+        self._waiting_bytes = 0
         self._woken = False
         self._alive: set[str] = set()
         self._links: dict[str, tuple[str, bool, float | None]] = {
             each.node: (each.address, False, None) for each in settings.neighbours
         }
+        self._neighbours = frozenset(self._links)
+        self._ends: dict[str, str] = {}
         self._looked_at_s = -_LOOK_EVERY_S
         self._keys: tuple[str, ...] = ()
         self._kept: list[Any] = []
-        self._token: Any = None
         self._put: Callable[[str, bytes], None] | None = None
 
     async def start(self, keys: tuple[str, ...], on_message: OnMessage) -> None:
+        if self._loop is not None:
+            raise EngineError("mesh: this wire was started already: make another")
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._keys = keys
-        session = await asyncio.to_thread(self._open)
-        self._session = session
+        self._session = await _in_thread(self._open, unwanted=_close)
 
     async def renew(self) -> None:
         """A node that was stopped for longer than the lease, or whose links came and went, may not be sent everything
-        any more although its links are up (zenoh 1.10, meshes with more than one way); to subscribe anew helps."""
+        any more, nor be seen alive by all, although its links are up (zenoh 1.10.2, meshes with more than one way).
+        To subscribe anew helps, and a new token: it is away for a moment, shorter than anybody acts on."""
         session = self._session
-        if session is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.to_thread(self._declare, session)
+        if session is None:
+            return
+        with contextlib.suppress(Exception):
+            await _in_thread(partial(self._declare, session))
+        with contextlib.suppress(Exception):
+            found = await _in_thread(partial(self._tokens, session))
+            if self._session is session:
+                self._alive = found
 
     async def close(self) -> None:
         session, self._session = self._session, None
         self._on_message = self._put = None
+        self._alive.clear()
+        now_s = self._clock.monotonic_s()
+        self._links = {
+            node: (address, False, now_s if up else since_s) for node, (address, up, since_s) in self._links.items()
+        }
         if session is None:
             return
         self._kept.clear()
-        self._token = None
-        closing = asyncio.get_running_loop().run_in_executor(None, _close, session)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(closing), _CLOSE_S)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(_in_thread(partial(_close, session)), _CLOSE_S)
 
     def publish(self, key: str, payload: bytes) -> None:
-        if self._session is None or self._put is None or len(payload) > LARGEST_BYTES:
+        if self._put is None or len(payload) > LARGEST_BYTES:
             self.counts.unsent += 1
             return
         try:
-            self._put(key, payload)
+            _guarded(partial(self._put, key, payload))
         except Exception:  # zenoh's own error type has no other base, and what is lost is sent again
             self.counts.unsent += 1
             return
@@ -150,36 +136,38 @@ class ZenohEngine:
 
     def _look(self, session: zenoh.Session, now_s: float) -> None:
         try:
-            present = {str(link.auth_identifier or link.zid): str(link.dst) for link in session.info.links()}
+            links = _guarded(session.info.links)
         except Exception:  # the session ends meanwhile
             return
+        present = {str(link.auth_identifier or link.zid): str(link.dst) for link in links}
+        ends = {str(link.auth_identifier or link.zid): f"{link.src} {link.dst}" for link in links}
         for node in present.keys() | self._links.keys():
             address, was_up, since_s = self._links.get(node, ("", False, None))
             up = node in present
-            if up != was_up:
+            if not up and node not in self._neighbours:
+                # Nobody whom we expect: strangers that come and go must not pile up.
+                del self._links[node]
+                continue
+            if up != was_up or (up and ends[node] != self._ends.get(node)):
+                # One that went and came between two looks is another.
                 since_s = now_s
             self._links[node] = (address or present.get(node, ""), up, since_s)
+        self._ends = ends
 
     def _open(self) -> zenoh.Session:
         import zenoh
 
         settings = self._settings
-        for path in (settings.certificate, settings.key, settings.ca):
-            try:
-                path.read_bytes()
-            except OSError as error:
-                raise EngineError(f"mesh: {path} cannot be read: {error.strerror}; install it") from None
+        check(settings)
         try:
             session = zenoh.open(zenoh.Config.from_json5(json.dumps(configuration(settings))))
         except Exception as error:
-            raise EngineError(f"mesh: no Zenoh session on {', '.join(settings.listen)}: {_reason(error)}") from None
+            raise EngineError(f"mesh: no Zenoh session on {', '.join(settings.listen)}: {reason(error)}") from None
         try:
             self._declare(session)
-            # A token that came and went would look like a death to the others: it is never declared anew.
-            self._token = session.liveliness().declare_token(f"{settings.prefix}/alive/{settings.node}")
         except Exception as error:
             _close(session)
-            raise EngineError(f"mesh: {_reason(error)}") from None
+            raise EngineError(f"mesh: {reason(error)}") from None
         self._put = partial(
             session.put,
             congestion_control=zenoh.CongestionControl.DROP,
@@ -188,110 +176,135 @@ class ZenohEngine:
         )
         return session
 
+    @property
+    def _all_tokens(self) -> str:
+        return f"{self._settings.prefix}/alive/*"
+
     def _declare(self, session: zenoh.Session) -> None:
-        """Subscribe, or do it anew. What comes between is lost, as any message may be."""
+        """Subscribe and be seen, or do it anew. What comes between is lost, as any message may be."""
         before, self._kept = self._kept, []
         for each in before:
             each.undeclare()
         for key in self._keys:
             self._kept.append(session.declare_subscriber(key, self._on_sample))
-        tokens = f"{self._settings.prefix}/alive/*"
-        self._kept.append(session.liveliness().declare_subscriber(tokens, self._on_token, history=True))
+        tokens = session.liveliness()
+        self._kept.append(tokens.declare_subscriber(self._all_tokens, self._on_token, history=True))
+        self._kept.append(tokens.declare_token(f"{self._settings.prefix}/alive/{self._settings.node}"))
+
+    def _tokens(self, session: zenoh.Session) -> set[str]:
+        """Who is alive now: a death between two subscriptions was told to neither."""
+        replies = session.liveliness().get(self._all_tokens, timeout=_TOKENS_S)
+        return {_name(str(reply.ok.key_expr)) for reply in replies if reply.ok is not None}
 
     def _on_sample(self, sample: zenoh.Sample) -> None:
-        payload = sample.payload.to_bytes()
         key = str(sample.key_expr)
-        waiting = self._waiting.get(key)
-        if waiting is None and len(self._waiting) < MOST_KEYS and len(payload) <= LARGEST_BYTES:
-            waiting = self._waiting.setdefault(key, deque(maxlen=PER_KEY))
-        if waiting is None or len(payload) > LARGEST_BYTES:
+        size = len(sample.payload)
+        if _name(key) not in self._settings.members or size > LARGEST_BYTES:
             self.counts.dropped += 1
             return
-        self.counts.dropped += len(waiting) == PER_KEY
-        waiting.append(payload)
-        loop = self._loop
-        if not self._woken and loop is not None:
-            self._woken = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self._hand_over)
+        payload = sample.payload.to_bytes()
+        with self._lock:
+            waiting = self._waiting.setdefault(key, deque())
+            if len(waiting) == PER_KEY:
+                self._waiting_bytes -= len(waiting.popleft())
+                self.counts.dropped += 1
+            if self._waiting_bytes + size > MOST_WAITING_BYTES:
+                self.counts.dropped += 1
+                return
+            waiting.append(payload)
+            self._waiting_bytes += size
+            woken, self._woken = self._woken, True
+        if not woken:
+            self._soon(self._hand_over)
 
     def _hand_over(self) -> None:
-        self._woken = False
-        # Zenoh's threads go on meanwhile, into a new table.
-        table, self._waiting = self._waiting, {}
+        with self._lock:
+            self._woken = False
+            table, self._waiting, self._waiting_bytes = self._waiting, {}, 0
         for key, waiting in table.items():
-            for payload in tuple(waiting):
+            for payload in waiting:
                 self.counts.received += 1
                 self.counts.received_bytes += len(payload)
-                if self._on_message is not None:
-                    self._on_message(key, payload)
+                self._take(key, payload)
+
+    def _take(self, key: str, payload: bytes) -> None:
+        if self._on_message is None:
+            return
+        try:
+            self._on_message(key, payload)
+        except Exception as error:  # one message that is not understood must not take the others with it
+            asyncio.get_running_loop().call_exception_handler({"message": f"mesh: {key}", "exception": error})
 
     def _on_token(self, sample: zenoh.Sample) -> None:
-        node = str(sample.key_expr).rsplit("/", 1)[-1]
         deleted = "DELETE" in str(sample.kind).upper()
-        loop = self._loop
-        if loop is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe((self._alive.discard if deleted else self._alive.add), node)
+        node = _name(str(sample.key_expr))
+        if node in self._settings.members:
+            self._soon(partial(self._take_token, node, deleted))
+
+    def _take_token(self, node: str, deleted: bool) -> None:
+        if deleted:
+            self._alive.discard(node)
+        elif self._on_message is not None:
+            self._alive.add(node)
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(work)
+
+
+def _name(key: str) -> str:
+    return key.rsplit("/", 1)[-1]
 
 
 def _close(session: Any) -> None:
-    session.close()
+    """Several sessions of one process that close at the same moment make Zenoh 1.10.2 panic in its threads."""
+    alone = _closing.acquire(timeout=_CLOSE_S)
+    try:
+        session.close()
+    finally:
+        if alone:
+            _closing.release()
 
 
-def configuration(settings: ZenohSettings) -> dict[str, Any]:
-    """What Zenoh is told, as its JSON5 configuration has it."""
-    certificate, key = str(settings.certificate), str(settings.key)
-    return {
-        "mode": "router",
-        "listen": {"endpoints": list(settings.listen)},
-        "connect": {
-            "endpoints": [each.address for each in settings.neighbours if each.address],
-            "timeout_ms": -1,
-            "exit_on_failure": False,
-        },
-        "scouting": {"multicast": {"enabled": False}, "gossip": {"enabled": False}},
-        "transport": {
-            "link": {
-                "protocols": ["tls"],
-                "tx": {"lease": round(settings.lease_s * 1e3), "keep_alive": 4},
-                "rx": {"max_message_size": 2 * LARGEST_BYTES},
-                "tls": {
-                    "root_ca_certificate": str(settings.ca),
-                    "listen_certificate": certificate,
-                    "listen_private_key": key,
-                    "connect_certificate": certificate,
-                    "connect_private_key": key,
-                    "enable_mtls": True,
-                    "verify_name_on_connect": True,
-                    "close_link_on_expiration": True,
-                },
-            }
-        },
-        "access_control": {
-            "enabled": True,
-            "default_permission": "deny",
-            "rules": [
-                {
-                    "id": "mesh",
-                    "permission": "allow",
-                    "flows": ["ingress", "egress"],
-                    "key_exprs": [f"{settings.prefix}/**"],
-                    "messages": list(_MESSAGES),
-                }
-            ],
-            "subjects": [
-                {
-                    "id": "members",
-                    "cert_common_names": sorted(settings.members - {settings.node}) or [settings.node],
-                    "link_protocols": ["tls"],
-                }
-            ],
-            "policies": [{"rules": ["mesh"], "subjects": ["members"]}],
-        },
-    }
+def _guarded(work: Callable[[], T]) -> T:
+    """A panic inside Zenoh is no ``Exception`` of Python's, and would pass everybody who expects one."""
+    try:
+        return work()
+    except (Exception, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise EngineError(f"mesh: Zenoh failed: {reason(error)}") from None
 
 
-def _reason(error: Exception) -> str:
-    """Zenoh's errors carry source positions; their first part is for people."""
-    return str(error).split(" at /", 1)[0].strip().rstrip(".") or type(error).__name__
+async def _in_thread(work: Callable[[], T], unwanted: Callable[[T], None] | None = None) -> T:
+    """In a thread that nobody waits for at the end of the process: a wire that hangs must not hold it up.
+
+    ``unwanted``: what is done, in the thread, with a result that nobody waits for any more.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(done: Callable[[], None], else_: Callable[[], None]) -> None:
+        if not future.done():
+            done()
+        else:
+            Thread(target=else_, name="mesh", daemon=True).start()
+
+    def run() -> None:
+        try:
+            result = _guarded(work)
+        except Exception as error:
+            done, else_ = partial(future.set_exception, error), _nothing
+        else:
+            done = partial(future.set_result, result)
+            else_ = partial(unwanted, result) if unwanted is not None else _nothing
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(deliver, done, else_)
+
+    Thread(target=run, name="mesh", daemon=True).start()
+    return await future
+
+
+def _nothing() -> None:
+    return None

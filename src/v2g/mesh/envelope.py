@@ -3,13 +3,23 @@
 Links are between neighbours and routed over others, so that only the signature says who speaks. An envelope is msgpack
 of ``(body, signature)``; the body, msgpack too, has version, network, sender, sequence, both times, the key's id, at
 times the certificate, and the message. The signature is over a fixed prefix and the body as it was sent.
+
+What is checked in which order: size and shape, network, sender, how often it sends, certificate, signature, time,
+sequence, content. All up to the certificate costs a few microseconds, so that a flood costs little; the price is that
+whoever is in the mesh can use up the rate of another and so silence it. A member that is silenced counts with the
+worst, which takes room from others and gives none.
+
+Sequences of one life of a sender count up by one. A life begins with the microsecond of its start, far from any other;
+between two lives the times of issue decide, and the later life is left for an earlier one only once what it said last
+has expired: that is a sender whose clock was ahead when it started before.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
+from math import inf
 from typing import Annotated, Final
 
 import msgspec
@@ -17,30 +27,34 @@ from msgspec import Meta
 
 from v2g.mesh.identity import Identity
 from v2g.mesh.messages import Message, MessageError, decode, encode
-from v2g.mesh.trust import Drop, PublicKey, Trust, TrustError, verify
+from v2g.mesh.trust import LARGEST_CERTIFICATE, Drop, Judged, Trust, TrustError, verify
 
 VERSION: Final = 1
 LARGEST_BYTES: Final = 65_536
 CLOCK_TOLERANCE_S: Final = 1.0
 MOST_PER_S: Final = 20.0
 BURST: Final = 40.0
+JUDGED_PER_S: Final = 1.0
+"""Certificates of one sender that are not in use yet: each costs several times what a signature does."""
+JUDGED_BURST: Final = 4.0
 LONGEST_VALID_S: Final = 60.0
 _PREFIX: Final = b"v2g-mesh-1\x00"
-_WRONG_CLOCK_S: Final = 30.0
-_RECENT: Final = 128
-_RESTART_JUMP: Final = 100_000
-"""Sequences begin at the microsecond of the start: no sender skips so many."""
+_WRONG_CLOCK_S: Final = 60.0
+_RECENT: Final = 256
+_OTHER_LIFE: Final = 100_000
+"""Sequences that are so far apart are of two lives: nobody sends so many while one is valid, or starts so soon."""
 _KEY_ID_BYTES: Final = 16
 _CERTIFICATES_EACH: Final = 2
 _JUDGE_EVERY_S: Final = 60.0
 """A certificate may expire, or be revoked, while it is in use."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Network = Annotated[str, Meta(min_length=1, max_length=160)]
 Positive = Annotated[int, Meta(ge=1, le=(1 << 62))]
 
 
 class EnvelopeError(ValueError):
-    """One that is not taken. ``sender``: who it says it is from, None where it does not say."""
+    """One that is not taken. ``sender``: who it says it is from, proven or not; None where it does not say."""
 
     def __init__(self, reason: Drop, words: str, sender: str | None = None) -> None:
         super().__init__(words)
@@ -48,20 +62,20 @@ class EnvelopeError(ValueError):
         self.sender = sender
 
 
-class _Envelope(msgspec.Struct, frozen=True, array_like=True):
+class _Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     body: Annotated[bytes, Meta(max_length=LARGEST_BYTES)]
     signature: Annotated[bytes, Meta(max_length=256)]
 
 
-class _Body(msgspec.Struct, frozen=True, array_like=True):
+class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     version: int
-    network: Name
+    network: Network
     sender: Name
     sequence: Positive
     issued_ms: Positive
     expires_ms: Positive
     key_id: Annotated[bytes, Meta(min_length=_KEY_ID_BYTES, max_length=_KEY_ID_BYTES)]
-    certificate: Annotated[bytes, Meta(max_length=4096)]
+    certificate: Annotated[bytes, Meta(max_length=LARGEST_CERTIFICATE)]
     message: bytes
 
 
@@ -97,7 +111,7 @@ class Sealer:
         self._key_id = key_id(identity.certificate_der)
 
     def seal(self, message: Message, unix_s: float, valid_s: float, *, with_certificate: bool) -> tuple[int, bytes]:
-        """``(sequence, envelope)``."""
+        """``(sequence, envelope)``. ``valid_s``: up to ``LONGEST_VALID_S``, or nobody takes it."""
         self._sequence += 1
         body = _encoder.encode(
             _Body(
@@ -115,23 +129,73 @@ class Sealer:
         return self._sequence, _encoder.encode(_Envelope(body, self._identity.sign(_PREFIX + body)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A certificate whose key has signed an envelope, as it was judged last."""
+
+    der: bytes
+    judged: Judged
+    at_unix_s: float
+
+    def stands(self, unix_s: float) -> bool:
+        soon = abs(unix_s - self.at_unix_s) < _JUDGE_EVERY_S
+        return soon and self.judged.begins_unix_s <= unix_s <= self.judged.ends_unix_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    key_id: bytes
+    at_unix_s: float
+    reason: Drop
+    words: str
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """So many a second, and so many at once."""
+
+    per_s: float
+    burst: float
+    left: float = 0.0
+    filled_at_s: float = -inf
+
+    def admits(self, now_s: float) -> bool:
+        # One that is new is filled by the time since ever.
+        self.left = min(self.burst, self.left + self.per_s * max(0.0, now_s - self.filled_at_s))
+        self.filled_at_s = now_s
+        if self.left < 1.0:
+            return False
+        self.left -= 1.0
+        return True
+
+
 @dataclass(slots=True)
 class _Sender:
-    keys: dict[bytes, tuple[PublicKey, float]] = field(default_factory=dict)
-    """By id, with when (unix) the certificate was judged."""
-    last: int = 0
-    recent: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    tokens: float = BURST
-    filled_at_s: float | None = None
+    """``sequence``, ``issued_ms`` and ``expires_ms`` are of the last that was taken; 0: none was."""
 
-    def admits(self, now_s: float, most_per_s: float, burst: float) -> bool:
-        if self.filled_at_s is not None:
-            self.tokens = min(burst, self.tokens + most_per_s * max(0.0, now_s - self.filled_at_s))
-        self.filled_at_s = now_s
-        if self.tokens < 1.0:
-            return False
-        self.tokens -= 1.0
-        return True
+    envelopes: _Bucket
+    certificates: _Bucket = field(default_factory=lambda: _Bucket(JUDGED_PER_S, JUDGED_BURST))
+    known: dict[bytes, _Known] = field(default_factory=dict)
+    refused: _Refused | None = None
+    sequence: int = 0
+    issued_ms: int = 0
+    expires_ms: int = 0
+    recent: dict[int, None] = field(default_factory=dict)
+
+    def is_of_this_life(self, sequence: int) -> bool:
+        return abs(sequence - self.sequence) < _OTHER_LIFE
+
+    def remember(self, key_id: bytes, known: _Known) -> None:
+        self.known.pop(key_id, None)
+        while len(self.known) >= _CERTIFICATES_EACH:
+            del self.known[next(iter(self.known))]
+        self.known[key_id] = known
+
+    def took(self, body: _Body) -> None:
+        self.sequence, self.issued_ms, self.expires_ms = body.sequence, body.issued_ms, body.expires_ms
+        self.recent[body.sequence] = None
+        if len(self.recent) > _RECENT:
+            del self.recent[next(iter(self.recent))]
 
 
 class Opener:
@@ -150,18 +214,20 @@ class Opener:
         self._network = network
         self._trust = trust
         self._tolerance_s = clock_tolerance_s
-        self._most_per_s = most_per_s
-        self._burst = burst
-        self._senders = {voice: _Sender(tokens=burst) for voice in voices}
+        self._senders = {voice: _Sender(_Bucket(most_per_s, burst)) for voice in voices}
         self.opened = 0
         self.counts: Counter[Drop] = Counter()
         self.by_sender: Counter[tuple[str, Drop]] = Counter()
 
     def trust_anew(self, trust: Trust) -> None:
-        """Authorities or revocations have changed: every certificate is judged again."""
-        self._trust = trust
+        """Authorities or revocations have changed: every certificate is judged again, before its next envelope.
+
+        An authority of whom there are no revocations any more keeps those it had.
+        """
+        self._trust = trust.keeping(self._trust)
         for sender in self._senders.values():
-            sender.keys.clear()
+            sender.refused = None
+            sender.known = {each: _Known(known.der, known.judged, -inf) for each, known in sender.known.items()}
 
     def open(self, data: bytes, now_s: float, unix_s: float) -> Opened:
         """Raises :class:`EnvelopeError`; what was dropped is counted."""
@@ -191,15 +257,20 @@ class Opener:
         sender = self._senders.get(who)
         if sender is None:
             raise EnvelopeError(Drop.NOT_A_MEMBER, f"{who} is no member", who)
-        if not sender.admits(now_s, self._most_per_s, self._burst):
-            raise EnvelopeError(Drop.FLOOD, f"more than {self._most_per_s:g} envelopes a second from {who}", who)
-        known = sender.keys.get(body.key_id)
-        judge = known is None or (body.certificate and not abs(unix_s - known[1]) < _JUDGE_EVERY_S)
-        key = self._key(sender, body, unix_s) if judge or known is None else known[0]
-        if not verify(key, envelope.signature, _PREFIX + envelope.body):
+        if not sender.envelopes.admits(now_s):
+            raise EnvelopeError(Drop.FLOOD, f"more than {sender.envelopes.per_s:g} envelopes a second from {who}", who)
+        before = sender.known.get(body.key_id)
+        stands = before is not None and before.stands(unix_s)
+        known = before if before is not None and stands else self._judge(sender, before, body, now_s, unix_s)
+        if not verify(known.judged.key, envelope.signature, _PREFIX + envelope.body):
             raise EnvelopeError(Drop.UNSIGNED, f"signature of {who} does not hold", who)
-        self._check_time(body, unix_s)
-        missed = self._check_sequence(sender, body)
+        if known is not before:
+            sender.remember(body.key_id, known)
+        if body.sequence in sender.recent:
+            raise EnvelopeError(Drop.REPLAYED, f"envelope {body.sequence} of {who} came before", who)
+        self._check_time(sender, body, unix_s)
+        missed = _missed(sender, body, unix_s)
+        sender.took(body)
         try:
             message = decode(body.message)
         except MessageError as error:
@@ -213,42 +284,51 @@ class Opener:
             missed=missed,
         )
 
-    def _key(self, sender: _Sender, body: _Body, unix_s: float) -> PublicKey:
-        who = body.sender
-        if not body.certificate:
+    def _judge(self, sender: _Sender, before: _Known | None, body: _Body, now_s: float, unix_s: float) -> _Known:
+        """``before``: the same certificate, judged too long ago."""
+        who, refused = body.sender, sender.refused
+        if refused is not None and refused.key_id == body.key_id and abs(unix_s - refused.at_unix_s) < _JUDGE_EVERY_S:
+            raise EnvelopeError(refused.reason, refused.words, who)
+        if before is None and not body.certificate:
             raise EnvelopeError(Drop.UNKNOWN_CERTIFICATE, f"certificate of {who} has not come yet", who)
-        if key_id(body.certificate) != body.key_id:
+        if before is None and key_id(body.certificate) != body.key_id:
             raise EnvelopeError(Drop.MALFORMED, f"envelope of {who} has another certificate than it names", who)
+        if before is None and not sender.certificates.admits(now_s):
+            raise EnvelopeError(Drop.FLOOD, f"more than {JUDGED_PER_S:g} new certificates a second from {who}", who)
+        der = body.certificate if before is None else before.der
         try:
-            key = self._trust.check(body.certificate, who, unix_s)
+            return _Known(der, self._trust.judge(der, who, unix_s), unix_s)
         except TrustError as error:
+            sender.refused = _Refused(body.key_id, unix_s, error.reason, str(error))
             raise EnvelopeError(error.reason, str(error), who) from None
-        sender.keys.pop(body.key_id, None)
-        while len(sender.keys) >= _CERTIFICATES_EACH:
-            del sender.keys[next(iter(sender.keys))]
-        sender.keys[body.key_id] = key, unix_s
-        return key
 
-    def _check_time(self, body: _Body, unix_s: float) -> None:
+    def _check_time(self, sender: _Sender, body: _Body, unix_s: float) -> None:
         who, issued_s, expires_s = body.sender, body.issued_ms / 1e3, body.expires_ms / 1e3
-        if expires_s < issued_s or expires_s - issued_s > LONGEST_VALID_S:
-            raise EnvelopeError(Drop.EXPIRED, f"envelope of {who} is valid for {expires_s - issued_s:.1f} s", who)
+        if not 0 <= body.expires_ms - body.issued_ms <= LONGEST_VALID_S * 1e3:
+            words = f"envelope of {who} is valid for {expires_s - issued_s:.1f} s; must be 0 to {LONGEST_VALID_S:g}"
+            raise EnvelopeError(Drop.EXPIRED, words, who)
         if issued_s > unix_s + self._tolerance_s:
             ahead_s = issued_s - unix_s
             raise EnvelopeError(Drop.CLOCK, f"clock of {who} is {ahead_s:.1f} s ahead of ours, or ours behind", who)
         if unix_s >= expires_s:
             late_s = unix_s - issued_s
-            if late_s > _WRONG_CLOCK_S:
+            # What is older than what came already was held back: that says nothing of a clock.
+            is_held_back = sender.is_of_this_life(body.sequence) and body.sequence < sender.sequence
+            if unix_s - expires_s > _WRONG_CLOCK_S and not is_held_back:
                 raise EnvelopeError(Drop.CLOCK, f"clock of {who} is {late_s:.1f} s behind ours, or ours ahead", who)
             raise EnvelopeError(Drop.EXPIRED, f"envelope of {who} came {late_s:.1f} s after it was issued", who)
 
-    def _check_sequence(self, sender: _Sender, body: _Body) -> int:
-        who, sequence = body.sender, body.sequence
-        if sequence <= sender.last:
-            if sequence in sender.recent:
-                raise EnvelopeError(Drop.REPLAYED, f"envelope {sequence} of {who} came before", who)
-            raise EnvelopeError(Drop.REORDERED, f"envelope {sequence} of {who} is older than one that came", who)
-        gap = sequence - sender.last - 1 if sender.last else 0
-        sender.last = sequence
-        sender.recent.append(sequence)
-        return gap if gap < _RESTART_JUMP else 0
+
+def _missed(sender: _Sender, body: _Body, unix_s: float) -> int:
+    """How many are missing before it. Raises :class:`EnvelopeError` where it does not come after the last."""
+    if not sender.sequence:
+        return 0
+    jump = body.sequence - sender.sequence
+    if sender.is_of_this_life(body.sequence):
+        is_late, missed = jump < 0, jump - 1
+    else:
+        is_late, missed = body.issued_ms <= sender.issued_ms or (jump < 0 and unix_s * 1e3 < sender.expires_ms), 0
+    if is_late:
+        words = f"envelope {body.sequence} of {body.sender} is older than {sender.sequence}, which came before"
+        raise EnvelopeError(Drop.REORDERED, words, body.sender)
+    return missed

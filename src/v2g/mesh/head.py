@@ -33,13 +33,14 @@ class Unexplained:
     def cap(self, group: Group, flow_w: float, low_w: float, high_w: float, now_s: float) -> Cap | None:
         """``flow_w``: measured, positive downstream; ``low_w..high_w``: what the members can draw by what they tell.
 
-        None: all is explained, or the meter says nothing.
+        None: all is explained. A flow that is no number is a meter that says nothing: what it showed before is held as
+        long as if it had gone.
         """
-        if not isfinite(flow_w):
-            self.excess_w = 0.0
-            return None
-        self._recent.append((now_s, max(0.0, flow_w - high_w), max(0.0, low_w - flow_w)))
-        if now_s - self._recent[0][0] >= CONFIRM_S:
+        if isfinite(flow_w):
+            self._recent.append((now_s, max(0.0, flow_w - high_w), max(0.0, low_w - flow_w)))
+        else:
+            self._recent.clear()
+        if self._recent and now_s - self._recent[0][0] >= CONFIRM_S:
             # The least of the time is what has lasted.
             lasting = min(each[1] for each in self._recent), min(each[2] for each in self._recent)
             self._held.append((now_s, *lasting))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from pyiso15118.errors import Iso15118Error
 from pyiso15118.security.private_file import PrivateFileError, read_private
 from v2g.mesh.trust import Trust, TrustError, is_usable, sign
-from v2g.pki.bundle import certificates_in, read_chain, read_file
+from v2g.pki.bundle import Bundle, parse_bundle, read_chain, read_file
 from v2g.pki.crl_files import offline_shelf
 from v2g.pki.model import PkiError
 
+_CA = "certificates of the mesh's authority"
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -29,33 +32,58 @@ class Identity:
 
     name: str
     certificate_der: bytes
-    key: PrivateKey
+    key: PrivateKey = field(repr=False)
 
     def sign(self, data: bytes) -> bytes:
         return sign(self.key, data)
 
 
 def load_trust(ca: Path, crl_dir: Path | None) -> Trust:
-    """Raises :class:`IdentityError`."""
+    """``ca``: roots and intermediates, PEM. ``crl_dir``: as of :mod:`v2g.pki.crl_files`; None: nobody is revoked.
+
+    While revocation data of an authority is old or cannot be read, nobody's certificate by it counts: the remedy is
+    said with each. Raises :class:`IdentityError`.
+    """
     try:
-        authorities = certificates_in(read_file(ca, "certificates of the mesh's authority"), str(ca))
-        return Trust(authorities, offline_shelf([crl_dir]) if crl_dir is not None else None)
-    except (PkiError, ValueError) as error:
-        raise IdentityError(f"{ca}: {error}") from error
+        # Whether an authority is valid is looked at with every certificate, and the clock may be set later.
+        bundle = parse_bundle(read_file(ca, _CA), str(ca), at_unix_s=0.0)
+    except (PkiError, Iso15118Error) as error:
+        raise IdentityError(str(error)) from error
+    return trust_of(bundle, crl_dir)
+
+
+def trust_of(bundle: Bundle, crl_dir: Path | None) -> Trust:
+    """As of :func:`load_trust`."""
+    return Trust(bundle.roots, bundle.intermediates, offline_shelf([crl_dir]) if crl_dir is not None else None)
 
 
 def load_identity(chain: Path, key: Path, trust: Trust, name: str, unix_s: float) -> Identity:
     """Ours, checked as the others will check it. Raises :class:`IdentityError`."""
     try:
-        certificates = read_chain(chain)
-        private = load_pem_private_key(read_private(key), None)
+        certificates, content = read_chain(chain), read_private(key)
     except (PkiError, PrivateFileError) as error:
         raise IdentityError(str(error)) from error
+    return identity_of(certificates, content, trust, name, unix_s, chain=str(chain), key=str(key))
+
+
+def identity_of(
+    certificates: Sequence[x509.Certificate],
+    key_pem: bytes,
+    trust: Trust,
+    name: str,
+    unix_s: float,
+    *,
+    chain: str,
+    key: str,
+) -> Identity:
+    """As :func:`load_identity`, of what was read; ``chain`` and ``key``: from where, for people."""
+    try:
+        private = load_pem_private_key(key_pem, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise IdentityError(f"private key {key} cannot be read: {error}: give it in PEM, without a password") from error
+        raise IdentityError(f"private key {key} is no PEM private key, or has a password: put the right one") from error
     if not is_usable(private) or not isinstance(private, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         raise IdentityError(f"private key {key} is not P-256, P-384 or Ed25519: make a new one for the mesh")
-    ours = next((each for each in certificates if _key_of(each) == _key_of(private)), None)
+    ours = next((each for each in certificates if _is_of(each, private)), None)
     if ours is None:
         raise IdentityError(f"no certificate in {chain} has the key of {key}: install those that belong together")
     der = ours.public_bytes(Encoding.DER)
@@ -66,5 +94,9 @@ def load_identity(chain: Path, key: Path, trust: Trust, name: str, unix_s: float
     return Identity(name, der, private)
 
 
-def _key_of(what: x509.Certificate | PrivateKey) -> bytes:
-    return what.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _is_of(certificate: x509.Certificate, key: PrivateKey) -> bool:
+    try:
+        public: object = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return public == key.public_key()

@@ -1,22 +1,34 @@
 """What members of a mesh tell each other. Powers in W, positive downstream and into vehicles; msgpack in envelopes.
 
-Every message is whole: nothing in it counts on one before it.
+Every message is whole: nothing in it counts on one before it. Fields that are not known are passed over, so that a
+newer version may add some; one that is missing without a default is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 MOST_MEMBERS = 512
 MOST_W = 1e9
 """A power beyond this is an error, not a power."""
+MOST_WH = 1e9
+MOST_VEHICLES = 100_000
+MOST_C = 1000.0
+"""A temperature beyond this, or below its negative, is none."""
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Words = Annotated[str, Meta(max_length=160)]
+"""For people. What cannot be printed is ``?`` once it is decoded."""
+Sequence = Annotated[int, Meta(ge=0, le=(1 << 62))]
+Power = Annotated[float, Meta(ge=-MOST_W, le=MOST_W)]
+Limit = Annotated[float, Meta(ge=0, le=MOST_W)]
+Celsius = Annotated[float, Meta(ge=-MOST_C, le=MOST_C)]
+Energy = Annotated[float, Meta(ge=-MOST_WH, le=MOST_WH)]
+Token = Annotated[int, Meta(ge=-(1 << 62), le=(1 << 62))]
 
 
 class MessageError(ValueError):
@@ -24,25 +36,25 @@ class MessageError(ValueError):
 
 
 class Range(msgspec.Struct, frozen=True, array_like=True):
-    """``lo_w <= P <= hi_w``."""
+    """``lo_w <= P <= hi_w``, W."""
 
-    lo_w: float
-    hi_w: float
+    lo_w: Power
+    hi_w: Power
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):
     """The last sequence that was heard of somebody, and how long ago that was when this was said."""
 
-    sequence: int
-    held_ms: int
+    sequence: Sequence
+    held_ms: Annotated[int, Meta(ge=0, le=(1 << 40))]
 
 
 class Flexible(msgspec.Struct, frozen=True, kw_only=True):
     """Of the vehicles plugged in: how many, what they need before they leave, what they could give, Wh."""
 
-    vehicles: int = 0
-    needed_wh: float = 0.0
-    surplus_wh: float = 0.0
+    vehicles: Annotated[int, Meta(ge=0, le=MOST_VEHICLES)] = 0
+    needed_wh: Energy = 0.0
+    surplus_wh: Energy = 0.0
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, tag="state"):
@@ -55,9 +67,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag="state"):
     """
 
     member: Name
-    flow_w: float | None
+    flow_w: Power | None
     """Through the transformer, measured; None: not known."""
-    base_w: float | None
+    base_w: Power | None
     """Without the vehicles."""
     floor: Range
     wish: Range
@@ -67,13 +79,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag="state"):
     """V2G power that it could take now, without the mesh."""
     ahead: Range
     """The same by its forecast, at the end of its horizon."""
-    top_oil_c: float | None = None
-    hot_spot_c: float | None = None
+    top_oil_c: Celsius | None = None
+    hot_spot_c: Celsius | None = None
     flexible: Flexible = Flexible()
     permit: Words = ""
     """Of the guard; empty: energy may flow."""
-    seen: Mapping[str, Seen] = {}
-    links: tuple[Name, ...] = ()
+    seen: Annotated[Mapping[Name, Seen], Meta(max_length=MOST_MEMBERS)] = {}
+    links: Annotated[tuple[Name, ...], Meta(max_length=MOST_MEMBERS)] = ()
     version: Words = ""
 
 
@@ -81,8 +93,8 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True, tag="cap"):
     """From the head, or from a region's gateway: the limits of a group until the envelope expires, W, magnitudes."""
 
     group: Name
-    import_w: float
-    export_w: float
+    import_w: Limit
+    export_w: Limit
     reason: Words = ""
 
 
@@ -90,16 +102,18 @@ class Ping(msgspec.Struct, frozen=True, kw_only=True, tag="ping"):
     """``to`` answers with a :class:`Pong`."""
 
     to: Name
-    token: int
+    token: Token
 
 
 class Pong(msgspec.Struct, frozen=True, kw_only=True, tag="pong"):
     to: Name
-    token: int
+    token: Token
 
 
 Message = State | Cap | Ping | Pong
 
+# Not ``floor``: vehicles that charge lift what it cannot stay above above what it cannot stay below.
+_UPRIGHT = ("wish", "claim", "ask", "capability", "ahead")
 _decoder = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -116,27 +130,25 @@ def decode(payload: bytes) -> Message:
         raise MessageError(f"not a message of this mesh: {error}") from None
     if isinstance(message, State):
         _check_state(message)
-    elif isinstance(message, Cap):
-        for name, value in (("import_w", message.import_w), ("export_w", message.export_w)):
-            if not 0.0 <= value <= MOST_W:
-                raise MessageError(f"cap of {message.group}: {name} {value:g} is outside 0..{MOST_W:g}")
+        if not "".join((message.permit, message.version, *message.links)).isprintable():
+            return replace(
+                message,
+                permit=printable(message.permit),
+                version=printable(message.version),
+                links=tuple(map(printable, message.links)),
+            )
+    elif isinstance(message, Cap) and not message.reason.isprintable():
+        return replace(message, reason=printable(message.reason))
     return message
 
 
 def _check_state(state: State) -> None:
-    if len(state.seen) > MOST_MEMBERS or len(state.links) > MOST_MEMBERS:
-        raise MessageError(f"state of {state.member}: more than {MOST_MEMBERS} members in it")
-    for name in ("floor", "wish", "claim", "ask", "capability", "ahead"):
+    for name in _UPRIGHT:
         pair: Range = getattr(state, name)
-        if not (abs(pair.lo_w) <= MOST_W and abs(pair.hi_w) <= MOST_W):
-            raise MessageError(f"state of {state.member}: {name} {pair.lo_w:g}..{pair.hi_w:g} W is no range")
-        # Vehicles that charge lift what it cannot go below when exporting above what it cannot go above importing.
-        if name != "floor" and pair.lo_w > pair.hi_w:
+        if pair.lo_w > pair.hi_w:
             raise MessageError(f"state of {state.member}: {name} {pair.lo_w:g}..{pair.hi_w:g} W is upside down")
-    for name in ("flow_w", "base_w", "top_oil_c", "hot_spot_c"):
-        value: float | None = getattr(state, name)
-        if value is not None and not (isfinite(value) and abs(value) <= MOST_W):
-            raise MessageError(f"state of {state.member}: {name} is no number")
-    flexible = state.flexible
-    if not all(isfinite(value) for value in (flexible.needed_wh, flexible.surplus_wh)):
-        raise MessageError(f"state of {state.member}: its vehicles' energy is no number")
+
+
+def printable(text: str) -> str:
+    """For logs and terminals, whoever wrote it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

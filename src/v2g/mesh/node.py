@@ -9,7 +9,7 @@ from math import inf, nan
 from typing import Final, Literal
 
 from v2g.mesh.book import Book, Heard
-from v2g.mesh.envelope import EnvelopeError, Opener, Sealer
+from v2g.mesh.envelope import CLOCK_TOLERANCE_S, EnvelopeError, Opener, Sealer
 from v2g.mesh.head import Unexplained
 from v2g.mesh.messages import MOST_C, MOST_VEHICLES, MOST_W, MOST_WH, Cap, Flexible, Message, Ping, Pong, Range, State
 from v2g.mesh.node_settings import NodeSettings
@@ -115,8 +115,10 @@ class MeshNode:
         self._opener = opener
         self._unexplained: dict[str, Unexplained] = {}
         """Of the groups that were ever measured."""
-        self._import = Side(settings.ramp_w_s, settings.deaf_after_s)
-        self._export = Side(settings.ramp_w_s, settings.deaf_after_s)
+        # No state may count anywhere for longer than the sides believe.
+        lapse_s = max(settings.deaf_after_s, settings.valid_s + CLOCK_TOLERANCE_S)
+        self._import = Side(settings.ramp_w_s, lapse_s)
+        self._export = Side(settings.ramp_w_s, lapse_s)
         self._peers = tuple(
             peer
             for peer in sorted(roster.peers(member))

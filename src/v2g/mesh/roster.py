@@ -72,7 +72,12 @@ class Roster:
         self.members: Mapping[str, Member] = {member.id: member for member in members}
         if len(self.groups) != len(groups) or len(self.members) != len(members):
             raise RosterError("two groups, or two members, have the same id")
-        self._paths = {member.id: self._path(member) for member in members}
+        for group in groups:
+            alone_w = (group.alone_import_w, group.alone_export_w)
+            if not (group.import_w >= 0.0 and group.export_w >= 0.0 and all(map(_is_power, alone_w))):
+                raise RosterError(f"group {group.id}: a limit of it is no power")
+            self._path(group.parent, f"group {group.id}")
+        self._paths = {member.id: self._path(member.group, f"member {member.id}") for member in members}
         self._of_voice: dict[str, str] = {}
         for member in members:
             if not (_is_power(member.import_w) and _is_power(member.export_w)):
@@ -101,13 +106,13 @@ class Roster:
         """The members with whom it shares a limit."""
         return frozenset(other for group in self._paths[member_id] for other in self.below[group]) - {member_id}
 
-    def _path(self, member: Member) -> tuple[str, ...]:
+    def _path(self, group: str, below: str) -> tuple[str, ...]:
+        """From ``group``, in which ``below`` is, up to the root."""
         path: list[str] = []
-        group = member.group
         while group:
             if group not in self.groups:
-                below = f"group {path[-1]}" if path else f"member {member.id}"
-                raise RosterError(f"{below} is in group {group!r}, which there is not")
+                who = f"group {path[-1]}" if path else below
+                raise RosterError(f"{who} is in group {group!r}, which there is not")
             if group in path:
                 raise RosterError(f"group {group} is its own parent: {' < '.join([*path, group])}")
             path.append(group)

@@ -27,6 +27,10 @@ LONGEST_PAUSE: Final = 12
 PING_WAIT_S: Final = 2.0
 SILENT_S: Final = 30.0
 """A wire that brings nothing for so long, not even back to us what we say, is made anew."""
+SETTLE_S: Final = 1.0
+"""A link that came back has been up so long when we say anew what we listen to."""
+LONGEST_REST_S: Final = 600.0
+"""Between two wires that are made anew since somebody is linked and silent: it may be its program that hangs."""
 _POLL_S: Final = 0.01
 
 
@@ -70,6 +74,9 @@ class _Wired:
         self.node = half.make_node()
         self.problem = ""
         self._came_at_s = 0.0
+        self._spoke_at_s: dict[str, float] = {}
+        self._rest_s = 0.0
+        self._made_at_s = 0.0
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep(), name="mesh")
@@ -115,7 +122,7 @@ class _Wired:
                 await asyncio.sleep(RETRY_S)
                 continue
             self._engine, self.problem = engine, ""
-            self._came_at_s = self._clock.monotonic_s()
+            self._came_at_s = self._made_at_s = self._clock.monotonic_s()
             roster = self.node.roster
             name = f"{roster.network}/{roster.region}" if roster.region else roster.network
             words = f"{self.node.voice} is in {name} with {len(roster.members)} members"
@@ -128,31 +135,50 @@ class _Wired:
     async def _until_ill(self, engine: Engine) -> str:
         """Why the wire is to be made anew. Members that are missing are looked for by subscribing anew first."""
         renewals, next_at_s = 0, self._clock.monotonic_s() + RENEW_S
+        links_since_s: dict[str, float | None] = {}
+        came_back_at_s: float | None = None
         while True:
             await asyncio.sleep(1.0)
             now_s = self._clock.monotonic_s()
             if now_s - self._came_at_s >= SILENT_S:
                 return f"the wire brought nothing for {SILENT_S:g} s"
-            links = engine.links()
-            missing = self.node.missing(now_s) if any(link.up for link in links) else frozenset()
+            links = [link for link in engine.links() if link.up]
+            for link in links:
+                if links_since_s.setdefault(link.node, link.since_s) != link.since_s:
+                    links_since_s[link.node] = came_back_at_s = link.since_s
+            if came_back_at_s is not None and now_s - came_back_at_s >= SETTLE_S:
+                came_back_at_s = None
+                await engine.renew()
+                continue
+            missing = self._missing(now_s) if links else frozenset()
             if not missing:
                 renewals = 0
                 next_at_s = max(next_at_s, now_s + RENEW_S)
+                if now_s - self._made_at_s >= LONGEST_REST_S:
+                    self._rest_s = 0.0
                 continue
             if now_s < next_at_s:
                 continue
-            beside = sorted(
-                missing & {link.node for link in links if link.up and now_s - (link.since_s or now_s) > RENEW_S}
-            )
-            if beside and renewals >= MOST_RENEWALS:
+            settled = {link.node for link in links if link.since_s is not None and now_s - link.since_s > RENEW_S}
+            beside = sorted(missing & settled)
+            if beside and renewals >= MOST_RENEWALS and now_s - self._made_at_s >= self._rest_s:
+                self._rest_s = min(2.0 * max(self._rest_s, SILENT_S), LONGEST_REST_S)
                 return f"{', '.join(beside)} is linked and not heard"
             await engine.renew()
             renewals += 1
             next_at_s = self._clock.monotonic_s() + RENEW_S * min(renewals, LONGEST_PAUSE)
 
+    def _missing(self, now_s: float) -> frozenset[str]:
+        """Of whom nothing at all arrives. Whose states come and are not believed is not missing on the wire."""
+        spoke = {voice for voice, at_s in self._spoke_at_s.items() if now_s - at_s < RENEW_S}
+        return self.node.missing(now_s) - spoke
+
     def _on_message(self, key: str, payload: bytes) -> None:
-        self._came_at_s = self._clock.monotonic_s()
-        self.send(self.node.receive(key, payload, self._clock.monotonic_s(), self._clock.unix_s()))
+        self._came_at_s = now_s = self._clock.monotonic_s()
+        voice = key.rsplit("/", 1)[-1]
+        if "/state/" in key and self.node.roster.member_of(voice) is not None:
+            self._spoke_at_s[voice] = now_s
+        self.send(self.node.receive(key, payload, now_s, self._clock.unix_s()))
 
 
 class MeshRunner:
@@ -233,7 +259,12 @@ class MeshRunner:
         return None
 
     def _keep_gate(self, gatekeeper: Gatekeeper, plan: North, now_s: float) -> None:
-        role = gatekeeper.step(now_s, self._own.alive())
+        heard_at_s = {each.voice: each.at_s for each in self.node.book.all_heard() if each.fresh(now_s)}
+        if heard_at_s or len(self.node.roster.members) == 1:
+            role = gatekeeper.step(now_s, self._own.alive(), heard_at_s)
+        else:
+            # Who hears nobody of its region cannot speak for it; another of its gateways may.
+            role = Role.STANDBY
         if role is not self.role:
             self._tell_role(role)
             self.role = role
@@ -256,7 +287,7 @@ class MeshRunner:
     def _tell_role(self, role: Role) -> None:
         words = {
             Role.LIVE: "we speak for the region in the north now",
-            Role.STANDBY: "another gateway speaks for the region",
+            Role.STANDBY: "we do not speak for the region: another gateway does, or we hear nobody of it",
             Role.NONE: "we are no gateway",
         }[role]
         self._log.info("MESH_GATEWAY", words, role=role.value)

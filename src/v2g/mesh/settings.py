@@ -9,14 +9,15 @@ from math import inf
 from v2g.clock import Clock
 from v2g.config.paths import MeshPaths
 from v2g.config.schema_mesh import Mesh, MeshGroup, MeshMember, MeshNeighbour
-from v2g.mesh.engine_zenoh import Neighbour, ZenohEngine, ZenohSettings
-from v2g.mesh.envelope import Opener, Sealer
+from v2g.mesh.engine_zenoh import ZenohEngine
+from v2g.mesh.envelope import BURST, MOST_PER_S, Opener, Sealer
 from v2g.mesh.identity import Identity
 from v2g.mesh.node import MeshNode
 from v2g.mesh.node_settings import NodeSettings
 from v2g.mesh.roster import Group, Member, Roster
 from v2g.mesh.runner import Half, North
 from v2g.mesh.trust import Trust
+from v2g.mesh.zenoh_config import Neighbour, ZenohSettings
 
 NORTH = "north"
 FLAT = "flat"
@@ -110,7 +111,9 @@ def _half(
 
     def make_node() -> MeshNode:
         sealer = Sealer(network, credentials.identity, round(clock.unix_s() * 1e6))
-        opener = Opener(network, credentials.trust, voices)
+        # A head may cap every group with each state.
+        most_per_s = MOST_PER_S + len(roster.groups) / settings.period_s
+        opener = Opener(network, credentials.trust, voices, most_per_s=most_per_s, burst=BURST + len(roster.groups))
         return MeshNode(roster, mesh.node, member, sealer, opener, settings, version)
 
     return Half(make_node=make_node, make_engine=lambda: ZenohEngine(zenoh, clock), keys=(f"{zenoh.prefix}/**",))

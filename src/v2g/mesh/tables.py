@@ -8,6 +8,7 @@ from v2g.control.messages_mesh import MeshCapLine, MeshGroupLine, MeshMemberLine
 from v2g.mesh.messages import State
 from v2g.mesh.node import MeshNode
 from v2g.mesh.ports import LinkStatus
+from v2g.mesh.roster import Group
 from v2g.mesh.topology import hops_from
 from v2g.mesh.watch import edges_now, islands_now
 
@@ -61,12 +62,15 @@ def member_lines(node: MeshNode, links: tuple[LinkStatus, ...], now_s: float) ->
                 island=of.get(voice, 0),
                 head=member.head,
                 version=state.version if state is not None else "",
+                states_taken=heard.taken if heard is not None else 0,
+                states_missed=heard.missed if heard is not None else 0,
             )
         )
     return tuple(sorted(lines, key=lambda line: (not line.ourselves, line.id)))
 
 
-def group_lines(node: MeshNode, now_s: float) -> tuple[MeshGroupLine, ...]:
+def group_lines(node: MeshNode, now_s: float, unix_s: float | None = None) -> tuple[MeshGroupLine, ...]:
+    """``unix_s``: for how long our own caps are still told; None: that is left out."""
     verdict = node.verdict(now_s)
     lines = []
     for group in node.roster.groups.values():
@@ -79,10 +83,12 @@ def group_lines(node: MeshNode, now_s: float) -> tuple[MeshGroupLine, ...]:
             member = node.roster.members[member_id]
             state = _counting(node, member_id, now_s)
             present += state is not None
+            if not member.import_w and not member.export_w:
+                # It has no transformer: nobody counts it.
+                continue
             counted_import_w += state.claim.hi_w if state is not None else member.import_w
             counted_export_w -= state.claim.lo_w if state is not None else -member.export_w
-            if member.import_w or member.export_w:
-                flows.append(state.flow_w if state is not None else None)
+            flows.append(state.flow_w if state is not None else None)
         known = [flow_w for flow_w in flows if flow_w is not None]
         lines.append(
             MeshGroupLine(
@@ -96,6 +102,7 @@ def group_lines(node: MeshNode, now_s: float) -> tuple[MeshGroupLine, ...]:
                     by=cap.by,
                     reason=cap.cap.reason,
                     ends_in_s=cap.valid_until_s - now_s,
+                    ordered_s=_ordered_s(node, group, unix_s),
                 )
                 if cap is not None
                 else None,
@@ -109,6 +116,14 @@ def group_lines(node: MeshNode, now_s: float) -> tuple[MeshGroupLine, ...]:
             )
         )
     return tuple(lines)
+
+
+def _ordered_s(node: MeshNode, group: Group, unix_s: float | None) -> float | None:
+    """A gateway renews its own of the region's group all the time."""
+    ordered = node.asked_caps.get(group.id)
+    if ordered is None or unix_s is None or group.capped:
+        return None
+    return ordered[1] - unix_s
 
 
 def ordered_islands(node: MeshNode, links: tuple[LinkStatus, ...], now_s: float) -> tuple[tuple[str, ...], ...]:

@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from v2g.mesh.book import Book
+from v2g.mesh.messages import printable
 from v2g.mesh.node_settings import NodeSettings
 from v2g.mesh.ports import LinkStatus
 from v2g.mesh.roster import Roster
@@ -26,7 +27,8 @@ LOSS_OVER: Final = 0.02
 _LOOK_S: Final = 0.5
 _BINDS_FOR_S: Final = 3.0
 _MOST_REPEATS: Final = 1024
-_NOT_TOLD: Final = ("", "ramp", "acknowledgement", "room")
+_LONGEST_WORDS: Final = 400
+_NOT_TOLD: Final = ("", "ramp", "acknowledgement", "room", "flow not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Watch:
         self._looked_at_s = -inf
         self._began_at_s: float | None = None
         self.refusals: Counter[str] = Counter()
-        """Messages whose signature holds, and whose sender may not say that."""
+        """By sender: messages whose signature holds, and which it may not say."""
         self.loss: float | None = None
         """Share 0..1 of what members sent within the last minute and was not heard, of all that are heard."""
 
@@ -68,11 +70,14 @@ class Watch:
 
     def dropped(self, reason: Drop, sender: str | None, words: str, now_s: float) -> None:
         code = "MESH_CLOCK" if reason is Drop.CLOCK else "MESH_DROP"
-        self._repeat(code, reason.value, sender or "somebody", words, now_s)
+        # Names that are no member's are anybody's, and without number.
+        who = sender if sender is not None and self._roster.member_of(sender) is not None else "somebody"
+        self._repeat(code, reason.value, who, words, now_s)
 
-    def refused(self, words: str, now_s: float) -> None:
-        self.refusals[words] += 1
-        self._repeat("MESH_DROP", "not_entitled", words, words, now_s)
+    def refused(self, sender: str, words: str, now_s: float) -> None:
+        """``sender`` is a voice of the roster."""
+        self.refusals[sender] += 1
+        self._repeat("MESH_DROP", "not_entitled", sender, words, now_s)
 
     def unexplained(self, group: str, excess_w: float, now_s: float) -> None:
         was = self._unexplained.get(group, False)
@@ -221,7 +226,8 @@ class Watch:
         self._say("warning", code, f"{words}{more}", reason=reason, sender=who, count=count + 1)
 
     def _say(self, level: Literal["info", "warning", "error"], code: str, words: str, **fields: Any) -> None:
-        self._events.append(MeshEvent(level, code, words, fields))
+        # Names and reasons in them may be anybody's.
+        self._events.append(MeshEvent(level, code, printable(words[:_LONGEST_WORDS]), fields))
 
 
 def islands_now(

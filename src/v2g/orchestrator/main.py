@@ -42,6 +42,7 @@ from v2g.orchestrator.firewall_api import FirewallApi
 from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.guard_link import GuardLink
 from v2g.orchestrator.harmonic_api import HarmonicApi
+from v2g.orchestrator.heartbeat import Heartbeat
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.mesh_link import MeshLink
@@ -132,6 +133,7 @@ class Orchestrator:
         self.secc: SeccServer | None = None
         self._plc = PlcLinks(self._config, paths.plc_sock, self.site, self.sessions, clock, logs.comms_log())
         self._mesh = MeshLink(self._config, self.site, clock, logs.comms_log())
+        self._heartbeat = Heartbeat(self._config.heartbeat, self._log)
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
         self._guard = StatusReader(paths.guard_status)
         tick = partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S)
@@ -247,6 +249,7 @@ class Orchestrator:
             stack.push_async_callback(self._wires.close)
             await self._plc.start(stack)
             await self._mesh.start(stack)
+            stack.callback(self._heartbeat.close)
             stack.callback(self._guard.close)
             stack.push_async_callback(self._guard_api.close)
             await self._surroundings.start(stack)
@@ -354,6 +357,7 @@ class Orchestrator:
     def _on_cycle(self, now_s: float) -> None:
         self._plc.on_cycle(now_s)
         self._mesh.on_cycle(now_s)
+        self._heartbeat.on_cycle(self._mesh.loss, self._ready, now_s)
         self._keep_orders(now_s)
         self._surroundings.on_cycle(now_s)
         self._chronicle.on_cycle(self.site, now_s)
@@ -386,12 +390,14 @@ class Orchestrator:
         return Daemon(
             started_at_s=self._started_at_s,
             ready=self._ready,
+            heartbeat=self._heartbeat.state,
             simulation=self._simulation,
             unreachable=self._unreachable(),
             problems=(
                 *filter(None, [self._orders.problem]),
                 *self._plc.problems(),
                 *self._mesh.problems(),
+                *self._heartbeat.problems(),
                 *self._surroundings.problems(),
                 *self._credentials.problems(),
                 *self._trust.problems(),
@@ -412,7 +418,11 @@ class Orchestrator:
     def _on_hangup(self) -> None:
         # Of systemctl reload. Log rotation sends none: logs reopen by themselves.
         caller = Caller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid(), user="SIGHUP", role=Role.ENGINEER)
-        for name, reload in (("sensors anew", self._reload_sensors), ("certificates anew", self._reload_certificates)):
+        for name, reload in (
+            ("sensors anew", self._reload_sensors),
+            ("certificates anew", self._reload_certificates),
+            ("mesh anew", self._rejoin_mesh),
+        ):
             task = asyncio.get_running_loop().create_task(reload(caller), name=name)
             self._reloading.add(task)
             task.add_done_callback(self._reloading.discard)
@@ -424,6 +434,9 @@ class Orchestrator:
             logs.audit_log().info(error.code, str(error), user=caller.user)
             return
         logs.audit_log().info("PKI_RELOADED", result.message, user=caller.user)
+
+    async def _rejoin_mesh(self, caller: Caller) -> None:
+        await self._mesh.rejoin()
 
     async def _reload_sensors(self, caller: Caller) -> None:
         try:

@@ -14,7 +14,7 @@ from v2g.control.messages_mesh import (
     MeshUncapParams,
 )
 from v2g.control.server import Caller, Method, Role
-from v2g.units import format_power
+from v2g.units import format_duration, format_power
 
 
 class MeshSource(Protocol):
@@ -59,7 +59,8 @@ class MeshApi:
             if limit_w is not None
         ]
         limits = " and ".join(told) or "its configured limits"
-        return MeshCapResult(message=f"{params.group}: {limits} for {params.valid_s / 60:.4g} min, told to all members")
+        lasts = format_duration(params.valid_s)
+        return MeshCapResult(message=f"{params.group}: {limits} for {lasts}, told to all members")
 
     async def uncap(self, params: MeshUncapParams, caller: Caller) -> MeshCapResult:
         self._source.uncap(params.group)

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from math import inf, isfinite
+from math import isfinite
 from typing import Any, Final
 
 from v2g import __version__
 from v2g.clock import Clock
 from v2g.config.paths import mesh_paths
 from v2g.config.schema import Config
+from v2g.config.schema_mesh import Mesh
 from v2g.control.messages_mesh import MeshLinkLine, MeshResult, MeshWireLine
 from v2g.control.server import Method, Refused
 from v2g.dispatch.constraints import Bound
+from v2g.mesh.alone import alone_w
 from v2g.mesh.gateway import Role
 from v2g.mesh.identity import IdentityError, load_identity, load_trust
 from v2g.mesh.messages import Cap
-from v2g.mesh.node import Facts
+from v2g.mesh.node import Facts, Verdict
 from v2g.mesh.runner import MeshRunner
-from v2g.mesh.settings import Credentials, halves
+from v2g.mesh.settings import Credentials, halves, region_roster
 from v2g.mesh.tables import group_lines, member_lines, ordered_islands
 from v2g.orchestrator.mesh_api import MeshApi
-from v2g.orchestrator.mesh_facts import MESH, facts_of, mesh_bounds
+from v2g.orchestrator.mesh_facts import facts_of, mesh_bounds
 from v2g.orchestrator.site import Site
+from v2g.pki.crl_files import CrlFiles
+from v2g.pki.store import mesh_in_force
 from v2g.sessions.supervisor import Log
 
+NOT_ENTITLED: Final = "not_entitled"
+"""Beside :class:`v2g.mesh.trust.Drop`: the signature holds, and its sender may not say that."""
 NO_MESH: Final = "this controller is in no mesh (mesh: in the configuration)"
 _NOTHING_KNOWN: Final = Facts(flow_w=None, base_w=None)
 _BOUND_S: Final = 1.0
+_LOOK_EVERY_S: Final = 10.0
 _PING_EVERY_S: Final = 0.1
 
 
@@ -42,15 +49,29 @@ class MeshLink:
         self._log = log
         self._runner: MeshRunner | None = None
         self._problem = "starting"
+        self._keeping: asyncio.Task[None] | None = None
+        self._crls: CrlFiles | None = None
         self._measured_w: dict[str, float] = {}
         self._api = MeshApi(self)
+        self._alone_w = (0.0, 0.0)
         if config.mesh is not None:
             site.mesh = self
+            self._alone_w = alone_w(region_roster(config.mesh), config.mesh.node, config.mesh.reserve_pu)
 
     @property
     def loss(self) -> float | None:
-        """Share 0..1 of the members' messages of the last minute that were lost; None: there is no mesh, or nobody."""
-        return self._runner.node.watch.loss if self._runner is not None else None
+        """Share 0..1 of the members' messages of the last minute that were lost; None: there is nobody to hear.
+
+        1 while nobody of the others is heard: who is gone leaves no gaps in what comes.
+        """
+        if not self.configured:
+            return None
+        if self._runner is None:
+            return 1.0
+        node, now_s = self._runner.node, self._clock.monotonic_s()
+        if any(heard.fresh(now_s) for heard in node.book.all_heard()):
+            return node.watch.loss
+        return 1.0 if len(node.roster.members) > 1 else None
 
     @property
     def configured(self) -> bool:
@@ -60,35 +81,63 @@ class MeshLink:
         return self._api.methods()
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Join, as soon as it can be; ``stack`` leaves. Certificates that cannot be used keep us out, and no more."""
-        mesh = self._config.mesh
-        if mesh is None:
-            return
-        paths = mesh_paths(self._config)
-        try:
-            trust = load_trust(paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
-            identity = load_identity(paths.chain, paths.key, trust, mesh.node, self._clock.unix_s())
-        except IdentityError as error:
-            self._problem = f"mesh: {error}"
-            self._log.error("MESH_DOWN", f"{error}; V2G power is 0 where other members need the room")
-            return
-        own, north = halves(mesh, paths, Credentials(identity=identity, trust=trust), self._clock, __version__)
-        self._runner = MeshRunner(own, north, self._clock, self._log)
-        self._problem = ""
-        await self._runner.start()
-        stack.push_async_callback(self._runner.close)
+        """Join, as soon as it can be; ``stack`` leaves. Certificates that cannot be used keep us out, and no more: they
+        are looked at again."""
+        if self._config.mesh is not None:
+            self._keeping = asyncio.get_running_loop().create_task(self._keep(self._config.mesh), name="mesh joins")
+            stack.push_async_callback(self._leave)
 
-    def reload_trust(self) -> str | None:
-        """Authorities and revocations anew; why not, or None."""
-        if self._runner is None or not self.configured:
-            return None
-        paths = mesh_paths(self._config)
+    async def rejoin(self) -> None:
+        """Certificate, key, authority and revocations anew, as they are now."""
+        if self._keeping is not None and self._config.mesh is not None:
+            await self._leave()
+            self._keeping = asyncio.get_running_loop().create_task(self._keep(self._config.mesh), name="mesh joins")
+
+    async def _keep(self, mesh: Mesh) -> None:
+        while True:
+            try:
+                await self._join(mesh)
+                break
+            except IdentityError as error:
+                if str(error) != self._problem:
+                    self._problem = str(error)
+                    self._log.error("MESH_DOWN", f"{error}; nobody is heard, and each counts with its rating")
+            await asyncio.sleep(_LOOK_EVERY_S)
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            await self._look_at_revocations()
+
+    async def _join(self, mesh: Mesh) -> None:
+        paths = mesh_in_force(mesh_paths(self._config))
+        trust = await asyncio.to_thread(load_trust, paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
+        identity = load_identity(paths.chain, paths.key, trust, mesh.node, self._clock.unix_s())
+        own, north = halves(mesh, paths, Credentials(identity=identity, trust=trust), self._clock, __version__)
+        runner = MeshRunner(own, north, self._clock, self._log)
+        await runner.start()
+        self._crls = CrlFiles(paths.crl_dir)
+        self._crls.load()
+        self._runner, self._problem = runner, ""
+
+    async def _look_at_revocations(self) -> None:
+        """A list that was put there, or fetched, is in force within half a minute."""
+        if self._runner is None or self._crls is None or not (await asyncio.to_thread(self._crls.load))[1]:
+            return
+        paths = mesh_in_force(mesh_paths(self._config))
         try:
-            trust = load_trust(paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
+            trust = await asyncio.to_thread(load_trust, paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
         except IdentityError as error:
-            return str(error)
+            self._log.warning("MESH_DOWN", f"{error}; revocations are as they were")
+            return
         self._runner.trust_anew(trust)
-        return None
+
+    async def _leave(self) -> None:
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.close()
 
     def on_cycle(self, now_s: float) -> None:
         """After each cycle: tell our node what is, send what it has to say."""
@@ -100,9 +149,19 @@ class MeshLink:
         self._runner.step(facts, self._measured_w)
 
     def bounds(self, base_load_w: float | None, now_s: float) -> tuple[Bound, ...]:
-        if self._runner is None:
-            return (Bound(0.0, 0.0, f"{MESH}: {self._problem or 'starting'}", now_s + _BOUND_S),)
-        return mesh_bounds(self._runner.verdict(), base_load_w)
+        verdict = self._runner.verdict() if self._runner is not None else self._alone(now_s)
+        return mesh_bounds(verdict, base_load_w)
+
+    def _alone(self, now_s: float) -> Verdict:
+        """Not joined: everybody counts with its rating."""
+        import_w, export_w = self._alone_w
+        return Verdict(
+            import_w=import_w,
+            export_w=export_w,
+            import_by="not joined",
+            export_by="not joined",
+            expires_at_s=now_s + _BOUND_S,
+        )
 
     def problems(self) -> tuple[str, ...]:
         """For the status."""
@@ -126,6 +185,11 @@ class MeshLink:
         drops_by_sender: dict[str, dict[str, int]] = {}
         for (sender, reason), count in sorted(node.opener.by_sender.items()):
             drops_by_sender.setdefault(sender, {})[reason.value] = count
+        for sender, count in sorted(node.watch.refusals.items()):
+            drops_by_sender.setdefault(sender, {})[NOT_ENTITLED] = count
+        drops = {reason.value: count for reason, count in sorted(node.opener.counts.items())}
+        if node.watch.refusals:
+            drops[NOT_ENTITLED] = node.watch.refusals.total()
         return MeshResult(
             problem=runner.problem,
             network=node.roster.network,
@@ -138,7 +202,7 @@ class MeshLink:
             export_by=verdict.export_by,
             loss_pct=node.watch.loss * 100.0 if node.watch.loss is not None else None,
             members=members,
-            groups=group_lines(node, now_s),
+            groups=group_lines(node, now_s, self._clock.unix_s()),
             links=tuple(
                 MeshLinkLine(
                     node=link.node,
@@ -150,7 +214,7 @@ class MeshLink:
                 for link in links
             ),
             islands=ordered_islands(node, links, now_s),
-            drops={reason.value: count for reason, count in sorted(node.opener.counts.items())},
+            drops=drops,
             drops_by_sender=drops_by_sender,
             wire=MeshWireLine(
                 received=engine.counts.received,
@@ -187,7 +251,10 @@ class MeshLink:
         """Raises :class:`v2g.control.server.Refused`."""
         node = self._joined().node
         configured = node.roster.groups.get(group)
-        limits_w = (configured.import_w, configured.export_w) if configured is not None else (inf, inf)
+        if configured is None:
+            words = f"there is no group {group!r}; there are {', '.join(node.roster.groups)}"
+            raise Refused(words, code="UNKNOWN_GROUP")
+        limits_w = configured.import_w, configured.export_w
         cap = Cap(
             group=group,
             import_w=import_w if import_w is not None else min(limits_w[0], 1e9),

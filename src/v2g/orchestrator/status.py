@@ -45,6 +45,7 @@ class Daemon:
     """By EVSE, why no vehicle can connect to it."""
     problems: tuple[str, ...] = ()
     """What keeps the utility's signals or other things around the cycle from coming."""
+    heartbeat: str = ""
 
 
 def build(
@@ -59,6 +60,7 @@ def build(
         ready=daemon.ready,
         uptime_s=now_s - daemon.started_at_s,
         simulation=daemon.simulation,
+        heartbeat=daemon.heartbeat,
         guard=_guard(image, now_s),
         transformer=_transformer(image, decision),
         evses=tuple(

@@ -67,7 +67,7 @@ class Crl:
     serials: frozenset[int]
     parsed: x509.CertificateRevocationList
     digest: bytes
-    """Of what is signed; with Ed448, which has no digest before, that itself."""
+    """Of what is signed; with Ed448 and Ed25519, which have no digest before, that itself."""
     _verified: dict[bytes, bool] = field(default_factory=dict)
     _details: dict[int, str] = field(default_factory=dict)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from pyiso15118.security import Credential, Curve, Pki, write_credential
 from v2g.config.schema_pki import KeyKind
+from v2g.pki.mesh_ca import MeshAuthority
 from v2g.pki.model import PkiError
 
 README = "README.txt"
+MESH = "mesh"
+_MESH_CA = "mesh-ca"
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _CURVES = {KeyKind.P521: Curve.SECP521R1, KeyKind.ED448: Curve.ED448}
 
 
@@ -27,6 +33,8 @@ class LabNames:
     pcid: str = "LABPCID000001"
     emaid: str = "LABEMAID00001"
     cps: str = "Lab CPS"
+    mesh_nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Members of a mesh, with the host names and addresses by which they are dialled; none: their own."""
 
 
 def write_lab_ca(output: Path, names: LabNames, kind: KeyKind, at_unix_s: float, keep_out: Path) -> list[str]:
@@ -82,9 +90,25 @@ def _write(output: Path, names: LabNames, kind: KeyKind, at_unix_s: float) -> li
     if isinstance(provisioning.agreement_key, x448.X448PrivateKey):
         _write_key(output / "provisioning.x448.key", provisioning.agreement_key)
         lines.append("provisioning.x448.key: X448 key that contract keys are encrypted for")
+    lines += _mesh(output, names.mesh_nodes, at_unix_s)
     roots = pki.oem_root.certificate_pem + pki.v2g_root.certificate_pem
     (output / "vehicle-roots.pem").write_bytes(roots)
     lines.append("vehicle-roots.pem: OEM and V2G root, by which a SECC trusts vehicles (trust.pem)")
+    return lines
+
+
+def _mesh(output: Path, nodes: Mapping[str, tuple[str, ...]], at_unix_s: float) -> list[str]:
+    if not nodes:
+        return []
+    if problem := next((name for name in nodes if _NODE.fullmatch(name) is None), None):
+        raise PkiError(f"{problem!r} is no name of a mesh's node: letters, digits, '.', '_' and '-', at most 64")
+    authority = MeshAuthority(at_unix_s, "Lab Mesh CA")
+    authority.write_authority(output / f"{_MESH_CA}.pem", output / f"{_MESH_CA}.key")
+    lines = [f"{_MESH_CA}.pem, {_MESH_CA}.key: authority of a mesh of transformers (P-256)"]
+    for name, addresses in nodes.items():
+        authority.write_node(output / MESH / name, name, addresses)
+        dialled = ", ".join(addresses or (name,))
+        lines.append(f"{MESH}/{name}/: mesh.dir of node {name}, dialled as {dialled}")
     return lines
 
 
@@ -115,4 +139,10 @@ or as with a real authority:
       -CA cpo-sub-ca.pem -CAkey cpo-sub-ca.key -CAcreateserial -out leaf.pem      (Ed448: without -sha512)
   cat leaf.pem cpo-sub-ca.pem > chain.pem
   v2g-cert-manager install chain.pem --ca-bundle v2g-root.pem
+
+Of a mesh, where it was asked for (--mesh-node): mesh/NODE is what mesh.dir of NODE is to be; or with a request:
+  v2g-cert-manager mesh-request --output request.csr
+  openssl x509 -req -in request.csr -copy_extensions copy -days 90 -sha256 \\
+      -CA mesh-ca.pem -CAkey mesh-ca.key -CAcreateserial -out leaf.pem
+  v2g-cert-manager mesh-install --chain leaf.pem --ca mesh-ca.pem
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CHAIN, KEY, CA, CRL = "chain.pem", "private.key", "ca.pem", "crl"
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", re.ASCII)
 _YEARS_10 = timedelta(days=3650)
 _YEAR = timedelta(days=365)
 _DAY = timedelta(days=1)
@@ -52,7 +54,7 @@ class MeshAuthority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        names = x509.SubjectAlternativeName([_general_name(each) for each in addresses or (name,)])
+        names = x509.SubjectAlternativeName([general_name(each) for each in addresses or (name,)])
         certificate = (
             self._builder(subject, key.public_key(), _YEAR)
             .add_extension(names, critical=False)
@@ -64,8 +66,12 @@ class MeshAuthority:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / CHAIN).write_bytes(certificate.public_bytes(Encoding.PEM))
         (folder / CA).write_bytes(self.pem)
-        with os.fdopen(os.open(folder / KEY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        _write_key(folder / KEY, key)
+
+    def write_authority(self, certificate: Path, key: Path) -> None:
+        """Its own certificate, and its key (0600) to sign requests with. Raises OSError."""
+        certificate.write_bytes(self.pem)
+        _write_key(key, self._key)
 
     def crl(self, revoked: Iterable[str] = ()) -> bytes:
         """PEM, with the last certificates of these nodes in it. Raises KeyError for one that got none."""
@@ -88,8 +94,16 @@ class MeshAuthority:
         )
 
 
-def _general_name(address: str) -> x509.GeneralName:
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def general_name(address: str) -> x509.GeneralName:
+    """Of a host name or an IP address. Raises ValueError for what is neither."""
     try:
         return x509.IPAddress(ipaddress.ip_address(address))
     except ValueError:
+        if _HOST.fullmatch(address) is None:
+            raise ValueError(f"{address!r} is no host name and no IP address") from None
         return x509.DNSName(address)

@@ -11,7 +11,7 @@ from pathlib import Path
 from v2g.pki.model import PkiError
 from v2g.pki.store import DIRECTORY_MODE
 
-_ROOT_OBEYS = ("pki.dir", "pki.token", "control.daemon_user")
+_ROOT_OBEYS = ("pki.dir", "pki.token", "mesh.dir", "control.daemon_user")
 
 
 def require_roots_word(origin: Mapping[str, str]) -> None:

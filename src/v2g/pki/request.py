@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from v2g.config.schema import Config
+from v2g.pki.mesh_ca import general_name
 from v2g.pki.model import PkiError, PrivateKey
 
 SECC_DOMAIN = "CPO"
@@ -67,6 +69,30 @@ def build_request(key: PrivateKey, names: SubjectNames, *, client_too: bool = Fa
         return builder.sign(key, digest_for(key))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise PkiError(f"the key cannot sign a certificate request: {error}") from error
+
+
+def build_mesh_request(
+    key: PrivateKey, node: str, addresses: Sequence[str], *, where: str = "the addresses"
+) -> x509.CertificateSigningRequest:
+    """A request for a member of a mesh: ``node`` is its common name, ``addresses`` are what it is dialled by.
+
+    For both sides of a link: serverAuth and clientAuth. Raises :class:`PkiError`.
+    """
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    try:
+        names = x509.SubjectAlternativeName([general_name(each) for each in addresses])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node)])
+    except ValueError as error:
+        raise PkiError(f"{where} cannot be put into a certificate: {error}") from error
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_DIGITAL_SIGNATURE, critical=True)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(names, critical=False)
+        .sign(key, digest_for(key))
+    )
 
 
 def digest_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA512 | None:

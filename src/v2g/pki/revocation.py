@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from v2g.config.schema_pki import OldData
@@ -96,11 +96,17 @@ def staleness(this_s: float, next_s: float | None, at_unix_s: float, is_lower_bo
 def verify_digest(
     signer: x509.Certificate, signature: bytes, digest: bytes, algorithm: hashes.HashAlgorithm | None
 ) -> None:
-    """Raises what ``cryptography`` raises, and ``ValueError`` for keys and digests that ISO 15118 does not know."""
+    """Raises what ``cryptography`` raises, and ``ValueError`` for keys and digests that are not taken.
+
+    Ed25519 and RSA (PKCS 1 v1.5) are those of a mesh's authority: no chain of ISO 15118 has such a key.
+    """
     key = signer.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None and algorithm.name in _HASHES:
-        key.verify(signature, digest, ec.ECDSA(Prehashed(_HASHES[algorithm.name]())))
-    elif isinstance(key, ed448.Ed448PublicKey) and algorithm is None:
+    hashed = None if algorithm is None or algorithm.name not in _HASHES else Prehashed(_HASHES[algorithm.name]())
+    if isinstance(key, ec.EllipticCurvePublicKey) and hashed is not None:
+        key.verify(signature, digest, ec.ECDSA(hashed))
+    elif isinstance(key, rsa.RSAPublicKey) and hashed is not None:
+        key.verify(signature, digest, padding.PKCS1v15(), hashed)
+    elif isinstance(key, ed448.Ed448PublicKey | ed25519.Ed25519PublicKey) and algorithm is None:
         key.verify(signature, digest)
     else:
         raise ValueError("a signature of a kind that is not known")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyiso15118.security.private_file import PrivateFileError, read_private, user_name
-from v2g.config.paths import PkiPaths
+from v2g.config.paths import MeshPaths, PkiPaths
 from v2g.pki.model import KeyReference, PkiError
 
 KEY = "private.key"
@@ -28,8 +28,10 @@ CHAIN = "chain.pem"
 TRUST = "trust.pem"
 ROOTS = "ca-bundle.pem"
 """Roots that our own chain ends in: for renewals and ``verify``."""
+MESH_CA = "ca.pem"
+"""Of the mesh's authority, in ``mesh.dir``."""
 REQUEST = "request.csr"
-_NAMES = (KEY, KEY_URI, CHAIN, TRUST, ROOTS)
+_NAMES = (KEY, KEY_URI, CHAIN, TRUST, ROOTS, MESH_CA)
 _OTHER_KIND = {KEY: KEY_URI, KEY_URI: KEY}
 _PENDING = {KEY: "pending.key", KEY_URI: "pending.key.uri", ROOTS: "pending.ca-bundle.pem", TRUST: "pending.trust.pem"}
 _STAGING, _NEXT, _DONE = "next.tmp", "next", "next.old"
@@ -51,8 +53,8 @@ class Pending:
 
 
 class Store:
-    """One directory: ``pki.dir`` for profile strict, ``pki.dir/compat`` for compat. Every method may raise
-    :class:`PkiError`."""
+    """One directory: ``pki.dir`` for profile strict, ``pki.dir/compat`` for compat, ``mesh.dir``. Every method may
+    raise :class:`PkiError`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -210,6 +212,16 @@ def in_force(paths: PkiPaths) -> PkiPaths:
         compat_chain=_in_force(compat, paths.compat_chain),
         compat_key=_in_force(compat, paths.compat_key),
         compat_trust=_in_force(compat, paths.compat_trust),
+    )
+
+
+def mesh_in_force(paths: MeshPaths) -> MeshPaths:
+    """As :func:`in_force`."""
+    return replace(
+        paths,
+        chain=_in_force(paths.dir, paths.chain),
+        key=_in_force(paths.dir, paths.key),
+        ca=_in_force(paths.dir, paths.ca),
     )
 
 

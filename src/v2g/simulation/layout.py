@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import itertools
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -123,6 +123,12 @@ class Layout:
         """Our own vehicles, each with the EVSE it plugs into."""
         return tuple((evse, evse.vehicle) for evse in self.evses if evse.vehicle is not None)
 
+    @property
+    def plant_ports(self) -> frozenset[int]:
+        """TCP, of the IPv4 loopback."""
+        ports = {port for evse in self.evses for port in (evse.inverter_port, evse.dc_port, evse.ac_port)}
+        return frozenset(ports | {self.transducers_port}) - {0}
+
 
 def require_ipv6_loopback() -> None:
     """Raises :class:`LayoutError` with the remedy."""
@@ -162,11 +168,12 @@ def build(
     conditions: Conditions = Conditions(),  # noqa: B008 - frozen
     plc: bool = False,
     absent: bool = False,
+    besides: Collection[int] = (),
 ) -> Layout:
     """Write it all: a DC EVSE for each of ``vehicles``, an AC EVSE for each of ``ac_vehicles``, one for each of
     ``specs``, then the foreign ones.
 
-    ``overlays`` become drop-ins. ``absent``: the EVSEs stay empty.
+    ``overlays`` become drop-ins. ``absent``: the EVSEs stay empty. ``besides``: TCP ports that are somebody's already.
     ``plc``: our own vehicles are matched over a simulated powerline first.
 
     Raises :class:`LayoutError`.
@@ -177,7 +184,7 @@ def build(
     all_specs = [VehicleSpec(kind="DC", both_ways=True)] * vehicles
     all_specs += [*[VehicleSpec(kind="AC", both_ways=True)] * ac_vehicles, *specs]
     base, reservation = reserve_secc_ports(len(all_specs))
-    ports = iter(free_tcp_ports(2 * (len(all_specs) + len(foreign)) + 1))
+    ports = iter(free_tcp_ports(2 * (len(all_specs) + len(foreign)) + 1, besides))
     rotations = _rotations(all_specs)
     evses = [
         SimulatedEvse(
@@ -256,13 +263,17 @@ def build(
     return layout
 
 
-def free_tcp_ports(count: int) -> list[int]:
-    """Ports of the IPv4 loopback that nobody listens on now."""
+def free_tcp_ports(count: int, besides: Collection[int] = ()) -> list[int]:
+    """Ports of the IPv4 loopback that nobody listens on now, and none of ``besides``."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
-        for probe in probes:
+        while len(found) < count:
+            probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+            port = int(probe.getsockname()[1])
+            if port not in besides:
+                found.append(port)
+    return found
 
 
 def reserve_secc_ports(count: int) -> tuple[int, socket.socket]:

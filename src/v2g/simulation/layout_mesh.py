@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 
 from v2g.config.schema_mesh import Mesh
 from v2g.pki.mesh_ca import MeshAuthority
+from v2g.simulation.layout import LayoutError
 from v2g.simulation.light_config import LightConfig, LightModel, LightNodeConfig
 
 HOST = "127.0.0.1"
@@ -20,6 +22,10 @@ HOST = "127.0.0.1"
 NETWORK = "simulation"
 FEEDER = "feeder"
 SUBSTATION = "substation"
+HEAD = "head"
+MOST_PORTS = 500
+_FIRST_PORT, _LAST_PORT = 17_000, 32_000
+"""Below the ports that the system gives to connections by itself: nodes that start late still find theirs free."""
 
 
 class Shape(enum.StrEnum):
@@ -74,6 +80,33 @@ class MeshPlan:
         }
 
 
+def reserve_ports(count: int) -> tuple[list[int], socket.socket]:
+    """``count`` free TCP ports of the IPv4 loopback, at most :data:`MOST_PORTS`, and their reservation: until that is
+    closed no other simulation of this host takes them. Raises :class:`LayoutError`."""
+    for base in range(_FIRST_PORT, _LAST_PORT, MOST_PORTS):
+        reservation = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            reservation.bind(f"\0v2g-simulation-mesh-{base}")
+        except OSError:
+            reservation.close()
+            continue
+        free = [port for port in range(base, base + MOST_PORTS) if _is_free(port)][:count]
+        if len(free) == count:
+            return free, reservation
+        reservation.close()
+    raise LayoutError(f"no {count} free ports from {_FIRST_PORT} to {_LAST_PORT} on {HOST}; end what holds them")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
 def locator(port: int) -> str:
     return f"tls/{HOST}:{port}"
 
@@ -94,15 +127,21 @@ def flat_plan(
     feeder_kw: float,
     rated_kw: float = 250.0,
     head: str | None = None,
+    substation_kw: float | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> MeshPlan:
-    """All below one feeder. ``head``: one of the names, without a transformer."""
+    """All below one feeder. ``head``: one of the names, without a transformer; ``substation_kw``: of a group above."""
+    feeder: dict[str, Any] = {"id": FEEDER, "import_kw": feeder_kw, "export_kw": feeder_kw}
+    groups = [feeder]
+    if substation_kw is not None:
+        groups = [{"id": SUBSTATION, "import_kw": substation_kw, "export_kw": substation_kw}]
+        groups.append(feeder | {"parent": SUBSTATION})
     return MeshPlan(
         names=tuple(names),
         ports=dict(zip(names, ports, strict=True)),
         links=links_of(shape, names),
-        groups=({"id": FEEDER, "import_kw": feeder_kw, "export_kw": feeder_kw},),
-        group_of=dict.fromkeys(names, FEEDER),
+        groups=tuple(groups),
+        group_of={name: groups[0]["id"] if name == head else FEEDER for name in names},
         rated_kw={name: 0.0 if name == head else rated_kw for name in names},
         heads=frozenset([head]) if head is not None else frozenset(),
         extra=extra or {},
@@ -170,16 +209,24 @@ def light_nodes(
     folder: Path,
     models: Mapping[str, LightModel],
     norths: Mapping[str, Mapping[str, Any]] | None = None,
+    meter_file: Path | None = None,
 ) -> list[LightNodeConfig]:
-    """Configurations of all nodes of a plan, with their certificates in ``folder``."""
+    """Configurations of those nodes of a plan that ``models`` has, with their certificates in ``folder``.
+
+    ``meter_file``: from where heads read the flow of the feeder, and of the substation where that is all it feeds.
+    """
     made = []
     for name in plan.names:
+        if name not in models:
+            continue
         node_dir = folder / name
         authority.write_node(node_dir, name, (HOST,))
         section = plan.section(name, node_dir)
         if norths is not None and name in norths:
             section["north"] = norths[name]
-        made.append(LightNodeConfig(mesh=msgspec.convert(section, Mesh), dir=str(node_dir), model=models[name]))
+        mesh = msgspec.convert(section, Mesh)
+        measured = {group.id: str(meter_file) for group in mesh.groups} if meter_file and name in plan.heads else {}
+        made.append(LightNodeConfig(mesh=mesh, dir=str(node_dir), model=models[name], meter=measured))
     return made
 
 

@@ -155,7 +155,7 @@ class LightNode:
             # Cut off or dead: a controller's vehicles go to zero by their lease.
             return
         self.transformer.step(runner.verdict(), now_s)
-        runner.step(self.transformer.facts(), self._measured_w())
+        runner.step(self.transformer.facts(), self.measured_w())
         self._flood_on(now_s)
 
     def stand_still(self) -> None:
@@ -231,7 +231,8 @@ class LightNode:
         self._tap = Tap(half.make_engine())
         return self._tap
 
-    def _measured_w(self) -> Mapping[str, float]:
+    def measured_w(self) -> Mapping[str, float]:
+        """Of a head, by group: what its meter shows now; NaN: nothing that counts."""
         found = {}
         for group, name in self._config.meter.items():
             found[group] = math.nan
@@ -326,7 +327,7 @@ class LightNodes:
             while line := await reader.readline():
                 try:
                     request = msgspec.json.decode(line, type=protocol.Request)
-                    answer = {"ok": True, **await self._handle(request)}
+                    answer = {"ok": True, **await self.handle(request)}
                 except KeyError as error:
                     answer = {"ok": False, "error": f"there is no node {error}; there are {', '.join(self.nodes)}"}
                 except (ValueError, msgspec.MsgspecError, IdentityError) as error:
@@ -338,7 +339,8 @@ class LightNodes:
         finally:
             writer.close()
 
-    async def _handle(self, request: protocol.Request) -> dict[str, object]:
+    async def handle(self, request: protocol.Request) -> dict[str, object]:
+        """What the control socket answers. Raises KeyError for a node that is not here, ValueError, IdentityError."""
         match request:
             case protocol.Read():
                 return {"reading": self._read()}
@@ -416,7 +418,8 @@ async def _main(config: LightConfig) -> None:
         loop.add_signal_handler(number, stopped.set)
     nodes = LightNodes(config, SystemClock())
     notifier = Notifier()
-    await nodes.run(stopped, partial(notifier.ready, f"{len(nodes.nodes)} light nodes"))
+    count = len(nodes.nodes)
+    await nodes.run(stopped, partial(notifier.ready, f"{count} light node{'s' if count > 1 else ''}"))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -38,6 +38,11 @@ class RunDirectory:
                 return cls(candidate)
         return cls(simulation_dirs()[-1])
 
+    @property
+    def is_one(self) -> bool:
+        """A simulation made it, now or before."""
+        return (self.path / _LOCK).is_file()
+
     def take(self) -> None:
         """Make it, check its owner, lock it, empty what a former simulation left. Raises :class:`RunDirectoryError`."""
         path = self.path

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +22,9 @@ from v2g.simulation.plant_config import Conditions
 from v2g.simulation.run_directory import RunDirectory, RunDirectoryError
 from v2g.simulation.vehicle_spec import VehicleSpec
 
-_START_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 20.0
+_BESIDES_S = 10.0
+"""What a start may take besides: children are awaited one after the other, and one may have to be started again."""
 _MAX_OUTPUT_BYTES = 16 << 20
 """Of each child's output; what matters for longer is in the daemons' own logs."""
 _DAEMONS = ("tick", "wires", "quality", "kplc-driver", "orchestrator")
@@ -79,7 +82,23 @@ class NeighbourhoodOptions(Protocol):
     def feeder_w(self) -> float: ...
 
     @property
+    def substation_w(self) -> float | None:
+        """Of a group above the feeder; None: there is none. Of regions: of all together."""
+
+    @property
+    def regions(self) -> int:
+        """0: the mesh is flat."""
+
+    @property
+    def head(self) -> bool:
+        """There is a node at the substation, which measures the feeder."""
+
+    @property
     def light(self) -> bool: ...
+
+    @property
+    def lean(self) -> bool:
+        """Without ``v2g-guard quality``."""
 
     @property
     def vehicles(self) -> Sequence[int]:
@@ -128,11 +147,23 @@ def main(options: SimulateOptions) -> int:
 class Supervisor:
     """One running simulation."""
 
-    def __init__(self, layout: Layout, clock: Clock, *, demo: bool = False, name: str = "") -> None:
-        """``name``: of one among several, said before everything that is told of it."""
+    def __init__(
+        self,
+        layout: Layout,
+        clock: Clock,
+        *,
+        demo: bool = False,
+        name: str = "",
+        quality: bool = True,
+        ready_timeout_s: float = READY_TIMEOUT_S,
+    ) -> None:
+        """``name``: of one among several, said before everything that is told of it; ``quality``: with
+        ``v2g-guard quality``; ``ready_timeout_s``: how long a child may take until it works."""
         self.layout = layout
         self._clock = clock
         self._demo = demo
+        self._quality = quality
+        self._ready_timeout_s = ready_timeout_s
         self._name = f"{name} " if name else ""
         self._began_s = clock.monotonic_s()
         self._interrupted = asyncio.Event()
@@ -173,6 +204,10 @@ class Supervisor:
 
     async def start_all(self) -> bool:
         """Plant and powerline, then guard and daemons, then vehicles. False: one of them cannot run."""
+        return await self.start_controller() and await self.start_vehicles()
+
+    async def start_controller(self) -> bool:
+        """Without vehicles. False: something cannot run."""
         layout = self.layout
         python = sys.executable
         module = [python, "-m"]
@@ -184,7 +219,6 @@ class Supervisor:
         daemons = [
             ChildSpec(name="tick", arguments=[*module, "v2g.cli.guard", "tick", *config], watchdog_s=1.0),
             ChildSpec(name="wires", arguments=[*module, "v2g.cli.guard", "wires", *config], stop_timeout_s=10.0),
-            ChildSpec(name="quality", arguments=[*module, "v2g.cli.guard", "quality", *config], nice=5),
             ChildSpec(
                 name="orchestrator",
                 arguments=[*module, "v2g.cli.orchestrator", *config],
@@ -196,30 +230,35 @@ class Supervisor:
                 },
             ),
         ]
+        if self._quality:
+            quality = ChildSpec(name="quality", arguments=[*module, "v2g.cli.guard", "quality", *config], nice=5)
+            daemons.insert(-1, quality)
         outside = [plant]
         if layout.powerline_config is not None:
             powerline = ["v2g.simulation.powerline", "--config", str(layout.powerline_config)]
             outside.append(ChildSpec(name="powerline", arguments=[*module, *powerline], nice=-10))
             driver = ChildSpec(name="kplc-driver", arguments=[*module, "v2g.cli.kplc_driver", *config], watchdog_s=5.0)
             daemons.insert(-1, driver)
+        return await self._start(outside) and await self._start(daemons)
+
+    async def start_vehicles(self) -> bool:
+        """Once its controller runs. False: one of them cannot run."""
         vehicles = [
             ChildSpec(
                 name=f"vehicle {number}",
-                arguments=[*module, "v2g.simulation.vehicle", "--config", str(vehicle.config)],
+                arguments=[sys.executable, "-m", "v2g.simulation.vehicle", "--config", str(vehicle.config)],
                 watchdog_s=5.0,
                 nice=10,
                 environment={"OPENSSL_CONF": str(openssl_conf_path())},
             )
-            for number, (_, vehicle) in enumerate(layout.vehicles, start=1)
+            for number, (_, vehicle) in enumerate(self.layout.vehicles, start=1)
         ]
-        for group in (outside, daemons, vehicles):
-            if not await self._start(group):
-                return False
-        return True
+        return await self._start(vehicles)
 
     async def _start(self, specs: Sequence[ChildSpec]) -> bool:
         started = []
-        for spec in specs:
+        for each in specs:
+            spec = replace(each, ready_timeout_s=self._ready_timeout_s)
             child = Child(spec, self.layout.notify_dir, self._clock, self._on_line, self._say)
             self.children[spec.name] = child
             self._files[spec.name] = self.layout.log_dir / f"{spec.name.replace(' ', '-')}.out"
@@ -228,7 +267,8 @@ class Supervisor:
         for child in started:
             ready = asyncio.create_task(child.ready.wait())
             over = asyncio.create_task(child.over.wait())
-            await asyncio.wait((ready, over), timeout=_START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            limit_s = self._ready_timeout_s + _BESIDES_S
+            await asyncio.wait((ready, over), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
             over.cancel()
             if not child.ready.is_set():

@@ -81,6 +81,15 @@ MESH: tuple[Entry, ...] = (
         ("packet loss",),
     ),
     Entry(
+        "HEARTBEAT_LED",
+        "A light of heartbeat: is not there or cannot be written, or works again.",
+        "Goes on without it.",
+        "ls /sys/class/leds has the names. The light's files belong to root: a udev rule gives them to the service's "
+        "user, and ReadWritePaths= in a drop-in of v2g-orchestrator.service names its directory.",
+        "",
+        ("heartbeat led",),
+    ),
+    Entry(
         "MESH_GATEWAY",
         "This gateway of a region speaks for it in the north, or another one does.",
         "The live one tells the region's sums to the north and the cap to the region; a standby takes over when the "

@@ -27,6 +27,7 @@ from v2g.control.messages import (
 from v2g.control.messages_devices import EfficiencyParams, PilotCheckParams
 from v2g.control.messages_discharge import DischargeTestParams
 from v2g.control.messages_lockout import LockoutParams
+from v2g.control.messages_mesh import MeshCapParams, MeshPingParams, MeshUncapParams
 from v2g.control.messages_plc import PlcParams
 from v2g.control.messages_quality import HarmonicFilterParams
 from v2g.control.messages_sensors import SensorsCalibrateParams
@@ -110,6 +111,10 @@ class Daemon:
             Method("inverter.efficiency", Role.VIEWER, EfficiencyParams, self._answer("inverter.efficiency")),
             Method("pilot.check", Role.VIEWER, PilotCheckParams, self._answer("pilot.check")),
             Method("plc", Role.VIEWER, PlcParams, self._answer("plc")),
+            Method("mesh.show", Role.VIEWER, messages.NoParams, self._answer("mesh.show")),
+            Method("mesh.ping", Role.VIEWER, MeshPingParams, self._answer("mesh.ping")),
+            Method("mesh.cap", Role.UTILITY, MeshCapParams, self._answer("mesh.cap")),
+            Method("mesh.uncap", Role.UTILITY, MeshUncapParams, self._answer("mesh.uncap")),
             Method("sensors.list", Role.VIEWER, messages.NoParams, self._answer("sensors.list")),
             Method("sensors.reload", Role.ENGINEER, messages.NoParams, self._answer("sensors.reload")),
             Method("sensors.calibrate", Role.ENGINEER, SensorsCalibrateParams, self._answer("sensors.calibrate")),

@@ -8,6 +8,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -191,3 +192,16 @@ def test_the_winding_stress_is_mapped_where_an_overlay_gives_it_a_limit(tmp_path
         layout = layouts.build(tmp_path / name, 1, None, ManualClock(), overlays=overlays)
         with layout.port_reservation:
             assert (load(layout.config_dir).sensors.get("winding_stress_mpa") is not None) is mapped
+
+
+def test_ports_that_are_somebody_s_already_are_left_out() -> None:
+    class FirstThree(set[int]):
+        asked: ClassVar[list[int]] = []
+
+        def __contains__(self, port: object) -> bool:
+            self.asked.append(int(str(port)))
+            return len(self.asked) <= 3
+
+    found = layouts.free_tcp_ports(2, FirstThree())
+    assert len(FirstThree.asked) == 5
+    assert found == FirstThree.asked[3:]

@@ -96,6 +96,21 @@ def test_every_code_of_plans_schedules_and_signals_is_explained(module: str) -> 
     assert {code for code in logged if catalogue.find(code) is None} == set()
 
 
+@pytest.mark.parametrize(
+    ("module", "codes"),
+    [
+        ("mesh/watch", {"MESH_LINK", "MESH_MEMBER", "MESH_ISLAND", "MESH_DROP", "MESH_CLOCK", "MESH_CAP"}),
+        ("mesh/runner", {"MESH_START", "MESH_DOWN", "MESH_GATEWAY"}),
+        ("orchestrator/mesh_link", {"MESH_DOWN"}),
+        ("orchestrator/heartbeat", {"HEARTBEAT_LED"}),
+    ],
+)
+def test_every_code_of_the_mesh_and_its_light_is_explained(module: str, codes: set[str]) -> None:
+    logged = codes_of(SRC / f"{module}.py") - {"NO_MESH", "UNKNOWN_MEMBER", "UNKNOWN_GROUP", "NOT_A_HEAD", "NO_CAP"}
+    assert codes <= logged
+    assert {code for code in logged if catalogue.find(code) is None} == set()
+
+
 def test_each_code_and_each_other_word_is_there_once_and_entries_are_whole() -> None:
     words = [word.lower() for entry in catalogue.ENTRIES for word in (entry.code, *entry.also)]
     assert len(words) == len(set(words))

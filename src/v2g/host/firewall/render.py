@@ -16,6 +16,7 @@ REMOVAL = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 """Takes our table away, whether it is there or not."""
 
 _LINK_LOCAL = "fe80::/10"
+_EVERY = {4: "0.0.0.0/0", 6: "::/0"}
 _BURST_FACTOR = 2
 _ND_PER_S = 50
 _ECHO_PER_S = 10
@@ -69,6 +70,8 @@ class _Ruleset:
             yield from self._mac_sets(link)
         for position, access in enumerate(self._plan.access):
             for version, networks in _by_version(access.networks):
+                if networks == [_EVERY[version]]:
+                    continue
                 rows = [(str(network), "") for network in networks]
                 yield f"\t# {words.comment(access.source)}"
                 yield from _set(f"access_{position}_v{version}", f"ipv{version}_addr", rows, "flags interval")
@@ -294,9 +297,10 @@ def _sources(link: EvseLink) -> str:
 
 def _access(position: int, access: Access) -> Iterator[str]:
     where = f"{_in((access.interface,))} " if access.interface else ""
-    for version, _ in _by_version(access.networks):
+    for version, networks in _by_version(access.networks):
         family = "ip" if version == 4 else "ip6"
-        source = f"{where}{family} saddr @access_{position}_v{version}"
+        anybody = networks == [_EVERY[version]]
+        source = where + (f"meta nfproto ipv{version}" if anybody else f"{family} saddr @access_{position}_v{version}")
         for protocol, ports in (("tcp", access.tcp), ("udp", access.udp)):
             if ports:
                 yield _rule(f"{source} {protocol} dport {_ports(ports)}", "", "accept", f"{access.source}: {protocol}")

@@ -13,14 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.firewall_plans import FIRST, SECOND, evse, full, large
-from v2g.host.firewall.model import Device, EvseLink, Features, Limits, Plan
+from v2g.host.firewall.model import Access, Device, EvseLink, Features, Limits, Plan
 from v2g.host.firewall.render import admission, render
 
 GOLDEN = Path(__file__).parent / "golden"
+ANYBODY = Access(
+    source="mesh.listen", networks=(ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")), tcp=(7447,)
+)
 CASES = {
     "full": render(full()),
     "open_output": render(full(strict=False)),
     "nothing": render(Plan(site="s1")),
+    "anybody": render(Plan(site="s1", access=(ANYBODY,))),
     "lacking": render(full(), Features(False, False, False, False)),
 }
 LINE = re.compile(r'[A-Za-z0-9 _.,:;()\[\]{}*/+@=%!"#<>\t-]*')

@@ -257,8 +257,8 @@ def text_of(found: list[Found]) -> str:
         "a process, a Zenoh session each, mutual TLS on loopback; ramps of 1 p.u./s, so that the protocol's time is "
         "seen and not theirs; limits below what all wish for. Times count from the moment when all processes serve; "
         "sessions open one after the other, 20 a second in each process. CPU is of one core, a node, of everything in "
-        'its process: Zenoh\'s threads, TLS, signatures, allocation. "Most" is the largest flow of any group in relation '
-        "to its limit.",
+        'its process: Zenoh\'s threads, TLS, signatures, allocation. "Most" is the largest flow of any group by '
+        "its limit.",
         "\n".join(
             [
                 "| nodes | period | all heard | within 1 % | messages/s | kB/s | CPU | MB a node | loop late | most |",

@@ -316,16 +316,16 @@ def test_a_lie_about_headroom_is_bounded_by_a_meter_at_the_head(tmp_path: Path) 
                     f"| the other lie: 25 kW more than it has | {hog_worst_w / 1e3:.0f} | {hog_w / 1e3:.0f} |",
                 ]
             ),
-            "What neighbours can see: that a state is signed by the member, fresh, in order, and that what it claims "
-            "is within what it may claim. They cannot see its transformer: a lie that keeps to the form is not "
-            "detected by anybody in the mesh, and was not. A meter at the head of the feeder detects that somebody lies, "
-            "not who, "
-            "`MESH_UNEXPLAINED` says how much, and the signed cap takes it off what all share: the honest ones pay for "
-            "it, and the feeder keeps its limit. Without a meter the damage is bounded by the liar's own transformer: "
-            "its rating, its thermal model and its guard, for these are in its own interest and no lie of the mesh "
-            "reaches them; with its controller taken over, by its fuses. So the most that one liar can add is its rating less "
-            "what it tells. Who tells more than it has takes room from the others and endangers nothing; its part is "
-            "bounded by its weight, which the list of members has and not its word.",
+            "What neighbours can see: that a state is signed by the member, fresh, in order, and that what it "
+            "claims is within what it may claim. They cannot see its transformer: a lie that keeps to the form is "
+            "not detected by anybody in the mesh, and was not. A meter at the head of the feeder detects that "
+            "somebody lies, not who, `MESH_UNEXPLAINED` says how much, and the signed cap takes it off what all "
+            "share: the honest ones pay for it, and the feeder keeps its limit. Without a meter the damage is "
+            "bounded by the liar's own transformer: its rating, its thermal model and its guard, for these are in "
+            "its own interest and no lie of the mesh reaches them; with its controller taken over, by its fuses. So"
+            " the most that one liar can add is its rating less what it tells. Who tells more than it has takes "
+            "room from the others and endangers nothing; its part is bounded by its weight, which the list of "
+            "members has and not its word.",
         ]
     )
     _rows[9] = (

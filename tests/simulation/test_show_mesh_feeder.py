@@ -172,8 +172,8 @@ def write(
         f"then {figures['off']:.2%} off it (what all may take, by node), with {kw['sum']:.1f} kW of {LIMIT_KW:g} kW "
         "used. No node above its rating.",
         f"- The link in the middle cut: two islands of three, seen by all after {figures['apart']:.1f} s. Each has "
-        f"what the limit leaves when the other three draw their ratings, {kw['island']:.0f} kW, or its base load if that "
-        "is more.",
+        f"what the limit leaves when the other three draw their ratings, {kw['island']:.0f} kW, or its base load "
+        "if that is more.",
         f"- Healed: all heard each other after {figures['whole']:.1f} s, within 1 % of the optimum again after "
         f"{figures['again']:.1f} s. The steepest rise of a node within a second was {kw['step']:.1f} kW, with its "
         f"noise; the ramp allows {RAMP_W_S / 1e3:.1f} kW a second.",

@@ -327,7 +327,8 @@ def optimum(readings: Mapping[str, NodeReading], limit_w: float, rated_w: Mappin
 
 def distance(readings: Mapping[str, NodeReading], best: Mapping[str, float]) -> float:
     """Of what all may take from the optimum, as a share of it."""
-    off = sum(abs(readings[name].import_w - share_w) for name, share_w in best.items())
+    # Who may take nothing yet says so by a number far below zero.
+    off = sum(abs(max(0.0, readings[name].import_w) - share_w) for name, share_w in best.items())
     return off / sum(best.values())
 
 

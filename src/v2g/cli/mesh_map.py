@@ -177,7 +177,7 @@ def _member(line: MeshMemberLine, x: int, y: int) -> str:
         _text(left + 8, top + 31 + 13 * number, _cut(row, 36), size=10) for number, row in enumerate(rows) if row
     )
     bar = ""
-    if line.flow_w is not None and line.present:
+    if line.flow_w is not None and line.present and flows:
         share_w = line.import_share_w if line.flow_w >= 0.0 else line.export_share_w
         bar = _bar(left + 8, top + _NODE[1] - 9, _NODE[0] - 16, 4, abs(line.flow_w), max(0.0, share_w))
     dash = ' stroke-dasharray="5 3"' if kind in ("absent", "deaf") else ""

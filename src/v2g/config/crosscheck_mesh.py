@@ -53,7 +53,23 @@ def check_mesh(config: Config, report: Report) -> None:
         if member.speakers:
             path = f"mesh.members[{position}].speakers"
             report.add(path, "", "is for regions, in mesh.north.members", "remove it")
+    _check_meters(mesh, report)
+    _check_meters(mesh, report)
     _check_region(mesh, report)
+
+
+def _check_meters(mesh: Mesh, report: Report) -> None:
+    heads = {member.id for member in mesh.members if member.head}
+    groups = {group.id for group in mesh.groups}
+    if mesh.meters and mesh.node not in heads:
+        report.add(
+            "mesh.meters", "", f"is for a head, and {mesh.node} is none", "add 'head: true' to it, or remove this"
+        )
+    for group, path in mesh.meters.items():
+        if group not in groups:
+            report.add(f"mesh.meters.{group}", repr(group), "is none of mesh.groups", f"there are {', '.join(groups)}")
+        if not path.startswith("/"):
+            report.add(f"mesh.meters.{group}", repr(path), "is no absolute path", "begin it with /")
 
 
 def mesh_suspicions(config: Config) -> Iterator[str]:

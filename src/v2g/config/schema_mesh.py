@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from v2g.config.schema_base import Positive, Section
@@ -82,6 +83,9 @@ class Mesh(Section, frozen=True, kw_only=True):
     """What the region may take while no gateway tells what the north leaves it."""
     alone_export_kw: Kilowatts = 0.0
     north: MeshNorth | None = None
+    meters: Annotated[dict[NodeName, str], Meta(max_length=64)] = msgspec.field(default_factory=dict)
+    """Of a head: by group, the file into which its meter's driver writes the flow in W, positive downstream, at least
+    once a second. What it shows beyond what the members tell is taken off the group's limit for all."""
     period_s: Annotated[float, Meta(ge=0.2, le=10)] = 1.0
     """Between two states of ours."""
     valid_s: Annotated[float, Meta(ge=1, le=60)] = 3.0

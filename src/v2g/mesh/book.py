@@ -12,6 +12,8 @@ from v2g.mesh.roster import Roster
 
 LOSS_WINDOW_S: Final = 60.0
 _SENT_KEPT: Final = 512
+_ECHO_STEP_S: Final = 0.501e-3
+"""How long an echo was held is told in whole milliseconds, rounded: on a fast link the difference may be below zero."""
 _SMOOTH: Final = 0.2
 """Of each new round trip in the one that is told."""
 
@@ -169,6 +171,7 @@ class Book:
         if now_s - sent_at_s <= self._deaf_after_s:
             heard.acknowledged_at_s = now_s
         round_trip_s = now_s - sent_at_s - echo.held_ms / 1e3
-        if 0.0 <= round_trip_s <= self._deaf_after_s:
+        if -_ECHO_STEP_S <= round_trip_s <= self._deaf_after_s:
             before_s = heard.round_trip_s
-            heard.round_trip_s = round_trip_s if before_s is None else before_s + _SMOOTH * (round_trip_s - before_s)
+            smooth_s = round_trip_s if before_s is None else before_s + _SMOOTH * (round_trip_s - before_s)
+            heard.round_trip_s = max(0.0, smooth_s)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from math import isfinite
 from typing import Any, Final
 
 from v2g import __version__
 from v2g.clock import Clock
-from v2g.config.paths import mesh_paths
+from v2g.config.paths import mesh_paths, run_paths
 from v2g.config.schema import Config
 from v2g.config.schema_mesh import Mesh
 from v2g.control.messages_mesh import MeshLinkLine, MeshResult, MeshWireLine
@@ -19,11 +20,13 @@ from v2g.mesh.alone import alone_w
 from v2g.mesh.gateway import Role
 from v2g.mesh.identity import IdentityError, load_identity, load_trust
 from v2g.mesh.messages import Cap
+from v2g.mesh.meters import read_meters
 from v2g.mesh.node import Facts, Verdict
 from v2g.mesh.runner import MeshRunner
 from v2g.mesh.settings import Credentials, halves, region_roster
 from v2g.mesh.tables import group_lines, member_lines, ordered_islands
 from v2g.orchestrator.mesh_api import MeshApi
+from v2g.orchestrator.mesh_caps import CapStore
 from v2g.orchestrator.mesh_facts import facts_of, mesh_bounds
 from v2g.orchestrator.site import Site
 from v2g.pki.crl_files import CrlFiles
@@ -33,10 +36,12 @@ from v2g.sessions.supervisor import Log
 NOT_ENTITLED: Final = "not_entitled"
 """Beside :class:`v2g.mesh.trust.Drop`: the signature holds, and its sender may not say that."""
 NO_MESH: Final = "this controller is in no mesh (mesh: in the configuration)"
+_JOINING: Final = "the mesh is being joined"
 _NOTHING_KNOWN: Final = Facts(flow_w=None, base_w=None)
 _BOUND_S: Final = 1.0
 _LOOK_EVERY_S: Final = 10.0
 _PING_EVERY_S: Final = 0.1
+_METERS_EVERY_S: Final = 0.5
 
 
 class MeshLink:
@@ -51,7 +56,9 @@ class MeshLink:
         self._problem = "starting"
         self._keeping: asyncio.Task[None] | None = None
         self._crls: CrlFiles | None = None
-        self._measured_w: dict[str, float] = {}
+        self._measured_w: Mapping[str, float] = {}
+        self._metered_at_s = -_METERS_EVERY_S
+        self._caps = CapStore(run_paths(config).state_dir / "mesh_caps.json")
         self._api = MeshApi(self)
         self._alone_w = (0.0, 0.0)
         if config.mesh is not None:
@@ -113,6 +120,10 @@ class MeshLink:
         identity = load_identity(paths.chain, paths.key, trust, mesh.node, self._clock.unix_s())
         own, north = halves(mesh, paths, Credentials(identity=identity, trust=trust), self._clock, __version__)
         runner = MeshRunner(own, north, self._clock, self._log)
+        if mesh.node in runner.node.roster.heads:
+            for cap, until_s in self._caps.load(self._clock.unix_s()).values():
+                if cap.group in runner.node.roster.groups:
+                    runner.node.set_cap(cap, until_s)
         await runner.start()
         self._crls = CrlFiles(paths.crl_dir)
         self._crls.load()
@@ -146,6 +157,9 @@ class MeshLink:
         image, decision = self._site.image, self._site.decision
         known = image is not None and decision is not None and now_s - image.now_s < _BOUND_S
         facts = facts_of(image, decision) if known and image is not None and decision is not None else _NOTHING_KNOWN
+        if self._config.mesh is not None and self._config.mesh.meters and now_s - self._metered_at_s >= _METERS_EVERY_S:
+            self._metered_at_s = now_s
+            self._measured_w = read_meters(self._config.mesh.meters, self._clock.unix_s)
         self._runner.step(facts, self._measured_w)
 
     def bounds(self, base_load_w: float | None, now_s: float) -> tuple[Bound, ...]:
@@ -168,13 +182,13 @@ class MeshLink:
         if not self.configured:
             return ()
         problem = self._problem or (self._runner.problem if self._runner is not None else "")
-        return (problem,) if problem else ()
+        return tuple(filter(None, (problem, self._caps.problem)))
 
     # ---- for people ----
 
     def result(self) -> MeshResult:
         if self._runner is None:
-            return MeshResult(problem=self._problem if self.configured else NO_MESH)
+            return MeshResult(problem=(self._problem or _JOINING) if self.configured else NO_MESH)
         now_s = self._clock.monotonic_s()
         runner, node = self._runner, self._runner.node
         verdict = node.verdict(now_s)
@@ -265,15 +279,18 @@ class MeshLink:
             node.set_cap(cap, self._clock.unix_s() + valid_s)
         except ValueError as error:
             raise Refused(str(error), code="NOT_A_HEAD") from None
+        self._caps.save(node.asked_caps)
 
     def uncap(self, group: str) -> None:
         """Raises :class:`v2g.control.server.Refused`."""
-        if not self._joined().node.clear_cap(group):
+        node = self._joined().node
+        if not node.clear_cap(group):
             raise Refused(f"we cap no group {group!r}", code="NO_CAP")
+        self._caps.save(node.asked_caps)
 
     def _joined(self) -> MeshRunner:
         if self._runner is None:
-            raise Refused(self._problem if self.configured else NO_MESH, code="NO_MESH")
+            raise Refused((self._problem or _JOINING) if self.configured else NO_MESH, code="NO_MESH")
         return self._runner
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import math
 import os
 import resource
 import signal
@@ -31,6 +30,7 @@ from v2g.host.notify import Notifier
 from v2g.mesh.gateway import Role
 from v2g.mesh.identity import IdentityError, load_identity, load_trust
 from v2g.mesh.messages import Cap
+from v2g.mesh.meters import read_meters
 from v2g.mesh.ports import Engine, EngineCounts, LinkStatus, OnMessage
 from v2g.mesh.runner import Half, MeshRunner
 from v2g.mesh.settings import Credentials, halves
@@ -44,7 +44,6 @@ from v2g.simulation.light_model import LightTransformer
 PERIOD_S = 0.1
 _MAX_LINE_BYTES = 65_536
 _RECORD_EVERY_S = 0.5
-METER_OLD_S = 3.0
 
 
 class _Skewed:
@@ -233,15 +232,8 @@ class LightNode:
 
     def measured_w(self) -> Mapping[str, float]:
         """Of a head, by group: what its meter shows now; NaN: nothing that counts."""
-        found = {}
-        for group, name in self._config.meter.items():
-            found[group] = math.nan
-            with contextlib.suppress(OSError, ValueError):
-                path = Path(name)
-                # A file's age is by the host's clock, whatever this node takes for the time of day.
-                if self.clock.true_unix_s() - path.stat().st_mtime <= METER_OLD_S:
-                    found[group] = float(path.read_text(encoding="ascii"))
-        return found
+        # A file's age is by the host's clock, whatever this node takes for the time of day.
+        return read_meters(self._config.meter, self.clock.true_unix_s)
 
     def _flood_on(self, now_s: float) -> None:
         if self.flood is None or self._tap is None:

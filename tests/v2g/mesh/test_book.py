@@ -267,3 +267,11 @@ def test_of_two_that_cap_the_tighter_holds_on_each_side(book: Book) -> None:
     alone = book.cap("root", 13.5)
     assert alone is not None
     assert (alone.cap.import_w, alone.cap.export_w, alone.by) == (50e3, 20e3, "b")
+
+
+def test_on_a_link_faster_than_the_rounding_of_its_echoes_the_round_trip_is_known_and_not_below_zero(
+    book: Book,
+) -> None:
+    book.sent(77, 10.0)
+    heard = hear(book, "b", 10.0996, seen=Seen(77, 100))
+    assert heard.round_trip_s == 0.0

@@ -236,6 +236,38 @@ async def test_what_cannot_be_sent_is_counted(site: Site) -> None:
     assert (engine.counts.unsent, engine.counts.sent) == (4, 0)
 
 
+class Panic(BaseException):
+    """As what a panic inside Zenoh is in Python."""
+
+
+async def test_a_panic_inside_zenoh_goes_no_further(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: object, **__: object) -> None:
+        raise Panic("called unwrap on None")
+
+    async with running(site.settings("a", dials=("b",))) as (engine, _):
+        monkeypatch.setattr(engine, "_put", panic)
+        engine.publish(f"{PREFIX}/state/a", b"lost")
+        assert (engine.counts.unsent, engine.counts.sent) == (1, 0)
+        monkeypatch.setattr(engine, "_declare", panic)
+        monkeypatch.setattr(engine, "_tokens", panic)
+        await engine.renew()
+        monkeypatch.setattr("v2g.mesh.engine_zenoh.configuration", panic)
+        other = ZenohEngine(site.settings("c"), SystemClock())
+        with pytest.raises(EngineError, match="called unwrap on None"):
+            await other.start((ALL,), Heard())
+
+
+async def test_many_of_one_process_that_close_at_once_all_close(site: Site) -> None:
+    engines = [ZenohEngine(site.settings(name, dials=("a",) if name != "a" else ()), SystemClock()) for name in "abc"]
+    for engine in engines:
+        await engine.start((ALL,), Heard())
+    await until(lambda: all(up(engine)["a"] for engine in engines[1:]))
+    await asyncio.gather(*(engine.close() for engine in engines))
+    async with AsyncExitStack() as stack:
+        for name in "abc":
+            await stack.enter_async_context(running(site.settings(name)))
+
+
 async def test_to_subscribe_anew_neither_loses_nor_doubles_what_comes_after(site: Site) -> None:
     async with running(site.settings("a")) as (engine, heard):
         await until(lambda: engine.alive() == {"a"})

@@ -84,3 +84,41 @@ def test_others_that_are_alive_and_no_gateways_make_no_difference() -> None:
 def test_how_long_it_waits_is_a_setting(take_over_s: float) -> None:
     found = roles(Gatekeeper("g2", ORDER, take_over_s), {}, 20.0)
     assert found == {0.0: Role.STANDBY, take_over_s: Role.LIVE}
+
+
+def heard(
+    keeper: Gatekeeper, alive: set[str], at_s: dict[str, float], from_s: float, until_s: float
+) -> dict[float, Role]:
+    """Roles when they change. ``at_s``: when the last fresh state of each came; a negative time: so long ago always."""
+    found: dict[float, Role] = {}
+    for tenth in range(round(from_s * 10), round(until_s * 10)):
+        now_s = tenth / 10
+        heard_at_s = {voice: now_s + at if at < 0.0 else at for voice, at in at_s.items()}
+        role = keeper.step(now_s, frozenset(alive), heard_at_s)
+        if not found or list(found.values())[-1] is not role:
+            found[now_s] = role
+    return found
+
+
+def test_a_token_without_states_does_not_keep_a_standby_from_speaking() -> None:
+    """A program that hangs, or somebody who declares another's token."""
+    assert heard(Gatekeeper("g2", ORDER), {"g1"}, {"a": -0.5}, 0.0, 9.0) == {0.0: Role.STANDBY, TAKE_OVER_S: Role.LIVE}
+
+
+def test_one_that_speaks_on_after_its_token_was_lost_is_there() -> None:
+    keeper = Gatekeeper("g2", ORDER)
+    assert heard(keeper, {"g1"}, {"g1": -0.9}, 0.0, 5.0) == {0.0: Role.STANDBY}
+    assert heard(keeper, set(), {"g1": -0.9}, 5.0, 60.0) == {5.0: Role.STANDBY}
+
+
+def test_what_was_heard_before_its_token_went_does_not_put_off_the_take_over() -> None:
+    keeper = Gatekeeper("g2", ORDER)
+    heard(keeper, {"g1"}, {"g1": -0.1}, 0.0, 5.0)
+    assert heard(keeper, set(), {"g1": 4.9}, 5.0, 9.0) == {5.0: Role.STANDBY, 5.0 + TAKE_OVER_S: Role.LIVE}
+
+
+def test_one_whose_token_comes_back_is_there_again_at_once() -> None:
+    keeper = Gatekeeper("g2", ORDER)
+    heard(keeper, {"g1"}, {"g1": -0.1}, 0.0, 5.0)
+    assert heard(keeper, set(), {}, 5.0, 9.0)[7.0] is Role.LIVE
+    assert heard(keeper, {"g1"}, {"g1": -0.1}, 9.0, 12.0) == {9.0: Role.STANDBY}

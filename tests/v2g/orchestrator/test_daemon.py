@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,10 +20,12 @@ from v2g.clock import SystemClock
 from v2g.config.loader import Loaded
 from v2g.config.paths import run_paths
 from v2g.config.schema import Config, Paths
+from v2g.config.schema_mesh import Heartbeat as HeartbeatConfig
 from v2g.control.client import ControlClient
 from v2g.control.endpoint import EndpointError
 from v2g.host.notify import Notifier
 from v2g.orchestrator import main as main_module
+from v2g.orchestrator.heartbeat import Heartbeat
 from v2g.orchestrator.main import Orchestrator
 from v2g.telemetry import logs
 from v2g.telemetry.audit_check import check_with_files
@@ -201,3 +205,28 @@ async def test_an_evse_whose_interface_is_missing_does_not_keep_the_site_from_wo
     assert words in str(status["problems"])
     assert "nosuch0" in status["evses"][1]["fault"]
     assert words in caplog.text
+
+
+async def test_the_heartbeat_led_is_steady_while_the_daemon_is_ready_and_off_once_it_has_stopped(
+    loaded: Loaded, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    led = folder / "leds" / "green"
+    led.mkdir(parents=True)
+    for name, text in (("brightness", "0"), ("max_brightness", "3"), ("trigger", "[none] timer")):
+        (led / name).write_text(text)
+    monkeypatch.setattr(main_module, "Heartbeat", partial(Heartbeat, directory=led.parent))
+    config = msgspec.structs.replace(loaded.config, heartbeat=HeartbeatConfig(led="green"))
+    listener = Listener(folder / "notify")
+    daemon = Orchestrator(replace(loaded, config=config), run_paths(config), SystemClock(), listener.notifier())
+    task = asyncio.create_task(daemon.main())
+    try:
+        await listener.until("READY=1")
+        async with asyncio.timeout(5.0):
+            while (led / "brightness").read_text().strip() != "3":
+                await asyncio.sleep(0.02)
+        assert daemon._daemon().heartbeat == "steady"
+    finally:
+        daemon.stop()
+        await asyncio.wait((task,), timeout=10.0)
+        listener.socket.close()
+    assert (led / "brightness").read_text().strip() == "0"

@@ -15,10 +15,11 @@ import pytest
 
 from support.light_world import RATED_W, LightWorld, head_model, line_of, model
 from v2g.clock import SystemClock
+from v2g.mesh.meters import OLD_S
 from v2g.simulation import light_node
 from v2g.simulation.layout_mesh import FEEDER, HEAD, SUBSTATION
 from v2g.simulation.light_config import LightClient, LightConfig, LightModel
-from v2g.simulation.light_node import METER_OLD_S, LightNodes
+from v2g.simulation.light_node import LightNodes
 from v2g.simulation.line_client import RequestRefused
 
 LIMIT_W = 100e3
@@ -196,7 +197,7 @@ async def test_a_ping_comes_back_or_says_that_it_did_not(make: Make) -> None:
 
 @pytest.mark.parametrize(
     ("text", "age_s", "value"),
-    [("81250.5", 0.0, 81250.5), ("81250.5", METER_OLD_S + 1.0, None), ("lots", 0.0, None), ("nan", 0.0, None)],
+    [("81250.5", 0.0, 81250.5), ("81250.5", OLD_S + 1.0, None), ("lots", 0.0, None), ("nan", 0.0, None)],
 )
 async def test_a_meter_that_is_old_or_says_nonsense_says_nothing(
     make: Make, text: str, age_s: float, value: float | None

@@ -64,11 +64,12 @@ class Found:
 CASES = (
     Case(nodes=20),
     Case(nodes=50),
-    Case(nodes=100),
+    Case(nodes=100, limit_s=60.0),
     Case(nodes=100, period_s=3.0, limit_s=120.0),
-    Case(nodes=150, period_s=6.0, limit_s=150.0),
-    Case(nodes=200, regions=10, period_s=1.0),
-    Case(nodes=400, regions=20, period_s=2.0, limit_s=150.0),
+    Case(nodes=150, period_s=6.0, limit_s=90.0),
+    Case(nodes=200, regions=10),
+    Case(nodes=300, regions=15, period_s=2.0, limit_s=100.0),
+    Case(nodes=400, regions=20, period_s=4.0, limit_s=150.0),
 )
 
 

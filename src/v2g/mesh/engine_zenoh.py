@@ -172,7 +172,7 @@ class ZenohEngine:
             session.put,
             congestion_control=zenoh.CongestionControl.DROP,
             priority=zenoh.Priority.INTERACTIVE_HIGH,
-            express=True,
+            express=False,  # several in a batch: as quick, and fewer are lost where cores are busy
         )
         return session
 

@@ -260,9 +260,9 @@ def text_of(found: list[Found]) -> str:
         "sessions open one after the other, 20 a second in each process. CPU is of one core, a node, of everything in "
         'its process: Zenoh\'s threads, TLS, signatures, allocation. "Most" is the largest flow of any group by '
         "its limit.",
-        "Twenty nodes here wish for less than their limit. 100 flat at a period of 1 s ask for more signatures than two "
-        "cores verify: states expire before they are read, and everybody counts with its rating, which keeps the limit. "
-        "At 150 Zenoh's own routers take the memory and most of the time; what for was not found out.",
+        "Twenty nodes here wish for less than their limit. 100 flat at a period of 1 s ask for more signatures than "
+        "two cores verify: states expire before they are read, and everybody counts with its rating, which keeps the "
+        "limit. At 150 Zenoh's own routers take the memory and most of the time; what for was not found out.",
         "\n".join(
             [
                 "| nodes | period | all heard | within 1 % | messages/s | kB/s | CPU | MB a node | loop late | most |",

@@ -282,7 +282,8 @@ def test_a_restart_of_the_driver_resets_the_modem_and_the_orchestrator_stays(sit
     until("the modem has another key", lambda: link()["modem"] and link()["nid"] not in ("", first["nid"]))
     site.figures["modem_s"] = time.monotonic() - began_s
     assert site.pid("v2g-orchestrator") == before
-    assert "1 of 1 modems answer" in site.booted.show(DRIVER, "StatusText")["StatusText"]
+    # The status line is told once a second.
+    until("its status says so", lambda: "1 of 1 modems answer" in site.booted.show(DRIVER, "StatusText")["StatusText"])
     assert site.booted.run("stat", "-c", "%U", "/run/v2g/plc.sock").stdout.strip() == "v2g-plc"
     # Written by another user than the log's owner.
     assert site.log("comms").count("PLC_MODEM") >= 2

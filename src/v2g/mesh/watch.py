@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 REPEAT_S: Final = 60.0
 """A drop for the same reason by the same sender is told again after this, with the count."""
+CERTIFICATE_WAIT_S: Final = 10.0
+"""A member without a certificate is told of after this."""
 LOSS_LIMIT: Final = 0.05
 """Over a minute: a warning above it."""
 LOSS_OVER: Final = 0.02
@@ -53,6 +55,7 @@ class Watch:
         self._links: dict[str, bool] = {}
         self._islands: tuple[tuple[str, ...], ...] = ()
         self._drops: dict[tuple[str, str], tuple[float, int]] = {}
+        self._uncertified: dict[str, tuple[float, float]] = {}
         self._binding: dict[str, tuple[str, float, bool]] = {}
         self._caps: dict[str, str] = {}
         self._unexplained: dict[str, bool] = {}
@@ -72,7 +75,17 @@ class Watch:
         code = "MESH_CLOCK" if reason is Drop.CLOCK else "MESH_DROP"
         # Names that are no member's are anybody's, and without number.
         who = sender if sender is not None and self._roster.member_of(sender) is not None else "somebody"
+        if reason is Drop.UNKNOWN_CERTIFICATE and not self._waits_long(who, now_s):
+            return
         self._repeat(code, reason.value, who, words, now_s)
+
+    def _waits_long(self, who: str, now_s: float) -> bool:
+        """Who comes anew is heard before its certificate is: it sends that every few seconds, and once it is asked."""
+        first_s, last_s = self._uncertified.get(who, (now_s, now_s))
+        if now_s - last_s > CERTIFICATE_WAIT_S:
+            first_s = now_s
+        self._uncertified[who] = first_s, now_s
+        return now_s - first_s >= CERTIFICATE_WAIT_S
 
     def refused(self, sender: str, words: str, now_s: float) -> None:
         """``sender`` is a voice of the roster."""

@@ -13,7 +13,7 @@ from v2g.orchestrator.image import SiteImage
 MESH = "mesh"
 """How the sources of its bounds begin."""
 _WAITS = {
-    "": "what we asked for",
+    "": "more room is being asked for",
     "ramp": "power rises by its ramp",
     "acknowledgement": "not all members know yet what we take",
     "room": "no room is left",

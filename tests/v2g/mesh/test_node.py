@@ -231,6 +231,9 @@ def test_what_is_dropped_is_counted_told_and_changes_nothing(reason: Drop) -> No
     assert nodes["a"].opener.counts == {reason: 1}
     assert nodes["a"].book.all_heard() == ()
     events = nodes["a"].events()
+    if reason is Drop.UNKNOWN_CERTIFICATE:
+        assert events == (), "it comes within seconds"
+        return
     assert [event.code for event in events] == ["MESH_CLOCK" if reason is Drop.CLOCK else "MESH_DROP"]
     assert events[0].fields["reason"] == reason.value
 

@@ -13,7 +13,7 @@ from v2g.mesh.node import Verdict
 from v2g.mesh.ports import LinkStatus
 from v2g.mesh.roster import Group, Member, Roster
 from v2g.mesh.trust import Drop
-from v2g.mesh.watch import REPEAT_S, MeshEvent, Watch, islands_now
+from v2g.mesh.watch import CERTIFICATE_WAIT_S, REPEAT_S, MeshEvent, Watch, islands_now
 
 FLAT = Roster(
     "grid-7",
@@ -183,10 +183,27 @@ def test_drops_of_one_sender_for_one_reason_are_told_once_a_minute_with_their_nu
 
 def test_each_reason_and_each_member_is_told_by_itself() -> None:
     watch = Scene().watch
-    for reason in Drop:
+    at_once = [reason for reason in Drop if reason is not Drop.UNKNOWN_CERTIFICATE]
+    for reason in at_once:
         for sender in ("b", "c"):
             watch.dropped(reason, sender, "words", 0.0)
-    assert len(watch.events()) == 2 * len(Drop)
+    assert len(watch.events()) == 2 * len(at_once)
+
+
+def test_a_certificate_that_is_still_to_come_is_told_of_once_that_takes_long() -> None:
+    watch = Scene().watch
+    told = []
+    for second in range(25):
+        watch.dropped(Drop.UNKNOWN_CERTIFICATE, "b", "certificate of b has not come yet", float(second))
+        told += [second for _ in watch.events()]
+    assert told == [CERTIFICATE_WAIT_S]
+
+
+def test_a_member_that_comes_anew_later_has_as_long_again() -> None:
+    watch = Scene().watch
+    for at_s in (0.0, 1.0, 100.0, 109.0):
+        watch.dropped(Drop.UNKNOWN_CERTIFICATE, "b", "certificate of b has not come yet", at_s)
+    assert watch.events() == ()
 
 
 def test_a_wrong_clock_has_a_code_of_its_own() -> None:

@@ -29,7 +29,7 @@ ENERGY = Energy(
     capacity_wh=60e3,
     capacity_assumed=False,
 )  # fmt: skip
-FREE = (Bound(-inf, inf, "mesh: what we asked for", NOW + 1.0),)
+FREE = (Bound(-inf, inf, "mesh: more room is being asked for", NOW + 1.0),)
 
 
 def image(mesh: tuple[Bound, ...] = FREE, **changes: object) -> SiteImage:
@@ -174,7 +174,7 @@ def test_a_base_load_that_is_not_known_leaves_nothing(base_w: float | None) -> N
         ("ramp", "mesh: power rises by its ramp"),
         ("acknowledgement", "mesh: not all members know yet what we take"),
         ("room", "mesh: no room is left"),
-        ("", "mesh: what we asked for"),
+        ("", "mesh: more room is being asked for"),
     ],
 )
 def test_operators_read_what_binds(by: str, source: str) -> None:

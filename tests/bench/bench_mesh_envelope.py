@@ -12,13 +12,15 @@ import os
 import platform
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from support.cpu_time import best_us
+from support.cpu_time import repeated as in_rounds
 from support.mesh_pki import Kind, MeshPki
 from v2g.mesh.envelope import BURST, JUDGED_PER_S, MOST_PER_S, EnvelopeError, Opener, Sealer
 from v2g.mesh.identity import Identity
@@ -50,22 +52,8 @@ def state(members: int) -> State:
     )  # fmt: skip
 
 
-def best(action: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Microseconds of CPU time a call, ``rounds`` of which ``action`` makes."""
-    times = []
-    for _ in range(SERIES):
-        start = time.process_time()
-        action()
-        times.append((time.process_time() - start) / rounds)
-    return min(times) * 1e6
-
-
-def repeated(action: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        for _ in range(ROUNDS):
-            action()
-
-    return run
+best = partial(best_us, rounds=ROUNDS, series=SERIES)
+repeated = partial(in_rounds, rounds=ROUNDS)
 
 
 class Subject:
@@ -122,7 +110,7 @@ def kinds(pki: MeshPki) -> tuple[list[str], float, float]:
             "sign": best(repeated(lambda: subject.identity.sign(data))),  # noqa: B023
             "seal": best(repeated(lambda: subject.seal(False))),  # noqa: B023
             "verify": best(repeated(lambda: verify(key, signature, data))),  # noqa: B023
-            "open": best(subject.open_all, ROUNDS + 1),
+            "open": best(subject.open_all, rounds=ROUNDS + 1),
             "first": best(repeated(subject.open_first)),
         }
         cells = [kind, *(f"{value:.0f}" for value in figures.values())]
@@ -138,7 +126,7 @@ def sizes(pki: MeshPki) -> tuple[list[str], dict[int, tuple[float, float]]]:
     costs = {}
     for members in MEMBERS:
         subject = Subject(pki, "P-256", members)
-        seal_us, open_us = best(repeated(lambda: subject.seal(False))), best(subject.open_all, ROUNDS + 1)  # noqa: B023
+        seal_us, open_us = best(repeated(lambda: subject.seal(False))), best(subject.open_all, rounds=ROUNDS + 1)  # noqa: B023
         plain, first = len(subject.others[0]), len(subject.first)
         mean = plain + (first - plain) * PERIOD_S / CERTIFICATE_EVERY_S
         costs[members] = open_us, mean

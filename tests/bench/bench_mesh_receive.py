@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -19,6 +19,8 @@ if __name__ == "__main__":
 
 import msgspec
 
+from support.cpu_time import best_us
+from support.cpu_time import repeated as in_rounds
 from support.mesh_nodes import NETWORK, SETTINGS, UNIX_S, Nodes, authority, feeder, identity, trust
 from v2g.mesh import envelope as module
 from v2g.mesh.envelope import Opener, Sealer
@@ -34,22 +36,8 @@ BOOT_US = 1_790_000_000_000_000
 FREELY = 1e9
 
 
-def best(run: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Microseconds of CPU time for one of the ``rounds`` that ``run`` makes."""
-    times = []
-    for _ in range(SERIES):
-        start = time.process_time()
-        run()
-        times.append((time.process_time() - start) / rounds)
-    return min(times) * 1e6
-
-
-def repeated(action: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        for _ in range(ROUNDS):
-            action()
-
-    return run
+best = partial(best_us, rounds=ROUNDS, series=SERIES)
+repeated = partial(in_rounds, rounds=ROUNDS)
 
 
 def said(names: list[str]) -> State:
@@ -99,7 +87,7 @@ def receiving(count: int) -> dict[str, float]:
     key, signed = identity(names[1]).key.public_key(), module._PREFIX + body_bytes
     reader = node()
     # The first brings a certificate, which is judged; and the node has to be made.
-    setup_us = best(made_only, 1) / ROUNDS
+    setup_us = best(made_only, rounds=1) / ROUNDS
     judged_us = best(repeated(lambda: trust().judge(identity(names[1]).certificate_der, names[1], UNIX_S))) / ROUNDS
     return {
         "receive": best(receive_all) - setup_us - judged_us,

@@ -31,7 +31,7 @@ def mesh_lines(loaded: Loaded) -> Iterator[str]:
     paths = mesh_in_force(mesh_paths(loaded.config))
     now_unix_s = SystemClock().unix_s()
     try:
-        trust = load_trust(paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
+        trust = load_trust(paths.ca, paths.crl_dir)
         identity = load_identity(paths.chain, paths.key, trust, mesh.node, now_unix_s)
     except (IdentityError, OSError) as error:
         yield (

@@ -13,9 +13,7 @@ def alone_w(roster: Roster, member: str, reserve_pu: float) -> tuple[float, floa
     for name in roster.path(member):
         group = roster.groups[name]
         others = [roster.members[other] for other in roster.below[name] if other != member]
-        limits_w = (group.import_w, group.export_w)
-        if group.capped:
-            limits_w = (min(limits_w[0], group.alone_import_w), min(limits_w[1], group.alone_export_w))
+        limits_w = group.uncapped_w
         import_w = min(import_w, limits_w[0] * (1.0 - reserve_pu) - sum(other.import_w for other in others))
         export_w = min(export_w, limits_w[1] * (1.0 - reserve_pu) - sum(other.export_w for other in others))
     return import_w, export_w

@@ -229,6 +229,13 @@ class Opener:
             sender.refused = None
             sender.known = {each: _Known(known.der, known.judged, -inf) for each, known in sender.known.items()}
 
+    def drops_by_sender(self) -> dict[str, dict[str, int]]:
+        """How many of each were dropped, by reason, both in the order of their names."""
+        found: dict[str, dict[str, int]] = {}
+        for (sender, reason), count in sorted(self.by_sender.items()):
+            found.setdefault(sender, {})[reason.value] = count
+        return found
+
     def open(self, data: bytes, now_s: float, unix_s: float) -> Opened:
         """Raises :class:`EnvelopeError`; what was dropped is counted."""
         try:

@@ -54,7 +54,8 @@ def load_trust(ca: Path, crl_dir: Path | None) -> Trust:
 
 def trust_of(bundle: Bundle, crl_dir: Path | None) -> Trust:
     """As of :func:`load_trust`."""
-    return Trust(bundle.roots, bundle.intermediates, offline_shelf([crl_dir]) if crl_dir is not None else None)
+    has_lists = crl_dir is not None and crl_dir.is_dir()
+    return Trust(bundle.roots, bundle.intermediates, offline_shelf([crl_dir]) if crl_dir and has_lists else None)
 
 
 def load_identity(chain: Path, key: Path, trust: Trust, name: str, unix_s: float) -> Identity:

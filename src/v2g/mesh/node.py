@@ -290,23 +290,18 @@ class MeshNode:
     def _own(self, facts: Facts, sign: Sign) -> Own:
         member = self.member
         worst_w = member.import_w if sign > 0 else member.export_w
-        flow_w, base_w = _told_or_none(facts.flow_w, MOST_W), _told_or_none(facts.base_w, MOST_W)
-        if facts.sums is not None:
-            return Own(
-                id=member.id,
-                groups=self.roster.path(member.id),
-                weight=member.weight,
-                worst_w=worst_w,
-                floor_w=_of(facts.sums.floor, sign),
-                wish_w=_of(facts.sums.wish, sign),
-                flow_w=_of(facts.sums.held, sign),
-            )
+        base_w, flow_w = _told_or_none(facts.base_w, MOST_W), _told_or_none(facts.flow_w, MOST_W)
         floor_w = wish_w = worst_w
-        if flow_w is not None and base_w is not None:
+        side_flow_w: float | None = None
+        if facts.sums is not None:
+            floor_w, wish_w = _of(facts.sums.floor, sign), _of(facts.sums.wish, sign)
+            side_flow_w = _of(facts.sums.held, sign)
+        elif flow_w is not None and base_w is not None:
             against_w = min(0.0, sign * (flow_w - base_w))
             want_w = max(0.0, facts.want_hi_w if sign > 0 else -facts.want_lo_w)
             floor_w = sign * base_w + against_w + self.settings.margin_w
             wish_w = sign * base_w + want_w + self.settings.margin_w
+            side_flow_w = sign * flow_w
         return Own(
             id=member.id,
             groups=self.roster.path(member.id),
@@ -314,7 +309,7 @@ class MeshNode:
             worst_w=worst_w,
             floor_w=floor_w,
             wish_w=wish_w,
-            flow_w=sign * flow_w if flow_w is not None and base_w is not None else None,
+            flow_w=side_flow_w,
         )
 
     def _told_of(self, peer: str, voices: Sequence[Heard], sign: Sign) -> Told:
@@ -338,13 +333,10 @@ class MeshNode:
 
     def _limit(self, group_id: str, now_s: float) -> tuple[float, float]:
         group = self.roster.groups[group_id]
-        import_w, export_w = group.import_w, group.export_w
         cap = self.book.cap(group_id, now_s)
-        if cap is not None:
-            return min(import_w, cap.cap.import_w), min(export_w, cap.cap.export_w)
-        if group.capped:
-            return min(import_w, group.alone_import_w), min(export_w, group.alone_export_w)
-        return import_w, export_w
+        if cap is None:
+            return group.uncapped_w
+        return min(group.import_w, cap.cap.import_w), min(group.export_w, cap.cap.export_w)
 
     # ---- telling ----
 
@@ -432,7 +424,7 @@ class MeshNode:
         return Outgoing(self._key(key), payload)
 
     def _key(self, tail: str) -> str:
-        return f"v2g/{self.roster.network}/{self.roster.region or 'flat'}/{tail}"
+        return f"v2g/{self.roster.scope}/{tail}"
 
 
 def _of(pair: Range, sign: Sign) -> float:

@@ -102,10 +102,9 @@ class MeshProvisioner:
         waits: bool,
         authority: Bundle,
     ) -> x509.Certificate:
-        crl_dir = self._paths.crl_dir
         key = self.store.directory / (files.REQUEST if waits else files.KEY)
         try:
-            trust = trust_of(authority, crl_dir if crl_dir.is_dir() else None)
+            trust = trust_of(authority, self._paths.crl_dir)
             now_unix_s = self._clock.unix_s()
             found = identity_of(
                 received, reference.content, trust, self._mesh.node, now_unix_s, chain=chain, key=str(key)

@@ -27,6 +27,13 @@ class Group:
     alone_import_w: float = 0.0
     alone_export_w: float = 0.0
 
+    @property
+    def uncapped_w(self) -> tuple[float, float]:
+        """(import, export) while no cap for it stands."""
+        if self.capped:
+            return min(self.import_w, self.alone_import_w), min(self.export_w, self.alone_export_w)
+        return self.import_w, self.export_w
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -67,6 +74,8 @@ class Roster:
         self.network = network
         self.region = region
         self.gateways = frozenset(gateways)
+        self.scope = f"{network}/{region or 'flat'}"
+        """What envelopes are for, and keys are under: of this mesh alone."""
         groups, members = tuple(groups), tuple(members)
         self.groups: Mapping[str, Group] = {group.id: group for group in groups}
         self.members: Mapping[str, Member] = {member.id: member for member in members}

@@ -20,7 +20,6 @@ from v2g.mesh.trust import Trust
 from v2g.mesh.zenoh_config import Neighbour, ZenohSettings
 
 NORTH = "north"
-FLAT = "flat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,7 @@ def zenoh_settings(
 ) -> ZenohSettings:
     return ZenohSettings(
         node=mesh.node,
-        prefix=f"v2g/{mesh.network}/{roster.region or FLAT}",
+        prefix=f"v2g/{roster.scope}",
         listen=tuple(listen),
         neighbours=tuple(Neighbour(node=each.node, address=each.address or "") for each in neighbours),
         certificate=paths.chain,
@@ -105,15 +104,15 @@ def _half(
     speaks_for = roster.members[member]
     settings = node_settings(mesh, max(speaks_for.import_w, speaks_for.export_w))
     voices = frozenset(voice for each in roster.members.values() for voice in each.voices)
-    # An envelope of the one half means nothing in the other.
-    network = f"{mesh.network}/{roster.region or FLAT}"
     zenoh = zenoh_settings(mesh, paths, roster, *wire)
 
     def make_node() -> MeshNode:
-        sealer = Sealer(network, credentials.identity, round(clock.unix_s() * 1e6))
+        sealer = Sealer(roster.scope, credentials.identity, round(clock.unix_s() * 1e6))
         # A head may cap every group with each state.
         most_per_s = MOST_PER_S + len(roster.groups) / settings.period_s
-        opener = Opener(network, credentials.trust, voices, most_per_s=most_per_s, burst=BURST + len(roster.groups))
+        opener = Opener(
+            roster.scope, credentials.trust, voices, most_per_s=most_per_s, burst=BURST + len(roster.groups)
+        )
         return MeshNode(roster, mesh.node, member, sealer, opener, settings, version)
 
     return Half(make_node=make_node, make_engine=lambda: ZenohEngine(zenoh, clock), keys=(f"{zenoh.prefix}/**",))

@@ -91,14 +91,17 @@ class MeshLink:
         """Join, as soon as it can be; ``stack`` leaves. Certificates that cannot be used keep us out, and no more: they
         are looked at again."""
         if self._config.mesh is not None:
-            self._keeping = asyncio.get_running_loop().create_task(self._keep(self._config.mesh), name="mesh joins")
+            self._begin(self._config.mesh)
             stack.push_async_callback(self._leave)
 
     async def rejoin(self) -> None:
         """Certificate, key, authority and revocations anew, as they are now."""
         if self._keeping is not None and self._config.mesh is not None:
             await self._leave()
-            self._keeping = asyncio.get_running_loop().create_task(self._keep(self._config.mesh), name="mesh joins")
+            self._begin(self._config.mesh)
+
+    def _begin(self, mesh: Mesh) -> None:
+        self._keeping = asyncio.get_running_loop().create_task(self._keep(mesh), name="mesh joins")
 
     async def _keep(self, mesh: Mesh) -> None:
         while True:
@@ -116,7 +119,7 @@ class MeshLink:
 
     async def _join(self, mesh: Mesh) -> None:
         paths = mesh_in_force(mesh_paths(self._config))
-        trust = await asyncio.to_thread(load_trust, paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
+        trust = await asyncio.to_thread(load_trust, paths.ca, paths.crl_dir)
         identity = load_identity(paths.chain, paths.key, trust, mesh.node, self._clock.unix_s())
         own, north = halves(mesh, paths, Credentials(identity=identity, trust=trust), self._clock, __version__)
         runner = MeshRunner(own, north, self._clock, self._log)
@@ -130,12 +133,12 @@ class MeshLink:
         self._runner, self._problem = runner, ""
 
     async def _look_at_revocations(self) -> None:
-        """A list that was put there, or fetched, is in force within half a minute."""
+        """A list that was put there, or fetched, is in force within some seconds."""
         if self._runner is None or self._crls is None or not (await asyncio.to_thread(self._crls.load))[1]:
             return
         paths = mesh_in_force(mesh_paths(self._config))
         try:
-            trust = await asyncio.to_thread(load_trust, paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
+            trust = await asyncio.to_thread(load_trust, paths.ca, paths.crl_dir)
         except IdentityError as error:
             self._log.warning("MESH_DOWN", f"{error}; revocations are as they were")
             return
@@ -196,9 +199,7 @@ class MeshLink:
         members = member_lines(node, links, now_s)
         trips_ms = {line.voice: line.round_trip_ms for line in members}
         engine = runner.engine
-        drops_by_sender: dict[str, dict[str, int]] = {}
-        for (sender, reason), count in sorted(node.opener.by_sender.items()):
-            drops_by_sender.setdefault(sender, {})[reason.value] = count
+        drops_by_sender = node.opener.drops_by_sender()
         for sender, count in sorted(node.watch.refusals.items()):
             drops_by_sender.setdefault(sender, {})[NOT_ENTITLED] = count
         drops = {reason.value: count for reason, count in sorted(node.opener.counts.items())}

@@ -163,8 +163,7 @@ class LightNode:
 
     def reload_trust(self) -> None:
         if self.runner is not None:
-            crl_dir = self._paths.crl_dir
-            self.runner.trust_anew(load_trust(self._paths.ca, crl_dir if crl_dir.is_dir() else None))
+            self.runner.trust_anew(load_trust(self._paths.ca, self._paths.crl_dir))
 
     def reading(self) -> protocol.NodeReading:
         runner, transformer = self.runner, self.transformer
@@ -177,9 +176,6 @@ class LightNode:
         verdict = node.verdict(now_s)
         heard = [each for each in node.book.all_heard() if each.fresh(now_s)]
         edges = edges_now(node.voice, node.book, links, now_s)
-        by_sender: dict[str, dict[str, int]] = {}
-        for (sender, reason), count in node.opener.by_sender.items():
-            by_sender.setdefault(sender, {})[reason.value] = count
         return protocol.NodeReading(
             node=self.name,
             at_s=now_s,
@@ -202,7 +198,7 @@ class LightNode:
             sent=engine.counts.sent if engine is not None else 0,
             sent_bytes=engine.counts.sent_bytes if engine is not None else 0,
             drops={reason.value: count for reason, count in node.opener.counts.items()},
-            drops_by_sender=by_sender,
+            drops_by_sender=node.opener.drops_by_sender(),
             refusals=node.watch.refusals.total(),
             loss=node.watch.loss,
             round_trips_ms={
@@ -220,7 +216,7 @@ class LightNode:
 
     def _make(self) -> MeshRunner:
         mesh, paths = self._config.mesh, self._paths
-        trust = load_trust(paths.ca, paths.crl_dir if paths.crl_dir.is_dir() else None)
+        trust = load_trust(paths.ca, paths.crl_dir)
         identity = load_identity(paths.chain, paths.key, trust, mesh.node, self.clock.unix_s())
         credentials = Credentials(identity=identity, trust=trust)
         own, north = halves(mesh, paths, credentials, self.clock, __version__)

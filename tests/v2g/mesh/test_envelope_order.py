@@ -38,22 +38,6 @@ from v2g.mesh.envelope import (
 from v2g.mesh.identity import Identity
 from v2g.mesh.trust import Drop, Judged, PublicKey, Trust
 
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> MeshPki:
-    return MeshPki(tmp_path_factory.mktemp("pki"), NOW_S)
-
-
-@pytest.fixture(scope="module")
-def identities(pki: MeshPki) -> dict[str, Identity]:
-    return {name: pki.identity(name) for name in ("tr-1", "tr-2", "stranger")}
-
-
-@pytest.fixture
-def bench(pki: MeshPki, identities: dict[str, Identity]) -> Bench:
-    return made(pki, identities)
-
-
 # ---- flood ----
 
 

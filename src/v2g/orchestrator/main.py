@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -21,8 +20,7 @@ from v2g.config.loader import Loaded, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
 from v2g.config.thermal import limits_in_force
-from v2g.control.messages import NoParams
-from v2g.control.server import Caller, ControlServer, Refused, Role
+from v2g.control.server import ControlServer
 from v2g.guard.link_client import WiresClient
 from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status_block import StatusReader
@@ -30,7 +28,7 @@ from v2g.guard.tick_commands import send_command
 from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.audit_trail import AuditTrail
-from v2g.orchestrator.changes import FINISH_CHANGE_S, Changes
+from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.credentials import Credentials
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
@@ -43,13 +41,16 @@ from v2g.orchestrator.guard_api import GuardApi
 from v2g.orchestrator.guard_link import GuardLink
 from v2g.orchestrator.harmonic_api import HarmonicApi
 from v2g.orchestrator.heartbeat import Heartbeat
+from v2g.orchestrator.library_logs import bridge_library_logs
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.mesh_link import MeshLink
+from v2g.orchestrator.operations import Operations, Running
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.pki_api import PkiApi
 from v2g.orchestrator.plc_links import PlcLinks
 from v2g.orchestrator.recall_words import RECALLED, recall_words
+from v2g.orchestrator.reload import Reload
 from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon, summary
@@ -86,7 +87,7 @@ def run(config_dir: Path) -> int:
     loaded = load(config_dir)
     paths = run_paths(loaded.config)
     logs.configure(paths.log_dir)
-    _bridge_library_logs()
+    bridge_library_logs()
     log = logs.daemon_log()
     for warning in loaded.warnings:
         log.warning("CONFIG", str(warning))
@@ -113,7 +114,6 @@ class Orchestrator:
         self._log = logs.daemon_log()
         self._stop = asyncio.Event()
         self._ready = False
-        self._reloading: set[asyncio.Task[None]] = set()
         self._started_at_s = clock.monotonic_s()
         self._fed_at_s = self._told_at_s = -1e9
         self._simulation = os.environ.get("V2G_SIMULATION") == "1"
@@ -180,6 +180,7 @@ class Orchestrator:
         self._trust = TrustData(self._config, paths.state_dir, clock, logs.comms_log(), self._log)
         self._credentials = Credentials(self._config, clock, logs.comms_log(), self._trust.build)
         self._pki_api = PkiApi(self._credentials, lambda: self.secc, self._log)
+        self._reload = Reload(self._sensors_api, self._pki_api, self._mesh)
         self._surroundings = Surroundings(
             loaded,
             paths,
@@ -189,6 +190,20 @@ class Orchestrator:
             self._changes,
             self._log,
             compressed=speed != 1.0,
+        )
+        self._operations = Operations(
+            Running(
+                loaded=loaded,
+                paths=paths,
+                site=self.site,
+                sessions=self.sessions,
+                clock=clock,
+                changes=self._changes,
+                log=self._log,
+                simulation=self._simulation,
+                secc=lambda: self.secc,
+                status=self._api.snapshot,
+            )
         )
         self._trail = AuditTrail(loaded.config_dir, paths.state_dir, clock, simulation=self._simulation)
         self._control = ControlServer(
@@ -208,6 +223,7 @@ class Orchestrator:
                 *self._mesh.methods(),
                 *self._surroundings.methods(),
                 *self._trail.methods(),
+                *self._operations.methods(),
             ),
             self._config.control.roles,
             logs.audit_log().info,
@@ -225,7 +241,7 @@ class Orchestrator:
         loop.set_exception_handler(self._on_loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.on_hangup)
         self._trust.start()
         endpoints = self._credentials.start()
         for evse_id, problem in self._credentials.unusable.items():
@@ -254,6 +270,7 @@ class Orchestrator:
             stack.push_async_callback(self._guard_api.close)
             await self._surroundings.start(stack)
             self._trail.restored("SIGNALS", self._surroundings.signal_ids())
+            await self._operations.start(stack)
             stack.push_async_callback(self._end_changes)
             stack.push_async_callback(self._discharge_api.close)
             cycle = ControlCycle(
@@ -363,6 +380,7 @@ class Orchestrator:
         self._chronicle.on_cycle(self.site, now_s)
         self._trail.on_cycle(now_s)
         self._credentials.on_cycle(now_s)
+        self._operations.on_cycle(now_s)
         interval_s = self._notifier.interval_s
         if interval_s is not None and now_s - self._fed_at_s >= min(interval_s, STATUS_PERIOD_S) / 2:
             self._fed_at_s = now_s
@@ -402,6 +420,7 @@ class Orchestrator:
                 *self._credentials.problems(),
                 *self._trust.problems(),
                 *self._trail.problems(),
+                *self._operations.problems(),
             ),
         )
 
@@ -415,70 +434,11 @@ class Orchestrator:
         what = f": {type(error).__name__}: {error}" if error is not None else ""
         self._log.error("INTERNAL_ERROR", f"{context.get('message')}{what}")
 
-    def _on_hangup(self) -> None:
-        # Of systemctl reload. Log rotation sends none: logs reopen by themselves.
-        caller = Caller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid(), user="SIGHUP", role=Role.ENGINEER)
-        for name, reload in (
-            ("sensors anew", self._reload_sensors),
-            ("certificates anew", self._reload_certificates),
-            ("mesh anew", self._rejoin_mesh),
-        ):
-            task = asyncio.get_running_loop().create_task(reload(caller), name=name)
-            self._reloading.add(task)
-            task.add_done_callback(self._reloading.discard)
-
-    async def _reload_certificates(self, caller: Caller) -> None:
-        try:
-            result = await self._pki_api.reload(NoParams(), caller)
-        except Refused as error:
-            logs.audit_log().info(error.code, str(error), user=caller.user)
-            return
-        logs.audit_log().info("PKI_RELOADED", result.message, user=caller.user)
-
-    async def _rejoin_mesh(self, caller: Caller) -> None:
-        await self._mesh.rejoin()
-
-    async def _reload_sensors(self, caller: Caller) -> None:
-        try:
-            result = await self._sensors_api.reload(NoParams(), caller)
-        except Refused as error:
-            code = "SENSORS_HALF_RELOADED" if error.code == "HALF_RELOADED" else "SENSORS_REFUSED"
-            self._log.warning(code, str(error), by=caller.user)
-            logs.audit_log().info(code, str(error), user=caller.user)
-            return
-        self._log.info("SENSORS_RELOADED", result.message, by=caller.user)
-        logs.audit_log().info("SENSORS_RELOADED", result.message, user=caller.user, digest=result.digest)
-
     async def _end_changes(self) -> None:
         await self._changes.close()
-        if self._reloading:
-            await asyncio.wait(self._reloading, timeout=FINISH_CHANGE_S)
+        await self._reload.close()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-class _LibraryHandler(logging.Handler):
-    """Records of the standard library's logging into our logs."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        log = logs.comms_log() if record.name.startswith("pyiso15118") else logs.daemon_log()
-        text = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            text += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-        code = getattr(record, "code", None) or record.name.split(".")[0].upper()
-        if record.levelno >= logging.ERROR:
-            log.error(code, text)
-        elif record.levelno >= logging.WARNING:
-            log.warning(code, text)
-        else:
-            log.info(code, text)
-
-
-def _bridge_library_logs() -> None:
-    root = logging.getLogger()
-    root.handlers = [_LibraryHandler()]
-    root.setLevel(logging.WARNING)
-    logging.getLogger("pyiso15118").setLevel(logging.INFO)

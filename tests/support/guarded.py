@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from v2g.grid import profiles
-from v2g.grid.estimation import Estimate, Power, Validity
+from v2g.grid.estimate import Estimate, Power, Validity
 from v2g.grid.overcurrent import OvercurrentSettings
 from v2g.grid.protection import GridEvent, Inputs, Protection, ProtectionSettings, RelaySettings, Verdict
 

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from support.waveform_tests import Array, Waveform, waveforms
-from v2g.grid.estimation import Estimate, Estimator
+from v2g.grid.estimate import Estimate
+from v2g.grid.estimation import Estimator
 from v2g.grid.rate import ROCOF_WINDOW_S, Rocof
 
 NOMINAL_V = 277.0

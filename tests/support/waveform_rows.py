@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from support.waveform_judge import CYCLES, Array, Conditions, Figure, Figures, Run, runs
-from v2g.grid.estimation import FREQUENCY_FLOOR_PU
+from v2g.grid.estimate import FREQUENCY_FLOOR_PU
 from v2g.grid.rate import ROCOF_WINDOW_S, PhaseJumpDetector
 from v2g.grid.trip import MIN_INTENTIONAL_DELAY_S
 

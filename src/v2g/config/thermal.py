@@ -6,13 +6,9 @@ from dataclasses import replace
 
 from v2g.config.protection import nameplate_a, transformer_rated_a
 from v2g.config.schema import Config, Transformer
-from v2g.thermal.engine import EngineSettings
 from v2g.thermal.limits import RATED_CURRENT, Regime, ThermalLimits, limits_of, size_class
-from v2g.thermal.limits import ColdOil as LimitColdOil
 from v2g.thermal.losses import loss_ratio_at_tap
 from v2g.thermal.parameters import ThermalParameters, from_nameplate
-from v2g.thermal.sensed import EstimatorSettings
-from v2g.thermal.throttle import ThrottleSettings
 
 
 def thermal_parameters(transformer: Transformer) -> ThermalParameters:
@@ -75,24 +71,3 @@ def _within_curtailment(limits: ThermalLimits, config: Config) -> ThermalLimits:
 
 def _or(own: float | None, table: float) -> float:
     return table if own is None else own
-
-
-def engine_settings(config: Config) -> EngineSettings:
-    """Everything that the thermal engine goes by. Raises :class:`~v2g.thermal.parameters.ParameterError`."""
-    transformer = config.transformer
-    params = thermal_parameters(transformer)
-    cold = transformer.cold_oil
-    return EngineSettings(
-        estimator=EstimatorSettings(
-            params=params,
-            ambient_fallback_c=transformer.ambient_fallback_c,
-            eddy_share=transformer.eddy_share,
-        ),
-        limits=limits_in_force(config),
-        throttle=ThrottleSettings.of_rating(params.rated_va),
-        cold_oil=LimitColdOil(full_load_above_c=cold.full_load_above_c, ramp_k=cold.ramp_k, k_pu=cold.k_pu),
-        horizon_s=config.dispatch.thermal_horizon_s,
-        gradient_doubt=transformer.hot_spot_gradient_doubt,
-        upgraded_paper=transformer.ageing.upgraded_paper,
-        budget_h_per_day=transformer.ageing.budget_h_per_day,
-    )

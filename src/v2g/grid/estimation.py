@@ -9,21 +9,30 @@ jump of one phase does not move it. Phasors are taken at that frequency and belo
 from __future__ import annotations
 
 import cmath
-import enum
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from v2g.grid import hann
+from v2g.grid.estimate import (
+    FREQUENCY_FLOOR_PU,
+    UNKNOWN,
+    Estimate,
+    EstimationError,
+    PerPhase,
+    PerPhaseOrNone,
+    Power,
+    Validity,
+    require_sample_rate,
+    sequences,
+    system_frequency,
+)
 from v2g.grid.settings import FREQUENCY_CYCLES
 
 Samples = NDArray[np.float64]
-PerPhase = tuple[float, float, float]
 
-FREQUENCY_FLOOR_PU = 0.30
-"""Below this voltage a frequency is noise: a recorder went on printing 47 to 40 Hz on 30 V after a blackout."""
+
 FUNDAMENTAL_SHARE_MIN = 0.75
 """Least share of the fundamental in the window's energy for a frequency to be believed."""
 FREQUENCY_RANGE_PU = (0.65, 1.35)
@@ -36,106 +45,15 @@ HELD_S = 0.002
 """Three phases that repeat their last sample for this long in a window have dropped out: waves never stand still
 together. There is no frequency then; a 5 ms hole would pull it by a hertz."""
 
-SAMPLE_RATE_MIN_HZ = 3_200
-SAMPLE_RATE_MAX_HZ = 20_000
-
 _TRACKING_PU = (0.75, 1.25)
 """The RMS window follows the frequency within this; 0.75 keeps one cycle inside the three-cycle window."""
 _SAMPLE_MAX = 1e50
 """Magnitude beyond which a sample is no measurement: no product of what is below leaves the range of a float."""
 _BINS = range(1, 2 * FREQUENCY_CYCLES)
 _NOMINAL_BIN = FREQUENCY_CYCLES - _BINS[0]
-_ALPHA = cmath.rect(1.0, 2 * math.pi / 3)
 _V, _I_TR, _I_V2G, _V_INV = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 12)
 """Rows of the signals and of their squares; products with the transformer's and the feeder's currents follow."""
 _P_TR, _P_V2G = slice(12, 15), slice(15, 18)
-
-PerPhaseOrNone = tuple[float | None, float | None, float | None]
-_UNKNOWN: PerPhaseOrNone = (None, None, None)
-
-
-class EstimationError(ValueError):
-    """Samples that cannot be estimated from; the message names the value and the remedy."""
-
-
-def require_sample_rate(sample_rate_hz: float, who: str) -> None:
-    """Raises :class:`EstimationError` outside 3200 to 20000 Hz; ``who`` needs them, for the message."""
-    if not SAMPLE_RATE_MIN_HZ <= sample_rate_hz <= SAMPLE_RATE_MAX_HZ:
-        raise EstimationError(
-            f"sample rate {sample_rate_hz:g} Hz: {who} needs {SAMPLE_RATE_MIN_HZ} to {SAMPLE_RATE_MAX_HZ} Hz; "
-            "set the rate of the waveform writer"
-        )
-
-
-class Validity(enum.StrEnum):
-    VALID = "valid"
-    NOT_FINITE = "not finite"
-    STUCK = "stuck"
-    CLIPPED = "clipped"
-    """A voltage reached the end of its scale."""
-
-
-@dataclass(frozen=True, slots=True)
-class Power:
-    """Per phase over three cycles under a Hann window. Positive downstream; reactive positive when current lags."""
-
-    w: PerPhase
-    var: PerPhase
-    """Of the fundamental."""
-    va: PerPhase
-    """V_rms times I_rms."""
-
-    @property
-    def total_w(self) -> float:
-        return sum(self.w)
-
-    @property
-    def total_var(self) -> float:
-        return sum(self.var)
-
-    @property
-    def total_va(self) -> float:
-        return sum(self.va)
-
-
-_ZERO = Power((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What one window says. With a ``validity`` other than ``VALID`` every figure is zero or unknown."""
-
-    validity: Validity
-    v_pu: PerPhase = (0.0, 0.0, 0.0)
-    """RMS over one cycle of the present frequency, of nominal."""
-    frequency_hz: float | None = None
-    """Median of the phases; None below the voltage floor, where the signal is not mostly one sine, and with a hole of
-    all phases in the window."""
-    phase_frequency_hz: PerPhaseOrNone = _UNKNOWN
-    transformer: Power = _ZERO
-    feeder: Power = _ZERO
-    transformer_moves: tuple[bool, bool, bool] = (True, True, True)
-    """False for a transformer current channel that holds one value over the whole window."""
-    centre_age_s: float = 0.0
-    """From the centre of the frequency window, which is the time that frequency and phasors belong to, to its newest
-    sample."""
-    v_phasor_pu: tuple[complex, complex, complex] = (0j, 0j, 0j)
-    """Fundamental of the bus voltages at the window's centre, RMS p.u.; the angle is that of a cosine there."""
-    v1_pu: float = 0.0
-    """Positive sequence, magnitude."""
-    v2_pu: float = 0.0
-    """Negative sequence."""
-    v0_pu: float = 0.0
-    """Zero sequence."""
-    transformer_a: PerPhase = (0.0, 0.0, 0.0)
-    """RMS over one cycle, A."""
-    feeder_a: PerPhase = (0.0, 0.0, 0.0)
-    inverter_v_pu: PerPhase = (0.0, 0.0, 0.0)
-    """RMS over one cycle on the inverter side of the breaker."""
-    inverter_angle_deg: PerPhaseOrNone = _UNKNOWN
-    """Fundamental, inverter side minus bus, in (-180, 180]; None where either side is below the voltage floor."""
-    inverter_frequency_hz: float | None = None
-    """Median of the phases; estimated only when asked for."""
 
 
 class Estimator:
@@ -214,7 +132,7 @@ class Estimator:
 
         v_pu = (rms[0] / self._nominal_v, rms[1] / self._nominal_v, rms[2] / self._nominal_v)
         a_hz, b_hz, c_hz = (
-            _UNKNOWN if self._held() else (self._phase_frequency(spectra[i], means[i], v_pu[i]) for i in range(3))
+            UNKNOWN if self._held() else (self._phase_frequency(spectra[i], means[i], v_pu[i]) for i in range(3))
         )
         frequency_hz = system_frequency((a_hz, b_hz, c_hz), self._nominal_hz)
         self._last_hz = frequency_hz if frequency_hz is not None else self._nominal_hz
@@ -346,23 +264,6 @@ class Estimator:
         frequency_hz = omega * self.sample_rate_hz / hann.TAU
         low, high = FREQUENCY_RANGE_PU
         return min(max(frequency_hz, low * self._nominal_hz), high * self._nominal_hz)
-
-
-def sequences(a: complex, b: complex, c: complex) -> tuple[complex, complex, complex]:
-    """Positive, negative and zero sequence of three phasors; the positive one has b a third of a turn behind a."""
-    back = _ALPHA.conjugate()
-    return (a + _ALPHA * b + back * c) / 3, (a + back * b + _ALPHA * c) / 3, (a + b + c) / 3
-
-
-def system_frequency(phase_frequency_hz: tuple[float | None, ...], nominal_hz: float) -> float | None:
-    """The median of the known phases, in Hz. Of two, the one nearer to nominal: what both phases agree on."""
-    known = sorted(value for value in phase_frequency_hz if value is not None)
-    if not known:
-        return None
-    if len(known) % 2:
-        return known[len(known) // 2]
-    middle = known[len(known) // 2 - 1 : len(known) // 2 + 1]
-    return min(middle, key=lambda value: abs(value - nominal_hz))
 
 
 def _degrees(turn: complex) -> float:

@@ -1,4 +1,4 @@
-"""Spectra of whole cycles: band-limited resampling, harmonic groups, and the limits of IEEE 1547-2018 7.3."""
+"""Spectra of whole cycles: band-limited resampling and harmonic groups."""
 
 from __future__ import annotations
 
@@ -13,20 +13,8 @@ Spectrum = NDArray[np.complex128]
 _STOPBAND_DB = 75.0
 _PHASES = 4096
 _SMOOTH = (2, 3, 5)
-
-_ODD_LIMITS_PCT = ((11, 4.0), (17, 2.0), (23, 1.5), (35, 0.6), (51, 0.3))
-"""Below this order: per cent of rated current."""
-_EVEN_LIMITS_PCT = {2: 1.0, 4: 2.0, 6: 3.0}
-
-
-def current_limit_pct(order: int) -> float:
-    """The limit of one harmonic current in per cent of rated current (IEEE 1547-2018 7.3), orders 2 to 50."""
-    if order in _EVEN_LIMITS_PCT:
-        return _EVEN_LIMITS_PCT[order]
-    for below, limit in _ODD_LIMITS_PCT:
-        if order < below:
-            return limit
-    raise ValueError(f"harmonic {order}: there are limits up to the 50th")
+_AT_ONCE = 256
+"""Positions that are read at once: what is gathered for them stays in the processor's cache."""
 
 
 class Resampler:
@@ -49,11 +37,14 @@ class Resampler:
 
         The positions must keep :attr:`half` samples from both ends.
         """
-        position = start + step * np.arange(count)
-        whole = np.floor(position).astype(np.intp)
-        weights = self._table[np.rint((position - whole) * _PHASES).astype(np.intp)]
         views = np.lib.stride_tricks.sliding_window_view(signals, 2 * self.half, axis=0)
-        found: Samples = np.einsum("ncw,nw->nc", views[whole + 1 - self.half], weights, optimize=False)
+        found: Samples = np.empty((count, signals.shape[1]))
+        for first in range(0, count, _AT_ONCE):
+            position = start + step * np.arange(first, min(count, first + _AT_ONCE))
+            whole = np.floor(position).astype(np.intp)
+            weights = self._table[np.rint((position - whole) * _PHASES).astype(np.intp)]
+            rows = found[first : first + _AT_ONCE]
+            np.einsum("ncw,nw->nc", views[whole + 1 - self.half], weights, out=rows, optimize=False)
         return found
 
 

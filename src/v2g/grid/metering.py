@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from v2g.grid.estimation import FREQUENCY_FLOOR_PU, require_sample_rate
+from v2g.grid.estimate import FREQUENCY_FLOOR_PU, require_sample_rate
 from v2g.grid.harmonics import Resampler, fast_length, groups
 from v2g.grid.voltage_changes import VoltageChanges
 

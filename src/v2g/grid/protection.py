@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from v2g.grid.alarm import GridAlarms
 from v2g.grid.enter_service import EnterService
-from v2g.grid.estimation import Estimate, Validity
+from v2g.grid.estimate import Estimate, Validity
 from v2g.grid.overcurrent import Curtailment, Overcurrent, adding
 from v2g.grid.rate import PhaseJump, PhaseJumpDetector, Rocof
 from v2g.grid.relay_watch import RelayWatch

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from v2g.grid.estimation import FREQUENCY_FLOOR_PU, sequences
+from v2g.grid.estimate import FREQUENCY_FLOOR_PU, sequences
 from v2g.grid.settings import FREQUENCY_CYCLES, ROCOF_WINDOW_S
 
 SUSPECT_HZ = 0.3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from v2g.grid.estimation import Estimate
+from v2g.grid.estimate import Estimate
 from v2g.grid.overcurrent import OvercurrentSettings
 from v2g.grid.settings import GridSettings, Operation
 from v2g.grid.trip import Trip

@@ -1,7 +1,8 @@
 """Records in memory shared by two processes: one writer, any number of readers, never torn, no lock.
 
 A record is two slots of 32 bytes that are written in turn, each with a counter and a check word: a writer that dies or
-is stopped in the middle leaves the other slot intact, and a reader never waits. A slot, little-endian:
+is stopped in the middle leaves the other slot intact, and a reader never waits. A slot, little-endian as the machines
+are that these processes run on:
 
 ====== ===== ==========================================================================================
 Offset Type  Content
@@ -24,9 +25,6 @@ import struct
 import threading
 import zlib
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from v2g.hardware.file_owner import require_trusted
 
@@ -55,8 +53,8 @@ class SharedRecord:
     def __init__(self, memory: mmap.mmap, offset: int) -> None:
         self._memory = memory
         self._at = slice(offset, offset + RECORD_BYTES)
-        # Aligned 64-bit stores through numpy are single machine stores; struct would write byte by byte.
-        self._slots: npt.NDArray[np.uint64] = np.frombuffer(memory, "<u8", 8, offset).reshape(2, 4)
+        # Aligned 64-bit stores through a cast view are single machine stores; struct would write byte by byte.
+        self._words = memoryview(memory)[self._at].cast("Q")
         newest = newest_slot(memory[self._at])
         self._counter = newest[0] if newest else 0
 
@@ -64,12 +62,12 @@ class SharedRecord:
         """Publish both values. One process may write a record."""
         self._counter += 1
         first, second = first & _MASK, second & _MASK
-        slot = self._slots[self._counter % 2]
-        slot[3] = 0
+        words, slot = self._words, 4 * (self._counter % 2)
+        words[slot + 3] = 0
         fence()
-        slot[0], slot[1], slot[2] = self._counter, first, second
+        words[slot], words[slot + 1], words[slot + 2] = self._counter, first, second
         fence()
-        slot[3] = zlib.crc32(_CHECKED.pack(self._counter, first, second)) | _CHECK_BIT
+        words[slot + 3] = zlib.crc32(_CHECKED.pack(self._counter, first, second)) | _CHECK_BIT
 
     def read(self) -> tuple[int, int] | None:
         """The newest intact pair; None if none was ever written."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from v2g.config.schema import Config
-from v2g.config.thermal import engine_settings
+from v2g.config.thermal_engine import engine_settings
 from v2g.guard.status import GuardStatus, Permit
 from v2g.hardware.ports import Quantity, TransducerReading
 from v2g.orchestrator.local_time import SiteZone

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from v2g.grid.estimation import SAMPLE_RATE_MIN_HZ
+from v2g.grid.estimate import SAMPLE_RATE_MIN_HZ
 from v2g.replay.record import (
     MAX_BYTES,
     NOMINAL_HZ,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from v2g.grid.estimation import FREQUENCY_FLOOR_PU
+from v2g.grid.estimate import FREQUENCY_FLOOR_PU
 from v2g.replay.record import (
     NOMINAL_HZ,
     ReadOptions,

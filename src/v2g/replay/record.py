@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from v2g.grid.estimation import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ
+from v2g.grid.estimate import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ
 from v2g.replay.stimulus import ReplayError, Samples
 from v2g.replay.synthesis import SampledRecord, SlowRecord
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from v2g.grid.estimation import Estimate, EstimationError, Estimator, Validity
+from v2g.grid.estimate import Estimate, EstimationError, Validity
+from v2g.grid.estimation import Estimator
 from v2g.grid.protection import GridEvent, Inputs, Protection, ProtectionSettings
 from v2g.grid.settings import SettingsError
 from v2g.grid.trip import TICK_PERIOD_S, Trip
@@ -57,6 +58,9 @@ class Outcome:
     """Every ``keep_every``-th tick."""
 
 
+_PROGRESS_TICKS = 100
+
+
 def run(
     stimulus: Stimulus,
     settings: ProtectionSettings,
@@ -66,17 +70,18 @@ def run(
     draw: Callable[[], float] = lambda: 0.5,
     keep_every: int = 0,
     until_open: bool = False,
+    progress: Callable[[float], None] = lambda replayed_s: None,
 ) -> Outcome:
     """``in_service``: begin with a closed breaker (the enter-service criteria count as fulfilled); otherwise open.
 
     The first three cycles only fill the estimator's window and are not judged. ``until_open``: stop when the breaker
-    has opened on a trip. Raises :class:`~v2g.replay.stimulus.ReplayError` for a stimulus or settings that the guard
-    refuses.
+    has opened on a trip. ``progress`` hears each second how far it is. Raises
+    :class:`~v2g.replay.stimulus.ReplayError` for a stimulus or settings that the guard refuses.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="v2g-replay-") as place:
             latch = TripLatch(LatchStore(Path(place) / "trip-latch.json", ""), 0.0, 0.0)
-            return _Run(stimulus, settings, in_service, draw, latch).run(count_from_s, keep_every, until_open)
+            return _Run(stimulus, settings, in_service, draw, latch).run(count_from_s, keep_every, until_open, progress)
     except (EstimationError, SettingsError) as error:
         raise ReplayError(str(error)) from None
 
@@ -99,7 +104,7 @@ class _Run:
         self._as_of_s = -math.inf
         self._in_service = in_service
 
-    def run(self, count_from_s: float, keep_every: int, until_open: bool) -> Outcome:
+    def run(self, count_from_s: float, keep_every: int, until_open: bool, progress: Callable[[float], None]) -> Outcome:
         stimulus, breaker, rate_hz = self._stimulus, self._breaker, self._stimulus.sample_rate_hz
         feed = Feed(stimulus, self._estimator.window_samples)
         events: list[tuple[float, GridEvent]] = []
@@ -110,6 +115,8 @@ class _Run:
         ticks = int((stimulus.duration_s - TICK_OFFSET_S) / TICK_PERIOD_S + 1e-9)
         for tick in range(1, ticks + 1):
             batch_s = tick * TICK_PERIOD_S
+            if tick % _PROGRESS_TICKS == 0:
+                progress(batch_s)
             now_s = batch_s + TICK_OFFSET_S
             index = round(batch_s * rate_hz)
             was_closed = breaker.closed

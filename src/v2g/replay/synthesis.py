@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from v2g.grid.estimation import FREQUENCY_FLOOR_PU
+from v2g.grid.estimate import FREQUENCY_FLOOR_PU
 from v2g.hardware.waveform import CHANNELS
 from v2g.replay.stimulus import Case, Samples, Segment
 

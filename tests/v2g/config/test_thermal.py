@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from v2g.config.schema import Config
-from v2g.config.thermal import engine_settings, thermal_limits, thermal_parameters
+from v2g.config.thermal import thermal_limits, thermal_parameters
+from v2g.config.thermal_engine import engine_settings
 from v2g.thermal.limits import CURRENT, RATED_CURRENT, Regime
 from v2g.thermal.parameters import ParameterError, from_nameplate
 

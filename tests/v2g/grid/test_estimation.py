@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from v2g.grid.estimation import EstimationError, Estimator, Validity, system_frequency
+from v2g.grid.estimate import EstimationError, Validity, system_frequency
+from v2g.grid.estimation import Estimator
 
 EVENTS = Path(__file__).resolve().parents[3] / "../shared/data/grid/events"
 NOMINAL_V = 277.0

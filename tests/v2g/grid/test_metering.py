@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from v2g.grid.estimation import EstimationError
+from v2g.grid.estimate import EstimationError
 from v2g.grid.metering import Metering, MeteringRecord
 
 NOMINAL_V = 277.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.guarded import NORMAL, TICK_S, Guarded, estimate, protection_settings
 from v2g.grid import profiles
-from v2g.grid.estimation import Estimate, Power, Validity
+from v2g.grid.estimate import Estimate, Power, Validity
 from v2g.grid.protection import Block, Inputs, Protection, RelaySettings
 from v2g.grid.settings import SettingsError
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from support.examples import examples
 from support.waveform_tests import Frequency, Waveform, constant, ramp, steady, switched
-from v2g.grid.estimation import Estimate, Estimator
+from v2g.grid.estimate import Estimate
+from v2g.grid.estimation import Estimator
 from v2g.grid.rate import ROCOF_WINDOW_S, PhaseJump, PhaseJumpDetector, Rocof
 
 JUMP_S = 0.5

@@ -13,6 +13,7 @@ from v2g.clock import ManualClock, SystemClock
 from v2g.hardware.modbus import LinkTiming, ModbusEndpoint, ModbusLink
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.registers import Table
+from v2g.histogram import Histogram
 
 FAST = LinkTiming(request_timeout_s=0.08, connect_timeout_s=0.5, backoff_first_s=0.02, backoff_max_s=0.05)
 
@@ -32,6 +33,23 @@ async def test_reads_and_writes_what_the_device_holds(serve: Any, registers: Any
     assert (link.state.online, link.generation, link.state.reconnects) == (True, 1, 0)
     await link.close()
     assert not link.state.online
+
+
+async def test_answers_are_counted_by_how_long_they_took_and_silence_is_none(serve: Any, registers: Any) -> None:
+    served = await serve(registers)
+    seen = Histogram((0.03, 1.0))
+    endpoint = ModbusEndpoint("127.0.0.1", served.port, 7)
+    link = ModbusLink("inverter X", endpoint, SystemClock(), lambda: 0.5, FAST, latency=seen)
+    await link.read(Table.HOLDING, 0, 1)
+    served.delay_s = 0.04
+    await link.write(0, [1])
+    served.delay_s = 0.3
+    with pytest.raises(DeviceError):
+        await link.read(Table.HOLDING, 0, 1)
+    assert seen.count == 2
+    assert seen.counts[1] >= 1
+    assert 0.04 <= seen.total < 1.0
+    await link.close()
 
 
 async def asked(served: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from v2g.grid import profiles
-from v2g.grid.estimation import FREQUENCY_FLOOR_PU
+from v2g.grid.estimate import FREQUENCY_FLOOR_PU
 from v2g.replay.case_settings import protection_settings, voltage_only
 from v2g.replay.comtrade_file import read_comtrade
 from v2g.replay.csv_file import read_csv

@@ -40,11 +40,12 @@ def instrument_generated_code() -> None:
 
     vars(compiler)["compile"] = compile_instrumented
     exi.prepare(*schema.schemas)
-    done: set[Any] = set()
-    for found in schema.schemas.values():
-        for cls in found.types:
-            if cls not in schema.abstract_types:
-                compiler.compile_with_parts(cls, done)
+    for function_of in (compiler.encoder_of, compiler.decoder_of):
+        done: set[Any] = set()
+        for found in schema.schemas.values():
+            for cls in found.types:
+                if cls not in schema.abstract_types:
+                    compiler.compile_with_parts(cls, function_of, done)
     functions = [
         function
         for name, function in vars(compiler)["_globals"].items()

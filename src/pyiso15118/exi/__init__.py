@@ -1,7 +1,7 @@
 """EXI 1.0 as ISO 15118 uses it: schema-informed, bit-packed, non-strict, no options in the header.
 
 Grammars come from the type declarations in :mod:`pyiso15118.messages`; each type's encoder and decoder is generated on
-first use. :func:`prepare` does so beforehand.
+first use. :func:`prepare` does so beforehand, :func:`preparing` a message at a time.
 """
 
 from pyiso15118.errors import ExiError
@@ -13,6 +13,7 @@ from pyiso15118.exi.codec import (
     encode,
     encode_fragment,
     prepare,
+    preparing,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "encode",
     "encode_fragment",
     "prepare",
+    "preparing",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 from pyiso15118.errors import ExiError
@@ -187,10 +188,30 @@ def _aligned(acc: int) -> bytes:
     return (acc << padding).to_bytes((acc.bit_length() + padding) // 8)
 
 
-def prepare(*namespaces: str) -> None:
-    """Generate the code of every message of these namespaces now, so that no first message waits for it."""
-    done: set[type[Struct]] = set()
+_ANSWERS = {"Req": "Res", "Res": "Req"}
+
+
+def preparing(*namespaces: str, sends: str = "") -> Iterator[None]:
+    """Generate the code of every message of these namespaces, one message a step, so that no first one waits for it.
+
+    ``sends``: ``Req`` for a vehicle, ``Res`` for a station: requests are encoded by the one and decoded by the other.
+    Empty: both ways for all. What is needed before its step is generated then. All in one thread.
+    """
+    encoded: set[type[Struct]] = set()
+    decoded: set[type[Struct]] = set()
     for namespace in namespaces:
-        for cls in find(namespace).elements.values():
-            if cls not in abstract_types:
-                compile_with_parts(cls, done)
+        for name, cls in find(namespace).elements.items():
+            if cls in abstract_types:
+                continue
+            # What is neither request nor response is part of them, or of a signature that may never come.
+            if not sends or name.endswith(sends):
+                compile_with_parts(cls, encoder_of, encoded)
+            if not sends or name.endswith(_ANSWERS.get(sends, ())):
+                compile_with_parts(cls, decoder_of, decoded)
+            yield
+
+
+def prepare(*namespaces: str, sends: str = "") -> None:
+    """:func:`preparing`, all of it now: some tenths of a second."""
+    for _ in preparing(*namespaces, sends=sends):
+        pass

@@ -68,17 +68,18 @@ def decoder_of(cls: type[Struct]) -> Decoder:
     return _decoders.build(cls)
 
 
-def compile_with_parts(cls: type[Struct], done: set[type[Struct]]) -> None:
-    """Compile a type and all its content may hold."""
+def compile_with_parts(
+    cls: type[Struct], function_of: Callable[[type[Struct]], object], done: set[type[Struct]]
+) -> None:
+    """Compile a type and all its content may hold. ``function_of``: :func:`encoder_of` or :func:`decoder_of`."""
     if cls in done:
         return
     done.add(cls)
-    encoder_of(cls)
-    decoder_of(cls)
+    function_of(cls)
     for field in fields_of(cls):
         for datatype in field.datatypes:
             if is_type(datatype):
-                compile_with_parts(datatype, done)
+                compile_with_parts(datatype, function_of, done)
 
 
 def source_of(cls: type[Struct], kind: str) -> str:

@@ -39,7 +39,7 @@ async def connect(
     """
     if tls is not None:
         check_context(profile, tls, server_side=False)
-    exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
+    exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC, sends="Req")
     started_at = time.monotonic()
     protocol = StreamProtocol()
     sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar, cast
 
 from pyiso15118.aio.network import Address, address_of
+from pyiso15118.aio.tap import Tap
+from pyiso15118.aio.tcp_info import TcpState, tcp_state
+from pyiso15118.aio.turnaround import OnTurnaround, TurnaroundClock
 from pyiso15118.commands import Abort, Command
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import EndReason, Event, SessionEnded
@@ -98,7 +101,8 @@ class StreamProtocol(asyncio.Protocol):
 class Connection(Generic[MachineT]):
     """A machine on a live stream. Commands act at once; events wait in a bounded queue.
 
-    ``peer_identity`` is None without TLS, and where the peer showed no certificate.
+    ``peer_identity`` is None without TLS, and where the peer showed no certificate. ``on_turnaround`` is called when a
+    message was received for the first time since one of ours was written; None: nobody is. ``tap`` sees all bytes.
     """
 
     def __init__(
@@ -115,8 +119,12 @@ class Connection(Generic[MachineT]):
         self.cipher: str | None = None
         self.peer_address: Address = address_of(transport.get_extra_info("peername") or ("::", 0))
         self.local_address: Address = address_of(transport.get_extra_info("sockname") or ("::", 0))
+        self.on_turnaround: OnTurnaround | None = None
+        self.tap: Tap | None = None
         self._protocol = protocol
         self._transport = transport
+        self._turnaround = TurnaroundClock()
+        self._tcp_at_end: TcpState | None = None
         self._events: deque[Event] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
@@ -174,6 +182,11 @@ class Connection(Generic[MachineT]):
         """Close the stream without waiting for anything to drain."""
         self._transport.abort()
 
+    def round_trip(self) -> TcpState | None:
+        """What the kernel knows of the connection now; once the session is over, what it knew at its end, before the
+        stream was closed. None where it knows nothing."""
+        return self._tcp_at_end or tcp_state(self._transport.get_extra_info("socket"))
+
     # ---- for the protocol ----
 
     def begin(self) -> None:
@@ -183,6 +196,10 @@ class Connection(Generic[MachineT]):
         self._guarded()
 
     def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._turnaround.arrived(now)
+        if self.tap is not None:
+            self._show(data, now, sent=False)
         self._guarded(self.machine.receive_data, data)
 
     def stream_lost(self) -> None:
@@ -237,15 +254,31 @@ class Connection(Generic[MachineT]):
 
     def _flush(self) -> None:
         machine = self.machine
+        written_at: float | None = None
         while data := machine.data_to_send():
             self._transport.write(data)
+            written_at = time.monotonic()
+            if self.tap is not None:
+                self._show(data, written_at, sent=True)
         if (event := machine.next_event()) is not None:
             self._take_events(event)
+        if written_at is not None:
+            self._turnaround.written(written_at)
         if machine.closed:
             self._close_stream()
         self._arm()
 
+    def _show(self, data: bytes, at: float, *, sent: bool) -> None:
+        try:
+            if self.tap is not None:
+                self.tap.bytes_seen(data, at, sent=sent)
+        except Exception:
+            log.exception("%s: its bytes are traced no more", self.peer_address)
+            self.tap = None
+
     def _close_stream(self) -> None:
+        if self._tcp_at_end is None:
+            self._tcp_at_end = self.round_trip()
         self._transport.close()
         if self._protocol.lost:
             self.stream_closed()
@@ -256,6 +289,7 @@ class Connection(Generic[MachineT]):
         events = self._events
         while event is not None:
             events.append(event)
+            self._turnaround.look(event, self.on_turnaround)
             event = self.machine.next_event()
         if len(events) > MAX_WAITING_EVENTS and not self._overflowed:
             self._overflowed = True

@@ -20,6 +20,7 @@ from pyiso15118.security.profile import TlsEndpoint, TlsProfile
 from pyiso15118.security.tls import check_context
 
 NOT_MATCHED = "PLC_NOT_MATCHED"
+NO_NEW_SESSION = "NO_NEW_SESSION"
 TELL_AGAIN_S = 60.0
 _MOST_TOLD = 32
 
@@ -67,6 +68,13 @@ class SeccConnection(Connection[SeccMachine]):
     """A vehicle's session at one EVSE."""
 
     endpoint: Endpoint
+    handshake_s: float | None = None
+    """From the accepted connection to the end of the TLS handshake and the check of the chain; None: no TLS."""
+
+    @property
+    def paused(self) -> PausedSession | None:
+        """After ``SessionEnded(PAUSED)``: what the vehicle may resume; None where nothing is left to."""
+        return self.machine.paused
 
 
 @dataclass(slots=True)
@@ -90,14 +98,19 @@ class Evse:
     paused_until: float = 0.0
     turned_away: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
 
-    def keep(self, paused: PausedSession | None) -> None:
-        self.paused = paused if self.endpoint.keep_paused_s > 0 else None
-        self.paused_until = time.monotonic() + self.endpoint.keep_paused_s
+    def keep(self, paused: PausedSession | None, for_s: float | None = None) -> None:
+        """``for_s`` None, or longer than the endpoint keeps any: as long as that."""
+        longest_s = self.endpoint.keep_paused_s
+        kept_s = longest_s if for_s is None else min(for_s, longest_s)
+        self.paused = paused if kept_s > 0 else None
+        self.paused_until = time.monotonic() + kept_s
 
     def resumable(self) -> PausedSession | None:
         return self.paused if time.monotonic() < self.paused_until else None
 
-    def turn_away(self, peer: Address, what: str, reason: str) -> None:
+    def turn_away(
+        self, peer: Address, what: str, reason: str, code: str = NOT_MATCHED, level: int = logging.WARNING
+    ) -> None:
         """Say that ``what`` of ``peer`` was not answered: once, again when the reason is another or a minute old."""
         now, whose = time.monotonic(), (what, peer.host)
         told = self.turned_away.get(whose)
@@ -106,4 +119,4 @@ class Evse:
         if len(self.turned_away) >= _MOST_TOLD:
             self.turned_away.clear()
         self.turned_away[whose] = reason, now
-        self.log.note(logging.WARNING, "%s of %s not answered: %s", what, peer, reason, code=NOT_MATCHED)
+        self.log.note(level, "%s of %s not answered: %s", what, peer, reason, code=code)

@@ -25,14 +25,15 @@ class QuietLog:
     def note(
         self, level: int, message: str, *args: object, exc_info: BaseException | None = None, code: str | None = None
     ) -> None:
-        """As ``logging.log``. ``code``: a name for grep; it is the record's ``code``."""
+        """As ``logging.log``. ``code``: a name for grep; it is the record's ``code``, and the EVSE is its ``evse``."""
         if not log.isEnabledFor(level):
             return
         if self._window is None:
             self._window = asyncio.get_running_loop().call_later(WINDOW_S, self.flush)
         if self._written < BURST:
             self._written += 1
-            log.log(level, f"%s: {message}", self._name, *args, exc_info=exc_info, extra={"code": code})
+            extra = {"code": code, "evse": self._name}
+            log.log(level, f"%s: {message}", self._name, *args, exc_info=exc_info, extra=extra)
         else:
             self._held_back += 1
             self._last = message % args if self._held_back == 1 else self._last
@@ -43,5 +44,6 @@ class QuietLog:
             self._window.cancel()
             self._window = None
         if self._held_back:
-            log.warning("%s: %s … and %d more lines like these", self._name, self._last, self._held_back - 1)
+            text = "%s: %s … and %d more lines like these"
+            log.warning(text, self._name, self._last, self._held_back - 1, extra={"evse": self._name})
         self._written = self._held_back = 0

@@ -12,17 +12,18 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv6Address
-from typing import cast
 
-from pyiso15118 import exi
+from pyiso15118 import sdp
+from pyiso15118.aio.acceptor import Acceptor
 from pyiso15118.aio.discovery import SdpServer
 from pyiso15118.aio.driver import TLS_SHUTDOWN_S, StreamProtocol, certified_name, peer_certificate
-from pyiso15118.aio.evse import Endpoint, Evse, SeccConnection
+from pyiso15118.aio.evse import NO_NEW_SESSION, Endpoint, Evse, SeccConnection
 from pyiso15118.aio.network import Address, NetworkError, address_of, local_address, tcp_listener
+from pyiso15118.aio.preparation import prepare_codec
 from pyiso15118.aio.quietlog import QuietLog
+from pyiso15118.aio.tap import Tracer
 from pyiso15118.aio.tls_stream import secure
 from pyiso15118.errors import Iso15118Error, LocalProtocolError
-from pyiso15118.messages import Namespace
 from pyiso15118.paused import PausedSession
 from pyiso15118.sdp import SdpRequest, SdpResponse, Security
 from pyiso15118.secc import SeccMachine
@@ -54,7 +55,8 @@ class SeccServer:
 
     When it returns before the session is over, or raises, the session is aborted. ``async with`` opens and closes.
     ``handshake_threads``: more than one where a check of revocation waits for a network. ``admits`` is asked for each
-    SDP request and for each TCP connection, before a handshake; it must be quick. None: everybody is served.
+    SDP request and for each TCP connection, before a handshake; it must be quick. None: everybody is served. ``tracer``
+    is shown the bytes of each session.
     """
 
     def __init__(
@@ -64,18 +66,23 @@ class SeccServer:
         handshake_threads: int = HANDSHAKE_THREADS,
         *,
         admits: Admits | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         ids = [e.evse_id for e in endpoints]
         if doubled := {i for i in ids if ids.count(i) > 1}:
             raise LocalProtocolError(f"EVSE given twice: {', '.join(sorted(doubled))}")
         self._on_session = on_session
         self._admits = admits
+        self._tracer = tracer
         self._threads = handshake_threads
         self._evses = {e.evse_id: Evse(e, QuietLog(e.evse_id)) for e in endpoints}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing: asyncio.Task[None] | None = None
         self._retrying: asyncio.Task[None] | None = None
         self._workers: Executor | None = None
         self._closing = False
+        self.resting = ""
+        """Why no new session is begun at any EVSE, in words; those that run go on. Empty: they are begun."""
 
     async def __aenter__(self) -> SeccServer:
         await self.start()
@@ -93,7 +100,6 @@ class SeccServer:
             raise LocalProtocolError("the SECC server is open already")
         self._closing = False
         self._workers = ThreadPoolExecutor(self._threads, "tls-handshake")
-        exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
         try:
             for evse in self._evses.values():
                 await self._try_to_open(evse)
@@ -102,8 +108,10 @@ class SeccServer:
         except BaseException:
             await self.close()
             raise
+        loop = asyncio.get_running_loop()
+        self._preparing = loop.create_task(prepare_codec(), name="SECC codec")
         if self.problems:
-            self._retrying = asyncio.get_running_loop().create_task(self._retry(), name="SECC sockets")
+            self._retrying = loop.create_task(self._retry(), name="SECC sockets")
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -117,9 +125,10 @@ class SeccServer:
         be started again.
         """
         self._closing = True
-        if self._retrying is not None:
-            self._retrying.cancel()
-            await asyncio.gather(self._retrying, return_exceptions=True)
+        for task in (self._preparing, self._retrying):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         for evse in self._evses.values():
             self._close_sockets(evse)
             for task in list(evse.handshakes):
@@ -210,9 +219,14 @@ class SeccServer:
         if evse.problem is not None and (self._retrying is None or self._retrying.done()):
             self._retrying = asyncio.get_running_loop().create_task(self._retry(), name="SECC sockets")
 
-    def keep_paused(self, evse_id: str, paused: PausedSession | None) -> None:
-        """Let a session be resumed that was paused before this server started; None: let none be."""
-        self._evses[evse_id].keep(paused)
+    def keep_paused(self, evse_id: str, paused: PausedSession | None, for_s: float | None = None) -> bool:
+        """Let a session be resumed that was paused before this server started, for ``for_s`` seconds or as long as the
+        endpoint keeps any; None: let none be. False: there is no such EVSE, or a vehicle is connected there."""
+        evse = self._evses.get(evse_id)
+        if evse is None or evse.active is not None:
+            return False
+        evse.keep(paused, for_s)
+        return True
 
     # ---- sockets ----
 
@@ -249,7 +263,7 @@ class SeccServer:
                 endpoint.interface,
                 endpoint.host,
                 endpoint.sdp_port,
-                lambda request, peer: self._sdp_answer(evse, request, peer),
+                lambda request, peer: self._sdp_traced(evse, request, peer),
             )
         log.info(
             "%s: listening on %s (interface %s, %s)",
@@ -264,7 +278,9 @@ class SeccServer:
         sock = tcp_listener(local_address(endpoint.interface, endpoint.host, port))
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(lambda: _Acceptor(self, evse, secured), sock=sock, backlog=16)
+            server = await loop.create_server(
+                lambda: Acceptor(partial(self.accept, evse, secured)), sock=sock, backlog=16
+            )
         except BaseException:
             sock.close()
             raise
@@ -281,7 +297,17 @@ class SeccServer:
             evse.log.note(logging.ERROR, "%s cannot be judged: internal error", peer, exc_info=error)
             return f"internal error: {error}"
 
+    def _sdp_traced(self, evse: Evse, request: SdpRequest, peer: Address) -> SdpResponse | None:
+        answer = self._sdp_answer(evse, request, peer)
+        if answer is not None and self._tracer is not None:
+            now = time.monotonic()
+            self._tracer.discovered(evse.endpoint.evse_id, peer, sdp.encode(request), sdp.encode(answer), now)
+        return answer
+
     def _sdp_answer(self, evse: Evse, request: SdpRequest, peer: Address) -> SdpResponse | None:
+        if self.resting:
+            evse.turn_away(peer, _SDP_REQUEST, self.resting, NO_NEW_SESSION, logging.INFO)
+            return None
         refusal = self._refusal(evse, peer)
         if refusal is not None:
             if refusal:
@@ -306,13 +332,17 @@ class SeccServer:
 
     # ---- connections ----
 
-    def accept(self, evse: Evse, protocol: StreamProtocol, transport: asyncio.Transport, secured: bool) -> None:
+    def accept(self, evse: Evse, secured: bool, protocol: StreamProtocol, transport: asyncio.Transport) -> None:
         """Called for every TCP connection: refuse it, or see it through in a task."""
         transport.pause_reading()
         peer = address_of(transport.get_extra_info("peername") or ("::", 0))
         reason = code = None
         if self._closing:
             reason = "the charging station shuts down"
+        elif self.resting:
+            evse.turn_away(peer, "connection", self.resting, NO_NEW_SESSION, logging.INFO)
+            transport.abort()
+            return
         elif (refusal := self._refusal(evse, peer)) is not None:
             evse.turn_away(peer, "connection", refusal or "it is not known yet")
             transport.abort()
@@ -388,6 +418,8 @@ class SeccServer:
         finally:
             connection.cut()
             evse.active = None
+            if connection.tap is not None:
+                connection.tap.ended(connection.machine.session.session_id)
             if any(connection.machine.session.session_id):
                 # Whoever set up a session is at the connector now: an earlier vehicle's pause is over.
                 evse.keep(connection.machine.paused)
@@ -414,6 +446,8 @@ class SeccServer:
             await self._check_chain(endpoint, transport, tls)
         if evse.active is not None:
             raise NetworkError("another vehicle was quicker")
+        if self.resting:
+            raise NetworkError(self.resting)
         machine = SeccMachine(
             endpoint.config,
             random=secrets.token_bytes,
@@ -424,7 +458,12 @@ class SeccServer:
         )
         connection = SeccConnection(machine, protocol, transport, profile=endpoint.profile if tls is not None else None)
         connection.endpoint = endpoint
+        connection.handshake_s = time.monotonic() - accepted_at if tls is not None else None
         machine.start(accepted_at)
+        if self._tracer is not None:
+            connection.tap = self._tracer.opened(
+                endpoint.evse_id, connection.peer_address, connection.local_address, secured=tls is not None
+            )
         connection.begin()
         if tls is None:
             transport.resume_reading()
@@ -450,17 +489,3 @@ class SeccServer:
         except Exception as error:
             log.exception("%s: the session's owner failed", name)
             connection.abort(f"the session's owner failed: {error}")
-
-
-class _Acceptor(StreamProtocol):
-    """The protocol of one accepted connection; hands itself to the server, which may refuse it."""
-
-    def __init__(self, server: SeccServer, evse: Evse, secured: bool) -> None:
-        super().__init__()
-        self._server = server
-        self._evse = evse
-        self._secured = secured
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._server.accept(self._evse, self, cast(asyncio.Transport, transport), self._secured)

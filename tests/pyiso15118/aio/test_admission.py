@@ -132,6 +132,24 @@ async def test_who_may_ask_again_is_left_without_answer_and_without_a_line(
     assert told(caplog)[0].endswith("it is not known yet")
 
 
+async def test_a_station_that_rests_answers_nobody_and_says_why_once(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pyiso15118")
+    site.gate.answer = None
+    site.server.resting = "maintenance until 18:00"
+    assert not await site.discovers()
+    assert not await site.discovers()
+    assert not await site.connects()
+    lines = [record for record in caplog.records if getattr(record, "code", None) == "NO_NEW_SESSION"]
+    assert [record.levelname for record in lines] == ["INFO", "INFO"]
+    assert all(record.getMessage().endswith("maintenance until 18:00") for record in lines)
+    assert site.gate.asked == []
+    site.server.resting = ""
+    assert await site.discovers()
+    assert await site.connects()
+
+
 async def test_a_gate_that_fails_admits_nobody(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.gate.error = RuntimeError("broken")
     assert not await site.discovers()

@@ -204,6 +204,16 @@ async def test_a_pause_survives_a_restart_of_the_station_in_its_owners_hands(str
         connection = await there.vehicle(EnergyService.DC_BPT, ControlMode.DYNAMIC, paused=paused)
         assert only(await drive(connection, StopCharging()), SessionStarted).resumed
     async with site(False, strict) as there:
+        assert there.server.keep_paused(EVSE_ID, kept, 0.05)
+        assert not there.server.keep_paused("US*V2G*E99", kept)
+        await asyncio.sleep(0.1)
+        connection = await there.vehicle(EnergyService.DC_BPT, ControlMode.DYNAMIC, paused=paused)
+        while there.server.session(EVSE_ID) is None:
+            await asyncio.sleep(0.005)
+        # A vehicle is connected: what was paused before it is no more.
+        assert not there.server.keep_paused(EVSE_ID, kept)
+        assert not only(await drive(connection, StopCharging()), SessionStarted).resumed
+    async with site(False, strict) as there:
         assert kept is not None
         there.server.keep_paused(EVSE_ID, replace(kept, peer_binding=bytes(64)))
         connection = await there.vehicle(EnergyService.DC_BPT, ControlMode.DYNAMIC, paused=paused)

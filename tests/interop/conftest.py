@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -130,6 +131,15 @@ class Site:
         with PlantClient(self.run_dir / "plant.sock") as plant:
             return plant.measure().chargers[evse_id].ac_w
 
+    def daemon_pid(self) -> int:
+        """Of the orchestrator itself, below the simulation."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if "v2g.cli.orchestrator" in words and any(str(self.run_dir) in word for word in words):
+                    return int(folder.name)
+        raise AssertionError("the orchestrator does not run")
+
     def log(self, name: str) -> str:
         found = list(self.run_dir.rglob(name))
         return found[0].read_text() if found else ""
@@ -150,11 +160,12 @@ class Site:
 def start_site(namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path) -> Iterator[Any]:
     running: list[Site] = []
 
-    def start(*, profile: str, vehicles: int = 0, loop_timeout_s: float = 3.0) -> Site:
+    def start(*, profile: str, vehicles: int = 0, loop_timeout_s: float = 3.0, on_stop: str = "terminate") -> Site:
         run_dir = tmp_path / "run"
         output = (tmp_path / "simulation.log").open("w")
         overlay = tmp_path / "overlay.yaml"
-        overlay.write_text(overlay_for(peer_kit, tmp_path, loop_timeout_s), encoding="utf-8")
+        settings = overlay_for(peer_kit, tmp_path, loop_timeout_s) + f"sessions: {{on_stop: {on_stop}}}\n"
+        overlay.write_text(settings, encoding="utf-8")
         site = Site(
             subprocess.Popen(
                 [
@@ -179,7 +190,7 @@ def start_site(namespaces: Namespaces, peer_kit: PeerKit, tmp_path: Path) -> Ite
     for site in running:
         site.process.send_signal(signal.SIGTERM)
         try:
-            site.process.wait(15)
+            site.process.wait(40)
         except subprocess.TimeoutExpired:
             os.killpg(site.process.pid, signal.SIGKILL)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import time
 from typing import Any
 
@@ -93,6 +95,32 @@ def test_peer_vehicle_in_scheduled_mode_charges_by_our_schedule_and_within_its_g
     assert site.plant_w(FOREIGN) < 6_200.0
     site.wait_for("SessionStop", lambda: "SessionStopRes received" in vehicle.log, 60)
     site.wait_for("the end of the session in comms.log", lambda: "SESSION_STOPPED" in site.log("comms.log"), 5)
+
+
+@pytest.mark.parametrize(
+    ("on_stop", "profile", "tls"), [("terminate", "compat", "tls-enforced"), ("pause", "plain", "none")]
+)
+def test_peer_vehicle_reaches_its_session_stop_when_the_daemon_stops_power_at_zero_before(
+    start_site: Any, start_peer_vehicle: Any, on_stop: str, profile: str, tls: str
+) -> None:
+    """It breaks off at a Pause, and is told none: by configuration, or as it shows no certificate to be known by."""
+    site = start_site(profile=profile, on_stop=on_stop)
+    vehicle = start_peer_vehicle(tls=tls, loops=2000)
+    site.wait_for("the peer's charge loop", lambda: in_charge_loop(site, FOREIGN))
+    discharge_is_seen_within_2_s(site, vehicle)
+
+    os.kill(site.daemon_pid(), signal.SIGTERM)
+
+    site.wait_for("SessionStop", lambda: "SessionStopRes received" in vehicle.log, 25)
+    site.wait_for("what became of it", lambda: "SESSION_DRAINED" in site.log("daemon.log"), 10)
+    told = re.findall(r"DC_ChargeLoopRes.*", vehicle.log)
+    asked = [line for line in told if re.search(r'"EVSENotification": ?"Terminate"', line)]
+    assert asked, told[-1:]
+    exponent, value = re.findall(r'"EVSEPresentCurrent": ?\{"Exponent": ?(-?\d+), ?"Value": ?(-?\d+)\}', asked[0])[0]
+    assert abs(int(value) * 10.0 ** int(exponent)) < 1.0
+    assert min(vehicle.loop_currents_a()) < -20.0
+    assert "SESSION_STOPPED" in site.log("comms.log")
+    assert "became=stopped" in site.log("daemon.log")
 
 
 def both_discharge(site: Any) -> bool:

@@ -294,6 +294,7 @@ class AcProcedure(Procedure):
             present_active_power=AcPower(present_w),
             fault=self.fault or self._view.fault,
             notification=self._notification(now_s),
+            notification_max_delay_s=self._notified_within_s,
             meter=meter_of(self.evse_id, evse),
         )
 

@@ -20,6 +20,7 @@ from v2g.sessions.ac_watch import AcWatch
 from v2g.sessions.authorization import AuthorizationPolicy
 from v2g.sessions.dc_procedure import SAFE_VOLTAGE_V, DcProcedure
 from v2g.sessions.dc_watch import DcWatch
+from v2g.sessions.drain import Parting
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.procedure import EvseView, Phase, Procedure, Share
 from v2g.sessions.scheduling import NO_OUTLOOK, Outlook
@@ -72,6 +73,8 @@ class EvseBay(abc.ABC):
         self._leaving: Procedure | None = None
         self._not_to_ask = ""
         """EVCCID of the vehicle that left when it was asked to renegotiate."""
+        self.paused_by = ""
+        """EVCCID of the vehicle that may come back to its session here; whoever keeps paused sessions tells."""
 
     # ---- what differs between DC and AC ----
 
@@ -207,7 +210,7 @@ class EvseBay(abc.ABC):
         grant_w: float,
         site_lo_w: float,
         site_hi_w: float,
-        stopping: bool,
+        parting: Parting | None,
         now_s: float,
         outlook: Outlook = NO_OUTLOOK,
     ) -> BayStep:
@@ -217,7 +220,7 @@ class EvseBay(abc.ABC):
         if self.procedure is not None:
             if self._not_to_ask:
                 self.procedure.scheduling.ask = self.procedure.evccid != self._not_to_ask
-            share = Share(site_lo_w=site_lo_w, site_hi_w=site_hi_w, grant_w=grant_w, stopping=stopping, outlook=outlook)
+            share = Share(site_lo_w=site_lo_w, site_hi_w=site_hi_w, grant_w=grant_w, parting=parting, outlook=outlook)
             step = self.procedure.step(share, now_s)
             command, power_w, commands = step.evse, step.power_w, step.commands
         if self._leaving is not None:

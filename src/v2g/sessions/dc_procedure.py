@@ -344,6 +344,7 @@ class DcProcedure(Procedure):
             current_limit_achieved=active and abs(current_a) >= 0.98 * limits.max_charge_current_a,
             voltage_limit_achieved=active and voltage_v >= limits.max_voltage_v,
             notification=self._notification(now_s),
+            notification_max_delay_s=self._notified_within_s,
             meter=meter_of(self.evse_id, evse),
         )
 

@@ -20,6 +20,7 @@ from v2g.dispatch.vehicle import SOC_MAX_AGE_S, VehicleData
 from v2g.dispatch.wants import Wants
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, DcEvseCommand, DcEvseReading, InverterReading
 from v2g.sessions.authorization import AuthorizationPolicy, AuthorizationRequest
+from v2g.sessions.drain import Parting
 from v2g.sessions.schedules import Room
 from v2g.sessions.scheduling import NO_OUTLOOK, Notice, Outlook, Scheduling
 
@@ -70,14 +71,14 @@ class EvseView:
 class Share:
     """What one EVSE is allowed at one moment. Powers signed, in W.
 
-    ``site_lo_w..site_hi_w``: what the site permits now. ``stopping``: its vehicle shall be asked to end. ``outlook``:
-    of the time ahead.
+    ``site_lo_w..site_hi_w``: what the site permits now. ``parting``: how its vehicle shall be asked to end; None: it
+    may go on. ``outlook``: of the time ahead.
     """
 
     site_lo_w: float = 0.0
     site_hi_w: float = 0.0
     grant_w: float = 0.0
-    stopping: bool = False
+    parting: Parting | None = None
     outlook: Outlook = NO_OUTLOOK
 
 
@@ -382,13 +383,18 @@ class Procedure(abc.ABC):
 
     def _notification(self, now_s: float) -> evseNotificationType | None:
         """What the vehicle is asked for."""
-        if self._share.stopping:
-            return evseNotificationType.Terminate
+        if self._share.parting is not None:
+            return self._share.parting.notification
         room = self._room if self.scheduled and self.charging else None
         if room is None:
             return None
         asked = self.scheduling.wants_renegotiation(self._share.outlook, room, now_s)
         return evseNotificationType.ScheduleRenegotiation if asked else None
+
+    @property
+    def _notified_within_s(self) -> int:
+        """How long the vehicle has to act on it, s; 0: at once."""
+        return self._share.parting.within_s if self._share.parting is not None else 0
 
     def _planned_w(self, now_s: float) -> float | None:
         """What the vehicle announced for this moment in scheduled mode; None: not known."""

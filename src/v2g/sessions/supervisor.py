@@ -6,7 +6,7 @@ else: our own errors abort it, with a traceback for the daemon log.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Protocol
@@ -15,10 +15,14 @@ from pyiso15118 import events as ev
 from pyiso15118.checks import printable
 from pyiso15118.commands import Command
 from pyiso15118.errors import LocalProtocolError
+from pyiso15118.paused import PausedSession
 from v2g.clock import Clock
 from v2g.host.neighbours import mac_of
 from v2g.sessions.bay import EvseBay
 from v2g.sessions.procedure import Phase, Procedure
+from v2g.sessions.session_log import Log as Log
+from v2g.sessions.session_log import SessionLog
+from v2g.sessions.turnaround import CableOf, SessionTiming, StationTiming, TimedConnection
 
 OnError = Callable[[str, Exception], None]
 """``(evse_id, error)``."""
@@ -33,14 +37,16 @@ def neighbour_mac(peer: Any) -> str | None:
     return mac_of(str(getattr(peer, "host", "")), int(getattr(peer, "scope_id", 0)))
 
 
-class Log(Protocol):
-    """A log of events: a code for grep, a message for people, fields."""
+class SessionWatcher(Protocol):
+    """Is told of sessions as they come and go. Must not raise, nor take long."""
 
-    def info(self, code: str, message: str = "", /, **fields: object) -> None: ...
+    def began(self, info: SessionInfo, session_id: bytes, *, resumed: bool) -> None:
+        """SessionSetup is done. ``resumed``: a paused session goes on."""
+        ...
 
-    def warning(self, code: str, message: str = "", /, **fields: object) -> None: ...
-
-    def error(self, code: str, message: str = "", /, **fields: object) -> None: ...
+    def ended(self, info: SessionInfo, reason: ev.EndReason, paused: PausedSession | None) -> None:
+        """``paused``: what its vehicle may resume."""
+        ...
 
 
 class VehicleConnection(Protocol):
@@ -51,6 +57,9 @@ class VehicleConnection(Protocol):
 
     @property
     def peer_address(self) -> Any: ...
+
+    @property
+    def paused(self) -> PausedSession | None: ...
 
     def command(self, command: Command) -> None: ...
 
@@ -72,6 +81,10 @@ class SessionInfo:
     """Of the vehicle's modem, as the host's neighbour table has it."""
     certificate: str | None = None
     """SHA-256 of the vehicle's certificate, in hexadecimal."""
+    session: str = ""
+    """Its identifier in upper-case hexadecimal; empty before SessionSetup."""
+    timing: SessionTiming | None = None
+    """How long it takes to ask again; goes on while the session does."""
 
     def __str__(self) -> str:
         identity = f"{self.identity} (authenticated)" if self.identity else "not authenticated"
@@ -89,8 +102,20 @@ class SessionSupervisor:
         on_error: OnError,
         clock: Clock,
         find_mac: FindMac = neighbour_mac,
+        station: StationTiming | None = None,
+        cable_of: CableOf = lambda evse_id: None,
+        watchers: Sequence[SessionWatcher] = (),
     ) -> None:
         identity = connection.peer_identity
+        self._station = station or StationTiming()
+        self._cable_of = cable_of
+        self._timing = SessionTiming(
+            bay.evse_id,
+            connection if isinstance(connection, TimedConnection) else None,
+            self._station,
+            clock.monotonic_s,
+            lambda code, text, fields: self._log.warning(code, f"{self.info}: {text}", **fields),
+        )
         self.info = SessionInfo(
             evse_id=bay.evse_id,
             evccid="",
@@ -99,11 +124,12 @@ class SessionSupervisor:
             started_at_s=clock.monotonic_s(),
             mac=find_mac(connection.peer_address),
             certificate=getattr(identity, "fingerprint", None),
+            timing=self._timing,
         )
         self._certified_name = getattr(identity, "common_name", None)
         self._bay = bay
         self._connection = connection
-        self._log = log
+        self._log = SessionLog(log, bay.evse_id)
         self._on_error = on_error
         self._clock = clock
         self._procedure: Procedure | None = None
@@ -111,6 +137,8 @@ class SessionSupervisor:
         self._fault: str | None = None
         self._refusal: str | None = None
         self._meters: tuple[float, float] | None = None
+        self._watchers = watchers
+        self._end = ev.EndReason.FAILED_BY_US
 
     @property
     def begun(self) -> bool:
@@ -126,8 +154,11 @@ class SessionSupervisor:
         except Exception as error:
             self._fail(error)
         finally:
+            self._timing.close()
             if self._procedure is not None:
                 self._bay.end(self._procedure, self._clock.monotonic_s())
+                for watcher in self._watchers:
+                    watcher.ended(self.info, self._end, self._connection.paused)
 
     def command(self, commands: Iterable[Command]) -> None:
         """The control cycle's commands. One that the protocol refuses is an error of ours and ends the session."""
@@ -148,16 +179,26 @@ class SessionSupervisor:
         if isinstance(event, ev.SessionStarted):
             self._procedure = self._bay.begin(now_s)
             self._procedure.identity = self.info.identity
-            self.info = replace(self.info, evccid=printable(event.evccid), started_at_s=now_s)
+            self._log.session = session = event.session_id.hex().upper()
+            self.info = replace(self.info, evccid=printable(event.evccid), started_at_s=now_s, session=session)
             self._meters = self._read_meters()
-            session = event.session_id.hex().upper()
-            self._log.info("SESSION_START", str(self.info), session=session, evccid=self.info.evccid, **self._link())
+            self._station.begun += 1
+            self._log.info(
+                "SESSION_START",
+                str(self.info),
+                evccid=self.info.evccid,
+                setup="OK_OldSessionJoined" if event.resumed else "OK_NewSessionEstablished",
+                **self._link(),
+            )
+            for watcher in self._watchers:
+                watcher.began(self.info, event.session_id, resumed=event.resumed)
             if self._certified_name not in (None, event.evccid):
                 self._log.warning(
                     "EVCCID_NOT_CERTIFIED",
                     f"{self.info}: the vehicle's certificate is for {printable(str(self._certified_name))}",
                 )
         elif isinstance(event, ev.EnergyServiceSelected):
+            self._timing.service = event.service.name
             self._log.info(
                 "SERVICE",
                 str(self.info),
@@ -170,6 +211,7 @@ class SessionSupervisor:
                 self._connection.command(command)
             self._tell_changes()
         if isinstance(event, ev.SessionEnded):
+            self._end = event.reason
             self._tell_end(event, now_s)
 
     def _link(self) -> dict[str, object]:
@@ -216,6 +258,12 @@ class SessionSupervisor:
             moved = zip(("charged_wh", "discharged_wh"), before, after, strict=True)
             fields |= {name: round(end - begin, 1) for name, begin, end in moved if isfinite(end - begin)}
         text = f"{self.info}: {event.detail}" if event.detail else str(self.info)
+        if self._timing.slow:
+            fields["slow_turns"] = self._timing.slow
+        if event.reason is ev.EndReason.TIMEOUT_SECC:
+            verdict = self._timing.timeout(self._cable_of(self.info.evse_id))
+            text, fields = f"{text}; {verdict.hint}", {**fields, **verdict.fields}
+        self._station.ended(event.reason.value)
         if event.reason in (ev.EndReason.STOPPED, ev.EndReason.PAUSED):
             self._log.info(event.reason.value, text, **fields)
         elif event.reason is ev.EndReason.ABORTED or (event.reason is ev.EndReason.PEER_CLOSED and not self.begun):
@@ -232,17 +280,34 @@ class Sessions:
         self._log = log
         self._on_error = on_error
         self._clock = clock
+        self.timing = StationTiming()
+        self.cable_of: CableOf = lambda evse_id: None
+        """What is known of an EVSE's powerline link; whoever knows replaces it."""
         self._active: dict[str, SessionSupervisor] = {}
+        self._watchers: list[SessionWatcher] = []
 
     async def serve(self, evse_id: str, connection: VehicleConnection) -> None:
         """See a new connection at ``evse_id`` through."""
-        supervisor = SessionSupervisor(self._bays[evse_id], connection, self._log, self._on_error, self._clock)
+        supervisor = SessionSupervisor(
+            self._bays[evse_id],
+            connection,
+            self._log,
+            self._on_error,
+            self._clock,
+            station=self.timing,
+            cable_of=lambda evse_id: self.cable_of(evse_id),
+            watchers=self._watchers,
+        )
         self._active[evse_id] = supervisor
         try:
             await supervisor.run()
         finally:
             if self._active.get(evse_id) is supervisor:
                 del self._active[evse_id]
+
+    def watch(self, watcher: SessionWatcher) -> None:
+        """Tell ``watcher`` of all sessions from now on."""
+        self._watchers.append(watcher)
 
     def command(self, evse_id: str, commands: Iterable[Command]) -> None:
         """This cycle's commands for whoever is at ``evse_id``."""
@@ -264,3 +329,8 @@ class Sessions:
     @property
     def count(self) -> int:
         return len(self._active)
+
+    @property
+    def active(self) -> Mapping[str, SessionInfo]:
+        """By EVSE, whoever is connected; without an EVCCID before SessionSetup."""
+        return {evse_id: supervisor.info for evse_id, supervisor in self._active.items()}

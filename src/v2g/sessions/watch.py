@@ -17,6 +17,8 @@ CONTRADICTION_S = 5.0
 """Powers may contradict each other for this long: readings are of different moments, and inverters ramp."""
 PILOT_LOST_S = 0.5
 """So long the pilot's state may be unknown: levels on their way between two states are neither."""
+FLOWING_W = 100.0
+"""More than this is power that flows, in either direction."""
 POWER_TOLERANCE_W = 1000.0
 POWER_TOLERANCE = 0.2
 

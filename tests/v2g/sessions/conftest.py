@@ -14,6 +14,7 @@ from v2g.dispatch.wants import Wants
 from v2g.hardware.ports import DcEvseReading, Insulation, InverterReading
 from v2g.sessions.authorization import GrantUnlessFaulted
 from v2g.sessions.bay import BayStep, DcBay
+from v2g.sessions.drain import Parting
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.procedure import Phase
 from v2g.sessions.scheduling import NO_OUTLOOK, Outlook
@@ -72,7 +73,7 @@ class Rig:
         self.fresh = True
         self.grant_w = 0.0
         self.site = (-1e6, 1e6)
-        self.stopping = False
+        self.parting: Parting | None = None
         self.permitted = True
         self.last: BayStep | None = None
         self.outlook: Outlook = NO_OUTLOOK
@@ -95,7 +96,7 @@ class Rig:
                 self.change_inverter(as_of_s=self.now)
             self.bay.observe(self.evse, self.inverter, self.permitted, self.now, wants=self.wants)
             site = self.site if self.permitted else (0.0, 0.0)
-            self.last = self.bay.step(self.grant_w, *site, self.stopping, self.now, self.outlook)
+            self.last = self.bay.step(self.grant_w, *site, self.parting, self.now, self.outlook)
             if self.obeys:
                 command = self.last.evse
                 self._testing = self._testing + 1 if command.test_insulation else 0

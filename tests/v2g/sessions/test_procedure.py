@@ -12,6 +12,7 @@ from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, CableCheckFinished
 from pyiso15118.messages.common_types import evseNotificationType
 from v2g.hardware.ports import DcEvseCommand, Insulation, PilotReading, PilotState
+from v2g.sessions.drain import Parting
 from v2g.sessions.procedure import Phase
 
 EVSE = "US*V2G*E1"
@@ -368,7 +369,7 @@ def test_unknown_evse_keeps_its_lock_and_closes_nothing(rig: Any, last_seen: dic
     for _ in range(30):
         rig.now += 0.1
         rig.bay.observe(reading, rig.inverter, True, rig.now)
-        command = rig.bay.step(0.0, -1e6, 1e6, False, rig.now).evse
+        command = rig.bay.step(0.0, -1e6, 1e6, None, rig.now).evse
         assert command == DcEvseCommand(lock_connector=True)
 
 
@@ -388,10 +389,13 @@ def test_protocol_events_out_of_order_never_release_energy(rig: Any) -> None:
     assert "asked for during" in str(rig.update(step).fault)
 
 
-def test_stopping_asks_the_vehicle_to_terminate(rig: Any) -> None:
+@pytest.mark.parametrize("asked", [evseNotificationType.Terminate, evseNotificationType.Pause])
+def test_a_vehicle_that_is_to_leave_is_told_how_and_how_soon(rig: Any, asked: evseNotificationType) -> None:
     rig.charge()
-    rig.stopping = True
-    assert rig.update(rig.cycle()).notification is evseNotificationType.Terminate
+    assert rig.update(rig.cycle()).notification is None
+    rig.parting = Parting(notification=asked, within_s=7)
+    told = rig.update(rig.cycle())
+    assert (told.notification, told.notification_max_delay_s) == (asked, 7)
 
 
 def test_inverter_alarm_means_zero_at_once_and_is_a_fault_when_it_lasts(rig: Any) -> None:

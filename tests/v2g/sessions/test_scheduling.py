@@ -12,6 +12,7 @@ from pyiso15118.commands import OfferSchedules, SetMobilityNeeds
 from pyiso15118.messages.common_types import evseNotificationType
 from pyiso15118.schedules import PowerProfile, PowerSlot, ScheduleTuple
 from v2g.dispatch.wants import Wants
+from v2g.sessions.drain import Parting
 from v2g.sessions.procedure import Phase
 from v2g.sessions.schedules import PowerPlan
 from v2g.sessions.scheduling import ASK_EVERY_S, ASKED_FOR_S, OFFER_WITHIN_S, Outlook
@@ -259,8 +260,8 @@ def test_stopping_comes_before_renegotiation(vehicle: Scheduled) -> None:
     vehicle.schedule = plan_of(*[0.0] * 96)
     vehicle.cycle(ASK_EVERY_S + 1.0)
     assert vehicle.notification() is RENEGOTIATE
-    vehicle.rig.stopping = True
-    assert vehicle.notification() is evseNotificationType.Terminate
+    vehicle.rig.parting = Parting(notification=evseNotificationType.Pause, within_s=5)
+    assert vehicle.notification() is evseNotificationType.Pause
 
 
 def test_a_session_that_ended_while_it_waited_is_answered_nothing(vehicle: Scheduled) -> None:

@@ -18,6 +18,7 @@ class Connection:
     """A vehicle that says who it is and goes."""
 
     peer_address = "[fe80::1]:50000"
+    paused = None
 
     def __init__(self, evccid: str, subject: str) -> None:
         self.evccid = evccid

@@ -119,7 +119,7 @@ def build_tree(tree: Path, scratch: Path) -> None:
     for kind in ("sysusers.d", "tmpfiles.d"):
         (tree / "etc" / kind).mkdir(parents=True)
         shutil.copy(ROOT / "systemd" / kind / "v2g.conf", tree / "etc" / kind)
-    _site(tree, scratch)
+    site_files(tree, scratch)
 
 
 def _environment(tree: Path) -> None:
@@ -141,7 +141,8 @@ def _environment(tree: Path) -> None:
         (commands / name).chmod(0o755)
 
 
-def _site(tree: Path, scratch: Path) -> None:
+def site_files(tree: Path, scratch: Path) -> None:
+    """The simulated site alone: configuration, credentials, what the plant and the vehicle are told."""
     foreign = layouts.ForeignEvse(interface=EVSE_INTERFACE, tls="strict")
     layout = layouts.build(scratch, 1, None, SystemClock(), foreign=[foreign])
     layout.port_reservation.close()

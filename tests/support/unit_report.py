@@ -23,7 +23,7 @@ BEFORE = {
 """Of version 0.1.0's units, by systemd 252: one user, no private network, memory open to core dumps."""
 REASONS = (
     (
-        "PrivateUsers of tick, wires, orchestrator, cert-renew, kplc-driver",
+        "PrivateUsers of tick, wires, orchestrator, cert-renew, kplc-driver, firmware-boot",
         "who is at a socket is told by the user, and behind a user "
         "namespace everybody else is nobody; capabilities of tick and kplc-driver would not count there either",
     ),
@@ -40,7 +40,11 @@ REASONS = (
     ),
     (
         "@resources of tick and orchestrator",
-        "one call each: sched_setscheduler for SCHED_FIFO, setpriority for the planning process",
+        "single calls: sched_setscheduler and sched_setaffinity for real time, setpriority for the planning process",
+    ),
+    (
+        "User=root, CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER of firmware-boot",
+        "it puts root's links and other users' databases back",
     ),
     ("CAP_SYS_NICE, CAP_IPC_LOCK, RestrictRealtime of tick", "10 ms under load need SCHED_FIFO and locked memory"),
     ("DeviceAllow of all", "ProtectClock= itself adds char-rtc:r"),

@@ -134,6 +134,16 @@ def test_tick_has_real_time_priority_and_locked_memory_inside_its_sandbox(site: 
     assert "GUARD_NOT_REALTIME" not in site.log("daemon")
 
 
+def test_the_preflight_fails_nowhere_and_sees_through_the_sandbox_of_the_daemon(site: Site) -> None:
+    until("its first verdict", lambda: "PREFLIGHT_DONE" in site.log("daemon"))
+    told = json.loads(site.booted.run("v2g-tool", "preflight", "--json").stdout)
+    assert (told["refuses"], [line for line in told["lines"] if line["level"] == "fail"]) == ({}, [])
+    passed = {line["name"] for line in told["lines"] if line["level"] == "pass"}
+    of_daemon = {"realtime", "disk", "ipv6", "ports", "certificates", "waveform", "sensors", "inverters", "relay"}
+    assert of_daemon | {"capabilities", "users", "units", "versions", "sockets", "daemon"} <= passed
+    assert {line["by"] for line in told["lines"] if line["name"] in of_daemon} == {"daemon"}
+
+
 def test_a_vehicle_charges_and_a_plan_is_made_inside_the_sandboxes(site: Site) -> None:
     site.booted.start("test-vehicle")
 
@@ -337,7 +347,7 @@ def test_a_reload_puts_an_edited_sensor_map_into_force_and_a_wrong_one_not(site:
     text = site.booted.run("cat", "/etc/v2g/sensor_map.conf").stdout
     site.booted.write("/etc/v2g/sensor_map.conf", "sensors: [\n")
     site.booted.run("systemctl", "reload", "v2g-orchestrator")
-    until("the wrong map is refused", lambda: "SENSORS_REFUSED" in site.log("daemon"))
+    until("the wrong map is refused", lambda: "CONFIG_REFUSED" in site.log("daemon"))
     site.booted.write("/etc/v2g/sensor_map.conf", text)
     site.booted.run("systemctl", "reload", "v2g-orchestrator")
     until("the right map is taken", lambda: "SENSORS_RELOADED" in site.log("daemon"))
@@ -392,6 +402,32 @@ def test_memory_and_environment_of_the_daemon_are_closed_to_its_own_user(site: S
     for name in ("environ", "mem", "maps", "fd/0"):
         done = site.booted.run(*as_daemon, "head", "-c", "1", f"/proc/{pid}/{name}", check=False)
         assert "Permission denied" in done.stderr, name
+
+
+def test_the_journal_finds_each_line_by_its_fields_and_has_it_once(site: Site) -> None:
+    until("energy may flow", lambda: "PERMIT_GRANTED" in site.log("daemon"), 60.0)
+    site.booted.run("/opt/v2g/bin/python", "-c", OVER_FREQUENCY)
+    found = ("journalctl", "--no-pager", "-o", "json", "CODE=TRIP")
+    until("journalctl CODE=TRIP", lambda: "OF" in site.booted.run(*found, check=False).stdout)
+    site.booted.run("v2g-control", "trip", "reset", "--yes", check=False)
+    trips = [json.loads(line) for line in site.booted.run(*found).stdout.splitlines()]
+    entry = trips[-1]
+    assert (entry["PRIORITY"], entry["LOG"]) == ("3", "power_quality")
+    assert entry["SYSLOG_IDENTIFIER"] == "v2g-guard-tick"
+    assert entry["_SYSTEMD_UNIT"] == "v2g-guard-tick.service"
+    assert entry["MESSAGE"].startswith("ERROR: TRIP OF")
+    written = [line.partition(" ")[2] for line in site.log("power_quality").splitlines() if " ERROR: TRIP " in line]
+    assert [trip["MESSAGE"] for trip in trips] == written
+    explained = site.booted.run("v2g-tool", "explain", entry["MESSAGE"]).stdout
+    assert explained.startswith("TRIP")
+    for unit in UNITS:
+        native = site.booted.run("journalctl", "--no-pager", "-o", "cat", "-u", unit, "_TRANSPORT=journal").stdout
+        plain = site.booted.run(
+            "journalctl", "--no-pager", "-o", "cat", "-u", unit, "_TRANSPORT=stdout", check=False
+        ).stdout
+        # v2g-guard-quality has nothing to say as long as all is well.
+        assert re.search(r"^(INFO|WARNING|ERROR): [A-Z]", native, re.MULTILINE) or unit == "v2g-guard-quality", unit
+        assert not re.search(r"^\S+Z (INFO|WARNING|ERROR): ", plain, re.MULTILINE), plain
 
 
 def test_secrets_are_in_no_log_argument_environment_or_file(site: Site) -> None:
@@ -459,6 +495,12 @@ from v2g.config.firewall_plan import firewall_plan
 from v2g.config.loader import load
 from v2g.plc.admission import NftFirewall
 NftFirewall(firewall_plan(load(Path("/etc/v2g"))).plc_sets).admit("evse0", "02:00:00:00:00:07", 30.0)
+"""
+OVER_FREQUENCY = """
+from pathlib import Path
+from v2g.simulation.plant_client import PlantClient
+plant = PlantClient(Path("/run/v2g/plant.sock"))
+plant.ask(do="fault", fault="frequency", hz=62.5, for_s=1.0)
 """
 COMMANDED = """
 import time

@@ -1,4 +1,4 @@
-"""The mesh's wire and the heartbeat LED inside the sandbox of v2g-orchestrator, under a real systemd."""
+"""The mesh's wire, the heartbeat's LED and probe, and metrics in the sandbox of v2g-orchestrator, under a systemd."""
 
 from __future__ import annotations
 
@@ -62,6 +62,53 @@ print("MOUNTS", json.dumps(read_only), flush=True)
 """
 
 
+WATCHED = """
+import asyncio, grp, json, os, stat
+from pathlib import Path
+from v2g.clock import SystemClock
+from v2g.control.endpoint import Endpoint
+from v2g.host.probe import Probe, ProbeError
+from v2g.host.scrape_server import ScrapeServer
+from v2g.orchestrator.metrics_around import put_disks, put_process
+from v2g.orchestrator.metrics_labels import bounds_of
+from v2g.config.loader import load
+from v2g.telemetry.metrics import Page
+from v2g.telemetry.metrics_text import render
+
+PATH = Path("/run/v2g/metrics.sock")
+
+async def probe(host, port):
+    try:
+        return await Probe(host, port, SystemClock().monotonic_s).run()
+    except ProbeError as error:
+        return str(error)
+
+async def page():
+    made = Page(bounds_of(load(Path("/etc/v2g")).config))
+    put_process(made)
+    put_disks(made, {"run": Path("/run/v2g"), "state": Path("/var/lib/v2g")})
+    return render(made)
+
+async def main():
+    endpoint = Endpoint(PATH)
+    listener, remarks = endpoint.open(("v2g-viewer",))
+    server = ScrapeServer("/metrics", "text/plain", page, lambda error: print(error), local_only=False)
+    await server.serve_socket(listener)
+    reader, writer = await asyncio.open_unix_connection(str(PATH))
+    writer.write(b"GET /metrics HTTP/1.1\\r\\n\\r\\n")
+    text = (await reader.read()).decode()
+    found = PATH.stat()
+    print("WATCHED", json.dumps({
+        "text": text, "mode": stat.S_IMODE(found.st_mode), "group": grp.getgrgid(found.st_gid).gr_name,
+        "remarks": remarks, "tcp": await probe("127.0.0.1", 1), "icmp": await probe("127.0.0.1", None),
+    }), flush=True)
+    await server.close()
+    endpoint.close()
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture(scope="module")
 def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     if (reason := obstacle()) is not None:
@@ -76,6 +123,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
         authority.write_node(tree / "etc/ssl/v2g/mesh" / name, name, ("127.0.0.1",))
     (tree / "opt/v2g/wire.py").write_text(WIRE)
     (tree / "opt/v2g/mounts.py").write_text(MOUNTS)
+    (tree / "opt/v2g/watched.py").write_text(WATCHED)
     with Booted(tree, binds()) as booted:
         install(booted)
         yield booted
@@ -98,6 +146,18 @@ def test_the_filters_of_the_unit_let_zenoh_listen_dial_and_pass_messages(booted:
     assert found["heard"]
     assert found["up"] == [True]
     assert found["threads"] < 128
+
+
+def test_metrics_are_served_and_the_gateway_is_probed(booted: Booted) -> None:
+    found = told(run_sandboxed(booted, UNIT, "/opt/v2g/watched.py"), "WATCHED")
+    assert found["text"].startswith("HTTP/1.1 200 OK")
+    for sample in ("v2g_process_resident_memory_bytes ", "v2g_process_cpu_seconds_total ", 'bytes{directory="state"}'):
+        assert sample in found["text"]
+    assert (found["group"], found["remarks"]) == ("v2g", [])
+    assert found["mode"] == 0o660
+    assert isinstance(found["tcp"], float), "a refusal is an answer"
+    permitted = isinstance(found["icmp"], float)
+    assert permitted or "ping_group_range" in found["icmp"], "as the host permits echoes to that group, or not"
 
 
 def test_a_device_in_sys_can_be_written_once_a_drop_in_names_it(booted: Booted) -> None:

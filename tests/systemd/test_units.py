@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 import shutil
 import struct
 import subprocess
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from support.unit_report import exposure
 from v2g.config.schema import Control, Paths, Pki, Roles
+from v2g.config.schema_sessions import SessionsConfig
 from v2g.guard.quality_process import NICE
 from v2g.telemetry.logs import LOG_NAMES
 
@@ -28,7 +31,8 @@ NAMES = [
     "v2g-orchestrator.service",
 ]
 """Of the daemons."""
-OTHERS = ["v2g-cert-renew.service", "v2g-firewall.service"]
+FIRMWARE = "v2g-firmware-boot.service"
+OTHERS = ["v2g-audit-verify.service", "v2g-cert-renew.service", "v2g-firewall.service", FIRMWARE]
 ALL = sorted([*NAMES, *OTHERS])
 GUARDS = NAMES[1:-1]
 CAPABILITIES = {
@@ -80,6 +84,8 @@ OPEN = {
     ("v2g-firewall.service", "PrivateNetwork"): "it sets the rules of the host's network",
     ("v2g-firewall.service", "ProcSubset"): "boot_id dates the rules",
     ("v2g-firewall.service", "RemoveIPC"): "of root's nothing is removed",
+    (FIRMWARE, "PrivateUsers"): "databases stay their users'",
+    (FIRMWARE, "RemoveIPC"): "of root's nothing is removed",
 }
 """What of ``TIGHT`` a unit has not, and why."""
 TIGHT = {
@@ -114,7 +120,7 @@ def seconds(text: str) -> float:
     return float(text.removesuffix("ms")) / 1000 if text.endswith("ms") else float(text.removesuffix("s"))
 
 
-def test_there_are_the_orchestrator_its_guards_the_driver_of_modems_and_two_that_run_once() -> None:
+def test_there_are_the_orchestrator_its_guards_the_driver_of_modems_and_four_that_run_once() -> None:
     assert [unit.name for unit in UNITS] == ALL
     assert {name for name in ALL if of(name)["Service.Type"] == ["oneshot"]} == set(OTHERS)
 
@@ -139,7 +145,7 @@ def test_no_unit_may_call_what_it_has_no_use_for(name: str) -> None:
     taken = {word for line in removed if line.startswith("~") for word in line.removeprefix("~").split()}
     given = {word for line in removed if not line.startswith("~") for word in line.split()}
     assert {"@privileged", "@resources", "@aio", "@keyring"} <= taken
-    assert given <= {"sched_setscheduler", "setpriority"}
+    assert given <= {"sched_setscheduler", "sched_setaffinity", "setpriority"}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -147,6 +153,8 @@ def test_nothing_that_can_be_written_can_be_executed(name: str) -> None:
     service = of(name)
     paths = {path.removeprefix("-") for line in service.get("Service.ReadWritePaths", []) for path in line.split()}
     paths |= {f"/var/lib/{path}" for path in service.get("Service.StateDirectory", [])}
+    # Where its own program is.
+    paths -= {"/opt/v2g"} if name == FIRMWARE else set()
     bare = {path.removeprefix("-") for line in service["Service.NoExecPaths"] for path in line.split()}
     assert paths | {"/tmp", "/var/tmp", "/dev/shm"} <= bare
     # With ExecPaths= systemd 252 mounts what is named there writable, whatever ProtectSystem= says.
@@ -186,7 +194,7 @@ def test_a_stop_is_told_to_the_orchestrator_alone_which_ends_its_planning_itself
 def test_each_unit_starts_a_command_of_this_project(name: str) -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     program, *words = of(name)["Service.ExecStart"][0].split()
-    assert Path(program).parent == Path("/usr/bin")
+    assert Path(program).parent == Path("/opt/v2g/proven/bin" if name == FIRMWARE else "/usr/bin")
     assert Path(program).name in scripts
     assert words[-2:] == ["--config", "/etc/v2g"]
 
@@ -291,9 +299,46 @@ def test_tick_may_have_real_time_priority_and_locked_memory_and_no_network() -> 
     assert int(tick["Service.LimitRTPRIO"][0]) >= 60
     assert tick["Service.LimitMEMLOCK"] == ["infinity"]
     assert "Service.RestrictRealtime" not in tick
-    assert tick["Service.SystemCallFilter"][-1] == "sched_setscheduler"
+    assert tick["Service.SystemCallFilter"][-1] == "sched_setscheduler sched_setaffinity"
     assert tick["Service.RestrictAddressFamilies"] == ["AF_UNIX"]
     assert tick["Service.IPAddressDeny"] == ["any"]
+
+
+@pytest.mark.parametrize("name", ["v2g-audit-verify", "v2g-cert-renew"])
+def test_what_is_done_daily_is_made_up_for_and_not_by_all_at_once(name: str) -> None:
+    timer = settings(ROOT / "systemd" / f"{name}.timer")
+    assert timer["Timer.OnCalendar"] == ["daily"]
+    assert timer["Timer.Persistent"] == timer["Timer.FixedRandomDelay"] == ["yes"]
+    assert seconds_of_hours(timer["Timer.RandomizedDelaySec"][0]) >= 3600
+    assert timer["Install.WantedBy"] == ["timers.target"]
+    assert "Install.WantedBy" not in of(f"{name}.service")
+
+
+def seconds_of_hours(text: str) -> float:
+    return float(text.removesuffix("h")) * 3600
+
+
+def test_the_check_of_the_audit_log_reads_as_the_daemon_and_writes_nothing() -> None:
+    audit = of("v2g-audit-verify.service")
+    assert audit["Service.ExecStart"] == ["/usr/bin/v2g-tool audit verify --config /etc/v2g"]
+    assert audit["Service.User"] == [Control().daemon_user]
+    assert "Service.ReadWritePaths" not in audit
+    assert audit["Service.RestrictAddressFamilies"] == ["AF_UNIX"]
+    # A finding is a unit that failed: nothing may hide its exit code.
+    assert not audit["Service.ExecStart"][0].startswith("-")
+    assert "Service.SuccessExitStatus" not in audit
+
+
+def test_a_stop_leaves_the_orchestrator_the_time_of_the_longest_drain() -> None:
+    fields = msgspec.json.schema(SessionsConfig)["$defs"]["SessionsConfig"]["properties"]
+    # The vehicle's own time to act, then 15 s for what follows; and ten more, that no drain is ever cut off.
+    longest = fields["notification_delay_s"]["maximum"] + 15.0
+    assert seconds(of("v2g-orchestrator.service")["Service.TimeoutStopSec"][0]) >= longest + 10.0
+
+
+def test_a_drop_in_for_cpus_is_shipped_and_is_one_that_systemd_reads() -> None:
+    found = settings(ROOT / "etc/v2g/examples/cpu-affinity.conf.example")
+    assert set(found) == {"Service.CPUAffinity"}
 
 
 def test_power_quality_is_behind_everything_that_protects_and_has_no_network() -> None:
@@ -334,13 +379,16 @@ def test_the_directories_are_those_of_the_configuration() -> None:
     assert logs == {name: ["0640" if name == "audit" else "0660", "v2g", "v2g"] for name in LOG_NAMES}
 
 
+_COMMAND = re.compile(r"^Exec\w+=(/usr/bin|/opt/v2g/proven/bin)/")
+
+
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """Copies of the units whose commands exist on this machine."""
     stand_in = shutil.which("true")
     for unit in UNITS:
         lines = unit.read_text().splitlines()
-        lines = [f"{line.partition('=')[0]}={stand_in}" if "=/usr/bin/" in line else line for line in lines]
+        lines = [f"{line.partition('=')[0]}={stand_in}" if _COMMAND.search(line) else line for line in lines]
         (tmp_path / unit.name).write_text("\n".join(lines) + "\n")
     for timer in (ROOT / "systemd").glob("*.timer"):
         shutil.copy(timer, tmp_path)

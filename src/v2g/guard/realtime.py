@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,10 @@ TICK_PRIORITY = 60
 
 _MCL_CURRENT = 1
 _MCL_FUTURE = 2
+_MCL_ONFAULT = 4
+_NOT_AHEAD = ("openblas", "gfortran", "quadmath", "libcrypto", "libssl", "_ssl", "_hashlib")
+"""Libraries of 40 MB, of which ticks use nothing or the corner that the first of them touches: an estimate is the same
+few products each time, and none is judged before the breaker may close."""
 _PR_SET_TIMERSLACK = 29
 _CAP_IPC_LOCK = 14
 
@@ -64,10 +69,12 @@ def enter(priority: int = TICK_PRIORITY) -> Realtime:
         warnings.append(
             "memory is not locked: RLIMIT_MEMLOCK is limited; set LimitMEMLOCK=infinity in the unit, or CAP_IPC_LOCK"
         )
-    elif libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) != 0:
+    # What is never touched need not be in memory: OpenBLAS alone reserves 32 MB for products larger than ours.
+    elif libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         warnings.append(f"memory is not locked: mlockall: {os.strerror(ctypes.get_errno())}")
     else:
         locked = True
+        _touch_code(libc)
     return Realtime(schedule_fifo(priority, warnings), locked, tuple(warnings))
 
 
@@ -84,6 +91,29 @@ def schedule_fifo(priority: int, warnings: list[str]) -> bool:
     return True
 
 
+def pin(cpus: Sequence[int]) -> tuple[str, ...]:
+    """Keep the calling thread, and those that it starts later, on ``cpus``; empty: on any. A warning for each that was
+    not to be had; where none was, it stays as it is. Never raises."""
+    if not cpus:
+        return ()
+    permitted = os.sched_getaffinity(0)
+    missing = sorted(set(cpus) - permitted)
+    warnings = []
+    if missing:
+        names = ", ".join(map(str, missing))
+        have = ", ".join(map(str, sorted(permitted)))
+        warnings.append(f"realtime.tick_cpus: this process has no CPU {names}, only {have}; see lscpu and CPUAffinity=")
+    wanted = set(cpus) & permitted
+    if wanted:
+        try:
+            os.sched_setaffinity(0, wanted)
+        except OSError as error:
+            warnings.append(
+                f"realtime.tick_cpus: sched_setaffinity: {error.strerror}; the unit must permit it (SystemCallFilter=)"
+            )
+    return tuple(warnings)
+
+
 def quiet_collector() -> None:
     """No collection at a moment of the interpreter's choosing: what lives now is set aside, the rest is reference
     counted, and :func:`collect_leftovers` takes the few cycles (exceptions) when there is time."""
@@ -97,6 +127,17 @@ def quiet_collector() -> None:
 def collect_leftovers() -> None:
     """Collect what was made since :func:`quiet_collector`; tens of microseconds when it is next to nothing."""
     gc.collect()
+
+
+def _touch_code(libc: ctypes.CDLL) -> None:
+    """Read the code that may run from the disk now: a trip must not be the first to wait for its page."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, modes, _, _, inode, *path = line.split(maxsplit=5)
+        if inode == "0" or "r" not in modes or any(word in path[0] for word in _NOT_AHEAD):
+            continue
+        begin, end = (int(address, 16) for address in addresses.split("-"))
+        # A mapping longer than its file has pages that cannot be had: they are locked when they are touched.
+        libc.mlock(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin))
 
 
 def _may_lock_all() -> bool:

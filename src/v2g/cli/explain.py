@@ -6,7 +6,7 @@ import textwrap
 
 import click
 
-from v2g.cli.common import fail, print_json
+from v2g.cli.common import fail, print_json, say
 from v2g.telemetry import catalogue
 from v2g.telemetry.catalogue_entry import Entry
 
@@ -15,14 +15,24 @@ _WIDTH = 100
 _EXIT_UNKNOWN = 1
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("code", nargs=-1)
 @click.option("--list", "as_list", is_flag=True, help="Every code with the beginning of its meaning.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def explain(code: tuple[str, ...], as_list: bool, as_json: bool) -> None:
     """What a code of the logs means, what the daemon does then, and what to do.
 
-    CODE is as in the log, in any case: TRIP, ov2, "Phase Mismatch".
+    CODE is as in the log, in any case: TRIP, ov2, "Phase Mismatch"; or a whole line of a log, pasted in quotes.
+
+    \b
+    Examples:
+      v2g-tool explain 0xEF22
+      v2g-tool explain SECC_TIMEOUT
+      v2g-tool explain 'Phase Mismatch'
+      v2g-tool explain '2026-01-31T02:14:07.123Z ERROR: SECC_TIMEOUT US*V2G*E1'
+      v2g-tool explain --list
+
+    Exit codes: 0 explained. 1 no such code. 2 not understood.
     """
     if as_list == bool(code):
         raise click.UsageError("name one code, or give --list")
@@ -41,13 +51,13 @@ def explain(code: tuple[str, ...], as_list: bool, as_json: bool) -> None:
             print_json({"error": {"code": "UNKNOWN_CODE", "message": f"{text!r} is not known", "close": close}})
         fail(
             _NAME,
-            f"{text!r} is no code of the guard, of power quality or of an order{hint} (--list shows all)",
+            f"no code of our logs is in {textwrap.shorten(text, _WIDTH, placeholder=' …')!r}{hint} (--list shows all)",
             _EXIT_UNKNOWN,
         )
     if as_json:
         print_json(_as_json(entry))
     else:
-        click.echo(_text(entry))
+        say(_text(entry))
 
 
 def _text(entry: Entry) -> str:

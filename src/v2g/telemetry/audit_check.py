@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
-import re
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,14 +16,13 @@ from typing import IO, Any
 
 import msgspec
 
+from v2g.telemetry import rotated
 from v2g.telemetry.audit_chain import ChainKey, Head, Link
 from v2g.telemetry.audit_key import AuditKeyError, read_head, read_key
 from v2g.telemetry.audit_verify import Verdict, Verifier
 
 MOST_LINE_BYTES = 1 << 17
 """Longer than any line that is written; a longer one is taken in pieces, which do not fit."""
-MOST_FILES = 500
-_ROTATED = re.compile(r"(?:\.(?P<number>[0-9]{1,4})|-(?P<date>[0-9]{8}(?:-?[0-9]{1,10})?))(?P<gz>\.gz)?")
 _NICENESS = 15
 _ATTEMPTS = 5
 
@@ -40,7 +38,7 @@ class OpenLog:
         """Raises :class:`AuditReadError`."""
         self._files: list[tuple[Path, IO[bytes], int]] = []
         self.problems: list[tuple[Path, str]] = []
-        self.alone = _is_rotated(log)
+        self.alone = rotated.is_rotated(log)
         for _ in range(_ATTEMPTS):
             self.close()
             paths = [log] if self.alone else find_files(log)
@@ -101,26 +99,11 @@ class OpenLog:
 
 
 def find_files(log: Path) -> list[Path]:
-    """``audit.log`` and what logrotate made of older ones (``.1``, ``.2.gz``, ``-20260131.gz``), oldest first."""
-    found: dict[tuple[int, str], Path] = {}
+    """``audit.log`` and what logrotate made of older ones, oldest first. Raises :class:`AuditReadError`."""
     try:
-        entries = sorted(log.parent.iterdir())
+        return rotated.find_files(log)
     except OSError as error:
         raise AuditReadError(f"{log.parent} cannot be read: {error.strerror}") from None
-    for path in entries:
-        match = _ROTATED.fullmatch(path.name.removeprefix(log.name)) if path.name.startswith(log.name) else None
-        if match is None:
-            continue
-        order = (-int(match["number"]), "") if match["number"] is not None else (-10_000, match["date"])
-        # While logrotate compresses a file both are there, and the other one is not whole.
-        if order not in found or match["gz"] is None:
-            found[order] = path
-    files = [found[order] for order in sorted(found)][-MOST_FILES:]
-    return [*files, log] if log.exists() else files
-
-
-def _is_rotated(log: Path) -> bool:
-    return _ROTATED.fullmatch(log.name.partition(".log")[2]) is not None
 
 
 def check(

@@ -124,6 +124,10 @@ class AuditFile(LogFile):
         self._dirty.set()
         return written
 
+    def reopen(self) -> None:
+        with self._lock:
+            super().reopen()
+
     def close(self) -> None:
         """Keep the head, and end."""
         self._ended.set()

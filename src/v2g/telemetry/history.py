@@ -95,6 +95,11 @@ class History:
         self._wake.set()
 
     @property
+    def queued_rows(self) -> int:
+        """That wait to be written."""
+        return self._queued_rows
+
+    @property
     def health(self) -> HistoryHealth:
         return HistoryHealth(
             problem=self._problem,

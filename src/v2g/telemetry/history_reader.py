@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from v2g.telemetry.history_rows import EvseMinute, HistoryError, MinuteRow, TripRow
-from v2g.telemetry.history_schema import MIGRATIONS, MINUTE_COLUMNS, version_of
+from v2g.telemetry.history_schema import MIGRATIONS, minute_columns, version_of
 from v2g.telemetry.history_words import LOCKED_CODES, code_of, is_broken, locked_words
 
 _BATCH: Final = 2_000
 _BUSY_S: Final = 1.0
-_MINUTES: Final = (
-    f"SELECT {', '.join(MINUTE_COLUMNS)} FROM minute WHERE unix_min >= ? AND unix_min < ? ORDER BY unix_min LIMIT ?"  # noqa: S608
-)
+_MINUTES: Final = "SELECT {} FROM minute WHERE unix_min >= ? AND unix_min < ? ORDER BY unix_min LIMIT ?"
 _EVSES: Final = (
     "SELECT unix_min, evse, e.text, v.text, power_w, granted_w, soc_pct FROM evse_minute"
     " JOIN name e ON e.id = evse JOIN name v ON v.id = vehicle"
@@ -61,9 +59,11 @@ def read_trips(path: Path, since_s: float, until_s: float) -> tuple[TripRow, ...
 
 def _minutes(path: Path, since_min: int, until_min: int) -> Iterator[MinuteRow]:
     with _reading(path) as connection:
-        while rows := connection.execute(_MINUTES, (since_min, until_min, _BATCH)).fetchall():
+        columns = minute_columns(version_of(connection, path))
+        statement = _MINUTES.format(", ".join(columns))
+        while rows := connection.execute(statement, (since_min, until_min, _BATCH)).fetchall():
             for row in rows:
-                yield MinuteRow(**dict(zip(MINUTE_COLUMNS, row, strict=True)))
+                yield MinuteRow(**dict(zip(columns, row, strict=True)))
             since_min = int(rows[-1][0]) + 1
 
 
@@ -93,8 +93,9 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None
         )
+        # What a file of an older schema has not is None: a daemon that has just been updated reads its memory in one.
         version = version_of(connection, path)
-        if version < len(MIGRATIONS):
+        if version < 1:
             raise HistoryError(
                 f"{path}: is of schema {version}, this program reads {len(MIGRATIONS)}; v2g-orchestrator brings it to "
                 "that when it starts"

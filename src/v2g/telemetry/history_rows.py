@@ -32,6 +32,10 @@ class MinuteRow(msgspec.Struct, frozen=True, kw_only=True):
     """Permitted interval, the narrowest of the minute."""
     hi_w: float | None = None
     ageing_rate: float | None = None
+    frequency_hz: float | None = None
+    frequency_min_hz: float | None = None
+    """Lowest and highest that a cycle saw; None in minutes from before schema 2."""
+    frequency_max_hz: float | None = None
 
 
 class EvseMinute(msgspec.Struct, frozen=True, kw_only=True):

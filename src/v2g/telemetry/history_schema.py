@@ -16,9 +16,18 @@ APPLICATION_ID: Final = 0x76_32_67_68
 """``v2gh``: how a file of ours is told from another program's."""
 
 MINUTE_COLUMNS: Final = tuple(field.name for field in msgspec.structs.fields(MinuteRow))
+_ADDED: Final = {2: ("frequency_hz", "frequency_min_hz", "frequency_max_hz")}
+"""Columns of ``minute`` that the first schema had not, by the schema that brought them."""
+
+
+def minute_columns(version: int) -> tuple[str, ...]:
+    """Those of ``minute`` in a file of this schema, in the order of :class:`MinuteRow`."""
+    later = {name for since, names in _ADDED.items() if since > version for name in names}
+    return tuple(name for name in MINUTE_COLUMNS if name not in later)
+
 
 _TABLES: Final = (
-    f"CREATE TABLE minute (unix_min INTEGER PRIMARY KEY, {', '.join(f'{name} REAL' for name in MINUTE_COLUMNS[1:])})"
+    f"CREATE TABLE minute (unix_min INTEGER PRIMARY KEY, {', '.join(f'{name} REAL' for name in minute_columns(1)[1:])})"
     " STRICT",
     "CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, last_day INTEGER NOT NULL) STRICT",
     "CREATE TABLE evse_minute (unix_min INTEGER NOT NULL, evse INTEGER NOT NULL, vehicle INTEGER NOT NULL,"
@@ -42,7 +51,12 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create,)
+def _add_frequency(connection: sqlite3.Connection) -> None:
+    for name in _ADDED[2]:
+        connection.execute(f"ALTER TABLE minute ADD COLUMN {name} REAL")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _add_frequency)
 """The n-th makes version n+1 out of version n, within the caller's transaction."""
 
 

@@ -27,7 +27,12 @@ def timestamp(unix_s: float) -> str:
 
 def text_line(unix_s: float, level: str, code: str, message: str, fields: Mapping[str, object]) -> str:
     """``time LEVEL: CODE message key=value key2="value with space"``, without the line end."""
-    parts = [timestamp(unix_s), f"{level.upper()}:", _code(code)]
+    return f"{timestamp(unix_s)} {body(level, code, message, fields)}"
+
+
+def body(level: str, code: str, message: str, fields: Mapping[str, object]) -> str:
+    """:func:`text_line` without the time."""
+    parts = [f"{level.upper()}:", plain_code(code)]
     if message:
         parts.append(_clip(escape(message), _MAX_MESSAGE))
     for key, value in _bounded(fields):
@@ -41,7 +46,7 @@ def json_line(log: str, unix_s: float, level: str, code: str, message: str, fiel
         "time": timestamp(unix_s),
         "level": level.upper(),
         "log": log,
-        "code": _code(code),
+        "code": plain_code(code),
         "message": _clip(message, _MAX_MESSAGE),
     }
     for key, value in _bounded(fields):
@@ -109,7 +114,8 @@ def _scalars_only(record: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _code(code: str) -> str:
+def plain_code(code: str) -> str:
+    """A code as it stands in a line."""
     return _NOT_IN_CODE.sub("_", code)[:64] or "UNNAMED"
 
 

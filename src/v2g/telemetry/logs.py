@@ -1,120 +1,141 @@
 """The four logs: ``comms.log``, ``power_quality.log``, ``audit.log`` and ``daemon.log``.
 
 One event is one line, ``time LEVEL: CODE message key=value``. The code is the manual's literal (``SECC_TIMEOUT``), so
-that it is found with grep. Writing never raises and is bounded: each code of a log has a budget (a burst of 200, then
-20 a second) and the next line tells how many were left out. The audit log has no such bound here: the control server
-paces each user, and bounds the lines of calls that change nothing. Its lines are chained where the process that writes
-it says so (:func:`chain_audit`).
+that it is found with grep. Under systemd each line also goes to the journal, with the fields CODE, PRIORITY, LOG, EVSE
+and SESSION; elsewhere the daemon log and what is wrong go to stderr.
+
+Writing never raises and is bounded: :mod:`v2g.telemetry.repeats` says what is counted instead of written, and how that
+is told. The audit log has no such bound here: the control server paces each user, and bounds the lines of calls that
+change nothing. Its lines are chained where the process that writes it says so (:func:`chain_audit`).
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import os
-import sys
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
-
-import structlog
+from typing import Self
 
 from v2g.clock import Clock, SystemClock
+from v2g.telemetry import line_counts
 from v2g.telemetry.audit_file import AuditFile, AuditState
 from v2g.telemetry.audit_key import HEAD_FILE, KEY_FILE
+from v2g.telemetry.console import Console, to_stderr
 from v2g.telemetry.files import LogFile
-from v2g.telemetry.lines import json_line, text_line
+from v2g.telemetry.lines import body, json_line, plain_code, timestamp
+from v2g.telemetry.repeats import Line, Repeats, Told
 
 LOG_NAMES = ("comms", "power_quality", "audit", "daemon")
 
-_BURST = 200.0
-_RATE_HZ = 20.0
-_MAX_CODES = 256
-_PRIORITY = {"info": "<6>", "warning": "<4>", "error": "<3>"}
 
+class EventLog:
+    """One of the four logs. ``code`` is a short upper-case name, ``message`` is for people, fields are key=value.
 
-class EventLog(structlog.BoundLoggerBase):
-    """One of the four logs. ``code`` is a short upper-case name, ``message`` is for people, fields are key=value."""
+    ``evse`` (or ``evse_id``) and ``session`` say whose the event is, in the journal too.
+    """
+
+    __slots__ = ("_fields", "_sink")
+
+    def __init__(self, sink: _Sink, fields: Mapping[str, object]) -> None:
+        self._sink = sink
+        self._fields = fields
 
     def info(self, code: str, message: str = "", /, **fields: object) -> None:
-        self._emit("info", code, message, fields)
+        self._sink.emit("info", code, message, {**self._fields, **fields})
 
     def warning(self, code: str, message: str = "", /, **fields: object) -> None:
-        self._emit("warning", code, message, fields)
+        self._sink.emit("warning", code, message, {**self._fields, **fields})
 
     def error(self, code: str, message: str = "", /, **fields: object) -> None:
-        self._emit("error", code, message, fields)
+        self._sink.emit("error", code, message, {**self._fields, **fields})
 
     def bind(self, **fields: object) -> Self:
         """A log that adds ``fields`` to every event."""
-        return super().bind(fields={**self._context.get("fields", {}), **fields})
-
-    def _emit(self, level: str, code: str, message: str, fields: Mapping[str, object]) -> None:
-        self._proxy_to_logger(level, message, code=code, fields={**self._context.get("fields", {}), **fields})
-
-
-class _Budget:
-    """A token bucket for each code."""
-
-    def __init__(self) -> None:
-        self._codes: dict[str, tuple[float, float, int]] = {}
-
-    def admit(self, code: str, now_s: float) -> int | None:
-        """None: leave the line out. Else how many lines of this code were left out before it."""
-        if code not in self._codes and len(self._codes) >= _MAX_CODES:
-            code = "*"
-        tokens, last_s, left_out = self._codes.get(code, (_BURST, now_s, 0))
-        tokens = min(_BURST, tokens + (now_s - last_s) * _RATE_HZ)
-        if tokens < 1.0:
-            self._codes[code] = (tokens, now_s, left_out + 1)
-            return None
-        self._codes[code] = (tokens - 1.0, now_s, 0)
-        return left_out
+        return type(self)(self._sink, {**self._fields, **fields})
 
 
 class _Sink:
-    """Where the rendered lines of one log go; the logger that structlog wraps."""
+    """Where the lines of one log go."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.budget = _Budget()
+        self.repeats = Repeats()
         self.file: LogFile | None = None
 
-    def info(self, text: str, json: str) -> None:
-        self._write("info", text, json)
-
-    def warning(self, text: str, json: str) -> None:
-        self._write("warning", text, json)
-
-    def error(self, text: str, json: str) -> None:
-        self._write("error", text, json)
-
-    def _write(self, level: str, text: str, json: str) -> None:
+    def emit(self, level: str, code: str, message: str, fields: Mapping[str, object]) -> None:
+        if not _settings.configured and level == "info":
+            return
+        code = plain_code(str(code))
+        line_counts.count(self.name, level, code)
+        evse, session = fields.get("evse") or fields.get("evse_id"), fields.get("session")
+        line = Line(
+            level,
+            code,
+            body(level, code, str(message), fields),
+            str(evse) if isinstance(evse, str) else "",
+            str(session) if isinstance(session, str) else "",
+            str(message),
+            fields,
+        )
         with _settings.lock:
-            lost = self.file is not None and not self.file.write(text, _settings.clock.monotonic_s())
-            shown = _settings.stderr and (_settings.json or self.name == "daemon" or level != "info")
-            if lost or shown:
-                to_stderr(json if _settings.json else text, level)
+            if _settings.reopen_wanted:
+                _reopen_now()
+            unix_s = _settings.clock.unix_s()
+            if self.name == "audit":
+                self.write(Told(line), unix_s)
+                return
+            for told in self.repeats.admit(line, _settings.clock.monotonic_s(), unix_s):
+                self.write(told, unix_s)
+
+    def write(self, told: Told, unix_s: float) -> None:
+        """Under the lock."""
+        line, counted = told.line, _counted(told)
+        text = line.body + "".join(f" {name}={value}" for name, value in counted.items())
+        whole = f"{timestamp(unix_s)} {text}"
+        lost = self.file is not None and not self.file.write(whole, _settings.clock.monotonic_s())
+        if _settings.console.journal(self.name, line, text):
+            return
+        shown = _settings.stderr and (_settings.json or self.name == "daemon" or line.level != "info")
+        if not lost and not shown:
+            return
+        if _settings.json:
+            fields = {**line.fields, **counted}
+            whole = json_line(self.name, unix_s, line.level, line.code, line.message, fields)
+        to_stderr(whole, line.level)
+
+
+def _counted(told: Told) -> dict[str, object]:
+    if not told.count:
+        return {}
+    name = "repeated" if told.repeated else "left_out"
+    return {name: told.count, "since": timestamp(told.since_unix_s)}
 
 
 class _Settings:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.clock: Clock = SystemClock()
+        self.console = Console()
         self.json = False
         self.stderr = True
         self.configured = False
+        self.reopen_wanted = False
 
 
 _settings = _Settings()
 _sinks = {name: _Sink(name) for name in LOG_NAMES}
 
 
-def configure(log_dir: Path | None, json: bool = False, stderr: bool = True, clock: Clock | None = None) -> None:
+def configure(
+    log_dir: Path | None, json: bool = False, stderr: bool = True, clock: Clock | None = None, name: str = ""
+) -> None:
     """Open the logs in ``log_dir`` (None: no files). Until then warnings and errors go to stderr.
 
-    ``stderr``: the daemon log, and warnings and errors of the others, also go to stderr; with ``json`` every event
-    does, as one JSON object a line. Under systemd each line carries its priority. A directory that is missing is made.
+    Where stderr is the journal, every event goes there. Else, with ``stderr``, the daemon log, and warnings and errors
+    of the others go to stderr; with ``json`` every event does, as one JSON object a line. ``name``: of the process, in
+    the journal; its program's by default. A directory that is missing is made.
     """
     if log_dir is not None:
         # An unwritable place is told by each file's fallback, with its reason.
@@ -122,14 +143,42 @@ def configure(log_dir: Path | None, json: bool = False, stderr: bool = True, clo
             log_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     with _settings.lock:
         _settings.clock = clock or SystemClock()
+        _settings.console.close()
+        _settings.console = Console(name)
         _settings.json = json
         _settings.stderr = stderr
+        if not _settings.configured:
+            atexit.register(close)
         _settings.configured = True
-        for name, sink in _sinks.items():
+        for each, sink in _sinks.items():
             if sink.file is not None:
                 sink.file.close()
-            sink.budget = _Budget()
-            sink.file = None if log_dir is None else LogFile(log_dir / f"{name}.log", _alarm)
+            sink.repeats = Repeats()
+            sink.file = None if log_dir is None else LogFile(log_dir / f"{each}.log", _alarm)
+            if sink.file is not None:
+                sink.file.relief = _relief
+
+
+def reopen() -> None:
+    """Open the files anew before the next line, or with the next :func:`poll`. May be called by a signal handler."""
+    _settings.reopen_wanted = True
+
+
+def poll() -> None:
+    """Tell what was counted and is over, and reopen where that was asked for; about once a second. Never raises."""
+    with _settings.lock:
+        if _settings.reopen_wanted:
+            _reopen_now()
+        now_s = _settings.clock.monotonic_s()
+        for sink in _sinks.values():
+            if sink.repeats.waiting:
+                for told in sink.repeats.due(now_s):
+                    sink.write(told, _settings.clock.unix_s())
+
+
+def problems() -> tuple[str, ...]:
+    """Of the files that cannot be written now, why."""
+    return tuple(sink.file.problem for sink in _sinks.values() if sink.file is not None and sink.file.problem)
 
 
 def chain_audit(state_dir: Path, random_bytes: Callable[[int], bytes]) -> tuple[str, ...]:
@@ -145,6 +194,7 @@ def chain_audit(state_dir: Path, random_bytes: Callable[[int], bytes]) -> tuple[
         path = sink.file.path
         sink.file.close()
         chained = AuditFile(path, _alarm, _settings.clock, state_dir / KEY_FILE, state_dir / HEAD_FILE, random_bytes)
+        chained.relief = _relief
         sink.file = chained
     return chained.findings
 
@@ -156,13 +206,19 @@ def audit_state() -> AuditState | None:
 
 
 def close() -> None:
-    """Close the files and return to the state before :func:`configure`."""
+    """Tell what was counted, close the files and return to the state before :func:`configure`."""
+    atexit.unregister(close)
     with _settings.lock:
         for sink in _sinks.values():
+            for told in sink.repeats.rest():
+                sink.write(told, _settings.clock.unix_s())
+            sink.repeats = Repeats()
             if sink.file is not None:
                 sink.file.close()
             sink.file = None
+        _settings.console.close()
         _settings.configured = False
+        _settings.reopen_wanted = False
         _settings.json = False
         _settings.stderr = True
         _settings.clock = SystemClock()
@@ -188,35 +244,31 @@ def daemon_log() -> EventLog:
     return _logs["daemon"]
 
 
-def to_stderr(line: str, level: str = "info") -> None:
-    """A line to stderr, with the priority prefix that journald reads; a closed stderr is no error."""
-    prefix = _PRIORITY[level] if "JOURNAL_STREAM" in os.environ else ""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"{prefix}{line}\n")
-        sys.stderr.flush()
+def _reopen_now() -> None:
+    _settings.reopen_wanted = False
+    for sink in _sinks.values():
+        if sink.file is not None:
+            sink.file.reopen()
 
 
 def _alarm(reason: str) -> None:
-    to_stderr(reason, "error")
+    _tell_of_files("error", "LOG_UNWRITABLE", reason)
 
 
-def _limit(sink: _Sink, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if not _settings.configured and method == "info":
-        raise structlog.DropEvent
-    if sink.name == "audit":
-        return event
-    with _settings.lock:
-        left_out = sink.budget.admit(event["code"], _settings.clock.monotonic_s())
-    if left_out is None:
-        raise structlog.DropEvent
-    if left_out:
-        event["fields"] = {**event["fields"], "left_out_before": left_out}
-    return event
+def _relief(text: str) -> None:
+    _tell_of_files("info", "LOG_WRITABLE", text)
 
 
-def _render(sink: _Sink, method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str, str], dict[str, Any]]:
-    args = (_settings.clock.unix_s(), method, str(event["code"]), str(event["event"]), event["fields"])
-    return (text_line(*args), json_line(sink.name, *args) if _settings.json else ""), {}
+def _tell_of_files(level: str, code: str, text: str) -> None:
+    """By every way that is open, and never by the file that it is about: its alarm would ask for us again."""
+    line = Line(level, code, body(level, code, text, {}), message=text)
+    unix_s = _settings.clock.unix_s()
+    whole = f"{timestamp(unix_s)} {line.body}"
+    if not _settings.console.journal("daemon", line, line.body):
+        to_stderr(whole, level)
+    file = _sinks["daemon"].file
+    if file is not None and not file.problem and not text.startswith(f"{file.path}: "):
+        file.write(whole, _settings.clock.monotonic_s())
 
 
-_logs = {name: EventLog(sink, [_limit, _render], {}) for name, sink in _sinks.items()}
+_logs = {name: EventLog(sink, {}) for name, sink in _sinks.items()}

@@ -146,6 +146,19 @@ def rotate(log: Path) -> None:
     log.rename(last)
 
 
+def test_a_hangup_in_the_midst_leaves_the_chain_as_it_is(bench: Bench) -> None:
+    file = bench.start()
+    for number in range(6):
+        bench.write()
+        if number == 3:
+            bench.log.rename(bench.log.with_name("audit.log.1"))
+        file.reopen()
+    bench.stop()
+    assert bench.codes() == ["CHAIN_CONTINUED", "CALL", "CALL"]
+    verdict = bench.check()
+    assert verdict.intact, verdict
+
+
 def test_names_by_date_are_followed_too(bench: Bench) -> None:
     bench.start()
     for date in ("20260101", "20260108", None):

@@ -346,7 +346,7 @@ def test_a_newer_version_is_left_alone_and_named(path: Path) -> None:
         other.execute("PRAGMA user_version = 7")
     before = path.read_bytes()
     for attempt in (lambda: HistoryFile(path, keep_days=1, max_bytes=1 << 23), lambda: read_minutes(path, *ALL)):
-        with pytest.raises(HistoryError, match=r"newer v2g-orchestrator \(schema 7, this one knows up to 1\)"):
+        with pytest.raises(HistoryError, match=r"newer v2g-orchestrator \(schema 7, this one knows up to 2\)"):
             attempt()
     assert path.read_bytes() == before
 
@@ -365,9 +365,36 @@ def test_an_older_file_is_brought_to_the_new_version_and_keeps_its_rows(
         monkeypatch.setattr(module, "MIGRATIONS", newer)
     with opened(path) as file:
         file.write([minute(2)], {})
-    assert scalar(path, "PRAGMA user_version") == 2
+    assert scalar(path, "PRAGMA user_version") == len(newer)
     assert scalar(path, "SELECT count(*) FROM later") == 0
     assert scalar(path, "SELECT sum(base_w) FROM minute") == 2.0
+
+
+def first_schema(path: Path) -> None:
+    """A file as the first version wrote it, with one minute and something kept."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        history_schema.MIGRATIONS[0](connection)
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("INSERT INTO minute (unix_min, base_w, hot_spot_c) VALUES (1, 2.0, 60.0)")
+        connection.execute("INSERT INTO kept VALUES ('thermal', ?)", (b"memory",))
+
+
+def test_a_file_of_the_first_schema_is_read_as_it_is_and_gets_the_frequency_when_it_is_written(
+    path: Path,
+) -> None:
+    first_schema(path)
+    before = path.read_bytes()
+    assert load_kept(path, "thermal") == b"memory"
+    (row,) = read_minutes(path, *ALL)
+    assert (row.base_w, row.hot_spot_c, row.frequency_hz, row.frequency_min_hz) == (2.0, 60.0, None, None)
+    assert path.read_bytes() == before
+    with opened(path) as file:
+        file.write([minute(2, frequency_hz=60.01, frequency_min_hz=59.9, frequency_max_hz=60.1)], {})
+    old, new = read_minutes(path, *ALL)
+    assert old == row
+    assert (new.frequency_hz, new.frequency_min_hz, new.frequency_max_hz) == (60.01, 59.9, 60.1)
+    assert load_kept(path, "thermal") == b"memory"
+    assert scalar(path, "PRAGMA user_version") == 2
 
 
 def test_a_migration_that_fails_leaves_the_older_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +433,7 @@ def test_errors_of_reading_name_file_and_remedy(path: Path) -> None:
         read_minutes(path, *ALL)
     path.write_bytes(b"")
     assert load_kept(path, "x") is None
-    with pytest.raises(HistoryError, match="is of schema 0, this program reads 1"):
+    with pytest.raises(HistoryError, match="is of schema 0, this program reads 2"):
         read_trips(path, 0, 1)
     path.write_bytes(b"rubbish" * 999)
     for attempt in (lambda: load_kept(path, "x"), lambda: read_minutes(path, *ALL)):

@@ -3,6 +3,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,35 +73,70 @@ def test_two_processes_may_share_a_file(tmp_path: Path, clock: ManualClock) -> N
     logs.configure(tmp_path, stderr=False, clock=clock)
     child = os.fork()
     if child == 0:
-        for _ in range(100):
-            logs.comms_log().info("CHILD", "x" * 200)
+        for number in range(100):
+            logs.comms_log().info("CHILD", f"{number} " + "x" * 200)
         os._exit(0)
-    for _ in range(100):
-        logs.comms_log().info("PARENT", "y" * 200)
+    for number in range(100):
+        logs.comms_log().info("PARENT", f"{number} " + "y" * 200)
     assert os.waitpid(child, 0)[1] == 0
     found = lines(tmp_path / "comms.log")
     assert len(found) == 200
     assert all(line.endswith(("x" * 200, "y" * 200)) for line in found)
 
 
-def test_a_code_that_floods_is_bounded_and_the_gap_is_told(tmp_path: Path, clock: ManualClock) -> None:
+def test_a_code_that_floods_is_bounded_and_the_gap_is_told_when_it_is_over(tmp_path: Path, clock: ManualClock) -> None:
     logs.configure(tmp_path, stderr=False, clock=clock)
-    for _ in range(1000):
-        logs.comms_log().warning("GARBAGE")
+    for number in range(1000):
+        logs.comms_log().warning("GARBAGE", f"number {number}")
     logs.comms_log().error("SECC_TIMEOUT")
+    clock.advance(9.0)
+    logs.poll()
+    assert len(lines(tmp_path / "comms.log")) == 201
     clock.advance(1.0)
-    logs.comms_log().warning("GARBAGE")
+    logs.poll()
     found = lines(tmp_path / "comms.log")
-    assert len(found) == 202
     assert found[200].endswith("ERROR: SECC_TIMEOUT")
-    assert found[201].endswith("left_out_before=800")
+    assert found[201:] == [
+        "2026-01-02T03:04:15.678Z WARNING: GARBAGE number 999 left_out=800 since=2026-01-02T03:04:05.678Z"
+    ]
+
+
+def test_one_evse_that_floods_takes_no_lines_from_another(tmp_path: Path, clock: ManualClock) -> None:
+    logs.configure(tmp_path, stderr=False, clock=clock)
+    for number in range(1000):
+        logs.comms_log().warning("PEER_CLOSED", str(number), evse="US*V2G*E1")
+    logs.comms_log().warning("PEER_CLOSED", "here too", evse="US*V2G*E2")
+    assert lines(tmp_path / "comms.log")[-1].endswith("PEER_CLOSED here too evse=US*V2G*E2")
+
+
+def test_a_line_that_repeats_is_told_once_and_then_counted(tmp_path: Path, clock: ManualClock) -> None:
+    logs.configure(tmp_path, stderr=False, clock=clock)
+    for _ in range(13):
+        logs.daemon_log().warning("WIRES_DOWN", "connection refused")
+        clock.advance(0.5)
+    logs.daemon_log().info("WIRES_UP", "connected")
+    assert [line[25:] for line in lines(tmp_path / "daemon.log")] == [
+        "WARNING: WIRES_DOWN connection refused",
+        "WARNING: WIRES_DOWN connection refused repeated=12 since=2026-01-02T03:04:06.178Z",
+        "INFO: WIRES_UP connected",
+    ]
+
+
+def test_repeats_that_nothing_follows_are_told_at_the_latest_when_the_logs_close(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    logs.configure(tmp_path, stderr=False, clock=clock)
+    for _ in range(3):
+        logs.daemon_log().warning("WIRES_DOWN")
+    logs.close()
+    assert lines(tmp_path / "daemon.log")[-1].endswith("WIRES_DOWN repeated=2 since=2026-01-02T03:04:05.678Z")
 
 
 def test_codes_without_end_share_one_budget(tmp_path: Path, clock: ManualClock) -> None:
     logs.configure(tmp_path, stderr=False, clock=clock)
     for number in range(5000):
         logs.comms_log().info(f"CODE_{number}")
-    assert len(lines(tmp_path / "comms.log")) == 256 + 200
+    assert len(lines(tmp_path / "comms.log")) == 1024 + 200
 
 
 def test_the_audit_log_leaves_nothing_out(tmp_path: Path, clock: ManualClock) -> None:
@@ -115,10 +153,116 @@ def test_an_unwritable_place_sends_lines_to_stderr_and_says_why_once(
     logs.configure(tmp_path / "file" / "logs", stderr=False, clock=clock)
     logs.comms_log().info("ONE")
     logs.comms_log().info("TWO")
-    shown = capsys.readouterr().err.splitlines()
-    assert len(shown) == 3
+    logs.comms_log().info("THREE")
+    shown = [line[25:] for line in capsys.readouterr().err.splitlines()]
+    assert [line.partition(str(tmp_path))[0] for line in shown] == [
+        "ERROR: LOG_UNWRITABLE ",
+        "ERROR: LOG_UNWRITABLE ",
+        *("INFO: ONE", "INFO: TWO", "INFO: THREE"),
+    ]
     assert "comms.log: cannot be written (Not a directory)" in shown[0]
-    assert [line[-3:] for line in shown[1:]] == ["ONE", "TWO"]
+    assert "daemon.log: cannot be written (Not a directory)" in shown[1]
+    assert len(logs.problems()) == 2
+
+
+@pytest.mark.parametrize("kind", ["directory", "symbolic link", "named pipe"])
+def test_what_is_no_file_is_not_written_to_and_named(
+    kind: str, tmp_path: Path, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "comms.log"
+    target = tmp_path / "elsewhere"
+    target.write_text("")
+    if kind == "directory":
+        place.mkdir()
+    elif kind == "named pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(target)
+    logs.configure(tmp_path, stderr=False, clock=clock)
+    logs.comms_log().info("ONE")
+    assert f"comms.log: cannot be written (is a {kind})" in capsys.readouterr().err
+    assert target.read_text() == ""
+    assert lines(tmp_path / "daemon.log")[0].count("LOG_UNWRITABLE") == 1
+    if kind == "directory":
+        place.rmdir()
+    else:
+        place.unlink()
+    logs.reopen()
+    logs.comms_log().info("TWO")
+    assert lines(place)[-1].endswith("INFO: TWO")
+    assert logs.problems() == ()
+    assert "LOG_WRITABLE" in lines(tmp_path / "daemon.log")[-1]
+
+
+def test_a_pipe_that_somebody_reads_is_refused_all_the_same(
+    tmp_path: Path, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "comms.log")
+    reader = os.open(tmp_path / "comms.log", os.O_RDONLY | os.O_NONBLOCK)
+    logs.configure(tmp_path, stderr=False, clock=clock)
+    logs.comms_log().info("ONE")
+    assert os.read(reader, 100) == b""
+    os.close(reader)
+    assert "(is a named pipe)" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: a device file, another user")
+@pytest.mark.parametrize("trouble", ["full disk", "no permission"])
+def test_a_full_disk_and_a_directory_that_may_not_be_written_are_told_once_and_got_over(
+    trouble: str, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "comms.log"
+        Path(folder).chmod(0o755)
+        if trouble == "full disk":
+            # As /dev/full: every write fails for want of room.
+            os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 7))
+        logs.configure(Path(folder), stderr=False, clock=clock)
+        # The daemon's own log can be written all the same.
+        (Path(folder) / "daemon.log").touch()
+        (Path(folder) / "daemon.log").chmod(0o666)
+        if trouble == "no permission":
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            for number in range(20):
+                logs.comms_log().info("LOST", str(number))
+                clock.advance(0.3)
+        finally:
+            os.seteuid(0)
+        shown = capsys.readouterr().err
+        reason = "No space left on device" if trouble == "full disk" else "Permission denied"
+        assert shown.count(f"comms.log: cannot be written ({reason})") == 1
+        assert shown.count(" INFO: LOST ") == 20
+        place.unlink(missing_ok=True)
+        clock.advance(1.0)
+        logs.comms_log().info("BACK")
+        assert lines(place)[-1].endswith("INFO: BACK")
+        assert [line.split()[2] for line in lines(Path(folder) / "daemon.log")] == ["LOG_UNWRITABLE", "LOG_WRITABLE"]
+        logs.close()
+
+
+def test_a_hangup_reopens_every_file_with_the_next_poll(tmp_path: Path, clock: ManualClock) -> None:
+    logs.configure(tmp_path, stderr=False, clock=clock)
+    logs.comms_log().info("ONE")
+    opened = open_files(tmp_path)
+    logs.reopen()
+    assert open_files(tmp_path) == opened
+    logs.poll()
+    assert open_files(tmp_path) == []
+    logs.comms_log().info("TWO")
+    assert len(lines(tmp_path / "comms.log")) == 2
+
+
+def open_files(folder: Path) -> list[str]:
+    found = []
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(fd.readlink())
+        except OSError:
+            continue
+        if target.startswith(str(folder)):
+            found.append(target)
+    return found
 
 
 def test_a_full_disk_tears_at_most_one_line_and_is_told_when_it_is_over(
@@ -149,7 +293,8 @@ def test_a_full_disk_tears_at_most_one_line_and_is_told_when_it_is_over(
     assert "3 lines could not be written here" in found[1]
     assert found[2].endswith("INFO: BACK")
     shown = capsys.readouterr().err
-    assert shown.count("No space left on device") == 1
+    assert shown.count("comms.log: cannot be written (No space left on device)") == 1
+    assert shown.count("comms.log: is written again; 3 lines") == 1
     assert all(code in shown for code in ("TORN", "LOST", "LOST_TOO"))
 
 

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from v2g.thermal.account import AgeingAccount, AgeingTotals
+from v2g.thermal.ahead import ahead
 from v2g.thermal.authorisation import Authorisation, KeptAuthorisation
 from v2g.thermal.calendar import LocalMinute, LocalTime
 from v2g.thermal.day_ahead import DayErrors, Outlook, day_ahead
@@ -28,7 +29,7 @@ from v2g.thermal.headroom import PermittedInterval, permitted_interval, relief_p
 from v2g.thermal.hindsight import Hindsight
 from v2g.thermal.kept import Kept
 from v2g.thermal.limits import AGEING, ColdOil, Regime, ThermalLimits
-from v2g.thermal.model import ThermalState, step
+from v2g.thermal.model import ThermalState
 from v2g.thermal.parameters import ThermalParameters
 from v2g.thermal.recovery import Direction, granted_in_s
 from v2g.thermal.sensed import AMBIENT, TOP_OIL, WINDING, Estimated, EstimatorSettings, Sensed
@@ -279,7 +280,7 @@ class ThermalEngine:
         )
         handed = self._throttle.update(raw, relief_power_w(base_w), now_s)
         v2g_w = (measured.load_w or 0.0) - base_w
-        ahead = self._ahead(estimated, forecast, v2g_w)
+        coming = ahead(estimated.state, estimated.params, forecast, estimated.bias_k, v2g_w)
         lo_in_s, hi_in_s = self._recovery.times(
             handed, self._settings, doubted, limits, forecast, around_c, margin_k, now_s
         )
@@ -295,10 +296,11 @@ class ThermalEngine:
             hi_granted_in_s=hi_in_s,
             base_source=handed.base_source,
             feasible=handed.feasible,
-            ahead_top_oil_c=ahead[0],
-            ahead_hot_spot_c=ahead[1],
+            ahead_top_oil_c=coming.top_oil_c[-1],
+            ahead_hot_spot_c=coming.hot_spot_c[-1],
             ahead_base_w=forecast.base_w[-1],
             ahead_base_margin_w=forecast.base_margin_w[-1],
+            ahead=coming,
             margin_k=margin_k[-1],
             hot_spot_margin_k=margin_k[-1] + _gradient_k(doubted.state) - _gradient_k(estimated.state),
             notes=(*view.notes, *_words(handed)),
@@ -357,14 +359,6 @@ class ThermalEngine:
                     k_pu=normal.k_pu + share * (limits.k_pu - normal.k_pu),
                 )
         return settings.cold_oil.narrowed(limits, top_oil_c)
-
-    def _ahead(self, estimated: Estimated, forecast: Forecast, v2g_w: float) -> tuple[float, float]:
-        """Top-oil and hot-spot at the end of the horizon with the present V2G power, as most likely (no margins)."""
-        state = estimated.state
-        for base_w, base_var, ambient_c in zip(forecast.base_w, forecast.base_var, forecast.ambient_c, strict=True):
-            k_pu = estimated.params.k_pu(base_w + v2g_w, base_var)
-            state = step(state, estimated.params, k_pu, ambient_c + estimated.bias_k, _MINUTE_S)
-        return state.theta_o_c, state.hot_spot_c
 
 
 def _gradient_k(state: ThermalState) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from v2g.thermal.account import AgeingTotals
+from v2g.thermal.ahead import Ahead
 from v2g.thermal.limits import Regime, ThermalLimits
 from v2g.thermal.sensor_watch import SensorReport
 
@@ -46,6 +47,8 @@ class ThermalView:
     ahead_hot_spot_c: float | None = None
     ahead_base_w: float | None = None
     ahead_base_margin_w: float | None = None
+    ahead: Ahead | None = None
+    """The whole way there; None where the load is not known."""
 
     regime: Regime = Regime.NORMAL_CYCLIC
     regime_left_s: float | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from v2g.cli.common import daemon, fail, parsed, print_json, reader_gone, socket_option
+from v2g.cli.common import daemon, fail, parsed, print_json, say, socket_option
 from v2g.cli.daemons import DEFAULT_CONFIG_DIR, config_option
 from v2g.units import parse_duration_s
 
@@ -35,8 +35,12 @@ def audit() -> None:
     """The audit log: who asked for what, and whether the log is as it was written.
 
     \b
-    v2g-tool audit verify
-    v2g-tool audit show --since 24h --user alice
+    Examples:
+      v2g-tool audit verify
+      v2g-tool audit show --since 24h --user alice
+
+    Exit codes: 0 done. 1 the log is not as it was written, or cannot be read. 2 not understood. 3 the daemon is not
+    reachable.
     """
 
 
@@ -69,14 +73,16 @@ def verify(
 ) -> None:
     """Check every line of audit.log and of its rotated files, compressed ones too.
 
-    \b
-    v2g-tool audit verify
-    v2g-tool audit verify --head 18231:9f0c4a17d2e86b35c1f07a94be2d6358
-    v2g-tool audit verify --log copy/audit.log --key copy/audit.key --head none
-
     The key is for root and the daemon; without it the daemon is asked to check its own log. A head that was written
     down earlier (it is in the journal each day: AUDIT_HEAD) also finds a log that somebody rewrote who had the key.
-    Exit code 0: as it was written. 1: it is not, or cannot be checked. 2: not understood. 3: no daemon.
+
+    \b
+    Examples:
+      v2g-tool audit verify
+      v2g-tool audit verify --head 18231:9f0c4a17d2e86b35c1f07a94be2d6358
+      v2g-tool audit verify --log copy/audit.log --key copy/audit.key --head none
+
+    Exit codes: 0 as it was written. 1 it is not, or cannot be checked. 2 not understood. 3 the daemon is not reachable.
     """
     noted = _noted(heads)
     given = log is not None or bool(keys) or bool(heads)
@@ -88,7 +94,7 @@ def verify(
     if as_json:
         print_json(msgspec.to_builtins(verdict))
     else:
-        click.echo(verdict_text(verdict))
+        say(verdict_text(verdict))
     sys.exit(0 if verdict.intact else _EXIT_BROKEN)
 
 
@@ -199,8 +205,11 @@ def show(
     """Lines of the audit log, the rotated files' too, oldest first. They are not checked: see verify.
 
     \b
-    v2g-tool audit show --since 24h --changes
-    v2g-tool audit show --method dispatch --user alice
+    Examples:
+      v2g-tool audit show --since 24h --changes
+      v2g-tool audit show --method dispatch --user alice
+
+    Exit codes: 0 shown. 1 a file cannot be read. 2 not understood.
     """
     from v2g.telemetry.audit_check import AuditReadError, OpenLog
 
@@ -219,8 +228,6 @@ def show(
             problems = list(opened.problems)
     except AuditReadError as error:
         fail(_NAME, str(error), 1)
-    except BrokenPipeError:
-        reader_gone()
     for path, reason in problems:
         click.echo(f"{_NAME}: {path} cannot be read: {reason}", err=True)
     sys.exit(1 if problems else 0)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import click
 
 from v2g import __version__
+from v2g.cli.completion import completion_command
 from v2g.cli.lazy import Later, LazyGroup
-from v2g.cli.verbs import normalise
+from v2g.cli.manners import run
 from v2g.host import coredump
 
 _NAME = "v2g-cert-manager"
-_WORK, _LOOK = "v2g.cli.certificates", "v2g.cli.certificates_shown"
-_MESH = "v2g.cli.mesh_certificates"
+_COMMANDS = "v2g.cli.certificates_commands"
 _LATER = {
-    "provision": Later(_WORK, "provision", "Key, request, certificate: made, signed, checked, installed."),
-    "install": Later(_WORK, "install", "A chain that an authority sent for our request."),
-    "renew": Later(_WORK, "renew", "A new key and certificate in place of the one in force."),
-    "anchors": Later(_WORK, "anchors", "The roots by which vehicles are trusted."),
-    "status": Later(_LOOK, "status", "Every certificate, its days, the key, and what the daemon serves with."),
-    "verify": Later(_LOOK, "verify", "A chain against its roots, with the reason where it does not hold."),
-    "mesh-request": Later(_MESH, "mesh_request", "A key and a request for our certificate in the mesh."),
-    "mesh-install": Later(_MESH, "mesh_install", "The certificate that the mesh's authority made of it."),
-    "lab-ca": Later("v2g.cli.lab_ca", "lab_ca", "A complete test PKI for a bench; not for production."),
+    "provision": Later(_COMMANDS, "provision", "Key, request, certificate: made, signed, checked, installed."),
+    "install": Later(_COMMANDS, "install", "A chain that an authority sent for our request."),
+    "renew": Later(_COMMANDS, "renew", "A new key and certificate in place of the one in force."),
+    "anchors": Later(_COMMANDS, "anchors", "The roots by which vehicles are trusted."),
+    "status": Later(_COMMANDS, "status", "Every certificate, its days, the key, and what the daemon serves with."),
+    "verify": Later(_COMMANDS, "verify", "A chain against its roots, with the reason where it does not hold."),
+    "mesh-request": Later(_COMMANDS, "mesh_request", "A key and a request for our certificate in the mesh."),
+    "mesh-install": Later(_COMMANDS, "mesh_install", "The certificate that the mesh's authority made of it."),
+    "lab-ca": Later(_COMMANDS, "lab_ca", "A complete test PKI for a bench; not for production."),
 }
 
 
@@ -33,21 +32,25 @@ _LATER = {
 def cli() -> None:
     """The certificate by which vehicles know this controller, and the roots by which it knows them.
 
-    \b
-    v2g-cert-manager --provision --ca-bundle=/etc/ssl/certs/grid-ca.pem
-    v2g-cert-manager install CHAIN.pem      where the request was signed by hand
-    v2g-cert-manager status
+    A verb may be written with or without its two dashes.
 
-    A verb may be written with or without its two dashes. Exit codes: 0 done, 1 refused or failed, 2 wrong usage,
-    3 installed, but the running daemon could not be told.
+    \b
+    Examples:
+      v2g-cert-manager --provision --ca-bundle=/etc/ssl/certs/grid-ca.pem
+      v2g-cert-manager install chain.pem  # where the request was signed by hand
+      v2g-cert-manager status
+
+    Exit codes: 0 done. 1 refused or failed. 2 wrong usage. 3 installed, but the running daemon could not be told.
     """
+
+
+cli.add_command(completion_command(_NAME))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     if (problem := coredump.forbid()) is not None:
         click.echo(f"{_NAME}: {problem}", err=True)
-    words = sys.argv[1:] if argv is None else argv
-    cli.main(args=normalise(words, cli.verbs if isinstance(cli, LazyGroup) else ()), prog_name=_NAME)
+    run(cli, argv, _NAME, cli.verbs if isinstance(cli, LazyGroup) else ())
 
 
 if __name__ == "__main__":

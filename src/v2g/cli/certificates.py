@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from pyiso15118.errors import Iso15118Error
 from pyiso15118.security import IsRevoked, TlsProfile
-from v2g.cli.common import fail
-from v2g.cli.daemons import config_option, problems
+from v2g.cli.common import fail, skew_told
+from v2g.cli.daemons import problems
 from v2g.clock import SystemClock
 from v2g.config.loader import load
 from v2g.config.paths import pki_paths, run_paths
@@ -34,22 +33,8 @@ from v2g.pki.provisioning import Provisioner
 from v2g.pki.revocation_source import offline_check
 from v2g.pki.store import CHAIN, is_file
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 NAME = "v2g-cert-manager"
 _RELOAD_S = 20.0
-FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-def profile_option(command: F) -> F:
-    return click.option(
-        "--profile",
-        type=click.Choice([profile.value for profile in TlsProfile]),
-        default=TlsProfile.STRICT.value,
-        show_default=True,
-        callback=lambda context, parameter, value: TlsProfile(value),
-        help="Whose certificate: of EVSEs with tls strict, or compat (P-256, for older vehicles).",
-    )(command)
 
 
 def revocation_check(config: Config) -> IsRevoked:
@@ -76,69 +61,32 @@ def told() -> Iterator[None]:
         fail(NAME, str(error), 1)
 
 
-@click.command()
-@click.option("--ca-bundle", required=True, type=FILE, help="PEM roots that our certificate must lead to.")
-@click.option("--trust", type=FILE, help="PEM roots that vehicles' certificates may lead to.")
-@click.option("--force", is_flag=True, help="Replace a certificate, or a request that waits, and its key.")
-@click.option("--csr-only", is_flag=True, help="Write the request, and ask no server.")
-@profile_option
-@config_option
-def provision(
-    ca_bundle: Path, trust: Path | None, force: bool, csr_only: bool, profile: TlsProfile, config_dir: Path
-) -> None:
-    """Make a key and a request, have it signed, check the chain, install it and tell the daemon.
-
-    Who signs is configured in pki.enrolment; without it the request is written to a file for you to have signed, and
-    the chain is taken by install. As root it goes on as the owner of pki.dir. Exit code 0: installed, or the request
-    is written. 1: refused, nothing in force has changed; or installed, and the daemon refuses it and goes on with what
-    it had. 3: installed, but the daemon could not be told.
-    """
+def provision(ca_bundle: Path, trust: Path | None, force: bool, csr_only: bool, profile: str, config_dir: Path) -> None:
+    """Make a key and a request, have it signed, check the chain, install it and tell the daemon."""
+    tls = TlsProfile(profile)
     with told():
         config = configured(config_dir)
         bundle, anchors = _bundle(ca_bundle), _bundle(trust) if trust is not None else None
-        provisioner = _provisioner(config, profile)
+        provisioner = _provisioner(config, tls)
         if provisioner.provision(bundle, anchors, force=force, request_only=csr_only):
             sys.exit(_tell_daemon(config, provisioner))
 
 
-@click.command()
-@click.argument("chain", type=FILE)
-@click.option("--ca-bundle", type=FILE, help="PEM roots that it must lead to.  [default: those of last time]")
-@click.option("--trust", type=FILE, help="PEM roots that vehicles' certificates may lead to.")
-@profile_option
-@config_option
-def install(chain: Path, ca_bundle: Path | None, trust: Path | None, profile: TlsProfile, config_dir: Path) -> None:
-    """Install CHAIN, a PEM file with the certificate for our request and its issuers, in any order.
-
-    Exit code 0: in force. 1: refused, with the reason; nothing has changed, or the daemon goes on with what it had.
-    3: installed, but the daemon could not be told.
-    """
+def install(chain: Path, ca_bundle: Path | None, trust: Path | None, profile: str, config_dir: Path) -> None:
+    """Install CHAIN, a PEM file with the certificate for our request and its issuers, in any order."""
+    tls = TlsProfile(profile)
     with told():
         config = configured(config_dir)
         received = read_chain(chain)
         bundle = _bundle(ca_bundle) if ca_bundle is not None else None
         anchors = _bundle(trust) if trust is not None else None
-        provisioner = _provisioner(config, profile)
+        provisioner = _provisioner(config, tls)
         provisioner.install(received, bundle, anchors)
         sys.exit(_tell_daemon(config, provisioner))
 
 
-@click.command()
-@click.option("--if-due", is_flag=True, help="Only when the share pki.renew_at of its life is over; for the timer.")
-@click.option("--ca-bundle", type=FILE, help="New PEM roots.  [default: those of last time]")
-@click.option(
-    "--profile",
-    type=click.Choice([profile.value for profile in TlsProfile]),
-    help="Only this one's.  [default: strict, and compat where it has a certificate]",
-)
-@config_option
 def renew(if_due: bool, ca_bundle: Path | None, profile: str | None, config_dir: Path) -> None:
-    """Make a new key, have it signed by the server of pki.enrolment, install both, and tell the daemon.
-
-    The certificate in force proves who asks. Exit code 0: renewed, not due, or a request waits to be carried by people.
-    1: refused, or the server wants more time; the daemon goes on with what it had. 3: installed, but the daemon could
-    not be told.
-    """
+    """Make a new key, have it signed by the server of pki.enrolment, install both, and tell the daemon."""
     with told():
         config = configured(config_dir)
         bundle = _bundle(ca_bundle) if ca_bundle is not None else None
@@ -157,20 +105,13 @@ def renew(if_due: bool, ca_bundle: Path | None, profile: str | None, config_dir:
         sys.exit(code)
 
 
-@click.command()
-@click.argument("file", type=FILE)
-@profile_option
-@config_option
-def anchors(file: Path, profile: TlsProfile, config_dir: Path) -> None:
-    """Trust vehicles whose chains end in a root of FILE (PEM), instead of the roots before.
-
-    Exit code 0: in force. 1: refused, with the reason; nothing has changed, or the daemon goes on with what it had.
-    3: installed, but the daemon could not be told.
-    """
+def anchors(file: Path, profile: str, config_dir: Path) -> None:
+    """Trust vehicles whose chains end in a root of FILE (PEM), instead of the roots before."""
+    tls = TlsProfile(profile)
     with told():
         config = configured(config_dir)
         bundle = _bundle(file)
-        provisioner = _provisioner(config, profile)
+        provisioner = _provisioner(config, tls)
         provisioner.trust(bundle)
         sys.exit(_tell_daemon(config, provisioner))
 
@@ -210,7 +151,7 @@ def _tell_daemon(config: Config, provisioner: Provisioner) -> int:
         provisioner.forget_replaced()
         return 0
     try:
-        with ControlClient(path, _RELOAD_S, name=NAME) as client:
+        with ControlClient(path, _RELOAD_S, NAME, skew_told) as client:
             answer = msgspec.convert(client.call("pki.reload"), PkiReloadResult)
     except DaemonNotReachable as error:
         click.echo(f"{NAME}: installed, but the daemon could not be told: {error}", err=True)
@@ -233,7 +174,7 @@ def _is_behind(config: Config, provisioner: Provisioner) -> bool:
     if not installed or not somebody_listens(path):
         return False
     try:
-        with ControlClient(path, _RELOAD_S, name=NAME) as client:
+        with ControlClient(path, _RELOAD_S, NAME, skew_told) as client:
             answer = msgspec.convert(client.call("pki.status"), PkiStatusResult)
     except ControlError:
         return False

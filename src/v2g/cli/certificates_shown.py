@@ -12,9 +12,8 @@ import click
 import msgspec
 
 from pyiso15118.security import TlsProfile
-from v2g.cli.certificates import FILE, NAME, configured, profile_option, revocation_check, somebody_listens, told
-from v2g.cli.common import print_json
-from v2g.cli.daemons import config_option
+from v2g.cli.certificates import NAME, configured, revocation_check, somebody_listens, told
+from v2g.cli.common import print_json, skew_told
 from v2g.cli.render import table
 from v2g.clock import SystemClock
 from v2g.config.paths import pki_paths, run_paths
@@ -34,14 +33,8 @@ _SHOWN_ANCHORS = 8
 _DAEMON_S = 3.0
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
-@config_option
 def status(as_json: bool, config_dir: Path) -> None:
-    """Certificates, key, trust anchors, a request that waits, and whether the running daemon serves with them.
-
-    Exit code 0: all is well. 1: something keeps them from use, or will within pki.warn_days; it is named.
-    """
+    """Certificates, key, trust anchors, a request that waits, and whether the running daemon serves with them."""
     with told():
         config = configured(config_dir)
         now_s = SystemClock().unix_s()
@@ -54,27 +47,20 @@ def status(as_json: bool, config_dir: Path) -> None:
         sys.exit(1 if any(each.problems for each in shown) else 0)
 
 
-@click.command()
-@click.argument("chains", metavar="[FILE]...", nargs=-1, type=FILE)
-@click.option("--ca-bundle", type=FILE, help="PEM roots to verify against.  [default: the installed ones]")
-@profile_option
-@config_option
-def verify(chains: tuple[Path, ...], ca_bundle: Path | None, profile: TlsProfile, config_dir: Path) -> None:
-    """Verify the chain in each FILE as that of a SECC; without FILE, the installed one and its key.
-
-    Exit code 0: all hold. 1: one does not; certificate and reason are named.
-    """
+def verify(chains: tuple[Path, ...], ca_bundle: Path | None, profile: str, config_dir: Path) -> None:
+    """Verify the chain in each FILE as that of a SECC; without FILE, the installed one and its key."""
+    tls = TlsProfile(profile)
     with told():
         config = configured(config_dir)
         now_s = SystemClock().unix_s()
-        store = Store(directory_of(config, profile))
+        store = Store(directory_of(config, tls))
         bundle = read_bundle(ca_bundle, now_s) if ca_bundle is not None else _installed_roots(store, now_s)
         for remark in bundle.remarks:
             click.echo(f"note: {remark}", err=True)
         failed = False
         for path in chains or (None,):
             try:
-                click.echo(_verified(config, profile, path, bundle, now_s))
+                click.echo(_verified(config, tls, path, bundle, now_s))
             except PkiError as error:
                 click.echo(f"{path or store.path(files.CHAIN)}: FAILED: {error}")
                 failed = True
@@ -122,7 +108,7 @@ def _running(config: Config) -> tuple[Mapping[str, str], str]:
     if not somebody_listens(path):
         return {}, "not running"
     try:
-        with ControlClient(path, _DAEMON_S, name=NAME) as client:
+        with ControlClient(path, _DAEMON_S, NAME, skew_told) as client:
             answer = msgspec.convert(client.call("pki.status"), PkiStatusResult)
     except ControlError as error:
         return {}, f"not asked: {error}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
+from v2g.cli.tables import fitted
 from v2g.control.client import CallRefused, ControlClient, ControlError, find_socket
 from v2g.control.messages import StatusResult
 from v2g.units import QuantityError
@@ -51,13 +51,22 @@ def daemon(
 ) -> Iterator[ControlClient]:
     """A client of the daemon; its errors end the command with their text and exit code."""
     try:
-        with ControlClient(socket_path or find_socket(), timeout_s, name=name) as client:
+        with ControlClient(socket_path or find_socket(), timeout_s, name, on_skew=skew_told) as client:
             yield client
     except ControlError as error:
         if as_json:
             code = error.code if isinstance(error, CallRefused) else "DAEMON_NOT_REACHABLE"
             print_json({"error": {"code": code, "message": str(error)}})
         fail(name, str(error), error.exit_code)
+
+
+def skew_told(words: str) -> None:
+    if words not in _told:
+        _told.add(words)
+        click.echo(words, err=True)
+
+
+_told: set[str] = set()
 
 
 def show_status(
@@ -74,7 +83,12 @@ def show_status(
     if as_json:
         print_json(part(answer))
     else:
-        click.echo(text(found))
+        say(text(found))
+
+
+def say(text: str) -> None:
+    """Print ``text``, wrapped where the screen is narrower."""
+    click.echo(fitted(text))
 
 
 def parsed(parse: Callable[[str], V], text: str) -> V:
@@ -92,9 +106,3 @@ def print_json(value: Any) -> None:
 def fail(name: str, text: str, exit_code: int) -> NoReturn:
     click.echo(f"{name}: {text}", err=True)
     sys.exit(exit_code)
-
-
-def reader_gone() -> NoReturn:
-    """The reader of stdout has gone; the interpreter's own flush at exit must not fail on it again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(1)

@@ -13,9 +13,12 @@ import click
 import msgspec
 
 from v2g import __version__
-from v2g.cli.common import daemon, fail, json_option, print_json, socket_option
+from v2g.cli.common import daemon, fail, json_option, print_json, say, socket_option
+from v2g.cli.completion import complete_evse, complete_path, completion_command
+from v2g.cli.config_migrate import migrate
 from v2g.cli.daemons import config_option, problems
-from v2g.cli.verbs import normalise
+from v2g.cli.lazy import Later, LazyGroup
+from v2g.cli.manners import columns, run
 from v2g.control.messages_min_soc import MinSocLine, MinSocParams, MinSocResult
 
 if TYPE_CHECKING:
@@ -25,24 +28,41 @@ _NAME = "v2g-config"
 _EXAMPLE = "v2g-config --min-soc 30"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EDIT, _REFERENCE = "v2g.cli.config_edit", "v2g.cli.config_reference"
+_LATER = {
+    "set": Later(_EDIT, "set_", "Change settings, all of them or none, with their units."),
+    "unset": Later(_EDIT, "unset", "Take back what was set."),
+    "reload": Later(_EDIT, "reload", "Let the daemon read its configuration again."),
+    "diff": Later(_EDIT, "diff", "What the files say and the running daemon does not go by yet."),
+    "backup": Later(_EDIT, "backup", "What the drop-ins said before: list, restore."),
+    "reference": Later(_REFERENCE, "reference", "Every setting: what it means, its unit, range and default."),
+}
+
+
+@click.group(cls=LazyGroup, later=_LATER, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """See the settings of this controller, and change what operators may change.
 
-    \b
-    v2g-config --min-soc 30
-    v2g-config --min-soc 40 --evse 'US*V2G*E1'
-    v2g-config show dispatch
-    v2g-config validate
-
     A verb may be written with or without its two dashes.
+
+    \b
+    Examples:
+      v2g-config --min-soc 30
+      v2g-config show dispatch
+      v2g-config set dispatch.dwell_s 5min dispatch.default_mode idle
+      v2g-config diff
+      v2g-config reference dispatch
+
+    Exit codes: 0 done. 1 refused or failed, nothing is changed. 2 not understood. 3 the daemon is not reachable.
     """
 
 
 @cli.command("min-soc")
 @click.argument("value", nargs=-1, metavar="[PERCENT]")
-@click.option("--evse", "evse_id", metavar="ID", help="Only at this EVSE. [default: the whole site]")
+@click.option(
+    "--evse", "evse_id", shell_complete=complete_evse, metavar="ID", help="Only at this EVSE. [default: the whole site]"
+)
 @click.option(
     "--vehicle", metavar="ID", help="Only this vehicle: the subject of its certificate, or its EVCCID (raises only)."
 )
@@ -59,16 +79,18 @@ def min_soc(
 ) -> None:
     """Set the state of charge below which no vehicle is discharged, for the site, an EVSE or a vehicle.
 
-    \b
-    v2g-config --min-soc 30
-    v2g-config --min-soc 40 --evse 'US*V2G*E1'
-    v2g-config --min-soc 20 --vehicle 'CN=WMIV2G0001'
-    v2g-config --min-soc --unset --evse 'US*V2G*E1'
-
     It holds at once and is kept across restarts. A vehicle's value counts before that of its EVSE, and that before the
     site's; for a vehicle that only claims its EVCCID it counts where it is higher. A vehicle's own minimum counts where
     it is higher still.
-    Exit code 0: set, or set already. 1: refused. 2: not understood. 3: no daemon.
+
+    \b
+    Examples:
+      v2g-config --min-soc 30
+      v2g-config --min-soc 40 --evse 'US*V2G*E1'
+      v2g-config --min-soc 20 --vehicle 'CN=WMIV2G0001'
+      v2g-config --min-soc --unset --evse 'US*V2G*E1'
+
+    Exit codes: 0 set, or set already. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
     if unset == bool(value):
         raise click.UsageError(f"give a value in percent, for example {_EXAMPLE}; or --unset with --evse or --vehicle")
@@ -82,7 +104,7 @@ def min_soc(
     if as_json:
         print_json(answer)
     else:
-        click.echo(min_soc_text(msgspec.convert(answer, MinSocResult)))
+        say(min_soc_text(msgspec.convert(answer, MinSocResult)))
 
 
 def _percent(text: str) -> float:
@@ -129,33 +151,46 @@ def _line_text(line: MinSocLine) -> str:
 
 
 @cli.command()
-@click.argument("path", required=False)
+@click.argument("path", required=False, shell_complete=complete_path)
 @click.option("--json", "as_json", is_flag=True, help="By path: value and file.")
 @config_option
 def show(path: str | None, as_json: bool, config_dir: Path) -> None:
     """Every setting, or those below PATH, with the file that it comes from.
 
     \b
-    v2g-config show
-    v2g-config show 'evses[US*V2G*E1]'
+    Examples:
+      v2g-config show
+      v2g-config show dispatch
+      v2g-config show 'evses[US*V2G*E1]'
+
+    Exit codes: 0 shown. 1 there is no such setting, or the configuration cannot be used. 2 not understood.
     """
     found = _values(path, config_dir)
     if as_json:
         print_json({each.path: {"value": each.value, "file": each.place or None} for each in found})
         return
     width = min(60, max(len(each.path) for each in found))
+    room = columns()
     for each in found:
-        click.echo(f"{each.path:<{width}}  {_shown(each.value)}  [{each.place or 'default'}]")
+        line = f"{each.path:<{width}}  {_shown(each.value)}  [{each.place or 'default'}]"
+        if room is not None and len(line) > room:
+            line = f"{each.path}\n  {_shown(each.value)}  [{each.place or 'default'}]"
+        click.echo(line)
 
 
 @cli.command()
-@click.argument("path")
+@click.argument("path", shell_complete=complete_path)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with the file.")
 @config_option
 def get(path: str, as_json: bool, config_dir: Path) -> None:
     """The value at PATH alone, for scripts; a section gives one line a setting.
 
-    Exit code 1: there is no such setting.
+    \b
+    Examples:
+      v2g-config get dispatch.min_soc_pct
+      v2g-config get 'evses[US*V2G*E1].max_charge_w'
+
+    Exit codes: 0 told. 1 there is no such setting, or the configuration cannot be used. 2 not understood.
     """
     found = _values(path, config_dir)
     if as_json:
@@ -170,7 +205,15 @@ def get(path: str, as_json: bool, config_dir: Path) -> None:
 @cli.command()
 @config_option
 def validate(config_dir: Path) -> None:
-    """Check the files as the daemons do at their start: every mistake with file, line and remedy."""
+    """Check the files as the daemons do at their start: every mistake with file, line and remedy.
+
+    \b
+    Examples:
+      v2g-config validate
+      v2g-config validate --config /etc/v2g
+
+    Exit codes: 0 it holds. 1 it does not, and every mistake is named. 2 not understood.
+    """
     from v2g.cli.check_config import check
 
     with _readable(config_dir):
@@ -179,7 +222,14 @@ def validate(config_dir: Path) -> None:
 
 @cli.command()
 def schema() -> None:
-    """The JSON schema of v2g.yaml, for editors that check while one types."""
+    """The JSON schema of v2g.yaml, for editors that check while one types.
+
+    \b
+    Examples:
+      v2g-config schema
+
+    Exit codes: 0 printed. 2 not understood.
+    """
     from v2g.config.schema import Config
 
     print_json(msgspec.json.schema(Config))
@@ -206,6 +256,8 @@ def _values(path: str | None, config_dir: Path) -> tuple[Value, ...]:
 def _readable(config_dir: Path) -> Iterator[None]:
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         fail(_NAME, f"{config_dir} cannot be read: {error.strerror}; name another with --config, or ask as root", 1)
 
@@ -214,9 +266,12 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) and value else msgspec.json.encode(value).decode()
 
 
+cli.add_command(migrate)
+cli.add_command(completion_command(_NAME))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    words = sys.argv[1:] if argv is None else argv
-    cli.main(args=normalise(words, tuple(cli.commands)), prog_name=_NAME)
+    run(cli, argv, _NAME, cli.verbs if isinstance(cli, LazyGroup) else ())
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ import msgspec
 
 from v2g import __version__
 from v2g.cli import render, render_dispatch
-from v2g.cli.common import daemon, json_option, parsed, print_json, show_status, socket_option
+from v2g.cli.common import daemon, json_option, parsed, print_json, say, show_status, socket_option
+from v2g.cli.completion import complete_evse, completion_command
+from v2g.cli.manners import confirm, run, yes_option
 from v2g.cli.plan import plan
 from v2g.cli.signal import signal
-from v2g.cli.verbs import normalise
 from v2g.control.messages import (
     CancelParams,
     CancelResult,
@@ -36,20 +37,29 @@ _EXAMPLE = "v2g-control --dispatch --mode=discharge --power=10kW"
 def cli() -> None:
     """Dispatch the vehicles below this transformer, and see what they do.
 
-    \b
-    v2g-control --dispatch --mode=discharge --power=10kW
-    v2g-control --dispatch --mode=charge --power=5kW --evse 'US*V2G*E1' --duration 1h
-    v2g-control --dispatch --mode=discharge --power=20kW --at 18:00 --duration 2h
-    v2g-control status
-
     A verb may be written with or without its two dashes.
+
+    \b
+    Examples:
+      v2g-control status
+      v2g-control --dispatch --mode=discharge --power=10kW
+      v2g-control --dispatch --mode=charge --power=5kW --evse 'US*V2G*E1' --duration 1h
+      v2g-control --dispatch --mode=discharge --power=20kW --at 18:00 --duration 2h
+      v2g-control cancel 3
+
+    Exit codes: 0 done. 1 refused or failed. 2 not understood. 3 the daemon is not reachable.
     """
 
 
 @cli.command()
 @click.option("--mode", required=True, type=click.Choice(["discharge", "charge", "idle", "auto"], case_sensitive=False))
 @click.option("--power", help="Magnitude with its unit: 10kW, 800W. Not for idle and auto.")
-@click.option("--evse", "evse_id", help="One EVSE by its id; without it the power is shared by all vehicles.")
+@click.option(
+    "--evse",
+    "evse_id",
+    shell_complete=complete_evse,
+    help="One EVSE by its id; without it the power is shared by all vehicles.",
+)
 @click.option("--duration", default="15min", show_default=True, help="How long the order holds: 90s, 15min, 2h.")
 @click.option("--at", default="", help="When it begins: 18:00 (the site's time), or 2027-01-31T18:00. Without it: now.")
 @json_option
@@ -59,7 +69,16 @@ def dispatch(
 ) -> None:
     """Order vehicles to charge, discharge or idle; auto gives them back to the controller before an order ends.
 
-    Exit code 0: some power is granted, and what is missing is named. 1: nothing is granted. 3: no daemon.
+    \b
+    Examples:
+      v2g-control dispatch --mode=discharge --power=10kW  # for 15 min, shared by all vehicles
+      v2g-control dispatch --mode=charge --power=7.4kW --evse 'US*V2G*E1' --duration '1h 30min'
+      v2g-control dispatch --mode=discharge --power=20kW --at 18:00 --duration 2h
+      v2g-control dispatch --mode=idle --duration 1h
+      v2g-control dispatch --mode=auto
+
+    Exit codes: 0 some power is granted, and what is missing is named. 1 nothing is granted, or refused. 2 not
+    understood. 3 the daemon is not reachable.
     """
     params = DispatchParams(
         mode=mode.lower(),
@@ -74,7 +93,7 @@ def dispatch(
     if as_json:
         print_json(answer)
     else:
-        click.echo(render_dispatch.dispatch_text(result))
+        say(render_dispatch.dispatch_text(result))
     sys.exit(0 if result.mode in ("idle", "auto") or result.granted_w != 0 or result.begins_in_s > 0 else 1)
 
 
@@ -82,7 +101,15 @@ def dispatch(
 @json_option
 @socket_option
 def status(as_json: bool, socket_path: Path | None) -> None:
-    """The site at a glance: permit, limits, vehicles, orders, problems."""
+    """The site at a glance: permit, limits, vehicles, orders, problems.
+
+    \b
+    Examples:
+      v2g-control status
+      v2g-control status --json
+
+    Exit codes: 0 shown. 2 not understood. 3 the daemon is not reachable.
+    """
     show_status(_NAME, socket_path, as_json, render.status_text)
 
 
@@ -90,7 +117,15 @@ def status(as_json: bool, socket_path: Path | None) -> None:
 @json_option
 @socket_option
 def vehicles(as_json: bool, socket_path: Path | None) -> None:
-    """The vehicles that are plugged in, and what they can do."""
+    """The vehicles that are plugged in, and what they can do.
+
+    \b
+    Examples:
+      v2g-control vehicles
+      v2g-control vehicles --json
+
+    Exit codes: 0 shown. 2 not understood. 3 the daemon is not reachable.
+    """
     show_status(
         _NAME,
         socket_path,
@@ -104,7 +139,15 @@ def vehicles(as_json: bool, socket_path: Path | None) -> None:
 @json_option
 @socket_option
 def orders(as_json: bool, socket_path: Path | None) -> None:
-    """The orders that stand."""
+    """The orders that stand.
+
+    \b
+    Examples:
+      v2g-control orders
+      v2g-control orders --json
+
+    Exit codes: 0 shown. 2 not understood. 3 the daemon is not reachable.
+    """
     show_status(
         _NAME,
         socket_path,
@@ -116,10 +159,23 @@ def orders(as_json: bool, socket_path: Path | None) -> None:
 
 @cli.command()
 @click.argument("order_id", metavar="[ID]", type=click.IntRange(min=1), required=False)
+@yes_option
 @json_option
 @socket_option
-def cancel(order_id: int | None, as_json: bool, socket_path: Path | None) -> None:
-    """Cancel the order ID, or all orders."""
+def cancel(order_id: int | None, yes: bool, as_json: bool, socket_path: Path | None) -> None:
+    """Cancel the order ID, or all orders.
+
+    \b
+    Examples:
+      v2g-control orders  # their numbers
+      v2g-control cancel 3
+      v2g-control cancel --yes  # all of them
+
+    Exit codes: 0 cancelled, or there was none. 1 refused, or there is no such order. 2 not understood. 3 the daemon is
+    not reachable.
+    """
+    if order_id is None:
+        confirm("Cancel all orders, also those of others?", yes)
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("cancel", CancelParams(order_id=order_id))
     result = msgspec.convert(answer, CancelResult)
@@ -135,13 +191,24 @@ def cancel(order_id: int | None, as_json: bool, socket_path: Path | None) -> Non
 
 @cli.command()
 @click.argument("state", type=click.Choice(["on", "off"], case_sensitive=False))
+@yes_option
 @json_option
 @socket_option
-def permit(state: str, as_json: bool, socket_path: Path | None) -> None:
+def permit(state: str, yes: bool, as_json: bool, socket_path: Path | None) -> None:
     """Give or withdraw permit service: off ceases to energise within 2 s and holds across restarts.
 
     On, energy may flow again after the enter-service delay.
+
+    \b
+    Examples:
+      v2g-control permit off
+      v2g-control permit on
+      v2g-control permit on --yes  # in a script
+
+    Exit codes: 0 done. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
+    if state.lower() == "on":
+        confirm("Energy may flow again. Is nobody at work at the V2G feeder?", yes)
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("permit.service", PermitServiceParams(enabled=state.lower() == "on"))
     result = msgspec.convert(answer, PermitServiceResult)
@@ -159,14 +226,32 @@ cli.add_command(signal)
 
 @cli.group()
 def trip() -> None:
-    """The guard's trip latch."""
+    """The guard's trip latch.
+
+    \b
+    Examples:
+      v2g-control trip reset
+
+    Exit codes: 0 done. 1 refused. 2 not understood. 3 the daemon is not reachable.
+    """
 
 
 @trip.command("reset")
+@yes_option
 @json_option
 @socket_option
-def trip_reset(as_json: bool, socket_path: Path | None) -> None:
-    """Release the trip latch once the cause is gone; then the enter-service delay runs."""
+def trip_reset(yes: bool, as_json: bool, socket_path: Path | None) -> None:
+    """Release the trip latch once the cause is gone; then the enter-service delay runs.
+
+    \b
+    Examples:
+      v2g-control trip reset
+      v2g-control trip reset --yes  # in a script, once the cause is gone
+
+    Exit codes: 0 released, or there was no trip. 1 refused: the cause is still there. 2 not understood. 3 the daemon is
+    not reachable.
+    """
+    confirm("Energy may flow again. Is the cause of the trip known, and gone?", yes)
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("trip.reset")
     result = msgspec.convert(answer, TripResetResult)
@@ -178,9 +263,11 @@ def trip_reset(as_json: bool, socket_path: Path | None) -> None:
         click.echo("there was no trip")
 
 
+cli.add_command(completion_command(_NAME))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    words = sys.argv[1:] if argv is None else argv
-    cli.main(args=normalise(words, tuple(cli.commands)), prog_name=_NAME)
+    run(cli, argv, _NAME, tuple(cli.commands))
 
 
 def _power_w(mode: str, text: str | None) -> float:

@@ -12,6 +12,7 @@ from v2g.cli.common import EXIT_CONFIG, fail
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_CONFIG_DIR = Path("/etc/v2g")
+CONFIG_VARIABLE = "V2G_CONFIG"
 
 
 def config_option(command: F) -> F:
@@ -21,7 +22,8 @@ def config_option(command: F) -> F:
         type=click.Path(path_type=Path, file_okay=False),
         default=DEFAULT_CONFIG_DIR,
         show_default=True,
-        help="Directory with v2g.yaml and conf.d/.",
+        envvar=CONFIG_VARIABLE,
+        help=f"Directory with v2g.yaml and conf.d/; also ${CONFIG_VARIABLE}.",
     )(command)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, print_json, say, socket_option
+from v2g.cli.completion import complete_evse
 from v2g.cli.render import table
 from v2g.control.messages_devices import EfficiencyBand, EfficiencyParams, EfficiencyResult
 from v2g.guard.efficiency import EFFICIENT
@@ -17,21 +18,27 @@ _NAME = "v2g-tool"
 
 
 @click.command()
-@click.option("--evse", "evse_id", help="Only the inverter of this EVSE. [default: all]")
+@click.option("--evse", "evse_id", shell_complete=complete_evse, help="Only the inverter of this EVSE. [default: all]")
 @json_option
 @socket_option
 def efficiency(evse_id: str | None, as_json: bool, socket_path: Path | None) -> None:
     """The measured efficiency of the inverters by direction and load, of the last minutes in which each was used.
 
     Below 97 % the daemon warns in comms.log; a discharge test refuses such an inverter.
-    Exit code 0: shown. 1: refused. 3: no daemon.
+
+    \b
+    Examples:
+      v2g-tool inverter efficiency
+      v2g-tool inverter efficiency --evse 'US*V2G*E1'
+
+    Exit codes: 0 shown. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("inverter.efficiency", EfficiencyParams(evse_id=evse_id))
     if as_json:
         print_json(answer)
     else:
-        click.echo(efficiency_text(msgspec.convert(answer, EfficiencyResult)))
+        say(efficiency_text(msgspec.convert(answer, EfficiencyResult)))
 
 
 def efficiency_text(result: EfficiencyResult) -> str:

@@ -11,8 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import fail, parsed, print_json
-from v2g.cli.daemons import config_option
+from v2g.cli.common import fail, parsed, print_json, say
 from v2g.cli.firewall_context import (
     NAME,
     Site,
@@ -44,48 +43,13 @@ from v2g.units import format_duration, parse_duration_s
 _LEAST_CONFIRM_S, _MOST_CONFIRM_S = 5.0, 3600.0
 
 
-@click.group()
-def firewall() -> None:
-    """Who may reach this host: nftables rules, made from the section firewall of /etc/v2g and from its EVSEs.
-
-    \b
-    v2g-tool firewall render
-    sudo v2g-tool firewall apply         # and from a new connection, within a minute:
-    sudo v2g-tool firewall confirm
-    sudo v2g-tool firewall status
-
-    Only the table inet v2g is ever touched. All but render need root, none the daemon.
-    Exit code 0: done. 1: refused, failed, or (status, check) something is not as it should be. 2: not understood.
-    """
-
-
-@firewall.command()
-@config_option
 def render(config_dir: Path) -> None:
     """Print the rules that the configuration makes, as nft -f takes them; nothing is changed."""
     click.echo(draw(required_site(config_dir).plan), nl=False)
 
 
-@firewall.command()
-@click.option(
-    "--confirm-within",
-    "within",
-    default="60s",
-    show_default=True,
-    metavar="TIME",
-    help="The rules from before come back unless v2g-tool firewall confirm is run in this time.",
-)
-@click.option("--no-confirm", is_flag=True, help="The rules hold at once: for scripts at the console.")
-@click.option(
-    "--boot", is_flag=True, help="Put what was confirmed last; never confirmed, what the configuration makes."
-)
-@config_option
 def apply(within: str, no_confirm: bool, boot: bool, config_dir: Path) -> None:
-    """Put the rules in force, in one step; connections that are open stay open.
-
-    From a new connection, v2g-tool firewall confirm within the time: who cannot, because the rules lock him out, gets
-    the old ones back by waiting, whatever becomes of his shell.
-    """
+    """Put the rules in force, in one step; connections that are open stay open."""
     if no_confirm and boot:
         raise click.UsageError("give --no-confirm or --boot, not both")
     within_s = parsed(parse_duration_s, within)
@@ -115,8 +79,6 @@ def apply(within: str, no_confirm: bool, boot: bool, config_dir: Path) -> None:
         )
 
 
-@firewall.command()
-@config_option
 def confirm(config_dir: Path) -> None:
     """The rules that were applied hold, and are put in force at each boot. Give it over a new connection."""
     with refusals():
@@ -124,8 +86,6 @@ def confirm(config_dir: Path) -> None:
     click.echo("confirmed: the rules hold")
 
 
-@firewall.command()
-@config_option
 def rollback(config_dir: Path) -> None:
     """Put the rules from before in force at once, instead of waiting for it."""
     with refusals():
@@ -134,23 +94,17 @@ def rollback(config_dir: Path) -> None:
     click.echo("the rules from before are in force again")
 
 
-@firewall.command("status")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@config_option
 def show_status(as_json: bool, config_dir: Path) -> None:
     """Applied or not, what differs, what each rule has counted, admitted vehicles, a rollback that is pending."""
     with refusals():
-        found = _status(config_dir)
+        found = status_of(config_dir)
     if as_json:
         print_json({"sound": found.sound, **msgspec.to_builtins(found)})
     else:
-        click.echo(status_text(found, _iso(found.applied_at_unix_s)))
+        say(status_text(found, _iso(found.applied_at_unix_s)))
     sys.exit(0 if found.sound else 1)
 
 
-@firewall.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@config_option
 def check(as_json: bool, config_dir: Path) -> None:
     """Open ports of this host that no rule explains, and rules for ports at which nobody listens."""
     plan = required_site(config_dir).plan
@@ -160,15 +114,10 @@ def check(as_json: bool, config_dir: Path) -> None:
     if as_json:
         print_json(check_json(judged, idle_rules))
     else:
-        click.echo(check_text(judged, idle_rules))
+        say(check_text(judged, idle_rules))
     sys.exit(1 if any(one.finding is judgement.Finding.UNEXPLAINED for one in judged) else 0)
 
 
-@firewall.command()
-@click.option("--interface", required=True, help="The PLC link that the vehicle was matched on.")
-@click.option("--mac", required=True, help="MAC address of the vehicle's modem, in any notation.")
-@click.option("--for", "for_", metavar="TIME", help="[default: firewall.admit_s]")
-@config_option
 def admit(interface: str, mac: str, for_: str | None, config_dir: Path) -> None:
     """Let a vehicle reach the EVSEs of a PLC link for a time; again: its time begins anew."""
     for_s = parsed(parse_duration_s, for_) if for_ is not None else None
@@ -182,10 +131,6 @@ def admit(interface: str, mac: str, for_: str | None, config_dir: Path) -> None:
     click.echo(f"{mac} is admitted to {interface} for {format_duration(for_s)}{gone}")
 
 
-@firewall.command()
-@click.option("--interface", required=True)
-@click.option("--mac", required=True)
-@config_option
 def withdraw(interface: str, mac: str, config_dir: Path) -> None:
     """Take a vehicle from a PLC link: it opens no further connection; what it has open goes on."""
     found = required_site(config_dir)
@@ -195,11 +140,6 @@ def withdraw(interface: str, mac: str, config_dir: Path) -> None:
     click.echo(f"{mac} is {'no longer' if was else 'not'} admitted to {interface}")
 
 
-@firewall.command("watch", hidden=True)
-@click.option("--state", "state_path", type=click.Path(path_type=Path), required=True)
-@click.option("--id", "pending_id", required=True)
-@click.option("--deadline", type=float, required=True)
-@click.option("--ready", type=int)
 def watch_rollback(state_path: Path, pending_id: str, deadline: float, ready: int | None) -> None:
     """Roll back at the deadline unless it was confirmed: started by apply."""
     state = StateDir(state_path)
@@ -268,7 +208,8 @@ def _reachable(found: Site, no_confirm: bool) -> None:
     click.echo(f"{NAME}: {words}; this one goes on, and the old rules come back unless confirmed", err=True)
 
 
-def _status(config_dir: Path) -> Status:
+def status_of(config_dir: Path) -> Status:
+    """What ``status`` tells. Raises :class:`FirewallError`, :class:`WordError`."""
     try:
         found: Site | None = site(config_dir)
     except ConfigError:

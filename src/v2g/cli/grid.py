@@ -29,10 +29,13 @@ def grid(context: click.Context, as_json: bool, socket_path: Path | None) -> Non
     """The grid settings in force: trips, times, ranges, enter service; and their adjustment.
 
     \b
-    v2g-tool grid
-    v2g-tool grid set OV1.time_s=5 enter_service.delay_s=60
-    v2g-tool grid unset OV1.time_s
-    v2g-tool grid profile ieee1547-II
+    Examples:
+      v2g-tool grid
+      v2g-tool grid set OV1.time_s=5 enter_service.delay_s=60
+      v2g-tool grid unset OV1.time_s
+      v2g-tool grid profile ieee1547-II
+
+    Exit codes: 0 done. 1 refused, nothing is changed. 2 not understood. 3 the daemon is not reachable.
     """
     if not of_subcommand(context, as_json, socket_path):
         _show(as_json, socket_path, settings_text)
@@ -42,7 +45,15 @@ def grid(context: click.Context, as_json: bool, socket_path: Path | None) -> Non
 @json_option
 @socket_option
 def profiles(as_json: bool, socket_path: Path | None) -> None:
-    """The profiles that there are."""
+    """The profiles that there are.
+
+    \b
+    Examples:
+      v2g-tool grid profiles
+      v2g-tool grid profiles --json
+
+    Exit codes: 0 shown. 2 not understood. 3 the daemon is not reachable.
+    """
     _show(as_json, socket_path, profiles_text, lambda answer: answer["profiles"])
 
 
@@ -55,6 +66,14 @@ def profile(name: str, confirm_unverified: bool, as_json: bool, socket_path: Pat
     """Protect by the profile NAME from now on.
 
     A profile marked * is an example that nobody has verified for this site: it needs --confirm-unverified.
+
+    \b
+    Examples:
+      v2g-tool grid profile ieee1547-II
+      v2g-tool grid profile vde-ar-n-4105 --confirm-unverified
+
+    Exit codes: 0 the guard protects by it. 1 refused, nothing is changed. 2 not understood. 3 the daemon is not
+    reachable.
     """
     _adjust({"profile": name}, confirm_unverified, as_json, socket_path)
 
@@ -64,7 +83,16 @@ def profile(name: str, confirm_unverified: bool, as_json: bool, socket_path: Pat
 @json_option
 @socket_option
 def set_(assignments: tuple[str, ...], as_json: bool, socket_path: Path | None) -> None:
-    """Adjust settings inside their ranges: OV1.time_s=5, UF2.threshold=56.8, enter_service.delay_s=60."""
+    """Adjust settings inside their ranges: OV1.time_s=5, UF2.threshold=56.8, enter_service.delay_s=60.
+
+    \b
+    Examples:
+      v2g-tool grid set OV1.time_s=5
+      v2g-tool grid set UF2.threshold=56.8 enter_service.delay_s=60
+
+    Exit codes: 0 adopted by the guard and read back. 1 refused, nothing is changed. 2 not understood. 3 the daemon is
+    not reachable.
+    """
     _adjust(dict(_assignment(text) for text in assignments), False, as_json, socket_path)
 
 
@@ -73,7 +101,15 @@ def set_(assignments: tuple[str, ...], as_json: bool, socket_path: Path | None) 
 @json_option
 @socket_option
 def unset(settings: tuple[str, ...], as_json: bool, socket_path: Path | None) -> None:
-    """Take settings back to the file's or the profile's."""
+    """Take settings back to the file's or the profile's.
+
+    \b
+    Examples:
+      v2g-tool grid unset OV1.time_s
+
+    Exit codes: 0 adopted by the guard and read back. 1 refused, nothing is changed. 2 not understood. 3 the daemon is
+    not reachable.
+    """
     _adjust({_path(name): None for name in settings}, False, as_json, socket_path)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, print_json, say, socket_option
+from v2g.cli.completion import complete_evse
+from v2g.cli.quantities import Quantity
 from v2g.control.messages_quality import FilterLine, HarmonicFilterParams, HarmonicFilterResult
 from v2g.guard.harmonic_control import THRESHOLD_RANGE
 
@@ -24,9 +26,17 @@ def _threshold(context: click.Context, parameter: click.Parameter, value: float 
 
 
 @click.command("set-harmonic-filter")
-@click.option("--threshold", type=float, callback=_threshold, help="THD of the V2G feeder's current; 0.03 is 3 %.")
+@click.option(
+    "--threshold", type=Quantity(""), callback=_threshold, help="THD of the V2G feeder's current: 3%, or 0.03."
+)
 @click.option("--off", is_flag=True, help="Lift the threshold: filters go back to their normal setting.")
-@click.option("--evse", "evse_id", metavar="ID", help="Only the inverter of this EVSE. [default: all]")
+@click.option(
+    "--evse",
+    "evse_id",
+    shell_complete=complete_evse,
+    metavar="ID",
+    help="Only the inverter of this EVSE. [default: all]",
+)
 @json_option
 @socket_option
 def set_harmonic_filter(
@@ -34,13 +44,15 @@ def set_harmonic_filter(
 ) -> None:
     """Set the THD above which the inverters' harmonic filters are moved, for all or for one; or lift it.
 
-    \b
-    v2g-tool --set-harmonic-filter --threshold=0.03
-    v2g-tool --set-harmonic-filter --threshold=0.04 --evse 'US*V2G*E1'
-    v2g-tool --set-harmonic-filter --off
-
     It is kept across restarts. For all means that no inverter keeps a threshold of its own.
-    Exit code 0: set, or set already. 1: refused. 2: not understood. 3: no daemon.
+
+    \b
+    Examples:
+      v2g-tool --set-harmonic-filter --threshold=0.03
+      v2g-tool --set-harmonic-filter --threshold=4% --evse 'US*V2G*E1'
+      v2g-tool --set-harmonic-filter --off
+
+    Exit codes: 0 set, or set already. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
     if off == (threshold is not None):
         raise click.UsageError("give --threshold=0.03 (3 %), or --off")
@@ -49,7 +61,7 @@ def set_harmonic_filter(
     if as_json:
         print_json(answer)
     else:
-        click.echo(set_text(msgspec.convert(answer, HarmonicFilterResult), threshold, evse_id))
+        say(set_text(msgspec.convert(answer, HarmonicFilterResult), threshold, evse_id))
 
 
 def set_text(result: HarmonicFilterResult, threshold: float | None, evse_id: str | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, fail, json_option, print_json, socket_option
+from v2g.cli.common import daemon, fail, json_option, print_json, say, socket_option
 from v2g.cli.harmonic_filter import filter_text, share_text
 from v2g.control.messages_quality import HarmonicsResult
 
@@ -38,12 +38,14 @@ def harmonics(
 ) -> None:
     """Harmonics of voltage and V2G feeder current, THD and TRD, limits that are exceeded, and harmonic filters.
 
-    \b
-    v2g-tool harmonics --quantity=i --phase=a
-    v2g-tool harmonics --png=spectrum.png
-
     Current in per cent of the feeder's rated current with the limits of IEEE 1547; voltage of its fundamental.
-    Exit code 0: told. 1: nothing measured, or no picture. 2: not understood. 3: no daemon.
+
+    \b
+    Examples:
+      v2g-tool harmonics --quantity=i --phase=a
+      v2g-tool harmonics --png=spectrum.png
+
+    Exit codes: 0 told. 1 nothing measured, or no picture. 2 not understood. 3 the daemon is not reachable.
     """
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("harmonics.show")
@@ -52,7 +54,7 @@ def harmonics(
     if as_json:
         print_json(answer)
     else:
-        click.echo(harmonics_text(result, quantities, phase))
+        say(harmonics_text(result, quantities, phase))
     if result.not_measured:
         fail(_NAME, f"not measured: {result.not_measured}", 1)
     if png is not None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from v2g.cli.common import fail, print_json
-from v2g.cli.daemons import DEFAULT_CONFIG_DIR
+from v2g.cli.common import fail, print_json, say
+from v2g.cli.daemons import CONFIG_VARIABLE, DEFAULT_CONFIG_DIR
 from v2g.cli.lazy import Later, LazyGroup
+from v2g.cli.quantities import Quantity
 from v2g.cli.render import table
 from v2g.telemetry.lines import escape
 from v2g.units import format_power
@@ -79,12 +80,13 @@ def _require_ipv6(text: str, host: str) -> None:
 def _device_options(command: F) -> F:
     for option in (
         click.option(
-            "--timeout", "timeout_s", metavar="SECONDS", type=click.FloatRange(0.05, 60.0), default=1.0,
+            "--timeout", "timeout_s", metavar="TIME", type=Quantity("s", 0.05, 60.0), default=1.0,
             show_default=True, help="How long to wait for the connection and for each answer.",
         ),
         click.option("--json", "as_json", is_flag=True, help="As JSON."),
         click.option(
             "--config", "config_dir", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_CONFIG_DIR,
+            envvar=CONFIG_VARIABLE,
             show_default=True, help="Directory with devices/, the register maps of the site.",
         ),
         click.argument("address", metavar="HOST[:PORT]", callback=_address),
@@ -98,8 +100,12 @@ def inverter() -> None:
     """Which inverter is behind an address, all that it tells, and what the inverters lose.
 
     \b
-    v2g-tool inverter detect 192.0.2.1
-    v2g-tool inverter dump 192.0.2.1 --model 701 --model 704
+    Examples:
+      v2g-tool inverter detect 192.0.2.1
+      v2g-tool inverter dump 192.0.2.1 --model 701 --model 704
+      v2g-tool inverter efficiency
+
+    Exit codes: 0 done. 1 not recognised, no answer or no connection. 2 not understood. 3 the daemon is not reachable.
     """
 
 
@@ -112,7 +118,12 @@ def detect(address: Address, unit: int | None, timeout_s: float, as_json: bool, 
     Says which driver fits, and what the device lacks for charge and discharge. Reads only, never writes. Needs no
     daemon. Some devices take one connection only: stop the daemon first, or it and this command disturb each other.
 
-    Exit code 0: recognised. 1: not recognised, no answer or no connection. 2: not understood.
+    \b
+    Examples:
+      v2g-tool inverter detect 192.0.2.1
+      v2g-tool inverter detect 192.0.2.1:1502 --unit 3 --timeout 5s
+
+    Exit codes: 0 recognised. 1 not recognised, no answer or no connection. 2 not understood.
     """
     from v2g.hardware import identify
 
@@ -123,7 +134,7 @@ def detect(address: Address, unit: int | None, timeout_s: float, as_json: bool, 
         print_json({"address": str(address), "units": found, "maps_without_identity": shelf.without_identity,
                     "map_problems": shelf.problems})  # fmt: skip
     else:
-        click.echo(found_text(address, found, shelf))
+        say(found_text(address, found, shelf))
     if not any(each.recognised for each in found):
         raise SystemExit(1)
 
@@ -153,7 +164,12 @@ def dump(
     The sign is the device's: SunSpec counts power into the grid as positive. RAW are the registers in hexadecimal.
     Reads only, never writes. Needs no daemon. Some devices take one connection only: stop the daemon first.
 
-    Exit code 0: read. 1: no connection, no answer, or not what was asked for. 2: not understood.
+    \b
+    Examples:
+      v2g-tool inverter dump 192.0.2.1
+      v2g-tool inverter dump 192.0.2.1 --model 701 --model 704 --json
+
+    Exit codes: 0 read. 1 no connection, no answer, or not what was asked for. 2 not understood.
     """
     if map_name is not None and models:
         raise click.UsageError("--model is for SunSpec, --map for a register map: give one of them")
@@ -178,7 +194,7 @@ def dump(
     if as_json:
         print_json(told)
     else:
-        click.echo(dump_text(told))
+        say(dump_text(told))
     if told.mismatch is not None:
         raise SystemExit(1)
 

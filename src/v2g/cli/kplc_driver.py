@@ -10,6 +10,7 @@ import click
 
 from v2g import __version__
 from v2g.cli.daemons import config_option, problems, run_configured
+from v2g.cli.manners import run
 
 _NAME = "kplc-driver"
 
@@ -22,11 +23,13 @@ def cli(check: bool, config_dir: Path) -> None:
     """Match vehicles to EVSEs on powerline modems, and watch their links. Normally started by systemd.
 
     \b
-    systemctl restart kplc-driver     # resets the modems; sessions on their links end
-    v2g-tool plc --watch              # what is measured
+    Examples:
+      systemctl restart kplc-driver  # resets the modems; sessions on their links end
+      kplc-driver --check
+      v2g-tool plc --watch  # what is measured
 
-    Exit code 0: ended as asked, or no EVSE has a powerline link. 1: failed (--check: a port cannot be used).
-    2: the configuration.
+    Exit codes: 0 ended as asked, or no EVSE has a powerline link. 1 failed (--check: a port cannot be used). 2 not
+    understood, or the configuration cannot be used: systemd does not try again.
     """
     from v2g.config.problems import ConfigError
     from v2g.plc import main as plc_main
@@ -42,7 +45,7 @@ def cli(check: bool, config_dir: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    cli.main(args=list(sys.argv[1:] if argv is None else argv), prog_name=_NAME)
+    run(cli, argv, _NAME)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,23 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         limit = formatter.width - 6 - max(len(name) for name in self.verbs)
-        rows = [
+        rows = self._rows(limit)
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Of the names alone: nothing is loaded for it."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in self._rows(60) if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def _rows(self, limit: int) -> list[tuple[str, str]]:
+        return [
             (
                 name,
                 self._later[name].help if name in self._later else self.commands[name].get_short_help_str(limit),
             )
             for name in self.verbs
+            if name in self._later or not self.commands[name].hidden
         ]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)

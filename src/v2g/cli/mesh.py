@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from v2g.cli.common import daemon, fail, json_option, of_subcommand, parsed, print_json, socket_option
+from v2g.cli.common import daemon, fail, json_option, of_subcommand, parsed, print_json, say, socket_option
 from v2g.cli.mesh_text import mesh_text, ping_text
 from v2g.control.client import ControlClient
 from v2g.control.messages import Params
@@ -37,15 +37,16 @@ _PING_S = 2.5
 def mesh(context: click.Context, as_json: bool, socket_path: Path | None) -> None:
     """Neighbouring transformers: members, links, hops to the substation, what each may take; islands.
 
-    \b
-    v2g-tool mesh
-    v2g-tool mesh ping tr-12 --count 10
-    v2g-tool mesh map --output map.svg
-    v2g-tool mesh cap feeder-3 --import 150kW --for 2h      at the substation
-
     A member that is not heard counts with its rating, so that nobody takes room that it may need.
 
-    Exit code 0: told. 1: no mesh, or its wire is down. 3: no daemon.
+    \b
+    Examples:
+      v2g-tool mesh
+      v2g-tool mesh ping tr-12 --count 10
+      v2g-tool mesh map --output map.svg
+      v2g-tool mesh cap feeder-3 --import 150kW --for 2h  # at the substation
+
+    Exit codes: 0 told. 1 no mesh, or its wire is down. 2 not understood. 3 the daemon is not reachable.
     """
     if of_subcommand(context, as_json, socket_path):
         return
@@ -54,19 +55,24 @@ def mesh(context: click.Context, as_json: bool, socket_path: Path | None) -> Non
     if as_json:
         print_json(answer)
     else:
-        click.echo(mesh_text(result))
+        say(mesh_text(result))
     sys.exit(1 if result.problem else 0)
 
 
 @mesh.command()
 @click.argument("node")
-@click.option("--count", type=click.IntRange(1, PINGS_AT_MOST), default=4, show_default=True)
+@click.option("--count", type=click.IntRange(1, PINGS_AT_MOST), default=4, show_default=True, help="So many messages.")
 @json_option
 @socket_option
 def ping(node: str, count: int, as_json: bool, socket_path: Path | None) -> None:
     """How long a signed message takes to NODE and back, over however many hops.
 
-    Exit code 0: at least one was answered. 1: none, or no such member. 3: no daemon.
+    \b
+    Examples:
+      v2g-tool mesh ping tr-12
+      v2g-tool mesh ping tr-12 --count 10 --json
+
+    Exit codes: 0 at least one was answered. 1 none, or no such member. 2 not understood. 3 the daemon is not reachable.
     """
     with daemon(socket_path, _NAME, as_json, timeout_s=10.0 + count * _PING_S) as client:
         answer = client.call("mesh.ping", MeshPingParams(node=node, count=count))
@@ -74,7 +80,7 @@ def ping(node: str, count: int, as_json: bool, socket_path: Path | None) -> None
     if as_json:
         print_json(answer)
     else:
-        click.echo(ping_text(result))
+        say(ping_text(result))
     sys.exit(0 if any(trip is not None for trip in result.round_trips_ms) else 1)
 
 
@@ -85,7 +91,12 @@ def ping(node: str, count: int, as_json: bool, socket_path: Path | None) -> None
 def draw(output: Path, force: bool, socket_path: Path | None) -> None:
     """Draw groups, members, links and islands as this node knows them.
 
-    Exit code 0: drawn. 1: no mesh, or the file is there already or cannot be written. 3: no daemon.
+    \b
+    Examples:
+      v2g-tool mesh map --output map.svg
+
+    Exit codes: 0 drawn. 1 no mesh, or the file is there already or cannot be written. 2 not understood. 3 the daemon is
+    not reachable.
     """
     from v2g.cli.mesh_map import mesh_svg
     from v2g.host.files import replace_file
@@ -122,7 +133,12 @@ def cap(
 ) -> None:
     """Lower the limits of GROUP for all members, from the mesh's head (role utility).
 
-    Exit code 0: told. 1: refused: this node is no head, there is no such group. 2: not understood. 3: no daemon.
+    \b
+    Examples:
+      v2g-tool mesh cap feeder-3 --import 150kW --for 2h --reason 'cable 3 is warm'
+
+    Exit codes: 0 told. 1 refused: this node is no head, there is no such group. 2 not understood. 3 the daemon is not
+    reachable.
     """
     if import_text is None and export_text is None:
         raise click.UsageError("give --import, --export, or both: v2g-tool mesh cap feeder-3 --import 150kW --for 2h")
@@ -141,7 +157,14 @@ def cap(
 @json_option
 @socket_option
 def uncap(group: str, as_json: bool, socket_path: Path | None) -> None:
-    """End a cap of ours before its time; members go on with the configured limits within seconds."""
+    """End a cap of ours before its time; members go on with the configured limits within seconds.
+
+    \b
+    Examples:
+      v2g-tool mesh uncap feeder-3
+
+    Exit codes: 0 ended. 1 refused, or there is no such cap. 2 not understood. 3 the daemon is not reachable.
+    """
     _order("mesh.uncap", MeshUncapParams(group=group), as_json, socket_path)
 
 

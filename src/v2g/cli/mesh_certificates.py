@@ -11,8 +11,7 @@ from pathlib import Path
 
 import click
 
-from v2g.cli.certificates import FILE, configured, somebody_listens, told
-from v2g.cli.daemons import config_option
+from v2g.cli.certificates import configured, somebody_listens, told
 from v2g.clock import SystemClock
 from v2g.config.paths import run_paths
 from v2g.config.schema import Config
@@ -24,22 +23,8 @@ from v2g.pki.owner import become_owner
 _HEAD = 64
 
 
-@click.command()
-@click.option("--output", required=True, type=FILE, help="Where the request (PEM) is written, too.")
-@click.option(
-    "--address",
-    "addresses",
-    multiple=True,
-    help="Host name or IPv4 address by which neighbours dial us; several are possible.  [default: mesh.node]",
-)
-@click.option("--force", is_flag=True, help="Make another key, though one waits for its certificate already.")
-@config_option
 def mesh_request(output: Path, addresses: tuple[str, ...], force: bool, config_dir: Path) -> None:
-    """Make a key and a request for the certificate of mesh.node, to be signed by the mesh's authority.
-
-    The key waits in mesh.dir, beside the one in force, until mesh-install. As root it goes on as the owner of mesh.dir.
-    Exit code 0: written. 1: refused; nothing in force has changed.
-    """
+    """Make a key and a request for the certificate of mesh.node, to be signed by the mesh's authority."""
     with told():
         config = configured(config_dir)
         # Where root may write and the daemon's user may not.
@@ -49,15 +34,8 @@ def mesh_request(output: Path, addresses: tuple[str, ...], force: bool, config_d
     click.echo("v2g-cert-manager mesh-install --chain CHAIN.pem --ca CA.pem")
 
 
-@click.command()
-@click.option("--chain", required=True, type=FILE, help="PEM certificate for our request, and what came with it.")
-@click.option("--ca", type=FILE, help="PEM certificates of the mesh's authority.  [default: those installed]")
-@config_option
 def mesh_install(chain: Path, ca: Path | None, config_dir: Path) -> None:
-    """Install the certificate that the mesh's authority made of our request, checked as other members check it.
-
-    Exit code 0: installed; the daemon uses it after systemctl reload. 1: refused, with the reason; nothing has changed.
-    """
+    """Install the certificate that the mesh's authority made of our request, checked as other members check it."""
     with told():
         config = configured(config_dir)
         received = read_chain(chain)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, of_subcommand, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, print_json, say, socket_option
 from v2g.cli.render import span, table
 from v2g.control.messages_meters import MeterDayParams, MeterDayResult, MetersResult, MeterStatus, Phases
 from v2g.units import format_power
@@ -24,7 +24,14 @@ _TIMEOUT_S = 20.0
 def meters(context: click.Context, as_json: bool, socket_path: Path | None) -> None:
     """The base load by phase as customers' meters tell it, and what is wrong with each meter.
 
-    Power is what the customer draws, and below zero what it feeds in. Exit code 0: shown. 3: no daemon.
+    Power is what the customer draws, and below zero what it feeds in.
+
+    \b
+    Examples:
+      v2g-tool meters
+      v2g-tool meters day M-1042
+
+    Exit codes: 0 shown. 2 not understood. 3 the daemon is not reachable.
     """
     if of_subcommand(context, as_json, socket_path):
         return
@@ -33,7 +40,7 @@ def meters(context: click.Context, as_json: bool, socket_path: Path | None) -> N
     if as_json:
         print_json(answer)
     else:
-        click.echo(meters_text(msgspec.convert(answer, MetersResult)))
+        say(meters_text(msgspec.convert(answer, MetersResult)))
 
 
 @meters.command()
@@ -43,14 +50,19 @@ def meters(context: click.Context, as_json: bool, socket_path: Path | None) -> N
 def day(meter: str, as_json: bool, socket_path: Path | None) -> None:
     """The last 24 hours of METER by the minute, in UTC; minutes without a reading are left out.
 
-    Exit code 0: shown. 1: no such meter. 3: no daemon.
+    \b
+    Examples:
+      v2g-tool meters day M-1042
+      v2g-tool meters day M-1042 --json
+
+    Exit codes: 0 shown. 1 no such meter. 2 not understood. 3 the daemon is not reachable.
     """
     with daemon(socket_path, _NAME, as_json, _TIMEOUT_S) as client:
         answer = client.call("meters.day", MeterDayParams(meter=meter))
     if as_json:
         print_json(answer)
     else:
-        click.echo(day_text(msgspec.convert(answer, MeterDayResult)))
+        say(day_text(msgspec.convert(answer, MeterDayResult)))
 
 
 def meters_text(result: MetersResult) -> str:

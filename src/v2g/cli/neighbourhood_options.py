@@ -65,7 +65,7 @@ class Asked:
                 raise click.UsageError(f"{name} belongs to --neighbourhood")
             return None
         given = given_names(others)
-        for name in ("--demo", "--foreign", "--scenario", "--vehicle", "--ac-vehicles"):
+        for name in ("--demo", "--foreign", "--scenario", "--vehicle", "--ac-vehicles", "--est"):
             if name in given:
                 raise click.UsageError(f"{name} is for one controller: leave it out with --neighbourhood")
         if self.light:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,9 @@ import click
 
 from v2g import __version__
 from v2g.cli.daemons import config_option, run_configured
+from v2g.cli.manners import run
 from v2g.cli.neighbourhood_options import Asked, Neighbourhood, given_names, neighbourhood_options
-from v2g.cli.verbs import normalise
+from v2g.cli.quantities import Quantity
 from v2g.units import QuantityError, parse_power_w
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class SimulateOptions:
     foreign: tuple[str, ...] = ()
     overlays: tuple[Path, ...] = ()
     plc: bool = True
+    est: bool = False
     conditions: Mapping[str, float] = field(default_factory=dict)
     """What the plant starts with, where it was given."""
     neighbourhood: Neighbourhood | None = None
@@ -93,7 +95,8 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
     metavar="KIND[,OPTION...]",
     help="With --simulate: one more vehicle. KIND is dc or ac; options: v2g (both ways), soc=40, capacity=60kWh, "
     "power=11kW, min-power=2kW, departs=8h (-1h: always about to leave), target=80, min-soc=20, "
-    "mode=dynamic|scheduled, needs=vehicle|station, no-soc, lie-soc=90|jumps, ignore-limits, phases=1|3. "
+    "mode=dynamic|scheduled, needs=vehicle|station, no-soc, lie-soc=90|jumps, ignore-limits, phases=1|3, slow=0.3s, "
+    "hangs=4s. "
     "Without --vehicles there are no others.",
 )
 @click.option("--demo", is_flag=True, help="With --simulate: plug in, discharge 10 kW, print what was measured, end.")
@@ -108,8 +111,10 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
     type=click.FloatRange(1.0, 600.0),
     help="With --simulate: seconds of thermal time a second, for temperatures, load history and forecast.",
 )
-@click.option("--ambient", "ambient_c", type=float, help="With --simulate: °C at the start.  [default: 25]")
-@click.option("--top-oil", "top_oil_c", type=float, help="With --simulate: °C at the start.  [default: by the load]")
+@click.option("--ambient", "ambient_c", type=Quantity("°C"), help="With --simulate: at the start, 25°C.  [default: 25]")
+@click.option(
+    "--top-oil", "top_oil_c", type=Quantity("°C"), help="With --simulate: at the start, 60°C.  [default: by the load]"
+)
 @click.option(
     "--base-load",
     "base_load_w",
@@ -138,6 +143,11 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
     default=None,
     help="With --simulate: match our own vehicles over a simulated powerline first.  [default: --plc]",
 )
+@click.option(
+    "--est",
+    is_flag=True,
+    help="With --simulate: the utility has a server (EST) that signs certificates, to provision and renew with.",
+)
 @neighbourhood_options
 @click.pass_context
 def cli(
@@ -159,14 +169,21 @@ def cli(
     base_load_w: float | None,
     power_factor: float | None,
     plc: bool | None,
+    est: bool,
     asked: Asked,
 ) -> None:
     """Control vehicle-to-grid power below one distribution transformer.
 
     \b
-    v2g-orchestrator --simulate              try it out: no root, no hardware
-    v2g-orchestrator --check-config          before a restart
-    systemctl start v2g-orchestrator         in production
+    Examples:
+      v2g-orchestrator --simulate  # try it out: no root, no hardware
+      v2g-orchestrator --simulate --demo  # plug in, discharge 10 kW, print what was measured
+      v2g-orchestrator --simulate --vehicle dc,v2g,soc=40,departs=8h,target=80 --base-load 120kW
+      v2g-orchestrator --check-config  # before a restart
+      v2g-orchestrator --config /etc/v2g  # as systemd starts it
+
+    Exit codes: 0 ended as asked, or the configuration holds. 1 failed, or (--check-config) it does not hold. 2 not
+    understood. 78 the configuration, a certificate or a nameplate cannot be used: systemd does not try again.
     """
     conditions = {
         "thermal_speed": thermal_speed,
@@ -190,6 +207,7 @@ def cli(
         "--base-load": base_load_w,
         "--power-factor": power_factor,
         "--plc": plc,
+        "--est": est,
     }
     # --no-plc was given, too.
     given = {name: value if name != "--plc" else plc is not None for name, value in simulation_only.items()}
@@ -214,6 +232,7 @@ def cli(
             run_dir=run_dir,
             foreign=foreign,
             overlays=overlays,
+            est=est,
             plc=plc if plc is not None else around is None or not around.lean,
             conditions={name: value for name, value in conditions.items() if value is not None},
         )
@@ -224,10 +243,12 @@ def cli(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    cli.main(args=normalise(sys.argv[1:] if argv is None else argv, ()), prog_name=_NAME)
+    run(cli, argv, _NAME)
 
 
 def _run(config_dir: Path) -> int:
+    # Nothing of what a start makes is garbage: the daemon collects once, when it is ready.
+    gc.disable()
     _settle_openssl()
     from v2g.orchestrator.main import run
 

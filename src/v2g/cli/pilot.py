@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, print_json, socket_option
+from v2g.cli.common import daemon, json_option, print_json, say, socket_option
+from v2g.cli.completion import complete_evse
 from v2g.cli.render import table
 from v2g.control.messages_devices import PilotCheckParams, PilotCheckResult, PilotLine
 
@@ -17,18 +18,31 @@ _NAME = "v2g-tool"
 
 @click.group()
 def pilot() -> None:
-    """The control pilot between EVSE and vehicle."""
+    """The control pilot between EVSE and vehicle.
+
+    \b
+    Examples:
+      v2g-tool pilot check
+
+    Exit codes: 0 none failed. 1 one failed, or is unknown. 2 not understood. 3 the daemon is not reachable.
+    """
 
 
 @pilot.command()
-@click.option("--evse", "evse_id", help="Only this EVSE. [default: all]")
+@click.option("--evse", "evse_id", shell_complete=complete_evse, help="Only this EVSE. [default: all]")
 @json_option
 @socket_option
 def check(evse_id: str | None, as_json: bool, socket_path: Path | None) -> None:
     """Levels, duty cycle, frequency and protective earth of each pilot: pass, or which limit failed.
 
     Limits: IEC 61851-1 Annex A, SAE J1772. What a device does not measure is not judged.
-    Exit code 0: none failed. 1: one failed, or is unknown. 3: no daemon.
+
+    \b
+    Examples:
+      v2g-tool pilot check
+      v2g-tool pilot check --evse 'US*V2G*E1'
+
+    Exit codes: 0 none failed. 1 one failed, or is unknown. 2 not understood. 3 the daemon is not reachable.
     """
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("pilot.check", PilotCheckParams(evse_id=evse_id))
@@ -36,7 +50,7 @@ def check(evse_id: str | None, as_json: bool, socket_path: Path | None) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(pilots_text(result))
+        say(pilots_text(result))
     if any(line.verdict in ("fail", "unknown") for line in result.evses):
         sys.exit(1)
 

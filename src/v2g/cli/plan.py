@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, fail, json_option, print_json, socket_option
+from v2g.cli.common import daemon, fail, json_option, print_json, say, socket_option
 from v2g.cli.render import flow, span, table
 from v2g.control.messages_plan import PlanResult, PlanVehicleLine
 from v2g.units import format_power
@@ -37,10 +37,11 @@ def plan(plot: Path | None, as_json: bool, socket_path: Path | None) -> None:
     """The plan of the coming day: transformer and vehicles by the hour, and which wishes cannot be met.
 
     \b
-    v2g-control plan
-    v2g-control plan --plot=plan.svg
+    Examples:
+      v2g-control plan
+      v2g-control plan --plot=plan.svg
 
-    Exit code 0: told. 1: there is no plan, or no picture. 2: not understood. 3: no daemon.
+    Exit codes: 0 told. 1 there is no plan, or no picture. 2 not understood. 3 the daemon is not reachable.
     """
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("plan")
@@ -48,7 +49,7 @@ def plan(plot: Path | None, as_json: bool, socket_path: Path | None) -> None:
     if as_json:
         print_json(answer)
     elif result.available:
-        click.echo(plan_text(result))
+        say(plan_text(result))
     if not result.available:
         fail(_NAME, f"there is no plan: {result.problem}", 1)
     if plot is not None:

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import msgspec
 
-from v2g.cli.common import daemon, fail, json_option, print_json, socket_option
-from v2g.cli.plc_text import plc_text
+from v2g.cli.common import daemon, fail, json_option, print_json, say, socket_option
+from v2g.cli.completion import complete_evse
 from v2g.clock import SystemClock
 from v2g.control.client import ControlClient
 from v2g.control.messages_plc import PlcParams, PlcResult
@@ -20,7 +20,12 @@ _EVERY_S = 1.0
 
 
 @click.command()
-@click.option("--evse", "evse_id", help="Only this EVSE, in detail. [default: all; in detail where there is one only]")
+@click.option(
+    "--evse",
+    "evse_id",
+    shell_complete=complete_evse,
+    help="Only this EVSE, in detail. [default: all; in detail where there is one only]",
+)
 @click.option(
     "--watch", is_flag=True, help="Show it anew every second until Ctrl-C; into a file or pipe, what changed."
 )
@@ -30,14 +35,16 @@ _EVERY_S = 1.0
 def plc(evse_id: str | None, watch: bool, png: Path | None, as_json: bool, socket_path: Path | None) -> None:
     """Powerline links (SLAC, ISO 15118-3): state, vehicle, attenuation, PHY rates to/from it, packet loss, modem.
 
-    \b
-    v2g-tool plc
-    v2g-tool plc --evse 'US*V2G*E1' --watch
-    v2g-tool plc --evse 'US*V2G*E1' --png e1.png
-
     In detail: attenuation in each carrier group from 1.8 to 28 MHz, and the matchings of the past.
 
-    Exit code 0: told. 1: refused, nothing to draw, or kplc-driver does not tell. 2: not understood. 3: no daemon.
+    \b
+    Examples:
+      v2g-tool plc
+      v2g-tool plc --evse 'US*V2G*E1' --watch
+      v2g-tool plc --evse 'US*V2G*E1' --png e1.png
+
+    Exit codes: 0 told. 1 refused, nothing to draw, or kplc-driver does not tell. 2 not understood. 3 the daemon is not
+    reachable.
     """
     if watch and png is not None:
         raise click.UsageError("--watch and --png do not go together: a picture is of one moment")
@@ -49,7 +56,7 @@ def plc(evse_id: str | None, watch: bool, png: Path | None, as_json: bool, socke
             if as_json:
                 print_json(answer)
             else:
-                click.echo(_text(result, evse_id))
+                say(_text(result, evse_id))
             code = _code(result)
     if png is not None:
         _draw(png, result)
@@ -67,6 +74,8 @@ def _code(result: PlcResult) -> int:
 
 
 def _text(result: PlcResult, evse_id: str | None) -> str:
+    from v2g.cli.plc_text import plc_text
+
     in_detail = evse_id is not None or len(result.evses) == 1
     return plc_text(result, in_detail=in_detail, ascii_only=not _draws_blocks())
 

@@ -35,8 +35,14 @@ HAZARD = (
 def test_relay(yes: bool, note: str | None, acknowledge: str | None, as_json: bool, socket_path: Path | None) -> None:
     """Test the hardware over-voltage relay: open and close again, seen by its feedback, and recorded.
 
-    The V2G breaker opens for the test and no power may flow. A qualified person has to answer for it. Exit code 0:
-    passed. 1: failed, or refused. 2: not acknowledged. 3: no daemon.
+    The V2G breaker opens for the test and no power may flow. A qualified person has to answer for it.
+
+    \b
+    Examples:
+      v2g-tool --test-relay
+      v2g-tool test-relay --yes --note 'test set 7, 1.12 per unit' --acknowledge 'A. Volta'
+
+    Exit codes: 0 passed. 1 failed, or refused. 2 not acknowledged. 3 the daemon is not reachable.
     """
     person = acknowledgement(acknowledge, HAZARD)
     with daemon(socket_path, _NAME, as_json) as client:

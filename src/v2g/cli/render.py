@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from v2g.cli.render_timing import timing_parts
+from v2g.cli.tables import table as table
 from v2g.control.guard_words import block_words, interlock_words, lost_words, operation_words, trip_remedy, trip_words
 from v2g.control.messages import (
     DeviceLine,
@@ -13,7 +15,6 @@ from v2g.control.messages import (
     StatusResult,
     TransformerLine,
 )
-from v2g.telemetry.lines import escape
 from v2g.units import format_power
 
 _UNKNOWN = "?"
@@ -35,15 +36,6 @@ _PERMITS = {
     "lockout": "no energy: LOCKED OUT",
     "guard_stale": "no energy: the guard (v2g-guard-tick) does not answer",
 }
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns aligned, the last one ragged. Words of vehicles and servers stand in it: none moves the cursor."""
-    lines = [tuple(head), *(tuple(map(escape, row)) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
 
 
 def flow(power_w: float | None) -> str:
@@ -92,8 +84,8 @@ def evses_text(evses: Sequence[EvseLine]) -> str:
         (
             evse.evse_id,
             evse.kind,
-            evse.session.vehicle if evse.session else "",
-            evse.session.state if evse.session else "free",
+            evse.session.vehicle if evse.session else evse.paused,
+            evse.session.state if evse.session else "paused" if evse.paused else "free",
             _UNKNOWN
             if evse.session and evse.session.soc_pct is None
             else f"{evse.session.soc_pct} %"
@@ -154,7 +146,8 @@ def tool_status_text(status: StatusResult) -> str:
     ]
     parts = [_headline(status), "", "TRANSFORMER", _facts(facts)]
     parts += [f"  note: {note}" for note in transformer.notes]
-    parts += ["", "GUARD", _facts(state), "", *_output_parts(status.evses), "", _devices(status.devices)]
+    parts += ["", "GUARD", _facts(state), "", *_output_parts(status.evses), *timing_parts(status)]
+    parts += ["", _devices(status.devices)]
     return "\n".join([*parts, *_problems(status)])
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from v2g.cli.manners import progress
+from v2g.cli.quantities import Quantity
 from v2g.cli.replay_thermal import thermal
 
 if TYPE_CHECKING:
@@ -33,7 +35,15 @@ def _three(context: click.Context, parameter: click.Parameter, value: str | None
 
 @click.group()
 def replay() -> None:
-    """Run recorded or described events through the controller's own code."""
+    """Run recorded or described events through the controller's own code.
+
+    \b
+    Examples:
+      v2g-tool replay grid event.cfg --settings ieee1547-II
+      v2g-tool replay thermal load.csv --transformer tr.yaml --output out.csv
+
+    Exit codes: 0 replayed. 1 the data cannot be used, or the output not be written. 2 not understood.
+    """
 
 
 replay.add_command(thermal)
@@ -46,19 +56,25 @@ replay.add_command(thermal)
 @click.option("--case", "chosen", multiple=True, metavar="ID", help="Only this case of a case file (repeatable).")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write a picture here.")
 @click.option("--channels", callback=_three, metavar="A,B,C", help="The channels of phases a, b and c.")
-@click.option("--nominal-voltage", type=click.FloatRange(min=0, min_open=True), help="Line to neutral, V.")
+@click.option("--nominal-voltage", type=Quantity("V", 0.0, above=True), help="Line to neutral: 277V.")
 @click.option("--nominal-frequency", type=click.Choice(["50", "60"]), help="Hz.")
 @click.option(
-    "--opening-time", type=click.FloatRange(0.0, 1.0), default=0.05, show_default=True, help="Of the breaker, s."
+    "--opening-time", type=Quantity("s", 0.0, 1.0), default=0.05, show_default=True, help="Of the breaker, s."
 )
-@click.option("--from", "from_s", type=float, help="Begin at this time of the record, s.")
-@click.option("--to", "to_s", type=float, help="End at this time of the record, s.")
+@click.option("--from", "from_s", type=Quantity("s"), help="Begin at this time of the record, s.")
+@click.option("--to", "to_s", type=Quantity("s"), help="End at this time of the record, s.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object a case or record.")
 def grid(file: Path, **options: Any) -> None:
     """Say what the guard would have done in FILE: a case file, CSV or COMTRADE.
 
     A case file gives one JSON line a case: id, tripped, closed (enter service, synchronisation), element, t_s.
-    Exit codes: 0 replayed, tripped or not; 1 the file cannot be replayed; 2 usage.
+
+    \b
+    Examples:
+      v2g-tool replay grid event.cfg --settings ieee1547-II --plot event.png
+      v2g-tool replay grid waves.csv --from 2s --to 4s --json
+
+    Exit codes: 0 replayed, tripped or not. 1 the file cannot be replayed. 2 not understood.
     """
     from v2g.replay.stimulus import ReplayError
 
@@ -206,11 +222,13 @@ def _record(
             f"{_NAME}: {stimulus.duration_s:g} s of waveforms take some minutes; --from and --to choose a part",
             file=sys.stderr,
         )
-    outcome = run(
-        stimulus,
-        protection_settings(settings, opening_time_s),
-        keep_every=1 if stimulus.duration_s <= _LONG_S else 5,
-    )
+    with progress(_NAME, stimulus.duration_s) as bar:
+        outcome = run(
+            stimulus,
+            protection_settings(settings, opening_time_s),
+            keep_every=1 if stimulus.duration_s <= _LONG_S else 5,
+            progress=bar.to,
+        )
     told = lines(outcome, duration_s=stimulus.duration_s, begins=record.begins, offset_s=record.offset_s)
     title = f"{file.name}{f', {record.label}' if record.label else ''}"
     if plot is not None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from v2g.cli.manners import progress
+
 if TYPE_CHECKING:
     from v2g.replay.thermal_run import Row
     from v2g.replay.thermal_table import ThermalTable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _NAME = "v2g-tool replay thermal"
 _PROGRESS_ROWS: Final = 5_000
+_EVERY_ROWS: Final = 500
 
 
 @click.command()
@@ -62,7 +65,12 @@ def thermal(file: Path, **options: Any) -> None:
       hot_ambient_losses: true
       upgraded_paper: false
 
-    Exit codes: 0 replayed; 1 bad data, or an output that cannot be written; 2 usage.
+    \b
+    Examples:
+      v2g-tool replay thermal load.csv --transformer tr.yaml --output out.csv
+      v2g-tool replay thermal load.csv --transformer tr.yaml --plot out.png --no-headroom
+
+    Exit codes: 0 replayed. 1 bad data, or an output that cannot be written. 2 not understood.
     """
     from v2g.replay.stimulus import ReplayError
 
@@ -71,10 +79,6 @@ def thermal(file: Path, **options: Any) -> None:
     except ReplayError as error:
         print(f"{_NAME}: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except BrokenPipeError:
-        from v2g.cli.common import reader_gone
-
-        reader_gone()
 
 
 def _thermal(
@@ -185,13 +189,11 @@ def _remarks(table: ThermalTable, transformer: ReplayedTransformer, ahead: str, 
 
 def _progress(rows: Iterable[Row], total: int) -> Iterator[Row]:
     """To stderr, where that is a terminal."""
-    if total <= _PROGRESS_ROWS or not sys.stderr.isatty():
+    if total <= _PROGRESS_ROWS:
         yield from rows
         return
-    for number, row in enumerate(rows, 1):
-        if number % _PROGRESS_ROWS == 0 or number == total:
-            end = "\n" if number == total else ""
-            print(
-                f"\r{_NAME}: {number} of {total} rows, {100 * number // total} %", end=end, file=sys.stderr, flush=True
-            )
-        yield row
+    with progress(_NAME, total) as bar:
+        for number, row in enumerate(rows, 1):
+            if number % _EVERY_ROWS == 0:
+                bar.to(number)
+            yield row

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from v2g.cli.acknowledge import acknowledge_option, acknowledgement
-from v2g.cli.common import daemon, json_option, of_subcommand, parsed, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, parsed, print_json, say, socket_option
 from v2g.cli.render import table
 from v2g.control.messages_sensors import (
     SensorLine,
@@ -34,7 +34,13 @@ HAZARD = (
 def sensors(context: click.Context, as_json: bool, socket_path: Path | None) -> None:
     """Every channel: value, age, quality, source, and the factors with the file that each came from.
 
-    Exit code 0: shown. 3: no daemon.
+    \b
+    Examples:
+      v2g-tool sensors
+      v2g-tool sensors calibrate top_oil_temp --reference 65.2C
+      v2g-tool sensors reload
+
+    Exit codes: 0 done. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
     if of_subcommand(context, as_json, socket_path):
         return
@@ -43,7 +49,7 @@ def sensors(context: click.Context, as_json: bool, socket_path: Path | None) -> 
     if as_json:
         print_json(answer)
     else:
-        click.echo(sensors_text(msgspec.convert(answer, SensorsListResult)))
+        say(sensors_text(msgspec.convert(answer, SensorsListResult)))
 
 
 @sensors.command("reload")
@@ -52,7 +58,13 @@ def sensors(context: click.Context, as_json: bool, socket_path: Path | None) -> 
 def reload_sensors(as_json: bool, socket_path: Path | None) -> None:
     """Read configuration and sensor map again, without a restart.
 
-    They are checked first: with any mistake nothing is changed. Exit code 0: in force. 1: refused. 3: no daemon.
+    They are checked first: with any mistake nothing is changed.
+
+    \b
+    Examples:
+      v2g-tool sensors reload
+
+    Exit codes: 0 in force. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
     with daemon(socket_path, _NAME, as_json, _TIMEOUT_S) as client:
         answer = client.call("sensors.reload")
@@ -72,10 +84,16 @@ def reload_sensors(as_json: bool, socket_path: Path | None) -> None:
 def calibrate(name: str, reference: str, acknowledge: str | None, as_json: bool, socket_path: Path | None) -> None:
     """Calibrate the channel NAME against a reference instrument that shows a steady value at this moment.
 
-    The factor is written, adopted and measured again; what does not hold is taken back. A factor outside 0.9 to 1.1
-    is wiring or a wrong ratio and is refused. A qualified person has to answer for it. Exit code 0: written and
-    verified, or right already. 1: refused, nothing is changed. 2: not acknowledged, or no reference with a unit.
-    3: no daemon.
+    The factor is written, adopted and measured again; what does not hold is taken back. A factor outside 0.9 to 1.1 is
+    wiring or a wrong ratio and is refused. A qualified person has to answer for it.
+
+    \b
+    Examples:
+      v2g-tool sensors calibrate top_oil_temp --reference 65.2C
+      v2g-tool sensors calibrate grid_voltage_a --reference '231.4 V' --acknowledge 'A. Volta'
+
+    Exit codes: 0 written and verified, or right already. 1 refused, nothing is changed. 2 not acknowledged, or no
+    reference with a unit. 3 the daemon is not reachable.
     """
     value, unit = parsed(parse_quantity, reference)
     person = acknowledgement(acknowledge, HAZARD)
@@ -85,7 +103,7 @@ def calibrate(name: str, reference: str, acknowledge: str | None, as_json: bool,
     if as_json:
         print_json(answer)
     else:
-        click.echo(calibration_text(msgspec.convert(answer, SensorsCalibrateResult)))
+        say(calibration_text(msgspec.convert(answer, SensorsCalibrateResult)))
 
 
 def sensors_text(result: SensorsListResult) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, parsed, print_json, socket_option
+from v2g.cli.common import daemon, json_option, parsed, print_json, say, socket_option
 from v2g.cli.render import span, table
 from v2g.control.messages_utility import (
     BoundLine,
@@ -38,15 +38,17 @@ _DIRECTION = {
 def signal() -> None:
     """What the utility asks of this site, besides orders: each signal ends by itself.
 
-    \b
-    v2g-control signal set --kind cap --value 20kW --duration 2h
-    v2g-control signal set --kind floor --value 10kW --direction discharge --duration 2h --id evening
-    v2g-control signal set --kind price --value 0.31 --currency EUR --duration 1h --at 2026-01-31T18:00+01:00
-    v2g-control signal list
-    v2g-control signal withdraw evening
-
     Of several caps the lowest counts, of several floors the highest. A cap below a floor means no power.
-    Exit code 0: done. 1: refused. 2: not understood. 3: no daemon.
+
+    \b
+    Examples:
+      v2g-control signal set --kind cap --value 20kW --duration 2h
+      v2g-control signal set --kind floor --value 10kW --direction discharge --duration 2h --id evening
+      v2g-control signal set --kind price --value 0.31 --currency EUR --duration 1h --at 2026-01-31T18:00+01:00
+      v2g-control signal list
+      v2g-control signal withdraw evening
+
+    Exit codes: 0 done. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
 
 
@@ -75,7 +77,16 @@ def set_signal(
     as_json: bool,
     socket_path: Path | None,
 ) -> None:
-    """Give a signal, or another one in place of the one with the same ID."""
+    """Give a signal, or another one in place of the one with the same ID.
+
+    \b
+    Examples:
+      v2g-control signal set --kind cap --value 20kW --duration 2h
+      v2g-control signal set --kind floor --value 10kW --direction discharge --duration '1h 30min' --id evening
+      v2g-control signal set --kind price --value 0.31 --currency EUR --duration 1h --at 18:00
+
+    Exit codes: 0 it holds, or will. 1 refused. 2 not understood. 3 the daemon is not reachable.
+    """
     kind = kind.lower()
     fields = {
         "kind": kind,
@@ -105,13 +116,21 @@ def set_signal(
 @json_option
 @socket_option
 def list_signals(as_json: bool, socket_path: Path | None) -> None:
-    """The signals that hold or will hold, what they mean together, and the OpenADR VTN."""
+    """The signals that hold or will hold, what they mean together, and the OpenADR VTN.
+
+    \b
+    Examples:
+      v2g-control signal list
+      v2g-control signal list --json
+
+    Exit codes: 0 shown. 2 not understood. 3 the daemon is not reachable.
+    """
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("utility.signals", SignalsParams())
     if as_json:
         print_json(answer)
     else:
-        click.echo(signals_text(msgspec.convert(answer, SignalsResult)))
+        say(signals_text(msgspec.convert(answer, SignalsResult)))
 
 
 @signal.command("withdraw")
@@ -119,7 +138,14 @@ def list_signals(as_json: bool, socket_path: Path | None) -> None:
 @json_option
 @socket_option
 def withdraw(signal_id: str, as_json: bool, socket_path: Path | None) -> None:
-    """End the signal ID now."""
+    """End the signal ID now.
+
+    \b
+    Examples:
+      v2g-control signal withdraw evening
+
+    Exit codes: 0 ended. 1 refused, or there is none of that name. 2 not understood. 3 the daemon is not reachable.
+    """
     with daemon(socket_path, _NAME, as_json) as client:
         answer = client.call("utility.withdraw", WithdrawParams(id=signal_id))
     if as_json:

@@ -11,7 +11,8 @@ import click
 import msgspec
 
 from v2g.cli.acknowledge import acknowledge_option, acknowledgement
-from v2g.cli.common import daemon, fail, json_option, print_json, socket_option
+from v2g.cli.common import daemon, fail, json_option, print_json, say, socket_option
+from v2g.cli.completion import complete_evse
 from v2g.clock import SleepingClock, SystemClock
 from v2g.control.client import ControlClient, ControlError
 from v2g.control.messages_discharge import DischargeTestParams, DischargeTestRecord, DischargeTestResult
@@ -26,7 +27,13 @@ HAZARD = (
 
 
 @click.command("test-discharge")
-@click.option("--evse", "evse_id", required=True, help="The EVSE by its id; a vehicle is in its charge loop there.")
+@click.option(
+    "--evse",
+    "evse_id",
+    shell_complete=complete_evse,
+    required=True,
+    help="The EVSE by its id; a vehicle is in its charge loop there.",
+)
 @click.option("--power", default="2kW", show_default=True, help="Magnitude with its unit.")
 @click.option("--duration", default="30s", show_default=True, help="How long it is measured after settling.")
 @acknowledge_option
@@ -38,8 +45,14 @@ def test_discharge(
     """Discharge one vehicle at a small power: does the inverter follow, how efficient is it, is it protected?
 
     A qualified person has to answer for it. Below 97 % the EVSE's discharge is refused from then on, until a test is
-    passed or inverter.accept_low_efficiency is set. Exit code 0: passed. 1: failed, or refused. 2: not acknowledged,
-    or not understood. 3: no daemon.
+    passed or inverter.accept_low_efficiency is set.
+
+    \b
+    Examples:
+      v2g-tool test-discharge --evse 'US*V2G*E1'
+      v2g-tool test-discharge --evse 'US*V2G*E1' --power 2kW --duration 60s --acknowledge 'A. Volta'
+
+    Exit codes: 0 passed. 1 failed, or refused. 2 not acknowledged, or not understood. 3 the daemon is not reachable.
     """
     try:
         power_w, duration_s = parse_power_w(power), parse_duration_s(duration)
@@ -55,7 +68,7 @@ def test_discharge(
     if as_json:
         print_json(result)
     elif record is not None:
-        click.echo(record_text(record, result.recorded_in))
+        say(record_text(record, result.recorded_in))
     else:
         fail(_NAME, "the test ended without a record; see daemon.log", 1)
     sys.exit(0 if record is not None and record.passed else 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from v2g.cli.common import daemon, json_option, of_subcommand, parsed, print_json, socket_option
+from v2g.cli.common import daemon, json_option, of_subcommand, parsed, print_json, say, socket_option
 from v2g.cli.lazy import Later, LazyGroup
 from v2g.cli.render_thermal import regime_text, regime_words, thermal_text
 from v2g.control.messages import RegimeParams, RegimeResult, ThermalResult
@@ -30,11 +30,13 @@ def thermal(context: click.Context, as_json: bool, socket_path: Path | None) -> 
     """The transformer: temperatures now and ahead, headroom each way, what binds, sensors, life used.
 
     \b
-    v2g-tool thermal
-    v2g-tool thermal regime long_time_emergency --for 4h --reason "T2 out of service"
-    v2g-tool thermal regime normal_cyclic
+    Examples:
+      v2g-tool thermal
+      v2g-tool thermal regime long_time_emergency --for 4h --reason 'T2 out of service'
+      v2g-tool thermal regime normal_cyclic
+      v2g-tool thermal calibrate --days 60
 
-    Exit code 0: told. 1: refused. 2: not understood. 3: no daemon.
+    Exit codes: 0 told. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
     if not of_subcommand(context, as_json, socket_path):
         with daemon(socket_path, _NAME, as_json) as client:
@@ -43,7 +45,7 @@ def thermal(context: click.Context, as_json: bool, socket_path: Path | None) -> 
         if as_json:
             print_json(answer)
         else:
-            click.echo(thermal_text(result))
+            say(thermal_text(result))
 
 
 @thermal.command()
@@ -59,6 +61,14 @@ def regime(
     """Show the regime of loading, or authorise another: an engineer's decision, which ends by itself.
 
     REGIME is normal_cyclic, or of IEC 60076-7 long_time_emergency for 14 days at most, short_time_emergency for 30 min.
+
+    \b
+    Examples:
+      v2g-tool thermal regime
+      v2g-tool thermal regime long_time_emergency --for 4h --reason 'T2 out of service'
+      v2g-tool thermal regime normal_cyclic
+
+    Exit codes: 0 told, or authorised. 1 refused. 2 not understood. 3 the daemon is not reachable.
     """
     if name is not None and option is not None and name != option:
         raise click.UsageError(f"{name} or {option}? Name one regime")
@@ -75,7 +85,7 @@ def regime(
     if as_json:
         print_json(answer)
     else:
-        click.echo(regime_text(result))
+        say(regime_text(result))
 
 
 def _show_regime(as_json: bool, socket_path: Path | None) -> None:

@@ -13,6 +13,8 @@ import click
 
 from v2g.cli.common import fail, print_json
 from v2g.cli.daemons import DEFAULT_CONFIG_DIR, config_option, problems
+from v2g.cli.manners import waiting
+from v2g.cli.quantities import Quantity
 from v2g.cli.render import table
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _NAME = "v2g-tool thermal calibrate"
 _DEFAULT_DAYS = 30.0
 EXIT_REFUSED = 1
-EXIT_FILES = 3
+_MINUTES_A_SECOND = 20_000
 _RESTART = "v2g-orchestrator takes it at its next start: systemctl restart v2g-orchestrator"
 
 
@@ -31,7 +33,7 @@ _RESTART = "v2g-orchestrator takes it at its next start: systemctl restart v2g-o
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day, local.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day, local; the whole of it counts.")
 @click.option(
-    "--days", type=click.FloatRange(1.0, 3660.0), help="So many days back from there or from the newest. [default: 30]"
+    "--days", type=Quantity("d", 1.0, 3660.0), help="So many days back from there or from the newest. [default: 30]"
 )
 @click.option(
     "--history",
@@ -69,10 +71,13 @@ def calibrate(
     which changes nothing; look at it, then accept it:
 
     \b
-    v2g-tool thermal calibrate --days 60
-    v2g-tool thermal calibrate --accept
+    Examples:
+      v2g-tool thermal calibrate --days 60
+      v2g-tool thermal calibrate --csv load.csv
+      v2g-tool thermal calibrate --accept
 
-    Exit code 0: proposed, or accepted. 1: refused, nothing is changed. 2: usage. 3: a file cannot be read or written.
+    Exit codes: 0 proposed, or accepted. 1 refused, nothing is changed; or a file cannot be read or written. 2 not
+    understood.
     """
     from v2g.cli.calibration_proposal import PROPOSAL_FILE
 
@@ -102,11 +107,13 @@ def _guarded(run: Callable[[], None]) -> None:
     except (CalibrationError, ParameterError, ProposalError) as error:
         fail(_NAME, str(error), EXIT_REFUSED)
     except InputError as error:
-        fail(_NAME, str(error), EXIT_FILES)
+        fail(_NAME, str(error), EXIT_REFUSED)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         remedy = "run it as root, or as the owner of the configuration" if error.errno in (1, 13) else "nothing changed"
-        fail(_NAME, f"{where}{error.strerror or error}; {remedy}", EXIT_FILES)
+        fail(_NAME, f"{where}{error.strerror or error}; {remedy}", EXIT_REFUSED)
 
 
 def _propose(
@@ -129,16 +136,15 @@ def _propose(
     start = thermal_parameters(transformer)
     zone = zone_of(loaded.config.site.timezone)
     minutes, source = _minutes(loaded, history, csv_file, _range(dates, zone, whole=csv_file is not None), zone)
-    found = calibrated(
-        CalibrationData(
-            t_s=minutes.t_s,
-            k_pu=minutes.k_pu,
-            ambient_c=minutes.ambient_c,
-            top_oil_c=minutes.top_oil_c,
-            winding_c=minutes.winding_c,
-        ),
-        start,
+    data = CalibrationData(
+        t_s=minutes.t_s,
+        k_pu=minutes.k_pu,
+        ambient_c=minutes.ambient_c,
+        top_oil_c=minutes.top_oil_c,
+        winding_c=minutes.winding_c,
     )
+    with waiting(f"fitting {len(minutes.t_s)} minutes", 1.0 + len(minutes.t_s) / _MINUTES_A_SECOND):
+        found = calibrated(data, start)
     words = _Words(found, transformer.id, source, minutes, zone, _accept_command(config_dir, proposal))
     write_proposal(proposal, proposal_text(found, start, words.head()))
     if as_json:

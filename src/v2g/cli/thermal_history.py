@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from v2g.cli.common import fail, reader_gone
+from v2g.cli.common import fail
 from v2g.cli.daemons import config_option, problems
 
 if TYPE_CHECKING:
     from v2g.telemetry.history_rows import MinuteRow
 
 _NAME = "v2g-tool thermal history"
-_EXIT_FILES = 3
+_EXIT_FILES = 1
 _KINDS: Final = ("minutes", "evses", "trips")
 _COLUMNS: Final = {
     "minutes": (
@@ -59,13 +59,15 @@ def history(
     with, permitted_… the narrowest interval of V2G power in that minute, V the ageing rate. V2G_kW is positive when
     vehicles charge. An empty cell was not measured. What comes out can be read back:
 
-    \b
-    v2g-tool thermal history --since 2026-06-01 --complete --output load.csv
-    v2g-tool replay thermal load.csv --transformer tr.yaml --output out.csv
-    v2g-tool thermal calibrate --csv load.csv
+    Needs no daemon.
 
-    Needs no daemon. Exit code 0: written. 1: the configuration cannot be used. 2: usage. 3: a file cannot be read or
-    written.
+    \b
+    Examples:
+      v2g-tool thermal history --since 2026-06-01 --complete --output load.csv
+      v2g-tool replay thermal load.csv --transformer tr.yaml --output out.csv  # reads it back
+      v2g-tool thermal calibrate --csv load.csv
+
+    Exit codes: 0 written. 1 the configuration cannot be used, or a file not be read or written. 2 not understood.
     """
     from v2g.config.problems import ConfigError
     from v2g.telemetry.history_rows import HistoryError
@@ -83,7 +85,7 @@ def history(
     except HistoryError as error:
         fail(_NAME, str(error), _EXIT_FILES)
     except BrokenPipeError:
-        reader_gone()
+        raise
     except OSError as error:
         fail(_NAME, f"{error.filename or output}: {error.strerror or error}; name another file", _EXIT_FILES)
 

@@ -11,8 +11,10 @@ from v2g.config.crosscheck_firewall import check_firewall, firewall_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
 from v2g.config.crosscheck_mesh import check_mesh, mesh_suspicions
 from v2g.config.crosscheck_plc import check_plc, plc_suspicions
+from v2g.config.crosscheck_sessions import check_sessions
 from v2g.config.crosscheck_utility import check_utility, utility_suspicions
 from v2g.config.paths import SUN_PATH_MAX, run_paths
+from v2g.config.places import check_places
 from v2g.config.problems import Report
 from v2g.config.protection import grid_settings_if_confirmed
 from v2g.config.schema import AcEvse, Config, DcEvse, Evse, Inverter, TlsProfileName
@@ -41,6 +43,8 @@ def cross_check(config: Config, report: Report) -> None:
     check_firewall(config, report)
     check_plc(config, report)
     check_mesh(config, report)
+    check_places(config, report)
+    check_sessions(config, report)
     _timezone(config, report)
     _history(config, report)
     _paths(config, report)

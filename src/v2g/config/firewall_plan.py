@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from v2g.config.addresses import is_this_host, modbus_addresses
 from v2g.config.loader import Loaded
+from v2g.config.places import TcpPlace, probe_place
 from v2g.config.problems import ConfigError, Problem
 from v2g.config.schema import Config
 from v2g.config.schema_firewall import OutputPolicy
@@ -205,6 +206,8 @@ class _Builder:
                 continue
             if parts.hostname:
                 yield path, parts.hostname, port
+        if (probe := self._config.heartbeat.probe) and isinstance(place := probe_place(probe), TcpPlace):
+            yield "heartbeat.probe", place.host, place.port
         for path, _, neighbours in _wires(self._config):
             for position, neighbour in enumerate(neighbours):
                 if neighbour.address is not None:
@@ -223,7 +226,7 @@ class _Builder:
                 remedy = f"write the address, or add it to firewall.hosts: {{{host}: [192.0.2.7]}}"
             else:
                 reason, remedy = error.reason, error.remedy
-            key = path if path.endswith(("url", "address")) else f"{path}.host"
+            key = path if path.endswith(("url", "address", "probe")) else f"{path}.host"
             self._problem(key, repr(host), reason, remedy)
             return []
 

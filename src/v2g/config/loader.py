@@ -10,10 +10,11 @@ import msgspec
 
 from v2g.config.crosscheck import cross_check, suspicions
 from v2g.config.crosscheck_plc import check_plc_devices, plc_device_suspicions
+from v2g.config.migrate import read
 from v2g.config.problems import ConfigError, Problem, Report
 from v2g.config.schema import Config
 from v2g.config.sensors import site_sensors
-from v2g.config.tree import MAX_FILE_BYTES, Tree, overlay, parse, without_nulls
+from v2g.config.tree import MAX_FILE_BYTES, Tree, overlay, without_nulls
 from v2g.config.validate import validate
 from v2g.hardware.sensor_map import SensorMap
 
@@ -58,10 +59,12 @@ def load(config_dir: Path, replaced: Mapping[Path, str] | None = None) -> Loaded
     merged: Tree | None = None
     for file in files:
         try:
-            tree = parse(replaced[file] if file in replaced else _read(file), str(file))
+            found = read(replaced[file] if file in replaced else _read(file), str(file))
         except ConfigError as error:
             problems += error.problems
             continue
+        tree = found.tree
+        warnings += [found.notice] if found.notice else []
         problems += _twice_in_one_file(tree)
         merged = tree if merged is None else overlay(merged, tree)
     if problems or merged is None:

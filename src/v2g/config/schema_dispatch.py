@@ -14,7 +14,9 @@ class Planning(Section, frozen=True, kw_only=True):
     """The plan of the coming day, made by a process of its own. Without one the allocation goes on by itself."""
 
     enabled: bool = True
+    """Whether there is a plan."""
     every_s: Annotated[float, Meta(ge=30, le=3600)] = 300.0
+    """Between two plans, where nothing asks for one sooner."""
     deadline_s: Annotated[float, Meta(ge=2, le=240)] = 30.0
     """A plan that is not there by then is given up, and the last one stands for as long as it is good."""
     horizon_h: Annotated[float, Meta(ge=24, le=72)] = 24.0
@@ -32,6 +34,7 @@ class Dispatch(Section, frozen=True, kw_only=True):
     max_soc_pct: Annotated[float, Meta(ge=10, le=100)] = 100.0
     """No charge at or above this, unless the vehicle's own target is higher."""
     setpoint_lease_s: Annotated[float, Meta(gt=0.2, le=5)] = 1.0
+    """A set-point that is not renewed becomes zero after this."""
     thermal_horizon_s: Annotated[float, Meta(ge=60, le=1680)] = 900.0
     """How far ahead the transformer must stay inside its limits with a constant power; 28 min is what every cooling
     class can be solved for."""
@@ -50,3 +53,4 @@ class Dispatch(Section, frozen=True, kw_only=True):
     assumed_stay_h: Annotated[float, Meta(gt=0, le=72)] = 8.0
     """Of a vehicle that does not tell when it leaves."""
     planning: Planning = Planning()
+    """The plan of the coming day."""

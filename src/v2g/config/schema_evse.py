@@ -22,20 +22,24 @@ class ModbusTls(Section, frozen=True, kw_only=True):
     """Modbus/TCP Security: mutual TLS. Paths of PEM files, absolute or relative to the configuration directory."""
 
     ca: str
+    """The authority of the devices."""
     certificate: str
     """Ours, with the role that the device demands in its extension 1.3.6.1.4.1.50316.802.1."""
     key: str
+    """Ours, mode 0600."""
     server_name: str = ""
     """Name that the device's certificate must bear; empty: ``host``."""
 
 
 class ModbusAddress(Section, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1)]
+    """Address or name; a name is looked up when the connection is made."""
     port: Port = 502
     """802 is the registered port of Modbus/TCP Security."""
     unit: Annotated[int, Meta(ge=1, le=255)] = 1
     """Unit 0 is a broadcast behind a gateway: every device there would obey, and none answer."""
     tls: ModbusTls | None = None
+    """None: Modbus TCP without TLS."""
 
 
 class HarmonicFilter(Section, frozen=True, kw_only=True):
@@ -54,13 +58,16 @@ class HarmonicFilter(Section, frozen=True, kw_only=True):
 
 class Inverter(Section, frozen=True, kw_only=True):
     driver: Literal["sunspec", "register_map"] = "sunspec"
+    """``sunspec``, or ``register_map`` for a vendor's own registers."""
     modbus: ModbusAddress
+    """Where it is."""
     map: str = ""
     """With ``register_map``: name of a map in ``devices/`` of the configuration directory, a built-in one, or the path
     of a YAML file."""
     max_charge_w: Positive | None = None
     """Site limit below the device's own rating, magnitude."""
     max_discharge_w: Positive | None = None
+    """As ``max_charge_w``, of discharge."""
     ramp_w_s: Positive | None = None
     """Ramp rate that is written into the device where it has one; None: the device's own."""
     efficiency: Annotated[float, Meta(gt=0.5, le=1)] = 0.97
@@ -83,7 +90,9 @@ class Inverter(Section, frozen=True, kw_only=True):
 
 class DcOutput(Section, frozen=True, kw_only=True):
     driver: Literal["register_map"] = "register_map"
+    """Registers by ``map``."""
     modbus: ModbusAddress
+    """Where it is."""
     map: str = "v2g-dc-evse"
     """As :attr:`Inverter.map`."""
 
@@ -92,7 +101,9 @@ class AcOutput(Section, frozen=True, kw_only=True):
     """Contactor, meter and pilot of an AC EVSE."""
 
     driver: Literal["register_map"] = "register_map"
+    """Registers by ``map``."""
     modbus: ModbusAddress
+    """Where it is."""
     map: str = "v2g-ac-evse"
     """As :attr:`Inverter.map`."""
 
@@ -101,17 +112,23 @@ class _Evse(Section, frozen=True, kw_only=True):
     """One EVSE: an id, a network interface or ports of its own, ratings and devices."""
 
     id: EvseId
+    """EVSEID of ISO 15118: country, operator, E, id; by it orders name the EVSE."""
     interface: str
+    """Network interface at which its vehicle is."""
     sdp_port: Port = 15118
+    """UDP port of the SECC discovery protocol."""
     tcp_port: Port = 15118
     """Named in the SDP response. Stacks such as Josev/EcoG refuse a response with a port outside 49152..65535."""
     tls: TlsProfileName = TlsProfileName.STRICT
+    """``strict``: P-521 and Ed448 only; ``compat``: also P-256; ``plain``: no TLS, for tests."""
     negative_discharge_limits: bool = False
     """Send discharge limits below zero, as some stacks expect them."""
     meter_discharge_reading: bool = True
     """Send BPT_DischargedEnergyReadingWh in MeterInfo; EcoG's EVCC rejects that element."""
     max_charge_w: Positive = 22_000.0
+    """What it may charge a vehicle with."""
     max_discharge_w: Positive = 22_000.0
+    """What it may discharge a vehicle with, a magnitude."""
     min_soc_pct: Percent | None = None
     """No discharge here of a vehicle at or below this; None: the site's ``dispatch.min_soc_pct``."""
     plc: EvsePlc | None = None
@@ -122,18 +139,24 @@ class DcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="DC"):
     """The EVSE's inverter turns AC into DC: ``inverter`` carries the power, ``dc`` the contactors and the cable."""
 
     max_voltage_v: Positive = 920.0
+    """Highest voltage of its output."""
     min_voltage_v: Positive = 150.0
+    """Lowest voltage of its output."""
     max_current_a: Positive = 80.0
+    """Of its output."""
     phases: Literal["abc", "a", "b", "c"] = "abc"
     """Phases of the bus that the inverter is connected to."""
     inverter: Inverter
+    """Carries the power."""
     dc: DcOutput
+    """Contactors and cable."""
 
 
 class AcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="AC"):
     """The vehicle inverts: set-points go through ISO 15118, the guard's actuator is the contactor in ``ac``."""
 
     phases: Literal[1, 3] = 3
+    """How many it has."""
     rotation: Literal["abc", "bca", "cab", "acb", "cba", "bac", "a", "b", "c"] = "abc"
     """Phases of the bus at the EVSE's L1, L2, L3; one letter for a single-phase EVSE."""
     max_current_a: Positive = 32.0
@@ -141,6 +164,7 @@ class AcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="AC"):
     allow_discharge: bool = False
     """Discharge by AC_BPT: the vehicle's own inverter then is the DER, and its conformity to IEEE 1547 rests on it."""
     ac: AcOutput
+    """Contactor, meter and pilot."""
 
 
 Evse = DcEvse | AcEvse

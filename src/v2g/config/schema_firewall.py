@@ -29,6 +29,7 @@ class Access(Section, frozen=True, kw_only=True):
     ports: Ports = ()
     """TCP: 22 is SSH. Modbus (502, 802) is never open inwards."""
     udp_ports: Ports = ()
+    """Likewise UDP."""
     interface: str = ""
     """Only on this interface; empty: on any that is no EVSE's."""
 
@@ -37,12 +38,16 @@ class Destination(Section, frozen=True, kw_only=True):
     """What may be reached with output strict, besides what other sections name."""
 
     addresses: Addresses
+    """IPv4 and IPv6 addresses and networks."""
     ports: Ports = ()
+    """TCP."""
     udp_ports: Ports = ()
+    """UDP."""
 
 
 class Firewall(Section, frozen=True, kw_only=True):
     operators: Annotated[tuple[Access, ...], Meta(max_length=64)] = ()
+    """People who look after this controller."""
     utility: Annotated[tuple[Access, ...], Meta(max_length=64)] = ()
     """The utility's control addresses."""
     local_only: bool = False
@@ -68,6 +73,8 @@ class Firewall(Section, frozen=True, kw_only=True):
     forward: bool = False
     """This host passes packets on between interfaces; never for those of EVSEs."""
     output: OutputPolicy = OutputPolicy.OPEN
+    """``open``: Modbus only to listed devices, all else may go out; ``strict``: nothing but what the configuration
+    names."""
     hosts: dict[str, Addresses] = msgspec.field(default_factory=dict)
     """Addresses of host names that other sections use. No name is looked up: rules are made before the network is up,
     and a name server could otherwise open them."""
@@ -76,6 +83,7 @@ class Firewall(Section, frozen=True, kw_only=True):
     ntp: tuple[str, ...] = ()
     """Time servers (123, 4460), likewise."""
     destinations: Annotated[tuple[Destination, ...], Meta(max_length=64)] = ()
+    """What else may be reached with output strict."""
     log_per_minute: Annotated[int, Meta(ge=0, le=600)] = 10
     """Dropped packets that the kernel's log tells of, for each reason; 0: none, they are only counted."""
     state_dir: str = "/var/lib/v2g-firewall"

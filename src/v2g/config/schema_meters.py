@@ -14,7 +14,9 @@ class Meter(Section, frozen=True, kw_only=True):
     """A meter with SunSpec model 201, 202, 203 or 204, read over Modbus TCP."""
 
     id: Annotated[str, Meta(min_length=1, max_length=64)]
+    """By which ``v2g-tool meters`` names it."""
     modbus: ModbusAddress
+    """Where it is."""
     rotation: Literal["abc", "bca", "cab", "acb", "cba", "bac", "a", "b", "c"] = "abc"
     """Phases of the bus at the meter's A, B, C; one letter for a single-phase meter."""
     import_is_positive: bool = True
@@ -22,7 +24,9 @@ class Meter(Section, frozen=True, kw_only=True):
     rated_w: Positive | None = None
     """Of the customer's connection; readings far beyond it are a slip of units. None: the transformer's rating."""
     poll_s: Annotated[float, Meta(ge=0.5, le=900)] = 5.0
+    """Between two readings."""
     max_age_s: Annotated[float, Meta(ge=2, le=3600)] = 30.0
+    """An older reading counts as missing."""
 
 
 class MeterFeed(Section, frozen=True, kw_only=True):
@@ -33,6 +37,7 @@ class MeterFeed(Section, frozen=True, kw_only=True):
     meters: Annotated[tuple[str, ...], Meta(max_length=1000)] = ()
     """Ids that are expected; one that is missing leaves the base load incomplete. Others are refused."""
     max_age_s: Annotated[float, Meta(ge=2, le=7200)] = 1200.0
+    """An older reading counts as missing; longer than the interval of the readings."""
     rated_w: Positive | None = None
     """As :attr:`Meter.rated_w`, of each of these."""
     group: str = ""

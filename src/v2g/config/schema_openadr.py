@@ -13,9 +13,11 @@ class OpenAdr(Section, frozen=True, kw_only=True):
     url: Annotated[str, Meta(pattern="^https?://")]
     """Base URL of the VTN, as ``https://vtn.example/openadr3/3.1.0``. http only towards this host itself."""
     client_id: Annotated[str, Meta(min_length=1)]
+    """Of the OAuth 2.0 client."""
     client_secret_file: Annotated[str, Meta(min_length=1)]
     """A file that only the daemon's user can read."""
     ven_name: Annotated[str, Meta(min_length=1, max_length=128)]
+    """By which the VTN knows us."""
     program: str = ""
     """Name of the program; empty: all programs that the VTN shows us."""
     token_url: str = ""
@@ -23,6 +25,7 @@ class OpenAdr(Section, frozen=True, kw_only=True):
     ca: str = ""
     """PEM file of the authority that signed the VTN's certificate; empty: the system's."""
     poll_s: Annotated[float, Meta(ge=5, le=3600)] = 30.0
+    """Between two looks at the VTN's events."""
     timeout_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
     """Of one request, from its first octet to the last one of the answer."""
     scope: str = ""

@@ -44,13 +44,16 @@ class Subject(Section, frozen=True, kw_only=True):
     organization: str = ""
     """Empty: ``site.name``."""
     country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""
+    """Two letters; empty: none."""
     dns_names: tuple[str, ...] = ()
+    """Names by which the certificate is also valid."""
 
 
 class Enrolment(Section, frozen=True, kw_only=True):
     """The server that signs our certificate: the utility's."""
 
     protocol: EnrolmentProtocol
+    """EST (RFC 7030) or CMP (RFC 4210)."""
     url: Annotated[str, Meta(pattern="^https?://")]
     """EST: the server, ``/.well-known/est`` is added; CMP: with its path. ``http`` only with CMP, whose messages are
     protected by themselves."""
@@ -65,6 +68,7 @@ class Enrolment(Section, frozen=True, kw_only=True):
     server_ca: str = ""
     """PEM roots of the server's TLS certificate; empty: the bundle given with ``--ca-bundle``."""
     timeout_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
+    """Of one request."""
 
 
 class Token(Section, frozen=True, kw_only=True):
@@ -84,11 +88,13 @@ class Revocation(Section, frozen=True, kw_only=True):
     check: bool = True
     """False: only with a warning at every start."""
     old_data: OldData = OldData.REFUSE
+    """What is done where revocation data is missing, old or cannot be verified."""
     fetch_crls: bool = False
     """Fetch CRLs (http) from where trust anchors' and vehicles' certificates say, when the old ones are due."""
     ocsp: bool = False
     """Ask the responders (http) that vehicles' certificates name."""
     timeout_s: Annotated[float, Meta(ge=0.5, le=30)] = 3.0
+    """A vehicle's handshake waits so long for an answer."""
 
 
 class Pki(Section, frozen=True, kw_only=True):
@@ -97,20 +103,31 @@ class Pki(Section, frozen=True, kw_only=True):
     dir: str = "/etc/ssl/v2g"
     """``private.key``, ``chain.pem``, ``trust.pem``, ``crl/``; and ``compat/`` with the same for tls compat."""
     strict_chain: str = ""
+    """Our certificate and its issuers, the leaf first, of tls strict."""
     strict_key: str = ""
+    """Its key."""
     strict_trust: str = ""
     """Roots that vehicles' chains may end in."""
     compat_chain: str = ""
+    """The same of tls compat."""
     compat_key: str = ""
+    """Its key."""
     compat_trust: str = ""
+    """Roots that vehicles' chains may end in, likewise."""
     key_password_file: str = ""
+    """Of encrypted keys: the password alone, mode 0600; empty: they are not encrypted."""
     allow_plain: bool = False
+    """Test mode: EVSEs may have tls plain. ISO 15118-20 does not allow it."""
     key: KeyKind = KeyKind.P521
     """What ``v2g-cert-manager`` makes."""
     subject: Subject = Subject()
+    """Of our own certificate."""
     enrolment: Enrolment | None = None
+    """None: a request is written to a file for people to have signed."""
     token: Token | None = None
+    """None: the key is in a file."""
     revocation: Revocation = Revocation()
+    """Of vehicles' chains."""
     renew_at: Annotated[float, Meta(ge=0.1, le=0.66)] = 0.6
     """Share of a certificate's life after which it is renewed."""
     warn_days: Annotated[int, Meta(ge=1, le=365)] = 30

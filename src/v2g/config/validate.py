@@ -19,7 +19,7 @@ _UNITS = {
     "w": "W", "kva": "kVA", "v": "V", "a": "A", "s": "s", "hz": "Hz", "c": "°C", "k": "K", "pct": "%", "pu": "per unit",
     "deg": "degrees", "min": "minutes",
 }  # fmt: skip
-_FACTORS = {
+FACTORS = {
     "w": {"w": 1.0, "kw": 1e3, "mw": 1e6},
     "kva": {"va": 1e-3, "kva": 1.0, "mva": 1e3},
     "v": {"mv": 1e-3, "v": 1.0, "kv": 1e3},
@@ -33,7 +33,7 @@ _FACTORS = {
     "pu": {"pu": 1.0, "%": 0.01},
     "deg": {"deg": 1.0, "°": 1.0},
 }
-_QUANTITY = re.compile(r"\s*([+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\d\s.,]*)\s*")
+QUANTITY = re.compile(r"\s*([+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([^\d\s.,]*)\s*")
 _KINDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list",
     "object": "a section", "null": "nothing", "tuple": "a list", "dict": "a section", "list": "a list",
@@ -46,12 +46,12 @@ _WORDS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 def validate(tree: Tree, kind: Any, path: str = "") -> list[Problem]:
     """Every way in which ``tree`` is no ``kind``: unknown and missing keys, wrong types, values out of range."""
-    if tree.value is None and _optional(kind):
+    if tree.value is None and is_optional(kind):
         return []
-    bare, metas = _bare(kind)
+    bare, metas = bare_kind(kind)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         return _section(tree, bare, path)
-    if kinds := _kinds(bare):
+    if kinds := tagged_kinds(bare):
         return _one_of(tree, kinds, path)
     if get_origin(bare) is tuple and len(get_args(bare)) == 2 and get_args(bare)[1] is Ellipsis:
         return _list(tree, get_args(bare)[0], metas, path)
@@ -99,7 +99,7 @@ def _section(tree: Tree, kind: type[msgspec.Struct], path: str) -> list[Problem]
     return problems
 
 
-def _kinds(bare: Any) -> dict[str, type[msgspec.Struct]]:
+def tagged_kinds(bare: Any) -> dict[str, type[msgspec.Struct]]:
     """The sections of a tagged union, by the word that chooses between them."""
     args = get_args(bare) if get_origin(bare) in (Union, types.UnionType) else ()
     if not args or not all(isinstance(arg, type) and issubclass(arg, msgspec.Struct) for arg in args):
@@ -158,7 +158,7 @@ def _explained(error: str, tree: Tree, bare: Any, metas: list[msgspec.Meta], pat
         return f"is text, {wanted} is expected", converted
     if match := _COMPARED.search(error):
         unit = f" {unit_of(name)}" if unit_of(name) else ""
-        allowed = " ".join(_range(metas))
+        allowed = " ".join(range_words(metas))
         return f"must be {_WORDS[match[1]]} {float(match[2]):g}{unit}", f"write {wanted} {allowed}".rstrip()
     if match := _PATTERN.search(error):
         if any(meta.pattern == get_args(EvseId)[1].pattern for meta in metas):
@@ -175,13 +175,13 @@ def _explained(error: str, tree: Tree, bare: Any, metas: list[msgspec.Meta], pat
 
 def _converted(name: str, text: str, bare: Any) -> str | None:
     """The remedy for a number with its unit, or with a comma, or in quotes."""
-    if bare not in (int, float) or (match := _QUANTITY.fullmatch(text)) is None:
+    if bare not in (int, float) or (match := QUANTITY.fullmatch(text)) is None:
         return None
     number = float(match[1].replace(",", "."))
     suffix = name.rsplit("_", 1)[-1]
     if not match[2]:
         return f"write {number:.10g}, without quotes, with a point and without an exponent"
-    factor = _FACTORS.get(suffix, {}).get(match[2].lower())
+    factor = FACTORS.get(suffix, {}).get(match[2].lower())
     unit = unit_of(name)
     if factor is None or unit is None:
         return f"write a number in {unit}, without the unit" if unit else "write a number, without a unit"
@@ -197,7 +197,7 @@ def _suggestion(key: str, child: Tree, known: list[str]) -> str:
     name = close[0]
     unit = unit_of(name)
     given = key.rsplit("_", 1)[-1].lower()
-    factor = _FACTORS.get(name.rsplit("_", 1)[-1], {}).get(given)
+    factor = FACTORS.get(name.rsplit("_", 1)[-1], {}).get(given)
     if factor is not None and factor != 1.0 and isinstance(child.value, int | float):
         return f"did you mean {name}? It is in {unit}: write {name}: {child.value * factor:.10g}"
     return f"did you mean {name}?" + (f" It is in {unit}" if unit else "")
@@ -221,14 +221,14 @@ def _wanted(bare: Any, path: str) -> str:
 
 
 def _example(name: str, field: msgspec.structs.FieldInfo) -> str:
-    bare, _ = _bare(field.type)
+    bare, _ = bare_kind(field.type)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         keys = [f.encode_name for f in msgspec.structs.fields(bare) if f.required]
         return f"the section '{name}:' with at least {', '.join(keys)}"
     return f"'{name}: ' with {_wanted(bare, name)}"
 
 
-def _range(metas: list[msgspec.Meta]) -> list[str]:
+def range_words(metas: list[msgspec.Meta]) -> list[str]:
     words = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
     return [
         f"{word} {getattr(meta, bound):g}"
@@ -238,7 +238,7 @@ def _range(metas: list[msgspec.Meta]) -> list[str]:
     ]
 
 
-def _bare(kind: Any) -> tuple[Any, list[msgspec.Meta]]:
+def bare_kind(kind: Any) -> tuple[Any, list[msgspec.Meta]]:
     """The type without ``Annotated`` and ``| None``, and the constraints that were on it."""
     metas: list[msgspec.Meta] = []
     while True:
@@ -254,14 +254,14 @@ def _bare(kind: Any) -> tuple[Any, list[msgspec.Meta]]:
             return kind, metas
 
 
-def _optional(kind: Any) -> bool:
+def is_optional(kind: Any) -> bool:
     if get_origin(kind) is Annotated:
-        return _optional(get_args(kind)[0])
+        return is_optional(get_args(kind)[0])
     return get_origin(kind) in (Union, types.UnionType) and types.NoneType in get_args(kind)
 
 
 def _sample(kind: Any) -> str:
-    return "name" if _bare(kind)[0] is str else "0.0"
+    return "name" if bare_kind(kind)[0] is str else "0.0"
 
 
 def _last(path: str) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from v2g.config.backups import backups, keep, own_as_parent
 from v2g.config.loader import DROPIN_DIR, Loaded, load
+from v2g.config.migrate import KEY, SCHEMA_VERSION, read
 from v2g.config.problems import ConfigError, Problem
-from v2g.config.tree import parse
 
 OPERATOR_DROPIN = "90-operator.yaml"
 CALIBRATION_DROPIN = "80-calibration.yaml"
@@ -25,7 +28,13 @@ _HEADER = """\
 # It wins over v2g.yaml and over the files of this directory that come before it by name.
 """
 _NAME = re.compile(r"[0-9]{2}-[a-z0-9-]+\.yaml")
-_STEP = re.compile(r"([A-Za-z0-9_]+)|\[([^\]]+)\]")
+STEP = re.compile(r"([A-Za-z0-9_]+)|\[([^\]]+)\]|\{([^{}]+)\}")
+"""Of a path: a name, ``[an id or a position]``, ``{a name that may have dots}``."""
+LOCK_WITHIN_S = 10.0
+_LOOK_EVERY_S = 0.05
+
+
+_NEVER = threading.Event()
 
 
 class _Unset:
@@ -41,24 +50,31 @@ def write_dropin(config_dir: Path, changes: Mapping[str, Any], name: str = OPERA
     """Set ``changes`` in the drop-in ``name`` and return the configuration that now holds.
 
     Keys are paths: ``dispatch.min_soc_pct``, ``evses[US*V2G*E1].max_charge_w`` (by id) or ``evses[0].max_charge_w``
-    (by position in the merged list); values are plain YAML types, or :data:`UNSET`. The merged result is checked
-    before anything is replaced; the file is replaced whole and durably, one writer at a time.
+    (by position in the merged list), ``dispatch.min_soc_by_vehicle.{CN=a.b}`` (a name that may have dots); values are
+    plain YAML types, or :data:`UNSET`. The merged result is checked before anything is replaced; the file is replaced
+    whole and durably, one writer at a time, and what it said before is kept (:mod:`v2g.config.backups`).
 
-    Raises :class:`ConfigError` (nothing is changed), :class:`OSError` where the directory cannot be written.
+    Raises :class:`ConfigError` (nothing is changed), :class:`OSError` where the directory cannot be written, or where
+    another writer does not end within :data:`LOCK_WITHIN_S`.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a drop-in: two digits, a dash, a word, .yaml")
     file = dropin_path(config_dir, name)
     directory = file.parent
-    directory.mkdir(mode=0o755, exist_ok=True)
+    if not directory.is_dir():
+        directory.mkdir(mode=0o755)
+        own_as_parent(directory)
     with _locked(directory):
-        content = parse(file.read_text(encoding="utf-8"), str(file)).plain() if file.exists() else {}
-        assert isinstance(content, dict)  # noqa: S101 (parse() saw to it)
+        content = read(file.read_text(encoding="utf-8"), str(file)).tree.plain() if file.exists() else {}
+        assert isinstance(content, dict)  # noqa: S101 (read() saw to it)
+        if SCHEMA_VERSION > 1:
+            content = {KEY: SCHEMA_VERSION, **content}
         ids = _ids(config_dir)
         for path, value in changes.items():
             _change(content, _steps(path, ids, file), value)
         text = _HEADER + (yaml.safe_dump(content, sort_keys=False, allow_unicode=True) if content else "{}\n")
         loaded = load(config_dir, {file: text})
+        keep(file)
         _replace(file, text)
     return loaded
 
@@ -83,14 +99,46 @@ def restore_dropin(config_dir: Path, name: str, text: str | None) -> None:
             _replace(file, text)
 
 
+def restore_backup(config_dir: Path, name: str, number: int) -> Loaded:
+    """Take a drop-in back to one of its backups, and return the configuration that now holds; what it said until now
+    is kept as another backup.
+
+    Raises ValueError where there is no such backup, :class:`ConfigError` where the configuration would not hold with
+    it, OSError.
+    """
+    file = dropin_path(config_dir, name)
+    chosen = next((each for each in backups(file.parent, name) if each.number == number), None)
+    if chosen is None:
+        raise ValueError(f"there is no backup {number} of {name}: v2g-config backup list shows those that there are")
+    with _locked(file.parent):
+        text = chosen.path.read_text(encoding="utf-8")
+        loaded = load(config_dir, {file: text})
+        keep(file)
+        _replace(file, text)
+    return loaded
+
+
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    fd = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    lock = directory / ".lock"
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        own_as_parent(lock)
+        _take(fd, lock)
         yield
     finally:
         os.close(fd)
+
+
+def _take(fd: int, lock: Path) -> None:
+    for _ in range(round(LOCK_WITHIN_S / _LOOK_EVERY_S)):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _NEVER.wait(_LOOK_EVERY_S)
+        else:
+            return
+    raise TimeoutError(errno.ETIMEDOUT, f"another command has been writing there for {LOCK_WITHIN_S:g} s", str(lock))
 
 
 def _ids(config_dir: Path) -> list[str]:
@@ -106,13 +154,13 @@ def _steps(path: str, ids: list[str], file: Path) -> list[str | tuple[str]]:
     steps: list[str | tuple[str]] = []
     rest = path
     while rest:
-        match = _STEP.match(rest)
+        match = STEP.match(rest)
         if match is None or (match[2] is not None and not (steps and isinstance(steps[-1], str))):
             raise ConfigError(
                 [Problem(str(file), path, "", "is no path", "write it like evses[US*V2G*E1].max_charge_w")]
             )
-        if match[1] is not None:
-            steps.append(match[1])
+        if match[1] is not None or match[3] is not None:
+            steps.append(match[1] or match[3])
         elif not match[2].isdecimal():
             steps.append((match[2],))
         elif int(match[2]) < len(ids):
@@ -166,6 +214,7 @@ def _replace(file: Path, text: str) -> None:
             stream.flush()
             os.fchmod(stream.fileno(), 0o644)
             os.fsync(stream.fileno())
+        own_as_parent(Path(temporary))
         Path(temporary).replace(file)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

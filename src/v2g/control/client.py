@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
+from v2g import __version__
 from v2g.control import messages
+from v2g.control.reach import UNIT, busy, is_absent, no_answer
 from v2g.control.rpc import encode_request
+from v2g.control.skew import skew_words
 
 DEFAULT_SOCKET = Path("/run/v2g/control.sock")
 SIMULATION_DIR = "v2g-sim"
@@ -31,6 +33,11 @@ class DaemonNotReachable(ControlError):
 
     exit_code = 3
 
+    def __init__(self, message: str, absent: bool = False) -> None:
+        """``absent``: no daemon runs there, as far as can be seen."""
+        super().__init__(message)
+        self.absent = absent
+
 
 class CallRefused(ControlError):
     """The daemon answered with an error; ``code`` is its word for programs."""
@@ -43,12 +50,20 @@ class CallRefused(ControlError):
 class ControlClient:
     """Connects and says hello with the first call. Not for several threads."""
 
-    def __init__(self, path: Path, timeout_s: float = 10.0, name: str = "v2g-control") -> None:
+    def __init__(
+        self,
+        path: Path,
+        timeout_s: float = 10.0,
+        name: str = "v2g-control",
+        on_skew: Callable[[str], None] | None = None,
+    ) -> None:
+        """``on_skew`` gets one line where the daemon is of another version than we are."""
         self.path = path
         self.hello: messages.HelloResult | None = None
         """The daemon's answer to our hello."""
         self._timeout_s = timeout_s
         self._name = name
+        self._on_skew = on_skew
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
         self._id = 0
@@ -72,28 +87,26 @@ class ControlClient:
         return self._exchange(method, {} if params is None else params)
 
     def notifications(self) -> Iterator[dict[str, Any]]:
-        """Subscribe, then yield the payload of each notification until the daemon ends the connection."""
-        self.call("subscribe")
+        """Subscribe to the status, then yield the payload of each notification until the daemon ends the connection."""
+        return (payload for _, payload in self.told(("status",)))
+
+    def told(self, topics: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Subscribe to ``topics``, then yield topic and payload of each notification until the daemon ends the
+        connection. Raises :class:`DaemonNotReachable` too where none comes for as long as an answer may take."""
+        self.call("subscribe", {"topics": topics})
         while True:
             message = self._receive()
             if "method" in message:
-                yield message["params"]
+                yield message["method"], message["params"]
 
     def _connect(self) -> None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(self._timeout_s)
         try:
             connection.connect(str(self.path))
-        except PermissionError:
-            connection.close()
-            user = _user_name()
-            raise DaemonNotReachable(
-                f"{user} may not open {self.path}: become a member of a role group of the configuration, such as "
-                f"'usermod -aG v2g-operator {user}', then log in anew"
-            ) from None
         except OSError as error:
             connection.close()
-            raise self._not_reachable(error.strerror or str(error)) from None
+            raise DaemonNotReachable(no_answer(self.path, error), is_absent(self.path, error)) from None
         self._socket = connection
         hello = messages.HelloParams(client=self._name, protocol=messages.PROTOCOL_VERSION)
         try:
@@ -101,6 +114,9 @@ class ControlClient:
         except msgspec.ValidationError as error:
             self.close()
             raise self._not_reachable(f"what answers is no v2g-orchestrator: {error}") from None
+        words = skew_words(self._name, __version__, self.hello.server, self.hello.version)
+        if words and self._on_skew is not None:
+            self._on_skew(words)
 
     def _exchange(self, method: str, params: Any) -> dict[str, Any]:
         assert self._socket is not None  # noqa: S101 (call() connected)
@@ -132,7 +148,7 @@ class ControlClient:
                 piece = self._socket.recv(1 << 16)
             except TimeoutError:
                 self.close()
-                raise self._not_reachable(f"no answer within {self._timeout_s:g} s") from None
+                raise DaemonNotReachable(busy(self.path, f"gives no answer within {self._timeout_s:g} s")) from None
             except OSError as error:
                 self.close()
                 raise self._not_reachable(error.strerror or str(error)) from None
@@ -151,8 +167,8 @@ class ControlClient:
 
     def _not_reachable(self, reason: str) -> DaemonNotReachable:
         return DaemonNotReachable(
-            f"the daemon does not answer at {self.path} ({reason}). Is it running? "
-            "systemctl status v2g-orchestrator; or, to try things out, v2g-orchestrator --simulate"
+            f"the daemon does not answer at {self.path} ({reason}). Is it running? systemctl status {UNIT}, "
+            f"journalctl -u {UNIT} -n 50; or, to try things out: {UNIT} --simulate"
         )
 
 
@@ -161,7 +177,8 @@ def find_socket(environ: Mapping[str, str] | None = None, default: Path = DEFAUL
     env = os.environ if environ is None else environ
     if named := env.get("V2G_SOCKET"):
         return Path(named)
-    if default.exists():
+    # Path.exists raises where the directory may not be entered.
+    if os.path.exists(default):  # noqa: PTH110
         return default
     for directory in simulation_dirs(env):
         candidate = directory / "control.sock"
@@ -180,10 +197,3 @@ def simulation_dirs(environ: Mapping[str, str] | None = None) -> tuple[Path, ...
     fallback = Path(f"/tmp/{SIMULATION_DIR}-{os.getuid()}")  # noqa: S108 (its owner is checked)
     runtime = env.get("XDG_RUNTIME_DIR")
     return (Path(runtime) / SIMULATION_DIR, fallback) if runtime else (fallback,)
-
-
-def _user_name() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"

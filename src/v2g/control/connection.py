@@ -103,7 +103,7 @@ class Paces:
 
 
 class Connection:
-    """``greeted``: said hello in our protocol; ``rejected``: ends after this answer; ``subscribed``: is notified."""
+    """``greeted``: said hello in our protocol; ``rejected``: ends after this answer; ``topics``: what it is told of."""
 
     READ_LIMIT = MAX_LINE_BYTES
 
@@ -113,7 +113,7 @@ class Connection:
         self._pace = pace
         self.greeted = False
         self.rejected = False
-        self.subscribed = False
+        self.topics: frozenset[str] = frozenset()
 
     async def read_line(self, timeout_s: float | None) -> bytes | None:
         """The next line that is not empty; None when the peer has ended, or said nothing in time.

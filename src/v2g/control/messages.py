@@ -6,13 +6,18 @@ mode. Ages and remaining times in seconds, so that no reader needs our clock. No
 Methods, with the least role: ``hello`` (viewer), ``status`` (viewer), ``dispatch`` (utility), ``cancel`` (utility),
 ``trip.reset`` (operator), ``permit.service`` (operator), ``grid.settings`` (viewer), ``grid.adjust`` (engineer),
 ``pll.calibrate`` (engineer), ``relay.test`` (engineer), ``discharge.test`` (engineer), ``lockout.set`` (operator),
-``lockout.show`` (viewer), ``thermal`` (viewer), ``thermal.regime`` (engineer), ``harmonics.show`` (viewer),
-``harmonic_filter.set`` (engineer), ``inverter.efficiency`` (viewer), ``pilot.check`` (viewer), ``sensors.list``
-(viewer), ``sensors.reload`` (engineer), ``sensors.calibrate`` (engineer), ``min_soc.set`` (operator), ``plan``
-(viewer), ``utility.signal``, ``utility.withdraw`` (utility), ``utility.signals`` (viewer), ``meters.list``,
+``lockout.show`` (viewer), ``thermal``, ``thermal.course`` (viewer), ``thermal.regime`` (engineer), ``harmonics.show``
+(viewer), ``harmonic_filter.set`` (engineer), ``inverter.efficiency`` (viewer), ``pilot.check`` (viewer),
+``sensors.list`` (viewer), ``sensors.reload`` (engineer), ``sensors.calibrate`` (engineer), ``min_soc.set`` (operator),
+``plan`` (viewer), ``utility.signal``, ``utility.withdraw`` (utility), ``utility.signals`` (viewer), ``meters.list``,
 ``meters.day`` (utility), ``mesh.show``, ``mesh.ping`` (viewer), ``mesh.cap``, ``mesh.uncap`` (utility; see
-:mod:`v2g.control.messages_mesh`), ``audit.head``, ``audit.verify`` (viewer), ``pki.status`` (viewer), ``pki.reload``
-(engineer), ``subscribe`` (viewer: a ``status`` notification each second on this connection). The server answers
+:mod:`v2g.control.messages_mesh`), ``maintenance.begin``, ``maintenance.end`` (engineer), ``maintenance.show`` (viewer;
+see :mod:`v2g.control.messages_maintenance`), ``trace.list`` (viewer), ``trace.start``, ``trace.stop``, ``trace.fetch``
+(engineer; see :mod:`v2g.control.messages_trace`), ``audit.head``, ``audit.verify`` (viewer), ``pki.status`` (viewer),
+``pki.reload`` (engineer), ``versions`` (viewer), ``firmware.note`` (engineer; see
+:mod:`v2g.control.messages_firmware`), ``preflight.show`` (viewer), ``preflight.run`` (engineer), ``config.diff``
+(viewer), ``config.set``, ``config.restore``, ``config.reload`` (engineer; see :mod:`v2g.control.messages_config`),
+``subscribe`` (viewer: notifications on this connection; see :mod:`v2g.control.messages_topics`). The server answers
 ``hello`` and ``subscribe`` itself; ``hello`` comes first on every connection.
 """
 
@@ -23,6 +28,7 @@ from typing import Any
 import msgspec
 
 from v2g.control.messages_ac import AcLine
+from v2g.control.messages_timing import BackhaulLine, TimingLine
 
 PROTOCOL_VERSION = 1
 
@@ -246,6 +252,8 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     since_s: float
     energy: EnergyLine | None = None
     """While its charge loop runs."""
+    timing: TimingLine | None = None
+    """How long it takes to ask again."""
 
 
 class EvseLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,6 +281,8 @@ class EvseLine(msgspec.Struct, frozen=True, kw_only=True):
     """Its vehicle has no order."""
     waits_s: float | None = None
     """For how long its vehicle has been waiting for its turn."""
+    paused: str = ""
+    """EVCCID of the vehicle that paused its session here and may come back to it; empty: none."""
 
 
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -434,6 +444,8 @@ class StatusResult(msgspec.Struct, frozen=True, kw_only=True):
     """What keeps the controller from its job now, in words, most severe first."""
     heartbeat: str = ""
     """What the heartbeat LED shows where there is one: ``steady``, ``flashing`` (the mesh loses messages), ``off``."""
+    backhaul: BackhaulLine | None = None
+    """None: nothing is probed."""
 
 
 def to_builtins(result: Any) -> Any:

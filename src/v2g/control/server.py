@@ -17,6 +17,7 @@ from v2g.control import messages
 from v2g.control.audit_words import clipped, compact
 from v2g.control.connection import Connection, Pace, Paces
 from v2g.control.endpoint import Endpoint, EndpointError
+from v2g.control.messages_topics import SubscribeParams
 from v2g.control.roles import Caller, Lookup, Role, RoleGroups, group_names, peer, role_of, system_lookup
 from v2g.control.rpc import (
     ErrorCode,
@@ -99,7 +100,7 @@ class ControlServer:
     ) -> None:
         own: tuple[Method[Any], ...] = (
             Method("hello", Role.VIEWER, messages.HelloParams, self._hello),
-            Method("subscribe", Role.VIEWER, messages.NoParams, self._subscribe),
+            Method("subscribe", Role.VIEWER, SubscribeParams, self._subscribe),
         )
         self._methods: dict[str, Method[Any]] = {method.name: method for method in (*own, *methods)}
         if len(self._methods) != len(own) + len(methods):
@@ -141,15 +142,19 @@ class ControlServer:
     @property
     def subscribers(self) -> int:
         """Connections that asked for notifications; with none, building a payload is vain."""
-        return sum(connection.subscribed for _, connection in self._connections.values())
+        return sum(bool(connection.topics) for _, connection in self._connections.values())
+
+    def is_wanted(self, topic: str) -> bool:
+        """Somebody has subscribed to it."""
+        return any(topic in connection.topics for _, connection in self._connections.values())
 
     def broadcast(self, topic: str, payload: Any) -> None:
-        """Send a notification to every subscriber; one that does not read is dropped."""
-        if self.subscribers == 0:
+        """Send a notification to all subscribers of ``topic``; one that does not read is dropped."""
+        if not self.is_wanted(topic):
             return
         line = encode_notification(topic, payload)
         for _, connection in self._connections.values():
-            if connection.subscribed:
+            if topic in connection.topics:
                 connection.notify(line)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -232,7 +237,7 @@ class ControlServer:
         while True:
             idle_s = IDLE_TIMEOUT_S if connection.greeted else HELLO_TIMEOUT_S
             try:
-                line = await connection.read_line(None if connection.subscribed else idle_s)
+                line = await connection.read_line(None if connection.topics else idle_s)
                 if line is None:
                     return
                 answer = await self._answer(line, connection, caller, pace)
@@ -294,8 +299,8 @@ class ControlServer:
             asyncio.get_running_loop().call_exception_handler(context)
             text = f"{method.name} failed inside the daemon ({type(error).__name__}); its log tells more"
             raise RpcError(ErrorCode.INTERNAL_ERROR, text) from error
-        if method.name == "subscribe":
-            connection.subscribed = True
+        if isinstance(params, SubscribeParams):
+            connection.topics = frozenset(params.topics)
         return result
 
     def _permit(self, method: Method[Any], caller: Caller) -> None:
@@ -325,7 +330,7 @@ class ControlServer:
             simulation=self._simulation,
         )
 
-    async def _subscribe(self, params: messages.NoParams, caller: Caller) -> dict[str, Any]:
+    async def _subscribe(self, params: SubscribeParams, caller: Caller) -> dict[str, Any]:
         return {}
 
     def _note(

@@ -118,7 +118,7 @@ async def test_json_is_the_daemons_answer(site_daemon: Any) -> None:
 
 
 def test_without_a_daemon_the_exit_code_is_3_and_the_text_helps(tmp_path: Path) -> None:
-    for command in ("status", "dispatch --mode=idle", "cancel", "trip reset"):
+    for command in ("status", "dispatch --mode=idle", "cancel 1", "trip reset --yes"):
         socket = tmp_path / "control.sock"
         result = CliRunner().invoke(control.cli, [*command.split(), "--socket", str(socket)])
         assert result.exit_code == 3
@@ -179,10 +179,10 @@ async def test_vehicles_and_orders_are_tables(site_daemon: Any) -> None:
 
 async def test_cancel_says_what_is_gone(site_daemon: Any) -> None:
     site_daemon.answers["cancel"] = CancelResult(cancelled=(3, 4))
-    result = await site_daemon.run("cancel")
+    result = await site_daemon.run("cancel --yes")
     assert (result.exit_code, result.output) == (0, "cancelled orders 3, 4\n")
     site_daemon.answers["cancel"] = CancelResult(cancelled=())
-    assert (await site_daemon.run("cancel")).output == "there was no order to cancel\n"
+    assert (await site_daemon.run("cancel --yes")).output == "there was no order to cancel\n"
     result = await site_daemon.run("cancel 7")
     assert (result.exit_code, result.output) == (1, "there is no order 7\n")
     assert [params.order_id for params in site_daemon.received] == [None, None, 7]
@@ -191,9 +191,9 @@ async def test_cancel_says_what_is_gone(site_daemon: Any) -> None:
 
 async def test_a_trip_is_reset_and_named(site_daemon: Any) -> None:
     site_daemon.answers["trip.reset"] = TripResetResult(element="OV2")
-    assert "trip OV2 reset" in (await site_daemon.run("trip reset")).output
+    assert "trip OV2 reset" in (await site_daemon.run("trip reset --yes")).output
     site_daemon.answers["trip.reset"] = TripResetResult(element="")
-    assert (await site_daemon.run("--trip reset")).output == "there was no trip\n"
+    assert (await site_daemon.run("--trip reset --yes")).output == "there was no trip\n"
 
 
 async def test_the_tool_shows_transformer_guard_outputs_and_devices(site_daemon: Any) -> None:

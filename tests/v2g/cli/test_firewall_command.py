@@ -14,7 +14,7 @@ from support.config_dir import two_evses, write_config
 from support.firewall_kernel import HERE, FakeNft, FakeWatcher
 from v2g.cli import firewall as command
 from v2g.cli import firewall_context as context
-from v2g.cli.firewall import firewall
+from v2g.cli.firewall_commands import firewall
 from v2g.cli.firewall_words import changes
 from v2g.clock import ManualClock
 from v2g.config.firewall_plan import firewall_plan

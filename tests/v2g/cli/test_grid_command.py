@@ -190,7 +190,7 @@ async def test_a_calibration_that_is_refused_ends_with_one(site_daemon: Any) -> 
 @pytest.mark.parametrize(("word", "enabled"), [("on", True), ("off", False), ("OFF", False)])
 async def test_permit_is_given_and_withdrawn(site_daemon: Any, word: str, enabled: bool) -> None:
     site_daemon.answers["permit.service"] = PermitServiceResult(enabled=enabled)
-    result = await site_daemon.run(f"permit {word}")
+    result = await site_daemon.run(f"permit {word} --yes")
     assert result.exit_code == 0
     assert site_daemon.received == [PermitServiceParams(enabled=enabled)]
     assert f"permit service is {'on' if enabled else 'off'}" in result.output
@@ -198,6 +198,6 @@ async def test_permit_is_given_and_withdrawn(site_daemon: Any, word: str, enable
 
 async def test_a_trip_that_is_not_reset_tells_why(site_daemon: Any) -> None:
     site_daemon.answers["trip.reset"] = Refused("the grid is outside the enter-service window", code="TRIP_NOT_RESET")
-    result = await site_daemon.run("trip reset")
+    result = await site_daemon.run("trip reset --yes")
     assert result.exit_code == 1
     assert "outside the enter-service window" in result.output

@@ -79,7 +79,7 @@ async def test_the_same_again_is_no_change_and_no_failure(site_daemon: Any) -> N
     [
         ("--threshold=3", "0.03 is 3 %; for 3 % write 0.03"),
         ("--threshold=0.001", "outside 0.005..0.2"),
-        ("--threshold=nan", "outside 0.005..0.2"),
+        ("--threshold=nan", "is not a quantity; write it like 0.03 or 3%"),
         ("--threshold=-0.03", "0.03 is 3 %"),
         ("--threshold=0.03 --off", "or --off"),
         ("", "give --threshold=0.03"),

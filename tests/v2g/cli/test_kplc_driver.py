@@ -36,7 +36,7 @@ def site(folder: Path, plc: dict[str, Any] | None, **sections: Any) -> str:
 def test_its_help_names_the_reset_and_the_exit_codes() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for word in ("--config", "--check", "systemctl restart kplc-driver", "v2g-tool plc --watch", "Exit code 0"):
+    for word in ("--config", "--check", "systemctl restart kplc-driver", "v2g-tool plc --watch", "Exit codes: 0"):
         assert word in result.output
 
 

@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = {
     "_hashlib", "_ssl", "asyncio", "cryptography", "hypothesis", "logging", "numpy", "pymodbus", "pyiso15118",
-    "structlog",
+    "rich", "structlog",
     "sunspec2", "v2g.config.schema", "v2g.hardware", "v2g.orchestrator", "v2g.simulation", "v2g.telemetry.logs", "yaml",
 }  # fmt: skip
 
@@ -28,6 +28,21 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("Usage: v2g-")
     assert not HEAVY & set(json.loads(done.stderr))
+
+
+@pytest.mark.parametrize("verb", ["provision", "status", "lab-ca", "mesh-request"])
+def test_the_help_of_certificates_makes_no_cryptography(verb: str) -> None:
+    code = (
+        "import sys\n"
+        "from v2g.cli import cert_manager\n"
+        "try:\n"
+        f"    cert_manager.main(['{verb}', '--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print('cryptography' in sys.modules, 'v2g.pki' in sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == "False False\n"
 
 
 def test_the_tool_lists_what_it_loads_only_when_it_runs() -> None:
@@ -59,3 +74,18 @@ def test_each_command_runs_as_a_module(module: str) -> None:
     command = [sys.executable, "-m", f"v2g.cli.{module}", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith(f"v2g-{module.replace('_', '-')} ")
+
+
+@pytest.mark.parametrize(
+    ("module", "words"), [("tool", ["grid", "set"]), ("config", ["set"]), ("control", ["trip", "reset"]), ("guard", [])]
+)
+def test_a_short_question_is_answered_at_every_depth(module: str, words: list[str]) -> None:
+    asked = [
+        subprocess.run(
+            [sys.executable, "-m", f"v2g.cli.{module}", *words, option],
+            capture_output=True, text=True, check=True, timeout=60,
+        ).stdout
+        for option in ("-h", "--help")
+    ]  # fmt: skip
+    assert asked[0] == asked[1]
+    assert "Examples:" in asked[0]

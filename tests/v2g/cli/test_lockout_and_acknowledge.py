@@ -23,7 +23,7 @@ LOCKED = LockoutResult(
     ("words", "method", "params"),
     [
         ("lockout on --note CT2", "lockout.set", LockoutParams(enabled=True, note="CT2")),
-        ("lockout off --force ben", "lockout.set", LockoutParams(enabled=False, force="ben")),
+        ("lockout off --yes --force ben", "lockout.set", LockoutParams(enabled=False, force="ben")),
         ("lockout", "lockout.show", None),
         ("lockout show", "lockout.show", None),
     ],

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from support.status_example import example_status
 from v2g.cli import render, render_dispatch
 from v2g.control.messages import EnergyLine, EvseLine, GuardLine, SessionLine
 
@@ -111,3 +112,11 @@ def test_who_waits_for_a_turn_is_shown_with_the_time(waits_s: float | None, show
     assert text.splitlines()[-1] == "E1: DepartureTime was 5 min ago"
     assert "in 2 h 0 min (assumed)" in text
     assert "not authenticated" in text
+
+
+def test_an_evse_whose_vehicle_paused_is_not_free() -> None:
+    status = example_status()
+    second = msgspec.structs.replace(status.evses[1], paused="WMIV2G0002")
+    rows = render.evses_text((status.evses[0], second)).splitlines()
+    assert rows[-1].split()[:4] == ["US*V2G*E2", "DC", "WMIV2G0002", "paused"]
+    assert render.evses_text(status.evses).splitlines()[-1].split()[:3] == ["US*V2G*E2", "DC", "free"]

@@ -79,7 +79,7 @@ def test_single_cases_are_chosen_and_drawn(cases: Path, tmp_path: Path) -> None:
         (["--case", "Z"], "has no such case"),
         (["--plot", "x.png"], "choose it with --case"),
         (["--channels", "a,b"], "three channels"),
-        (["--opening-time", "5"], "0.0<=x<=1.0"),
+        (["--opening-time", "5"], "5 s is outside 0..1 s"),
     ],
 )
 def test_what_a_case_file_does_not_go_with_is_a_wrong_use(cases: Path, words: list[str], said: str) -> None:

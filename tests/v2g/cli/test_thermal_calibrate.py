@@ -208,8 +208,8 @@ def test_dates_are_the_sites_days(run: Callable[..., Result], history: Path) -> 
         (("--history", "a", "--csv", "b"), 2, "from one of them"),
         (("--since", "2025-10-11", "--until", "2025-10-10"), 2, "before --since"),
         (("--since", "yesterday"), 2, "does not match"),
-        (("--history", "/nowhere/history.sqlite"), 3, "/nowhere/history.sqlite"),
-        (("--csv", "/nowhere.csv"), 3, "/nowhere.csv cannot be read"),
+        (("--history", "/nowhere/history.sqlite"), 1, "/nowhere/history.sqlite"),
+        (("--csv", "/nowhere.csv"), 1, "/nowhere.csv cannot be read"),
     ],
 )
 def test_what_cannot_be_done_ends_in_words_and_a_code(
@@ -229,7 +229,7 @@ def test_a_broken_configuration_is_told_and_an_empty_range_too(
     run: Callable[..., Result], site: Path, history: Path
 ) -> None:
     empty = run("--history", history, "--since", "2030-01-01")
-    assert (empty.exit_code, "holds no minute in that range" in empty.output) == (3, True)
+    assert (empty.exit_code, "holds no minute in that range" in empty.output) == (1, True)
     (site / "v2g.yaml").write_text(CONFIG.replace("250", "-1"))
     broken = run("--history", history)
     assert (broken.exit_code, "rated_kva" in broken.output) == (1, True)
@@ -237,7 +237,7 @@ def test_a_broken_configuration_is_told_and_an_empty_range_too(
 
 def test_a_place_that_cannot_be_written_is_named(run: Callable[..., Result], tmp_path: Path) -> None:
     result = run("--csv", csv_of(tmp_path / "e.csv"), "--output", tmp_path / "absent" / "p.yaml")
-    assert (result.exit_code, "absent" in result.output) == (3, True)
+    assert (result.exit_code, "absent" in result.output) == (1, True)
 
 
 def test_without_permission_the_remedy_is_told(
@@ -248,7 +248,7 @@ def test_without_permission_the_remedy_is_told(
 
     monkeypatch.setattr("v2g.host.files.replace_file", refuse)
     result = run("--csv", csv_of(tmp_path / "e.csv"))
-    assert result.exit_code == 3
+    assert result.exit_code == 1
     assert "thermal-calibration.proposed.yaml: Permission denied; run it as root" in result.output
 
 

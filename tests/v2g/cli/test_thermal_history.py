@@ -115,7 +115,7 @@ def test_a_day_of_the_site_has_the_minutes_that_end_in_it(history: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--history", "none.sqlite"), 3, "there is no history yet"),
+        (("--history", "none.sqlite"), 1, "there is no history yet"),
         (("--since", "2026-11-27", "--until", "2026-11-26"), 2, "--until comes before --since"),
         (("--of", "trips", "--complete"), 2, "--complete is about minutes"),
     ],

@@ -267,5 +267,5 @@ def test_the_values_that_it_shows_are_the_defaults() -> None:
 
 
 def test_it_shows_the_heartbeat() -> None:
-    assert shown("heartbeat") == {"led": "", "amber": ""}
+    assert shown("heartbeat") == {"led": "", "amber": "", "probe": "", "probe_every_s": 2}
     assert set(shown("heartbeat")) == names(Heartbeat)

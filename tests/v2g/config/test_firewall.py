@@ -170,6 +170,21 @@ def test_strict_output_knows_the_servers_of_other_sections(site: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("probe", "found"),
+    [("192.0.2.77:443", [("heartbeat.probe", "192.0.2.77/32", (443,))]), ("icmp:192.0.2.77", [])],
+)
+def test_strict_output_lets_the_probe_of_the_gateway_out(site: Any, probe: str, found: list[Any]) -> None:
+    plan = firewall_plan(site(firewall={"output": "strict"}, heartbeat={"probe": probe}))
+    assert [(one.source, str(one.network), one.tcp) for one in plan.destinations] == found
+
+
+def test_a_gateway_by_name_needs_its_address_with_strict_output(site: Any) -> None:
+    loaded = site(firewall={"output": "strict"}, heartbeat={"probe": "gw.example:443"})
+    with pytest.raises(ConfigError, match=r"heartbeat\.probe.*host name"):
+        firewall_plan(loaded)
+
+
 def test_with_open_output_the_names_of_servers_need_no_address(site: Any) -> None:
     openadr = {"url": "https://vtn.example/v3", "client_id": "c", "client_secret_file": "/x", "ven_name": "v"}
     assert firewall_plan(site(utility={"openadr": openadr})).destinations == ()

@@ -191,6 +191,20 @@ async def test_subscribers_hear_broadcasts_and_others_do_not(site: Any) -> None:
     assert (await other.call("status"))["id"] == 1
 
 
+async def test_who_names_topics_is_told_of_these_and_of_no_others(site: Any) -> None:
+    listener, plain = await site.greeted("v2g-viewer"), await site.greeted("v2g-viewer")
+    await plain.call("subscribe")
+    await listener.call("subscribe", {"topics": ["thermal", "mesh.show"]})
+    assert [site.server.is_wanted(topic) for topic in ("status", "thermal", "thermal.course")] == [True, True, False]
+    for topic in ("status", "thermal", "thermal.course", "mesh.show"):
+        site.server.broadcast(topic, {"of": topic})
+    assert [(await listener.line())["method"] for _ in range(2)] == ["thermal", "mesh.show"]
+    assert (await plain.line())["params"] == {"of": "status"}
+    unknown = await listener.call("subscribe", {"topics": ["keys"]})
+    assert unknown["error"]["data"]["code"] == "INVALID_PARAMS"
+    assert site.server.is_wanted("thermal")
+
+
 async def test_a_subscriber_that_does_not_read_is_dropped_and_the_others_hear_on(site: Any) -> None:
     deaf, listener = await site.greeted("v2g-viewer"), await site.greeted("v2g-viewer")
     await deaf.call("subscribe")

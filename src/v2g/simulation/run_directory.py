@@ -13,7 +13,7 @@ from v2g.control.client import simulation_dirs
 _LOCK = "simulation.lock"
 _MAX_PATH_BYTES = 70
 """A Unix socket's path has 108 bytes; the longest name below this directory needs the rest."""
-_REMADE = ("etc", "pki", "notify", "vehicles", "state", "log")
+_REMADE = ("etc", "pki", "est", "notify", "vehicles", "state", "log")
 _LEFTOVERS = ("waveform", "breaker", "relay", "mains", "estop", "door", "guard-status", "plant.json", "control.lock")
 
 
@@ -65,7 +65,7 @@ class RunDirectory:
 
     def release(self) -> None:
         """Remove sockets, keys and buffers; logs and the vehicles' last states stay."""
-        self._clean(("etc", "pki", "notify"))
+        self._clean(("etc", "pki", "est", "notify"))
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

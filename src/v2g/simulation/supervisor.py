@@ -65,6 +65,10 @@ class SimulateOptions(Protocol):
     def overlays(self) -> Sequence[Path]: ...
 
     @property
+    def est(self) -> bool:
+        """With the utility's certificate server."""
+
+    @property
     def conditions(self) -> Mapping[str, float]:
         """Fields of :class:`v2g.simulation.plant_config.Conditions`."""
 
@@ -136,12 +140,21 @@ def main(options: SimulateOptions) -> int:
             conditions=conditions,
             plc=options.plc,
         )
-        return asyncio.run(Supervisor(layout, clock, demo=options.demo).run())
+        return asyncio.run(Supervisor(layout, clock, demo=options.demo, besides=_besides(options, layout, clock)).run())
     except LayoutError as error:
         print(f"v2g-orchestrator --simulate: {error}", file=sys.stderr)
         return 1
     finally:
         directory.release()
+
+
+def _besides(options: SimulateOptions, layout: Layout, clock: Clock) -> tuple[ChildSpec, ...]:
+    if not options.est:
+        return ()
+    from v2g.simulation import est
+
+    config = est.prepare(layout, clock)
+    return (ChildSpec(name="est", arguments=[sys.executable, "-m", "v2g.simulation.est", "--config", str(config)]),)
 
 
 class Supervisor:
@@ -156,9 +169,12 @@ class Supervisor:
         name: str = "",
         quality: bool = True,
         ready_timeout_s: float = READY_TIMEOUT_S,
+        besides: Sequence[ChildSpec] = (),
     ) -> None:
         """``name``: of one among several, said before everything that is told of it; ``quality``: with
-        ``v2g-guard quality``; ``ready_timeout_s``: how long a child may take until it works."""
+        ``v2g-guard quality``; ``ready_timeout_s``: how long a child may take until it works; ``besides``: what is
+        outside the controller, too."""
+        self._besides = tuple(besides)
         self.layout = layout
         self._clock = clock
         self._demo = demo
@@ -222,7 +238,7 @@ class Supervisor:
             ChildSpec(
                 name="orchestrator",
                 arguments=[*module, "v2g.cli.orchestrator", *config],
-                stop_timeout_s=15.0,
+                stop_timeout_s=30.0,
                 environment={
                     "V2G_SIMULATION": "1",
                     SPEED_VARIABLE: f"{layout.conditions.thermal_speed:g}",
@@ -233,7 +249,7 @@ class Supervisor:
         if self._quality:
             quality = ChildSpec(name="quality", arguments=[*module, "v2g.cli.guard", "quality", *config], nice=5)
             daemons.insert(-1, quality)
-        outside = [plant]
+        outside = [plant, *self._besides]
         if layout.powerline_config is not None:
             powerline = ["v2g.simulation.powerline", "--config", str(layout.powerline_config)]
             outside.append(ChildSpec(name="powerline", arguments=[*module, *powerline], nice=-10))
@@ -300,12 +316,14 @@ class Supervisor:
     def _explain(self) -> None:
         pids = ", ".join(f"{name} {child.pid}" for name, child in self.children.items() if name in _DAEMONS)
         self._say("", f"running: {pids} (kill one and see)")
-        socket_hint = "" if self._is_default_dir() else f"export V2G_SOCKET={self.layout.control_socket}\n    "
+        exports = f"export V2G_CONFIG={self.layout.config_dir}\n    "
+        if not self._is_default_dir():
+            exports += f"export V2G_SOCKET={self.layout.control_socket}\n    "
         command_dir = Path(sys.executable).parent
         prefix = "" if not (command_dir / "v2g-control").exists() else f"{command_dir}/"
         print(
             "\nIn another terminal:\n"
-            f"    {socket_hint}{prefix}v2g-control --dispatch --mode=discharge --power=10kW\n"
+            f"    {exports}{prefix}v2g-control --dispatch --mode=discharge --power=10kW\n"
             f"    {prefix}v2g-control status\n"
             "Here: Ctrl-C ends everything.\n",
             flush=True,

@@ -1,4 +1,7 @@
-"""A vehicle as a process: ``python -m v2g.simulation.vehicle --config vehicle.json``, at a DC or an AC EVSE."""
+"""A vehicle as a process: ``python -m v2g.simulation.vehicle --config vehicle.json``, at a DC or an AC EVSE.
+
+SIGUSR1: its driver pauses the session. SIGUSR2: it comes back to it.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ async def _serve(config: VehicleConfig) -> int:
         loop.add_signal_handler(number, ended.set)
     notifier = Notifier()
     vehicle = (AcVehicle if config.kind == "AC" else DcVehicle)(config, SystemClock())
+    loop.add_signal_handler(signal.SIGUSR1, vehicle.pause)
+    loop.add_signal_handler(signal.SIGUSR2, vehicle.go_on)
     running = asyncio.create_task(vehicle.run())
     notifier.ready(config.evccid)
     period_s = notifier.interval_s or 1.0

@@ -2,25 +2,29 @@
 
 Its computer is our EVCC over TLS 1.3; its battery sits in the plant's circuit and its charge is booked here, from the
 physical current that its own sensors report. After a session ends it waits and begins another, for as long as it is
-plugged in.
+plugged in; one that was paused goes on, if the station knows it again.
 """
 
 from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import sys
+import threading
 from pathlib import Path
 from typing import ClassVar
 
 from pyiso15118 import commands, events
 from pyiso15118.aio import EvccConnection, NetworkError, connect, discover
-from pyiso15118.errors import Iso15118Error
+from pyiso15118.errors import Iso15118Error, LocalProtocolError
 from pyiso15118.evcc import EvccConfig
 from pyiso15118.events import ControlMode, EnergyNeeds, EnergyService, MobilityNeedsMode
+from pyiso15118.paused import PausedSession
 from pyiso15118.schedules import PowerProfile
 from pyiso15118.security import TlsProfile, client_context
 from pyiso15118.slac.addresses import parse_mac
+from pyiso15118.timers import EvccTimers
 from v2g.clock import Clock
 from v2g.hardware.ethernet_port import frame_port
 from v2g.simulation.battery import Battery
@@ -40,6 +44,7 @@ _PLUG_BACK_OFF_S = 1.5
 """A plug that was pulled is not put back sooner by anybody."""
 _DEAD_CABLE_S = 2.0
 _TELL_MACHINE_S = 0.1
+HANG_S = 2.0
 JUMP_PU, _JUMP_EVERY_S = 0.3, 30.0
 """What a vehicle whose told state of charge jumps is off by, up or down, whichever is possible."""
 _SCHEDULED_FIRST = (ControlMode.SCHEDULED, ControlMode.DYNAMIC)
@@ -69,6 +74,11 @@ class Vehicle(abc.ABC):
         self._counted: Tick | None = None
         self._connection: EvccConnection | None = None
         self._failures = 0
+        self._loop_began_s = 0.0
+        self._hung = False
+        self._paused: PausedSession | None = None
+        self._may_talk = asyncio.Event()
+        self._may_talk.set()
         self._began_s = clock.monotonic_s()
         self._profile: PowerProfile | None = None
         self._powerline: PowerlinePlug | None = None
@@ -96,6 +106,17 @@ class Vehicle(abc.ABC):
                 await connection.closed()
         except TimeoutError:
             connection.abort("the vehicle leaves")
+
+    def pause(self) -> None:
+        """The driver wants no energy for now: SessionStop(Pause), and no session until :meth:`go_on`."""
+        self._may_talk.clear()
+        if self._connection is not None:
+            with contextlib.suppress(LocalProtocolError):
+                self._connection.command(commands.PauseCharging())
+
+    def go_on(self) -> None:
+        """Back to the paused session, or to a new one."""
+        self._may_talk.set()
 
     def save(self) -> None:
         self.state.soc = self._battery.soc
@@ -162,6 +183,7 @@ class Vehicle(abc.ABC):
     async def _talk(self, cable: Cable) -> None:
         await cable.fresh.wait()
         while True:
+            await self._may_talk.wait()
             if self._powerline is not None and not self._powerline.linked.is_set():
                 self._enter("matching")
                 await self._powerline.linked.wait()
@@ -195,6 +217,7 @@ class Vehicle(abc.ABC):
             self.evcc_config(),
             tls=self._tls,
             vehicle=self._report(cable.tick),
+            paused=self._paused,
         )
         self._connection = connection
         self.state.sessions += 1
@@ -219,13 +242,15 @@ class Vehicle(abc.ABC):
             control_modes=modes,
             mobility_needs_modes=needs,
             select_schedules=scheduled,
+            timers=EvccTimers() if config.slow_s is None else EvccTimers(charge_loop_period_s=config.slow_s),
         )
 
     async def _react(self, event: events.Event, connection: EvccConnection, cable: Cable) -> None:
         match event:
-            case events.SessionStarted(session_id=session_id):
+            case events.SessionStarted(session_id=session_id, resumed=resumed):
+                self._paused = None
                 self.state.session_id = session_id.hex()
-                self._enter("connected")
+                self._enter("connected", "the paused session goes on" if resumed else "")
             case events.SchedulesOffered(tuples=tuples):
                 config = self._config
                 self._profile = choose(tuples, config.max_charge_w, config.max_discharge_w * config.both_ways)
@@ -234,6 +259,8 @@ class Vehicle(abc.ABC):
                 await self._part(cable)
                 self._enter("connected")
             case events.SessionEnded(reason=reason, detail=detail, response_code=code):
+                if reason is events.EndReason.PAUSED:
+                    self._paused = connection.machine.paused
                 self.state.last_end = reason.value
                 self.state.session_id = ""
                 self._failures += 1
@@ -244,6 +271,13 @@ class Vehicle(abc.ABC):
     def _in_loop(self) -> None:
         self._failures = 0
         self._enter("charging")
+        self._loop_began_s = self._loop_began_s or self._clock.monotonic_s()
+        after_s = self._config.hangs_after_s
+        if after_s is not None and not self._hung and self._clock.monotonic_s() - self._loop_began_s >= after_s:
+            self._hung = True
+            _say(f"the vehicle's computer stands still for {HANG_S:g} s")
+            # The whole process, as a computer that hangs: its kernel goes on acknowledging what it is sent.
+            threading.Event().wait(HANG_S)
 
     @abc.abstractmethod
     async def _act(self, event: events.Event, connection: EvccConnection, cable: Cable) -> None:

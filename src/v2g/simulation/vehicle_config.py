@@ -53,6 +53,10 @@ class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """A lie: what it tells is off by :data:`v2g.simulation.vehicle_body.JUMP_PU` every other half minute."""
     ignores_limits: bool = False
     """At an AC EVSE: it takes or gives all it can, whatever it is told."""
+    slow_s: float | None = None
+    """So long it takes to ask again in the charge loop; None: as the standard has it."""
+    hangs_after_s: float | None = None
+    """So long into its charge loop its computer stands still, once in the life of its process."""
 
 
 def vehicle_settings(spec: VehicleSpec, *, soc: float, most_w: float) -> dict[str, Any]:
@@ -76,6 +80,8 @@ def vehicle_settings(spec: VehicleSpec, *, soc: float, most_w: float) -> dict[st
         "told_soc_pct": spec.told_soc_pct,
         "soc_jumps": spec.soc_jumps,
         "ignores_limits": spec.ignores_limits,
+        "slow_s": spec.slow_s,
+        "hangs_after_s": spec.hangs_after_s,
         **{name: value for name, value in open_ones.items() if value is not None},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from v2g.units import QuantityError, parse_duration_s, parse_power_w, parse_quantity
 
 JUMPS = "jumps"
+_NUMBER = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
 _ENERGY_FACTORS = {"Wh": 1.0, "kWh": 1e3}
 _PHASES: dict[str, Literal[1, 3]] = {"1": 1, "3": 3}
 
@@ -24,7 +26,8 @@ class VehicleSpec:
     ``both_ways``: it asks for bidirectional service. ``told_soc_pct`` and ``soc_jumps``: how it lies about its state of
     charge. ``ignores_limits``: it takes all it can, whatever it is told. ``departure_s`` counts from its start; below
     zero: it says all the time that it is about to leave. ``phases``: of its AC EVSE. ``min_power_w`` of either
-    direction.
+    direction. ``slow_s``: so long it takes to ask again in the charge loop. ``hangs_after_s``: so long into its charge
+    loop its computer stands still for some seconds, once.
     """
 
     kind: Literal["DC", "AC"]
@@ -43,6 +46,8 @@ class VehicleSpec:
     soc_jumps: bool = False
     ignores_limits: bool = False
     phases: Literal[1, 3] | None = None
+    slow_s: float | None = None
+    hangs_after_s: float | None = None
 
 
 def parse_vehicle(text: str) -> VehicleSpec:
@@ -94,6 +99,14 @@ def _energy_wh(value: str) -> float:
     return energy * _ENERGY_FACTORS[unit]
 
 
+def _seconds(value: str) -> float:
+    """With its unit or without."""
+    seconds = float(value) if _NUMBER.fullmatch(value) else parse_duration_s(value)
+    if not 0.0 < seconds <= 3600.0:
+        raise ValueError("give a time above zero, like 0.3s")
+    return seconds
+
+
 def _departs(value: str) -> dict[str, Any]:
     return {"departure_s": -parse_duration_s(value[1:]) if value.startswith("-") else parse_duration_s(value)}
 
@@ -133,5 +146,7 @@ _VALUES: dict[str, Callable[[str], dict[str, Any]]] = {
     "mode": _one_of("control_mode", "dynamic", "scheduled"),
     "needs": _one_of("needs_by", "vehicle", "station"),
     "lie-soc": _lie,
+    "slow": lambda value: {"slow_s": _seconds(value)},
+    "hangs": lambda value: {"hangs_after_s": _seconds(value)},
     "phases": _phases,
 }

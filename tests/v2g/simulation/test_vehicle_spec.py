@@ -73,6 +73,9 @@ def test_a_vehicle_in_words_is_what_the_words_say() -> None:
         ("dc,phases=1", "phases is for ac"),
         ("dc,ignore-limits", "the inverter sets the power"),
         ("ac,no-soc,lie-soc=90", "exclude each other"),
+        ("dc,slow=0", "a time above zero"),
+        ("dc,hangs=-4s", "hangs=-4s"),
+        ("dc,slow=2h", "a time above zero"),
         ("dc,mode=scheduled,needs=station", "of dynamic mode"),
     ],
 )
@@ -103,6 +106,14 @@ def test_the_command_takes_vehicles_and_leaves_the_two_of_its_own_out(monkeypatc
     assert run(cli, ["--vehicle", "dc"]).exit_code == 2
     assert run(cli, ["--simulate", "--demo", "--vehicle", "dc"]).exit_code == 2
     assert len(given) == 2
+
+
+def test_a_vehicle_may_be_slow_and_its_computer_may_hang() -> None:
+    spec = parse_vehicle("dc,slow=0.3,hangs=4s")
+    assert (spec.slow_s, spec.hangs_after_s) == (0.3, 4.0)
+    assert parse_vehicle("ac,slow=0.3s").slow_s == 0.3
+    settings = vehicle_config.vehicle_settings(spec, soc=0.5, most_w=1.0)
+    assert (settings["slow_s"], settings["hangs_after_s"]) == (0.3, 4.0)
 
 
 class Fleet:

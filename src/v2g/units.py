@@ -6,14 +6,26 @@ flow is positive downstream. Limits of discharge are magnitudes. Names carry the
 
 from __future__ import annotations
 
+import itertools
 import re
 from math import isfinite
 
-_NUMBER = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([^\d\s.].*?)?\s*$")
-_POWER_FACTORS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
+_NUMBER = re.compile(r"^\s*([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+))\s*([^\d\s.,].*?)?\s*$")
+_PART = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*([a-z]+)", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?\d{1,3},\d{3}")
+_POWER_FACTORS = {"W": 1.0, "w": 1.0, "kW": 1e3, "KW": 1e3, "kw": 1e3, "Kw": 1e3, "MW": 1e6}
+"""A small m would be a thousandth: mw is refused."""
 _DURATION_FACTORS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
-_SPELLINGS = {"C": "°C", "degC": "°C", "℃": "°C", "\u00baC": "°C", "v": "V", "a": "A"}
+_IN = {
+    "": {"%": 0.01},
+    "s": {"ms": 1e-3, **_DURATION_FACTORS},
+    "d": {"d": 1.0},
+    "V": {"V": 1.0, "kV": 1e3},
+    "Hz": {"Hz": 1.0},
+    "°C": {"°C": 1.0},
+}
+_SPELLINGS = {"C": "°C", "degC": "°C", "℃": "°C", "\u00baC": "°C", "v": "V", "a": "A", "hz": "Hz"}
 """Of units, as keyboards and people give them."""
 
 
@@ -38,10 +50,13 @@ def parse_power_w(text: str) -> float:
 
 
 def parse_duration_s(text: str) -> float:
-    """``"15min"`` -> 900.0. Seconds; s, min, h and d are known, a unit is required, the value must be above zero.
+    """``"15min"`` -> 900.0, ``"1h 30min"`` -> 5400.0. Seconds; s, min, h and d are known, a unit is required, the value
+    must be above zero.
 
     Raises :class:`QuantityError`.
     """
+    if (parts := _parts(text)) is not None:
+        return parts
     value, unit = _split(text, "duration", "15min")
     if not unit:
         raise QuantityError(f"duration {text!r} has no unit: {text}min or {text}s?")
@@ -50,6 +65,24 @@ def parse_duration_s(text: str) -> float:
         raise QuantityError(f"duration {text!r}: unknown unit {unit!r}; use s, min, h or d")
     if value <= 0:
         raise QuantityError(f"duration {text!r} must be above zero")
+    return value * factor
+
+
+def parse_in(text: str, unit: str) -> float:
+    """``("50ms", "s")`` -> 0.05, ``("277", "V")`` -> 277.0: a number alone counts in ``unit``, one of s, d, V, Hz, °C,
+    and empty for a share, which ``3%`` is one of.
+
+    Raises :class:`QuantityError` for text that is no number, or with another unit.
+    """
+    example = f"{'0.03 or 3%' if not unit else f'10{unit}'}"
+    value, given = _split(text, "value", example)
+    given = _SPELLINGS.get(given, given)
+    if not given:
+        return value
+    factor = _IN[unit].get(given)
+    if factor is None:
+        known = ", ".join(_IN[unit])
+        raise QuantityError(f"value {text!r}: unknown unit {given!r}; use {known}, or a number alone")
     return value * factor
 
 
@@ -89,8 +122,26 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
+def _parts(text: str) -> float | None:
+    """Seconds of a duration in several parts, the larger units first; None where it has one part, or is none."""
+    found = _PART.findall(text)
+    if len(found) < 2 or _PART.sub("", text).strip():
+        return None
+    factors = [_DURATION_FACTORS.get(unit) for _, unit in found]
+    known = [factor for factor in factors if factor is not None]
+    if len(known) < len(factors) or any(small >= large for large, small in itertools.pairwise(known)):
+        raise QuantityError(f"duration {text!r} is not a quantity; write it like 1h 30min, with s, min, h or d")
+    return sum(_number(value) * factor for (value, _), factor in zip(found, known, strict=True))
+
+
 def _split(text: str, what: str, example: str) -> tuple[float, str]:
     match = _NUMBER.match(text)
     if match is None:
         raise QuantityError(f"{what} {text!r} is not a quantity; write it like {example}")
-    return float(match[1]), (match[2] or "").strip()
+    if _THOUSANDS.fullmatch(match[1]):
+        raise QuantityError(f"{what} {text!r}: is {match[1].replace(',', '')} meant, or {match[1].replace(',', '.')}?")
+    return _number(match[1]), (match[2] or "").strip()
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "."))

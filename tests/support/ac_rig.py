@@ -80,7 +80,7 @@ class AcRig:
                 self.loop()
             self.change(as_of_s=self.now)
             self.bay.observe(self.evse, None, self.permitted, self.now, bound_by=self.bound_by)
-            step = self.bay.step(self.grant_w, -1e6, 1e6, False, self.now, self.outlook)
+            step = self.bay.step(self.grant_w, -1e6, 1e6, None, self.now, self.outlook)
             command = step.evse
             assert isinstance(command, AcEvseCommand)
             if self.obeys:

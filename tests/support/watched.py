@@ -109,11 +109,11 @@ def bring_back(site: Any) -> None:
     def ready() -> bool:
         guard = site.status().get("guard", {})
         if guard.get("permit") == "tripped":
-            site.command("v2g-control", "trip", "reset")
+            site.command("v2g-control", "trip", "reset", "--yes")
         return not guard.get("blocks") and bool(site.charge_loops())
 
     def granted() -> bool:
-        site.command("v2g-control", "cancel")
+        site.command("v2g-control", "cancel", "--yes")
         return bool(site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW").returncode == 0)
 
     site.wait_for("all vehicles in the charge loop again", ready, 60.0)

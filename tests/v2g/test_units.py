@@ -9,6 +9,7 @@ from v2g.units import (
     format_duration,
     format_power,
     parse_duration_s,
+    parse_in,
     parse_power_w,
     parse_quantity,
 )
@@ -16,7 +17,18 @@ from v2g.units import (
 
 @pytest.mark.parametrize(
     ("text", "power_w"),
-    [("10kW", 10_000.0), ("10 kW", 10_000.0), ("0W", 0.0), ("1.5MW", 1.5e6), (".5kW", 500.0), ("+3W", 3.0)],
+    [
+        ("10kW", 10_000.0),
+        ("10 kW", 10_000.0),
+        ("0W", 0.0),
+        ("1.5MW", 1.5e6),
+        (".5kW", 500.0),
+        ("+3W", 3.0),
+        ("7,4 kW", 7400.0),
+        ("11KW", 11_000.0),
+        ("3kw", 3000.0),
+        ("800w", 800.0),
+    ],
 )
 def test_power_is_read_in_its_unit(text: str, power_w: float) -> None:
     assert parse_power_w(text) == pytest.approx(power_w)
@@ -26,7 +38,8 @@ def test_power_is_read_in_its_unit(text: str, power_w: float) -> None:
     ("text", "message"),
     [
         ("10", "10kW or 10W?"),
-        ("10kw", "unknown unit 'kw'"),
+        ("10mw", "unknown unit 'mw'"),
+        ("1,000 W", "is 1000 meant, or 1.000?"),
         ("10 kVA", "unknown unit 'kVA'"),
         ("-10kW", "the mode says the direction"),
         ("ten kW", "is not a quantity"),
@@ -43,7 +56,18 @@ def test_a_power_that_cannot_be_meant_is_refused(text: str, message: str) -> Non
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("15min", 900.0), ("90 s", 90.0), ("2h", 7200.0), ("1.5 h", 5400.0), ("30sec", 30.0), ("14d", 1_209_600.0)],
+    [
+        ("15min", 900.0),
+        ("90 s", 90.0),
+        ("2h", 7200.0),
+        ("1.5 h", 5400.0),
+        ("30sec", 30.0),
+        ("14d", 1_209_600.0),
+        ("1h 30min", 5400.0),
+        ("1h30m", 5400.0),
+        (" 1 d 2 h 3 min 4 s ", 93_784.0),
+        ("1,5h", 5400.0),
+    ],
 )
 def test_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
     assert parse_duration_s(text) == pytest.approx(seconds)
@@ -51,7 +75,16 @@ def test_duration_is_read_in_its_unit(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("15", "15min or 15s?"), ("0s", "above zero"), ("-1min", "above zero"), ("3days", "use s, min, h or d")],
+    [
+        ("15", "15min or 15s?"),
+        ("0s", "above zero"),
+        ("-1min", "above zero"),
+        ("3days", "use s, min, h or d"),
+        ("30min 1h", "write it like 1h 30min"),
+        ("1h 2h", "write it like"),
+        ("1h 3x", "write it like"),
+        ("1h 30", "use s, min, h or d"),
+    ],
 )
 def test_a_duration_that_cannot_be_meant_is_refused(text: str, message: str) -> None:
     with pytest.raises(QuantityError) as error:
@@ -103,3 +136,31 @@ def test_a_reference_is_read_as_an_instrument_shows_it(text: str, quantity: tupl
 def test_a_reference_without_number_or_unit_is_refused(text: str) -> None:
     with pytest.raises(QuantityError, match=r"231\.4V, 12\.5A or 65\.2°C"):
         parse_quantity(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("5", "s", 5.0), ("5s", "s", 5.0), ("50 ms", "s", 0.05), ("2min", "s", 120.0), ("60", "d", 60.0),
+        ("60d", "d", 60.0),
+        ("277", "V", 277.0), ("0.4kV", "V", 400.0), ("230 v", "V", 230.0), ("25", "°C", 25.0), ("-5 C", "°C", -5.0),
+        ("0.03", "", 0.03), ("3%", "", 0.03), ("3 %", "", 0.03), ("0,03", "", 0.03), ("60hz", "Hz", 60.0),
+    ],
+)  # fmt: skip
+def test_a_number_alone_counts_in_the_unit_of_its_option(text: str, unit: str, value: float) -> None:
+    assert parse_in(text, unit) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "words"),
+    [
+        ("5km", "s", "use ms, s, sec, min, m, h, d, or a number alone"),
+        ("soon", "s", "write it like 10s"),
+        ("3kW", "", "unknown unit 'kW'; use %"),
+        ("x", "", "write it like 0.03 or 3%"),
+    ],
+)
+def test_another_unit_is_answered_with_those_that_there_are(text: str, unit: str, words: str) -> None:
+    with pytest.raises(QuantityError) as error:
+        parse_in(text, unit)
+    assert words in str(error.value)

@@ -9,6 +9,7 @@ from v2g.dispatch.orders import Mode
 NO_VEHICLE: Final = "no vehicle"
 GUARD: Final = "guard"
 DISCHARGE_TEST: Final = "discharge test"
+PREFLIGHT: Final = "preflight"
 NO_LIMIT: Final = "no limit known"
 
 _CODES: Final[tuple[tuple[str, str], ...]] = (
@@ -17,6 +18,7 @@ _CODES: Final[tuple[tuple[str, str], ...]] = (
     ("no permit", "NO_PERMIT"),
     (f"{GUARD}:", "GUARD_BLOCK"),
     (f"{DISCHARGE_TEST}:", "LOW_EFFICIENCY"),
+    (f"{PREFLIGHT}:", "PREFLIGHT_FAIL"),
     ("no vehicle", "NO_VEHICLE"),
     ("order", "INVALID_ORDER"),
     ("min-SoC", "MIN_SOC"),
@@ -52,6 +54,7 @@ def shortfall_code(source: str, mode: Mode) -> str:
     ``no permit …``       ``NO_PERMIT``                          the guard forbids energy to flow
     ``guard: …``          ``GUARD_BLOCK``                        the guard refuses this direction, a start, or a part
     ``discharge test: …`` ``LOW_EFFICIENCY``                     the EVSE's discharge test measured a low efficiency
+    ``preflight: …``      ``PREFLIGHT_FAIL``                     a check of the preflight failed: see its words
     ``no vehicle …``      ``NO_VEHICLE``                         nobody to serve the order
     ``order …``           ``INVALID_ORDER``                      its power is not a magnitude in W
     ``min-SoC …``         ``MIN_SOC``                            the battery is at its minimum, or it is unknown

@@ -65,6 +65,13 @@ class Dispatcher:
         self._hurried: frozenset[str] = frozenset()
         self._hurried_before = self._hurried
 
+    def adopt(self, settings: Settings) -> None:
+        """Go by other settings from the next step on; turns, ramps and what is remembered go on."""
+        self._settings = settings
+        self._charge.adopt(settings)
+        self._discharge.adopt(settings)
+        self._following.adopt(settings.ramp_pu_s)
+
     def step(
         self,
         vehicles: Sequence[Vehicle],

@@ -43,6 +43,9 @@ class Following:
         self.ignored_w: dict[str, float] = {}
         """By EVSE: signed power beyond what its vehicle was told, for longer than it may take to follow."""
 
+    def adopt(self, ramp_pu_s: float) -> None:
+        self._ramp_pu_s = ramp_pu_s
+
     def observe(self, measured_w: Mapping[str, float], rated_w: Mapping[str, float], now_s: float) -> None:
         """A new moment, or the same one again. ``measured_w`` by EVSE, signed."""
         if now_s != self._at_s:

@@ -54,6 +54,10 @@ class Direction:
         self.waits_s: Mapping[str, float] = {}
         """Likewise: by EVSE, for how long its vehicle has been waiting for its turn."""
 
+    def adopt(self, settings: Settings) -> None:
+        self._unbalance_w = settings.unbalance_w
+        self._turns.dwell_s = settings.dwell_s
+
     def potential(self, claims: Sequence[Claim]) -> None:
         """Set ``target_w`` and ``own_w`` to what orders and vehicles alone would lead to."""
         active = _active(claims)

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable
 
 QUEUE_LENGTH = 256
+IDLE_S = 1.0
+"""After so long without a job it has a moment of its own."""
 
 
 class Background:
     """Runs jobs in order. A job that raises is counted and told by ``on_error``; a full queue drops the new job.
 
-    ``prepare`` runs first on the thread, where it may set the thread's own priority.
+    ``prepare`` runs first on the thread, where it may set the thread's own priority; ``idle`` after each second
+    without a job.
     """
 
     def __init__(
@@ -20,10 +23,12 @@ class Background:
         name: str,
         on_error: Callable[[Exception], None] = lambda error: None,
         prepare: Callable[[], None] = lambda: None,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE_LENGTH)
         self._on_error = on_error
         self._prepare = prepare
+        self._idle = idle
         self.dropped = 0
         self.failed = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -46,9 +51,15 @@ class Background:
 
     def _run(self) -> None:
         self._prepare()
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
             try:
                 job()
             except Exception as error:
                 self.failed += 1
                 self._on_error(error)
+
+    def _next(self) -> Callable[[], None] | None:
+        try:
+            return self._jobs.get(timeout=IDLE_S)
+        except queue.Empty:
+            return self._idle

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from v2g.host.files import replace_file, sync_file
+from v2g.host.kept import Kept, decode_kept
 
 UNREADABLE = "LATCH_FILE"
 """The element of a latch whose file could not be read."""
@@ -17,7 +18,7 @@ UNREADABLE = "LATCH_FILE"
 _MAX_FILE_BYTES = 64 * 1024
 
 
-class LatchedTrip(msgspec.Struct, frozen=True, kw_only=True):
+class LatchedTrip(Kept, frozen=True, kw_only=True):
     """A trip as it is kept. ``at_s`` is CLOCK_MONOTONIC of the boot named by ``boot_id``; ``unix_s`` is for people.
 
     ``value`` and ``threshold`` in ``unit``. What was measured when it tripped: ``v_pu`` of all phases,
@@ -68,7 +69,7 @@ class LatchStore:
         """The kept trip, or None where there is no file. A trip of an earlier boot gets a time on today's clock."""
         try:
             with self._path.open("rb") as file:
-                trip = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=LatchedTrip)
+                trip = decode_kept(file.read(_MAX_FILE_BYTES), LatchedTrip)
             if not trip.element:
                 raise ValueError("no element")
         except FileNotFoundError:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from v2g.histogram import Histogram
+
 LATE_AFTER_S = 0.005
 """A tick that starts later than this after its deadline counts as late."""
+
+TOLD_EDGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+"""Of the counts that the status block tells."""
 
 _STEPS_PER_OCTAVE = 8
 _FIRST_S = 1e-6
@@ -21,9 +26,11 @@ class LatenessStats:
         self.ticks = 0
         self.late_ticks = 0
         self.worst_s = 0.0
+        self.told = Histogram(TOLD_EDGES)
 
     def observe(self, lateness_s: float) -> None:
         self.ticks += 1
+        self.told.observe(max(0.0, lateness_s))
         if lateness_s > LATE_AFTER_S:
             self.late_ticks += 1
         if lateness_s > self.worst_s:

@@ -3,6 +3,8 @@
 A Unix stream socket, one peer at a time (a newer orchestrator replaces an older one). Each frame is a 4-byte
 big-endian length and one msgpack value. ``Setpoints`` goes to ``wires`` every control cycle, ``Image`` comes back
 every 100 ms. Times are CLOCK_MONOTONIC seconds. All of a frame is checked before any of it is used.
+
+Each says the protocol that it speaks: one of another protocol is not used, whatever else is in it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from v2g.hardware.ports import (
     InverterReading,
     TransducerReading,
 )
+
+LINK_PROTOCOL = 1
+"""One more with each change after which an older program would misread a frame."""
 
 
 class PowerSetpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +51,7 @@ class Setpoints(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """One control cycle's commands. An EVSE that is absent keeps its lease until it ends, then goes to zero; one that
     ``wires`` does not know is left out."""
 
+    protocol: int = LINK_PROTOCOL
     sequence: int
     sent_at_s: float
     powers: tuple[PowerSetpoint, ...] = ()
@@ -125,6 +131,20 @@ class DeviceHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Functions of an inverter that it does not do as the site wants them; comms.log has the reasons."""
 
 
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """How long Modbus devices of one kind took to answer, since ``wires`` started."""
+
+    kind: str
+    """One of :data:`DEVICE_KINDS`."""
+    counts: tuple[int, ...]
+    """By the buckets of :data:`LATENCY_EDGES_S`, not added up; the last is beyond them."""
+    total_s: float
+
+
+DEVICE_KINDS = ("inverter", "DC output", "AC EVSE", "transducers")
+LATENCY_EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5)
+
+
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What ``wires`` really commanded an inverter, or allows a vehicle at an AC EVSE, and what bound it: the name of a
     clamp, or None.
@@ -158,6 +178,9 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 class Image(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """All that ``wires`` knows, published whole."""
 
+    protocol: int = LINK_PROTOCOL
+    version: str = ""
+    """Of the program; empty: it does not tell."""
     sequence: int
     as_of_s: float
     permit: bool
@@ -170,3 +193,27 @@ class Image(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     sensors: tuple[SensorState, ...] = ()
     filters: tuple[FilterState, ...] = ()
     efficiencies: tuple[EfficiencyState, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+
+
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
+    protocol: int = LINK_PROTOCOL
+    version: str = ""
+
+
+def other_protocol(payload: bytes) -> str:
+    """Why a frame must not be used, though it could be read: it is of another protocol. Empty: it is of ours.
+
+    Also of a frame that cannot be read as a whole, for which that is the likely reason.
+    """
+    try:
+        head = msgspec.msgpack.decode(payload, type=_Head)
+    except msgspec.DecodeError:
+        return ""
+    if head.protocol == LINK_PROTOCOL:
+        return ""
+    version = f" (version {head.version[:40]})" if head.version.isprintable() and head.version else ""
+    return (
+        f"it speaks protocol {head.protocol}{version}, and this {LINK_PROTOCOL}: orchestrator and guard are of "
+        "different versions; restart both"
+    )

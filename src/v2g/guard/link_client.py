@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from v2g.guard.link import Image, Reload, Reloaded, Setpoints
+from v2g.guard.link import LINK_PROTOCOL, Image, Reload, Reloaded, Setpoints, other_protocol
+from v2g.host.framing import FrameError
 from v2g.host.peer_client import PeerClient
 
 _TELL_AFTER_S = 1.0
@@ -78,7 +79,14 @@ class WiresClient:
         self.image = None
 
     def _on_payload(self, payload: bytes) -> None:
-        message = self._decoder.decode(payload)
+        try:
+            message = self._decoder.decode(payload)
+        except msgspec.DecodeError:
+            if reason := other_protocol(payload):
+                raise FrameError(reason) from None
+            raise
+        if isinstance(message, Image) and message.protocol != LINK_PROTOCOL:
+            raise FrameError(other_protocol(payload))
         if isinstance(message, Image):
             self.image = message
         elif (waiting := self._reloads.get(message.id)) is not None and not waiting.done():

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from v2g.host.files import replace_file, sync_file
+from v2g.host.kept import Kept, decode_kept
 
 UNREADABLE = "lockout-file"
 MAX_LOCKS = 8
@@ -31,7 +32,7 @@ class LockoutRefused(Exception):
     """Nothing has changed; the message says why and what to do."""
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+class _Kept(Kept, frozen=True, kw_only=True):
     locks: tuple[Lock, ...]
 
 
@@ -44,7 +45,7 @@ class Lockout:
         self.locks: tuple[Lock, ...] = ()
         try:
             with path.open("rb") as file:
-                self.locks = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_Kept).locks[:MAX_LOCKS]
+                self.locks = decode_kept(file.read(_MAX_FILE_BYTES), _Kept).locks[:MAX_LOCKS]
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from v2g.grid.estimation import Estimate, EstimationError, Estimator, Samples, Validity
+from v2g.grid.estimate import Estimate, EstimationError, Validity
+from v2g.grid.estimation import Estimator, Samples
 from v2g.grid.synchronisation import PerPhaseAngle
 from v2g.hardware.sample_clock import SampleClock
 from v2g.hardware.sensor_map import Factors

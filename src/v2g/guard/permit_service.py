@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 
 from v2g.host.files import replace_file, sync_file
+from v2g.host.kept import Kept, decode_kept
 
 _MAX_FILE_BYTES = 4096
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+class _Kept(Kept, frozen=True, kw_only=True):
     enabled: bool
     by: str = ""
     unix_s: float = 0.0
@@ -29,7 +30,7 @@ class PermitService:
         self.enabled = True
         try:
             with path.open("rb") as file:
-                self.enabled = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_Kept).enabled
+                self.enabled = decode_kept(file.read(_MAX_FILE_BYTES), _Kept).enabled
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from v2g.grid.harmonics import current_limit_pct
+from v2g.grid.harmonic_limits import current_limit_pct
 from v2g.grid.metering import Metering, MeteringRecord, Samples
 from v2g.guard.quality_flicker import Flicker
 from v2g.guard.quality_report import QualityReport

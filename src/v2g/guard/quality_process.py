@@ -16,7 +16,7 @@ from v2g.config.loader import ConfigError, load
 from v2g.config.paths import run_paths
 from v2g.config.protection import feeder_rated_a
 from v2g.config.schema import Config
-from v2g.grid.estimation import EstimationError
+from v2g.grid.estimate import EstimationError
 from v2g.guard.quality import Quality, QualitySettings
 from v2g.guard.quality_factors import FactorsInForce
 from v2g.guard.quality_report import REPORT_FILE, QualityReport
@@ -211,7 +211,7 @@ def run_process(config_dir: Path) -> int:
         return EXIT_CONFIG
     config = loaded.config
     paths = run_paths(config)
-    logs.configure(paths.log_dir)
+    logs.configure(paths.log_dir, name="v2g-guard-quality")
     stop = stop_requested()
     _step_back()
     notifier = Notifier()
@@ -240,6 +240,7 @@ def _loop(
     while not stopped():
         factors.follow(clock.monotonic_s(), loop.correct)
         loop.step(clock.monotonic_s())
+        logs.poll()
         notifier.watchdog()
         if not ready:
             notifier.ready(loop.status)

@@ -83,6 +83,9 @@ class GuardStatus(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int = 0
     late_ticks: int = 0
     worst_lateness_s: float = 0.0
+    lateness_counts: tuple[int, ...] = ()
+    """Ticks by the buckets of :data:`v2g.guard.lateness.TOLD_EDGES`, not added up; empty: not told."""
+    lateness_sum_s: float = 0.0
     realtime: bool = False
     """SCHED_FIFO and locked memory were granted."""
     operation: int = 0

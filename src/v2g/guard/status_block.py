@@ -17,16 +17,23 @@ from pathlib import Path
 
 import msgspec
 
+from v2g import __version__
+from v2g.guard import status_header
 from v2g.guard.interlocks import Interlock
+from v2g.guard.lateness import TOLD_EDGES
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.hardware.file_owner import discard_untrusted, require_trusted
 
-_MAGIC = b"V2GST\x00\x00\x04"
-_BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s4s1sBBB64s")
+LAYOUT = 5
+_MAGIC = status_header.magic(LAYOUT)
+_BODY = struct.Struct("<QdiI3dd5dd16sddQQdii3ddd3d3d3d3d16s8s4s1sBBB64sd11Q")
 """sequence, as_of_s, permit, flags, v_pu, frequency, powers, enter service, trip (element, value, at), tick counts,
 operation, blocks, curtailment (charge, discharge) and ramp, rocof, v1_pu, transformer_a, feeder_a, inverter_v_pu,
-inverter_angle_deg, profile, digest, trip (unit, phase), interlocks (watched, open, lost), locked_by. A
+inverter_angle_deg, profile, digest, trip (unit, phase), interlocks (watched, open, lost), locked_by,
+lateness (sum, counts by bucket). A
 value that is not known is NaN."""
+_LATENESS_COUNTS = len(TOLD_EDGES) + 1
+_NO_COUNTS = (0,) * _LATENESS_COUNTS
 _CRC = struct.Struct("<I")
 _SLOT_BYTES = (_BODY.size + _CRC.size + 63) // 64 * 64
 _SLOT_OFFSETS = (64, 64 + _SLOT_BYTES)
@@ -87,6 +94,7 @@ class StatusWriter:
         found = [_unpack(self._map[offset : offset + _SLOT_BYTES]) for offset in _SLOT_OFFSETS]
         self._sequence = max((entry[0] for entry in found if entry is not None), default=0)
         self._map[: len(_MAGIC)] = _MAGIC
+        status_header.write_version(self._map, __version__)
 
     def publish(self, status: GuardStatus) -> None:
         """Write one whole status. No system call, no allocation beyond one packed record."""
@@ -138,6 +146,8 @@ class StatusReader:
             ticks=status.ticks,
             late_ticks=status.late_ticks,
             worst_lateness_s=status.worst_lateness_s,
+            lateness_counts=status.lateness_counts,
+            lateness_sum_s=status.lateness_sum_s,
             interlocks_open=status.interlocks_open,
             locked_by=status.locked_by,
         )
@@ -223,6 +233,8 @@ def _pack(sequence: int, status: GuardStatus) -> bytes:
         int(status.interlocks_open),
         int(status.interlocks_lost),
         status.locked_by.encode("ascii", "replace")[:64],
+        status.lateness_sum_s,
+        *(status.lateness_counts if len(status.lateness_counts) == _LATENESS_COUNTS else _NO_COUNTS),
     )
 
 
@@ -291,6 +303,8 @@ def _unpack(slot: bytes) -> tuple[int, GuardStatus] | None:
             interlocks_open=Interlock(fields[44]),
             interlocks_lost=Interlock(fields[45]),
             locked_by=_text(fields[46]),
+            lateness_sum_s=fields[47],
+            lateness_counts=fields[48:] if any(fields[48:]) else (),
         )
     except (ValueError, msgspec.ValidationError):
         return None

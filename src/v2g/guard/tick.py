@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from v2g.clock import SleepingClock
-from v2g.grid.estimation import Estimate, Validity
+from v2g.grid.estimate import Estimate, Validity
 from v2g.grid.protection import Inputs, Protection, Verdict
 from v2g.grid.settings import FREQUENCY_CYCLES, SettingsError
 from v2g.grid.synchronisation import PerPhaseAngle
@@ -377,6 +377,8 @@ class Tick:
             ticks=self.lateness.ticks,
             late_ticks=self.lateness.late_ticks,
             worst_lateness_s=self.lateness.worst_s,
+            lateness_counts=tuple(self.lateness.told.counts),
+            lateness_sum_s=self.lateness.told.total,
             realtime=self.realtime,
             operation=int(verdict.operation),
             blocks=int(verdict.blocks),

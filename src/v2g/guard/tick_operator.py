@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from v2g.config.loader import ConfigError
-from v2g.grid.estimation import Estimate
+from v2g.grid.estimate import Estimate
 from v2g.grid.settings import SettingsError
 from v2g.grid.synchronisation import PerPhaseAngle
 from v2g.guard.latch import ResetRefused, TripLatch

@@ -67,7 +67,7 @@ def run_process(config_dir: Path) -> int:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
     paths = run_paths(loaded.config)
-    logs.configure(paths.log_dir)
+    logs.configure(paths.log_dir, name="v2g-guard-tick")
     try:
         _run(loaded, paths)
     except SettingsError as error:
@@ -84,6 +84,9 @@ def _run(loaded: Loaded, paths: RunPaths) -> None:
     clock = SystemClock()
     log = logs.daemon_log()
     stop = stop_requested()
+    # Before there is another thread, which would not come along.
+    for warning in realtime.pin(loaded.config.realtime.tick_cpus):
+        log.warning("GUARD_NOT_REALTIME", warning)
     with ExitStack() as stack:
         # First: its lock keeps a second tick away from the command socket and the breaker.
         status = StatusWriter(paths.guard_status)
@@ -167,7 +170,7 @@ def _background(log: logs.EventLog) -> Background:
         log.error("GUARD_BACKGROUND", f"{type(error).__name__}: {error}")
 
     threading.stack_size(_BACKGROUND_STACK_BYTES)
-    return Background("tick-background", tell, prepare)
+    return Background("tick-background", tell, prepare, logs.poll)
 
 
 def _latch(paths: RunPaths, clock: Clock, events: PowerQualityEvents) -> TripLatch:

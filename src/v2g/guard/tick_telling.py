@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from v2g.control.guard_words import interlock_words, lost_words
-from v2g.grid.estimation import Estimate
+from v2g.grid.estimate import Estimate
 from v2g.grid.trip import Trip
 from v2g.grid.verdict import GridEvent
 from v2g.guard.breaker_watch import Left

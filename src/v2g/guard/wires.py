@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from v2g import __version__
 from v2g.clock import Clock
 from v2g.config.addresses import endpoint
 from v2g.config.loader import Loaded
@@ -15,7 +16,7 @@ from v2g.config.paths import RunPaths
 from v2g.config.problems import ConfigError
 from v2g.config.schema import AcEvse, Config, DcEvse
 from v2g.guard.ac_core import AcTarget
-from v2g.guard.link import Applied, Image, Reload, Reloaded, Setpoints
+from v2g.guard.link import DEVICE_KINDS, LATENCY_EDGES_S, Applied, Image, Latency, Reload, Reloaded, Setpoints
 from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.view import GuardView, allowance, urgent, view
@@ -36,6 +37,7 @@ from v2g.hardware.ports import PilotReading
 from v2g.hardware.register_map import RegisterMap
 from v2g.hardware.sensor_map import SensorMap
 from v2g.hardware.sunspec.inverter import SunSpecInverter
+from v2g.histogram import Histogram
 from v2g.host.notify import Notifier
 from v2g.host.users import commanders
 from v2g.telemetry import logs
@@ -99,6 +101,7 @@ class Wires:
             commanders(config.control.daemon_user),
         )
         self._links: list[ModbusLink] = []
+        self._latencies = {kind: Histogram(LATENCY_EDGES_S) for kind in DEVICE_KINDS}
         self._watches: list[DeviceWatch] = []
         self._dc_devices: dict[str, DcEvseDevices] = {}
         self._ac_devices: dict[str, AcEvseDevices] = {}
@@ -106,6 +109,7 @@ class Wires:
         self._load_site = load_site
         self._reloading: asyncio.Task[None] | None = None
         self._sensors = WiresSensors(config, sensors, paths, clock, jitter)
+        self._latencies["transducers"] = self._sensors.latency
         self._maps: dict[str, RegisterMap] = {}
         self._applied: dict[str, Applied] = {}
         self._unknown: tuple[str, ...] = ()
@@ -279,6 +283,7 @@ class Wires:
     def _image(self, now_s: float) -> Image:
         self._sequence += 1
         return Image(
+            version=__version__,
             sequence=self._sequence,
             as_of_s=now_s,
             permit=self._view.permit,
@@ -291,6 +296,11 @@ class Wires:
             devices=tuple(watch.health() for watch in (*self._watches, *self._sensors.watches)),
             filters=self._filters.states(),
             efficiencies=tuple(devices.efficiency() for devices in self._dc_devices.values()),
+            latencies=tuple(
+                Latency(kind=kind, counts=tuple(seen.counts), total_s=seen.total)
+                for kind, seen in self._latencies.items()
+                if seen.count
+            ),
         )
 
     def _status_text(self) -> str:
@@ -302,7 +312,8 @@ class Wires:
         )
 
     def _link(self, name: str, endpoint: ModbusEndpoint) -> ModbusLink:
-        link = ModbusLink(name, endpoint, self._clock, self._jitter)
+        latency = next((self._latencies[kind] for kind in DEVICE_KINDS if name.startswith(kind)), None)
+        link = ModbusLink(name, endpoint, self._clock, self._jitter, latency=latency)
         self._links.append(link)
         return link
 

@@ -19,6 +19,7 @@ from v2g.guard.wires_settings import WiresSettings, wires_settings
 from v2g.hardware.ports import DeviceError
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
+from v2g.telemetry.logs_loop import tended_logs
 
 EXIT_FAILURE = 1
 EXIT_CONFIG = 2
@@ -32,7 +33,7 @@ def main(config_dir: Path) -> int:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
     paths = run_paths(loaded.config)
-    logs.configure(paths.log_dir)
+    logs.configure(paths.log_dir, name="v2g-guard-wires")
     try:
         asyncio.run(_serve(loaded, config_dir))
     except DeviceError as error:
@@ -52,8 +53,6 @@ async def _serve(loaded: Loaded, config_dir: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    # Logs reopen by themselves; a rotation that asks for it must not take the inverters to zero.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     notifier = Notifier()
     permits = StatusReader(paths.guard_status)
     try:
@@ -70,7 +69,9 @@ async def _serve(loaded: Loaded, config_dir: Path) -> None:
             load_settings=lambda: wires_settings(load(config_dir)),
             load_site=lambda: load(config_dir),
         )
-        await wires.run(stop)
+        # SIGHUP is theirs alone: a rotation must not take the inverters to zero.
+        async with tended_logs():
+            await wires.run(stop)
     finally:
         permits.close()
         notifier.close()

@@ -16,7 +16,7 @@ from v2g.clock import Clock
 from v2g.config.paths import RunPaths
 from v2g.config.schema import Config
 from v2g.config.sensors import calibrated
-from v2g.guard.link import SensorState
+from v2g.guard.link import LATENCY_EDGES_S, SensorState
 from v2g.guard.wires_devices import DeviceWatch
 from v2g.hardware.contact import ContactWriter
 from v2g.hardware.modbus import ModbusEndpoint, ModbusLink
@@ -34,6 +34,7 @@ from v2g.hardware.sensor_map import (
     pilot_evse,
 )
 from v2g.hardware.transducers import read_number, read_registers
+from v2g.histogram import Histogram
 from v2g.telemetry import logs
 
 MIRROR_PERIOD_S = 0.05
@@ -59,6 +60,8 @@ class WiresSensors:
         self._paths = paths
         self._clock = clock
         self._jitter = jitter
+        self.latency = Histogram(LATENCY_EDGES_S)
+        """Of the devices, in seconds."""
         self._sensings: dict[str, Sensing] = {}
         self._readers: dict[ModbusEndpoint | Path, _Reader] = {}
         self._mirrors: dict[str, ContactWriter | None] = {}
@@ -195,7 +198,7 @@ class WiresSensors:
             if isinstance(key, Path):
                 reader = _FileReader(key, self._pool, self._clock)
             else:
-                link = ModbusLink("transducers", key, self._clock, self._jitter)
+                link = ModbusLink("transducers", key, self._clock, self._jitter, latency=self.latency)
                 reader = _DeviceReader(link, self._clock)
         reader.take(tuple(group))
         if self._running:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from v2g.guard.link import Image, Reload, Reloaded, Setpoints
+from v2g.guard.link import LINK_PROTOCOL, Image, Reload, Reloaded, Setpoints, other_protocol
 from v2g.guard.wires_core import SetpointsRefused
 from v2g.hardware.file_owner import discard_untrusted
 from v2g.host.framing import FrameError
@@ -70,7 +70,9 @@ class WiresServer:
         try:
             message = self._decoder.decode(payload)
         except msgspec.DecodeError as error:
-            raise FrameError(str(error)) from None
+            raise FrameError(other_protocol(payload) or str(error)) from None
+        if isinstance(message, Setpoints) and message.protocol != LINK_PROTOCOL:
+            raise FrameError(other_protocol(payload))
         if isinstance(message, Reload):
             self._on_reload(message)
             return

@@ -19,6 +19,7 @@ from v2g.hardware.modbus_stream import ConnectionEnded, ModbusStream, open_strea
 from v2g.hardware.modbus_tls import TlsClient, TlsProblem, refusal
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.registers import Table
+from v2g.histogram import Histogram
 
 __all__ = ["LinkState", "LinkTiming", "ModbusEndpoint", "ModbusLink"]
 
@@ -75,7 +76,9 @@ class ModbusLink:
         clock: Clock,
         jitter: Callable[[], float],
         timing: LinkTiming = LinkTiming(),
+        latency: Histogram | None = None,
     ) -> None:
+        """``latency``: where seconds between requests and answers are counted; None: nowhere."""
         self.name = name
         self.endpoint = endpoint
         self.state = LinkState()
@@ -85,6 +88,7 @@ class ModbusLink:
         self._clock = clock
         self._jitter = jitter
         self._timing = timing
+        self._latency = latency
         self._tls = None if endpoint.tls is None else TlsClient(endpoint.tls)
         self._stream: ModbusStream | None = None
         self._lock = asyncio.Lock()
@@ -157,8 +161,12 @@ class ModbusLink:
     async def _ask(self, request: bytes, what: str) -> bytes:
         stream = await self._connected()
         try:
+            asked_s = self._clock.monotonic_s()
             async with asyncio.timeout(self._timing.request_timeout_s):
-                return await stream.ask(request)
+                answer = await stream.ask(request)
+            if self._latency is not None:
+                self._latency.observe(self._clock.monotonic_s() - asked_s)
+            return answer
         except ConnectionEnded as error:
             raise self._ended(error.cause, what) from None
         except mbap.WrongAnswer as error:

@@ -105,6 +105,11 @@ class Chronicle:
     def health(self) -> HistoryHealth:
         return self._history.health
 
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait to be written."""
+        return self._history.queued_rows
+
     def _keep_learned(self, site: Site) -> None:
         self._history.keep(LEARNED_NAME, msgspec.json.encode(site.model.learned()))
 

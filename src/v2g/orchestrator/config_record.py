@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from v2g.host.files import replace_file
+from v2g.host.kept import Kept, decode_kept
 from v2g.telemetry.lines import timestamp
 
 LOOK_EVERY_S: Final = 10.0
@@ -29,7 +30,7 @@ _MOST_RECORD_BYTES: Final = 1 << 20
 _MOST_DEPTH: Final = 2
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True):
+class _Record(Kept, frozen=True, kw_only=True):
     files: dict[str, str]
     running: bool
 
@@ -71,7 +72,7 @@ class ConfigRecord:
         """What is not as it was when somebody looked last; every file where nobody ever did."""
         try:
             with self._file.open("rb") as file:
-                record = msgspec.json.decode(file.read(_MOST_RECORD_BYTES), type=_Record)
+                record = decode_kept(file.read(_MOST_RECORD_BYTES), _Record)
             self._files, self.before = record.files, "not ended" if record.running else "ended"
         except (OSError, msgspec.MsgspecError):
             self._files = {}

@@ -78,8 +78,7 @@ class Credentials:
         """
         async with self._alone:
             try:
-                fresh = await asyncio.to_thread(self._read)
-                self._require_no_worse(fresh)
+                fresh = await self._fresh()
                 added = await self._adopt(fresh, secc)
             except (TlsError, LocalProtocolError) as error:
                 self._refused = str(error)
@@ -92,6 +91,20 @@ class Credentials:
         return PkiReloadResult(
             message=_message(fresh, len(served), added), evses=served, unusable=dict(fresh.endpoints.problems)
         )
+
+    async def check(self) -> None:
+        """Raises :class:`Refused` where :meth:`reload` would now; nothing has changed."""
+        async with self._alone:
+            try:
+                await self._fresh()
+            except TlsError as error:
+                self._refused = str(error)
+                raise Refused(f"{error}; what was in force stays so", code="PKI_REFUSED") from None
+
+    async def _fresh(self) -> _Loaded:
+        fresh = await asyncio.to_thread(self._read)
+        self._require_no_worse(fresh)
+        return fresh
 
     def status(self) -> PkiStatusResult:
         """What is in force, with its age now."""

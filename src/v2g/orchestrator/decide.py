@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, operation_words
-from v2g.dispatch.codes import DISCHARGE_TEST, GUARD
+from v2g.dispatch.codes import DISCHARGE_TEST, GUARD, PREFLIGHT
 from v2g.dispatch.constraints import Bound, Intersection, intersect
 from v2g.dispatch.dispatcher import Dispatcher, Vehicle
 from v2g.dispatch.orders import Allocation, Grant, Order
@@ -128,6 +128,8 @@ def _vehicle(bay: BayImage, bounds: tuple[Bound, ...], guard: GuardView, allowed
     no_start = Block.NEW_DISCHARGE in guard.blocks
     if bay.ac_rated_w is not None:
         bounds = (*_told_bounds(bay.ac_rated_w, guard, allowed_w, until_s), *bounds)
+    if bay.preflight_refusal:
+        bounds = (Bound(0.0, inf, f"{PREFLIGHT}: {bay.preflight_refusal}", until_s), *bounds)
     if not bay.islanding_watched:
         bounds = (refuse_discharge(NO_ISLANDING_DETECTION, until_s), *bounds)
     if no_start and not bay.discharging:

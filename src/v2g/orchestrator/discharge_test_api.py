@@ -19,8 +19,8 @@ from v2g.hardware.ports import DcEvseReading
 from v2g.orchestrator.acknowledgement import acknowledged
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.discharge_test import FOLLOW_TOLERANCE, SETTLE_S, DischargeMeter, judge
-from v2g.orchestrator.site import FLOWING_W, Site
-from v2g.sessions.watch import is_fresh
+from v2g.orchestrator.site import Site
+from v2g.sessions.watch import FLOWING_W, is_fresh
 from v2g.units import format_power
 
 POLL_S = 0.05
@@ -150,6 +150,8 @@ class DischargeTestApi:
         site, bay = self._site, self._site.bays[evse_id]
         if site.stopping:
             return "the controller stops"
+        if site.drain is not None:
+            return "all sessions are being ended"
         if bay.fault is not None:
             return bay.fault
         if not bay.charging:

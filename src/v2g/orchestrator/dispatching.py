@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 
 from v2g.config.schema import AcEvse, Config, Evse
+from v2g.config.schema_dispatch import Dispatch
 from v2g.dispatch.dispatcher import Dispatcher, Settings
 from v2g.dispatch.inputs import Aim, Group, Phases
 from v2g.dispatch.min_soc import MinSocSettings
@@ -26,20 +27,12 @@ class Dispatching:
     """One site's. Its callables are set by whoever composes the daemon; all may stay as they are."""
 
     def __init__(self, config: Config) -> None:
-        self._config = config
         self._rated_va = config.transformer.rated_kva * 1e3
         rated_a = config.protection.feeder.rated_a
         self.feeder_phase_w = rated_a * config.grid.nominal_voltage_v if rated_a is not None else None
         """What the feeder carries in each phase; None: not limited."""
-        dispatch = config.dispatch
-        self.dispatcher = Dispatcher(
-            Settings(
-                ramp_pu_s=dispatch.ramp_pu_s,
-                dwell_s=dispatch.dwell_s,
-                unbalance_w=dispatch.unbalance_w,
-                rated_w=self._rated_va,
-            )
-        )
+        self._dispatch = config.dispatch
+        self.dispatcher = Dispatcher(self._settings())
         self.plan: Callable[[], StandingPlan] = lambda: NO_PLAN
         self.utility: Callable[[float], UtilityView] = lambda now_s: UtilityView()
         self.meters: Callable[[float, float | None], MeteredLoad] = lambda now_s, base_w: MeteredLoad()
@@ -48,9 +41,27 @@ class Dispatching:
         self.outlook: Callable[[str], Outlook] = lambda evse_id: NO_OUTLOOK
         self._evses = {evse.id: evse for evse in config.evses}
 
+    def adopt(self, dispatch: Dispatch) -> None:
+        """Go by other settings from the next cycle on."""
+        self._dispatch = dispatch
+        self.dispatcher.adopt(self._settings())
+
+    def _settings(self) -> Settings:
+        return Settings(
+            ramp_pu_s=self._dispatch.ramp_pu_s,
+            dwell_s=self._dispatch.dwell_s,
+            unbalance_w=self._dispatch.unbalance_w,
+            rated_w=self._rated_va,
+        )
+
+    @property
+    def default_mode(self) -> str:
+        """What a vehicle without an order does: ``auto`` or ``idle``."""
+        return self._dispatch.default_mode
+
     def wants(self, evse_id: str, identity: str | None, evccid: str) -> Wants:
         """What the site asks for the vehicle at an EVSE. ``identity``: proven by its certificate."""
-        dispatch = self._config.dispatch
+        dispatch = self._dispatch
         min_soc = self.min_soc().of(evse_id, identity, evccid)
         return Wants(
             min_soc_pct=min_soc.pct,
@@ -87,7 +98,7 @@ class Dispatching:
 
     def aim(self, view: ThermalView, utility: UtilityView, unix_s: float) -> Aim:
         base_w = view.base_load_w if view.base_load_w is not None and isfinite(view.base_load_w) else None
-        return aim_of(self._config.dispatch, base_w, self._rated_va, self.plan(), utility, unix_s)
+        return aim_of(self._dispatch, base_w, self._rated_va, self.plan(), utility, unix_s)
 
 
 def evse_phases(evse: Evse, used: int | None = None) -> Phases:

@@ -98,8 +98,7 @@ def _endpoint(evse: Evse, config: Config, context: TlsEndpoint | None) -> Endpoi
         tls=context,
         profile=TlsProfile.COMPAT if evse.tls is TlsProfileName.COMPAT else TlsProfile.STRICT,
         allow_plain=context is None,
-        # A vehicle that comes back begins afresh until the journal keeps what a resumed session needs.
-        keep_paused_s=0.0,
+        keep_paused_s=config.sessions.resume_within_h * 3600.0,
     )
 
 

@@ -48,7 +48,7 @@ class GuardApi:
         self._link = GuardLink(tick, guard, clock)
         self._adoption = Adoption(self._link, config_dir, clock)
         self._audit = audit
-        self._relay = RelayTestApi(site, self._link, site.config.relay, state_dir, clock, audit)
+        self._relay = RelayTestApi(site, self._link, state_dir, clock, audit)
         self._changes = changes
 
     def methods(self) -> tuple[Method[Any], ...]:

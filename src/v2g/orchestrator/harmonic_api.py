@@ -13,7 +13,7 @@ from v2g.config.writer import OPERATOR_DROPIN, UNSET, dropin_path
 from v2g.control import messages
 from v2g.control.messages_quality import FilterLine, HarmonicFilterParams, HarmonicFilterResult, HarmonicsResult
 from v2g.control.server import Caller, Method, Refused, Role
-from v2g.grid.harmonics import current_limit_pct
+from v2g.grid.harmonic_limits import current_limit_pct
 from v2g.guard.harmonic_control import THRESHOLD_RANGE, feeder_thd
 from v2g.guard.quality_report import QualityReport, read_report
 from v2g.orchestrator.adoption import load_settings, write_settings

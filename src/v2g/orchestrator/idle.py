@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from v2g.control.server import Refused
 from v2g.guard.status import GuardStatus
-from v2g.orchestrator.site import FLOWING_W, Site
+from v2g.orchestrator.site import Site
+from v2g.sessions.watch import FLOWING_W
 from v2g.units import format_power
 
 REMEDY = "end it first: v2g-control dispatch --mode=idle"

@@ -26,6 +26,7 @@ class BayImage:
 
     ``islanding_watched``: a loss-of-mains input is configured, or the EVSE's inverter detects islands itself.
     ``discharge_refusal``: why its discharge test keeps it from discharging, in words; empty: it does not.
+    ``preflight_refusal``: likewise, why the preflight does.
     ``ac_rated_w``: what an AC EVSE carries now, (charge, discharge) in W, magnitudes; None: a DC EVSE.
     """
 
@@ -35,6 +36,7 @@ class BayImage:
     discharging: bool = False
     islanding_watched: bool = False
     discharge_refusal: str = ""
+    preflight_refusal: str = ""
     ac_rated_w: tuple[float, float] | None = None
     rated_w: tuple[float, float] = (0.0, 0.0)
     """(charge, discharge) by the configuration, W, magnitudes."""

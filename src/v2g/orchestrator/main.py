@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pyiso15118.aio import NetworkError, SeccConnection, SeccServer
 from pyiso15118.aio.server import HANDSHAKE_THREADS
@@ -20,6 +21,7 @@ from v2g.config.loader import Loaded, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
 from v2g.config.thermal import limits_in_force
+from v2g.control.messages import StatusResult
 from v2g.control.server import ControlServer
 from v2g.guard.link_client import WiresClient
 from v2g.guard.quality_report import REPORT_FILE
@@ -30,6 +32,7 @@ from v2g.orchestrator.api import Api
 from v2g.orchestrator.audit_trail import AuditTrail
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.chronicle import Chronicle
+from v2g.orchestrator.config_api import ConfigApi
 from v2g.orchestrator.credentials import Credentials
 from v2g.orchestrator.cycle import ControlCycle, traceback_tail
 from v2g.orchestrator.devices_api import DevicesApi
@@ -47,32 +50,30 @@ from v2g.orchestrator.lockout_api import LockoutApi
 from v2g.orchestrator.mesh_link import MeshLink
 from v2g.orchestrator.operations import Operations, Running
 from v2g.orchestrator.order_store import OrderStore
+from v2g.orchestrator.parts import Around
 from v2g.orchestrator.pki_api import PkiApi
 from v2g.orchestrator.plc_links import PlcLinks
 from v2g.orchestrator.recall_words import RECALLED, recall_words
 from v2g.orchestrator.reload import Reload
 from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
-from v2g.orchestrator.status import Daemon, summary
+from v2g.orchestrator.status import Daemon
+from v2g.orchestrator.status_line import Bound, bound_words, status_line
 from v2g.orchestrator.surroundings import Surroundings
 from v2g.orchestrator.thermal_api import ThermalApi
 from v2g.orchestrator.thermal_clock import ThermalClock, simulated_begin, simulated_speed
+from v2g.orchestrator.timing_lines import backhaul_line
 from v2g.orchestrator.tls_report import tls_notes
 from v2g.orchestrator.trust import TrustData
+from v2g.orchestrator.winding_down import WindingDown
 from v2g.sessions.supervisor import Sessions
 from v2g.telemetry import logs
 from v2g.thermal.parameters import ParameterError
 
 EX_CONFIG = os.EX_CONFIG
 STATUS_PERIOD_S = 1.0
-STOP_SESSIONS_S = 5.0
-"""Vehicles get this long to end their sessions in order."""
-RELEASE_S = 3.0
-"""Contactors and locks get this long to open after the last session."""
-POLL_S = 0.05
 TICK_ANSWERS_S = 3.0
 """So long a command to ``v2g-guard tick`` may take: it reads its configuration again, or measures for a second."""
-SHOWN_ADDRESSES = 4
 OCSP_HANDSHAKES = 4
 """At once: each may wait for a responder, and must not hold up the other EVSEs' vehicles."""
 
@@ -133,7 +134,7 @@ class Orchestrator:
         self.secc: SeccServer | None = None
         self._plc = PlcLinks(self._config, paths.plc_sock, self.site, self.sessions, clock, logs.comms_log())
         self._mesh = MeshLink(self._config, self.site, clock, logs.comms_log())
-        self._heartbeat = Heartbeat(self._config.heartbeat, self._log)
+        self._heartbeat = Heartbeat(self._config.heartbeat, self._log, clock=clock)
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
         self._guard = StatusReader(paths.guard_status)
         tick = partial(send_command, paths.tick_sock, timeout_s=TICK_ANSWERS_S)
@@ -180,7 +181,6 @@ class Orchestrator:
         self._trust = TrustData(self._config, paths.state_dir, clock, logs.comms_log(), self._log)
         self._credentials = Credentials(self._config, clock, logs.comms_log(), self._trust.build)
         self._pki_api = PkiApi(self._credentials, lambda: self.secc, self._log)
-        self._reload = Reload(self._sensors_api, self._pki_api, self._mesh)
         self._surroundings = Surroundings(
             loaded,
             paths,
@@ -191,6 +191,17 @@ class Orchestrator:
             self._log,
             compressed=speed != 1.0,
         )
+        self._reload = Reload(
+            loaded,
+            self._sensors_api,
+            self._pki_api,
+            self._mesh,
+            self.site,
+            self._surroundings.min_soc,
+            lambda: self._guard.read(clock.monotonic_s()).settings_digest,
+            self._changes,
+        )
+        self._winding = WindingDown(self.site, self.sessions, clock, lambda: self.secc, self._log)
         self._operations = Operations(
             Running(
                 loaded=loaded,
@@ -202,7 +213,12 @@ class Orchestrator:
                 log=self._log,
                 simulation=self._simulation,
                 secc=lambda: self.secc,
+                winding=self._winding,
                 status=self._api.snapshot,
+                unreachable=self._unreachable,
+                in_force=lambda: self._credentials.in_force,
+                around=Around(self._mesh, self._credentials, self._chronicle, self._heartbeat),
+                tell=self._tell,
             )
         )
         self._trail = AuditTrail(loaded.config_dir, paths.state_dir, clock, simulation=self._simulation)
@@ -218,6 +234,7 @@ class Orchestrator:
                 *self._sensors_api.methods(),
                 *self._devices_api.methods(),
                 *self._pki_api.methods(),
+                *ConfigApi(self._reload, self._changes).methods(),
                 *FirewallApi().methods(),
                 *self._plc.methods(),
                 *self._mesh.methods(),
@@ -284,8 +301,11 @@ class Orchestrator:
                 on_cycle=self._on_cycle,
             )
             threads = OCSP_HANDSHAKES if self._config.pki.revocation.ocsp else HANDSHAKE_THREADS
-            self.secc = SeccServer(endpoints, self._on_session, threads, admits=self._plc.admission.admits)
+            self.secc = SeccServer(
+                endpoints, self._on_session, threads, admits=self._plc.admission.admits, tracer=self._operations.tracer
+            )
             self._plc.admission.solicit = self.secc.solicit
+            self._operations.before_listening(self.secc)
             await self.secc.start()
             stack.push_async_callback(self.secc.close)
             stack.callback(self._trust.close)
@@ -298,7 +318,8 @@ class Orchestrator:
             if not stopped.done():
                 stopped.cancel()
                 running.result()
-            await self._wind_down()
+            self._notifier.stopping()
+            await self._winding.stop()
         self._log.info("STOPPED", "v2g-orchestrator ended cleanly")
         return 0
 
@@ -324,6 +345,7 @@ class Orchestrator:
         # What start-up made lives as long as the process; collections need not walk it again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         self._log.info("READY", f"v2g-orchestrator {__version__}: ISO 15118 ready on {self._bound()}")
         self._notifier.ready(f"ISO 15118 ready on {self._bound()}")
 
@@ -331,35 +353,23 @@ class Orchestrator:
         return {**self._credentials.unusable, **(self.secc.problems if self.secc is not None else {})}
 
     def _bound(self) -> str:
-        """Where vehicles can connect now, and how many EVSEs they cannot reach."""
+        """Where vehicles can connect now, and which EVSEs they cannot reach."""
         lost = self._unreachable()
-        open_ones = [evse for evse in self._config.evses if evse.id not in lost] if self.secc is not None else []
-        shown = [f"{evse.interface} {self._address(evse.id)}" for evse in open_ones[:SHOWN_ADDRESSES]]
-        more = len(open_ones) - len(shown)
-        text = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-        return text + (f" (not on {', '.join(list(lost)[:SHOWN_ADDRESSES])}: see status)" if lost else "")
-
-    def _address(self, evse_id: str) -> str:
-        return str(self.secc.address(evse_id)) if self.secc is not None else ""
-
-    async def _wind_down(self) -> None:
-        """Zero at once, vehicles asked to stop, contactors opened; the cycle goes on meanwhile."""
-        self._notifier.stopping()
-        self._log.info("STOPPING", f"asking {self.sessions.count} vehicles to end their sessions")
-        self.site.stopping = True
-        await self._wait_until(lambda: self.sessions.count == 0, STOP_SESSIONS_S)
-        for evse_id in self.site.bays:
-            self.sessions.abort(evse_id, "the controller stops")
-        await self._wait_until(
-            lambda: not any(bay.releasing or bay.procedure for bay in self.site.bays.values()), RELEASE_S
+        secc = self.secc
+        return bound_words(
+            [
+                Bound(evse.interface, (at := secc.address(evse.id)).host, at.port)
+                for evse in self._config.evses
+                if secc is not None and evse.id not in lost
+            ],
+            list(lost),
         )
 
-    @staticmethod
-    async def _wait_until(done: Callable[[], bool], limit_s: float) -> None:
-        for _ in range(round(limit_s / POLL_S)):
-            if done():
-                return
-            await asyncio.sleep(POLL_S)
+    def _line(self, status: StatusResult) -> str:
+        decision = self.site.decision
+        if self.site.image is None or decision is None:
+            return f"starting, ISO 15118 ready on {self._bound()}"
+        return status_line(status, "" if decision.permitted else decision.permit_reason, self._bound())
 
     async def _on_session(self, connection: SeccConnection) -> None:
         evse_id = connection.endpoint.evse_id
@@ -387,10 +397,15 @@ class Orchestrator:
             self._notifier.watchdog()
         if now_s - self._told_at_s >= STATUS_PERIOD_S:
             self._told_at_s = now_s
-            if self._ready:
-                self._notifier.status(summary(self.site, self._bound(), self.sessions.count))
-            if self._control.subscribers:
-                self._control.broadcast("status", self._api.snapshot())
+            if self._control.is_wanted("status") or (self._ready and self._notifier.enabled):
+                status = self._api.snapshot()
+                self._control.broadcast("status", status)
+                if self._ready:
+                    self._notifier.status(self._line(status))
+
+    def _tell(self, topic: str, make: Callable[[], Any]) -> None:
+        if self._control.is_wanted(topic):
+            self._control.broadcast(topic, make())
 
     def _close_chronicle(self) -> None:
         self._chronicle.close(self.site, self._clock.monotonic_s())
@@ -409,6 +424,7 @@ class Orchestrator:
             started_at_s=self._started_at_s,
             ready=self._ready,
             heartbeat=self._heartbeat.state,
+            backhaul=backhaul_line(self._heartbeat.view(self._clock.monotonic_s())),
             simulation=self._simulation,
             unreachable=self._unreachable(),
             problems=(
@@ -426,7 +442,9 @@ class Orchestrator:
 
     def _on_error(self, evse_id: str, error: Exception) -> None:
         text = f"{evse_id}: {type(error).__name__}: {error}; this session ends, the others go on"
-        self._log.error("SESSION_ERROR", text, traceback=traceback_tail())
+        info = self.sessions.info(evse_id)
+        session = info.session if info is not None else "none"
+        self._log.error("SESSION_ERROR", text, evse=evse_id, session=session, traceback=traceback_tail())
         self.sessions.abort(evse_id, f"internal error: {error}")
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

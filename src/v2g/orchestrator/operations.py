@@ -2,65 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from pyiso15118.aio import SeccServer
-from v2g.clock import Clock
-from v2g.config.loader import Loaded
-from v2g.config.paths import RunPaths
-from v2g.control.messages import StatusResult
 from v2g.control.server import Method
-from v2g.orchestrator.changes import Changes
-from v2g.orchestrator.site import Site
-from v2g.sessions.supervisor import Sessions
-from v2g.telemetry.logs import EventLog
+from v2g.orchestrator.course_part import CoursePart
+from v2g.orchestrator.maintenance import Maintenance
+from v2g.orchestrator.metrics_part import MetricsPart
+from v2g.orchestrator.parts import Part, Running
+from v2g.orchestrator.paused_sessions import Keeper, PausedSessions
+from v2g.orchestrator.preflight_part import PreflightPart
+from v2g.orchestrator.trace_part import TracePart
+from v2g.orchestrator.versions_part import VersionsPart
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """What a part may see of the daemon. ``secc`` is None before it listens; ``status`` is the answer of ``status``."""
-
-    loaded: Loaded
-    paths: RunPaths
-    site: Site
-    sessions: Sessions
-    clock: Clock
-    changes: Changes
-    log: EventLog
-    simulation: bool
-    secc: Callable[[], SeccServer | None]
-    status: Callable[[], StatusResult]
-
-
-class Part(Protocol):
-    """One of them."""
-
-    def methods(self) -> tuple[Method[Any], ...]:
-        """For the control socket."""
-        ...
-
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Within the event loop, before vehicles can connect; ``stack`` closes it. Never keeps the daemon from its
-        start: what fails is a problem."""
-        ...
-
-    def on_cycle(self, now_s: float) -> None:
-        """After each control cycle, ten times a second: brief, and never raises."""
-        ...
-
-    def problems(self) -> tuple[str, ...]:
-        """For the status."""
-        ...
+__all__ = ["Operations", "Part", "Running"]
 
 
 class Operations:
     """All parts as one."""
 
     def __init__(self, running: Running) -> None:
-        self._parts: tuple[Part, ...] = ()
+        self._winding = running.winding
+        self._paused = PausedSessions(running)
+        self._trace = TracePart(running)
+        self.tracer = self._trace.tracer
+        """Who is shown the bytes of sessions; None: nobody."""
+        self._parts: tuple[Part, ...] = (
+            CoursePart(running),
+            self._paused,
+            Maintenance(running),
+            PreflightPart(running),
+            MetricsPart(running),
+            VersionsPart(running),
+            self._trace,
+        )
 
     def methods(self) -> tuple[Method[Any], ...]:
         return tuple(method for part in self._parts for method in part.methods())
@@ -68,6 +43,11 @@ class Operations:
     async def start(self, stack: AsyncExitStack) -> None:
         for part in self._parts:
             await part.start(stack)
+
+    def before_listening(self, secc: Keeper) -> None:
+        """``secc`` is about to open its sockets: paused sessions may be resumed there, maintenance goes on."""
+        self._winding.apply()
+        self._paused.offer(secc)
 
     def on_cycle(self, now_s: float) -> None:
         for part in self._parts:

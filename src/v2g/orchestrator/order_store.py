@@ -17,6 +17,7 @@ import msgspec
 from v2g.clock import Clock
 from v2g.dispatch.orders import Mode, Order
 from v2g.host.files import replace_file
+from v2g.host.kept import Kept, decode_kept
 
 RETRY_S = 5.0
 _MAX_FILE_BYTES = 1 << 20
@@ -36,7 +37,7 @@ class _KeptOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """None: when it was given."""
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Kept(Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next_id: int
     orders: tuple[_KeptOrder, ...]
 
@@ -65,7 +66,7 @@ class OrderStore:
         """The orders that still stand. Never raises: an unreadable file gives no order and says so."""
         try:
             with self._path.open("rb") as file:
-                kept = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_Kept)
+                kept = decode_kept(file.read(_MAX_FILE_BYTES), _Kept)
         except FileNotFoundError:
             return Restored()
         except (OSError, msgspec.MsgspecError) as error:

@@ -18,7 +18,8 @@ class PkiApi:
 
     def __init__(self, credentials: Credentials, secc: Callable[[], SeccServer | None], log: EventLog) -> None:
         self._credentials = credentials
-        self._secc = secc
+        self.secc = secc
+        """None before it listens."""
         self._log = log
 
     def methods(self) -> tuple[Method[Any], ...]:
@@ -32,9 +33,20 @@ class PkiApi:
 
     async def reload(self, params: NoParams, caller: Caller) -> PkiReloadResult:
         """Also what SIGHUP asks for."""
-        secc = self._secc()
+        secc = self.secc()
         if secc is None:
             raise Refused("the controller is starting: it reads its certificates by itself", code="STARTING")
+        return await self.take(secc, caller)
+
+    async def check(self, caller: Caller) -> None:
+        """Whether a reload would be taken now; as it is refused there, and nothing is changed."""
+        try:
+            await self._credentials.check()
+        except Refused as error:
+            self._log.error(error.code, str(error), by=caller.user)
+            raise
+
+    async def take(self, secc: SeccServer, caller: Caller) -> PkiReloadResult:
         try:
             result = await self._credentials.reload(secc)
         except Refused as error:

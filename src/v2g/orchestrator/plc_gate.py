@@ -52,6 +52,15 @@ class PlcGate:
         """Those where a vehicle was let in and is still."""
         return tuple(self._bound)
 
+    @property
+    def lines(self) -> Mapping[str, PlcLine]:
+        """What ``kplc-driver`` said last of them, by EVSE."""
+        return self._links.lines
+
+    def silent(self, now_s: float) -> str:
+        """Why nothing new is known of any link; empty: the driver is heard."""
+        return self._links.silent(now_s)
+
     def needs_mac(self, evse_id: str) -> bool:
         """A peer there is judged by its MAC address."""
         return self._on_loopback.get(evse_id) is False

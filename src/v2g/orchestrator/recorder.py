@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import inf, isfinite, sqrt
+from math import inf, isfinite, nan, sqrt
 from typing import Final, Protocol
 
 from v2g.dispatch.orders import Grant
@@ -20,10 +20,13 @@ ENOUGH_S: Final = 0.3 * MINUTE_S
 _GAP_S: Final = 1.0
 """A cycle stands for the time since the one before, but for no more than this."""
 _IDLE_W: Final = 1.0
+_FREQUENCY_HZ: Final = (30.0, 90.0)
+"""What is outside is no mains: a dead input, or the beat of two."""
 _K: Final = 4
 _MEANS: Final = (
     "base_w", "base_var", "load_w", "v2g_w", "k_pu", "f_hl", "ambient_read_c", "top_oil_read_c", "winding_read_c",
     "ambient_c", "top_oil_c", "hot_spot_c", "bias_k", "ageing_rate",
+    "frequency_hz",
 )  # fmt: skip
 
 
@@ -59,13 +62,14 @@ class _EvseSums:
 
 
 class _Sums:
-    __slots__ = ("evses", "hi_w", "lo_w", "measured_s", "times", "totals")
+    __slots__ = ("evses", "hi_hz", "hi_w", "lo_hz", "lo_w", "measured_s", "times", "totals")
 
     def __init__(self, evse_ids: Iterable[str]) -> None:
         self.measured_s = 0.0
         self.totals = [0.0] * len(_MEANS)
         self.times = [0.0] * len(_MEANS)
         self.lo_w, self.hi_w = -inf, inf
+        self.lo_hz, self.hi_hz = inf, -inf
         self.evses = {evse_id: _EvseSums() for evse_id in evse_ids}
 
 
@@ -118,6 +122,10 @@ class Recorder:
         fresh = guard.measured and abs(now_s - guard.as_of_s) <= MAX_AGE_S
         known = view.top_oil_c is not None
         k_pu = view.k_pu
+        frequency_hz = guard.frequency_hz if fresh else None
+        if frequency_hz is None or not _FREQUENCY_HZ[0] <= frequency_hz <= _FREQUENCY_HZ[1]:
+            # Counts for nothing: neither as a mean nor as an extreme.
+            frequency_hz = nan
         values = (
             view.base_load_w,
             guard.transformer_var - guard.feeder_var if fresh and guard.load_measured else None,
@@ -133,6 +141,7 @@ class Recorder:
             view.hot_spot_c,
             view.bias_k if known else None,
             view.ageing_rate,
+            frequency_hz,
         )
         minute = self._sums
         totals, times = minute.totals, minute.times
@@ -147,6 +156,10 @@ class Recorder:
             minute.lo_w = view.lo_w
         if view.hi_w < minute.hi_w:
             minute.hi_w = view.hi_w
+        if frequency_hz < minute.lo_hz:
+            minute.lo_hz = frequency_hz
+        if frequency_hz > minute.hi_hz:
+            minute.hi_hz = frequency_hz
 
     def _add_evses(
         self,
@@ -202,6 +215,8 @@ class Recorder:
             unix_min=self._ends_min,
             lo_w=finite(self._sums.lo_w),
             hi_w=finite(self._sums.hi_w),
+            frequency_min_hz=finite(self._sums.lo_hz),
+            frequency_max_hz=finite(self._sums.hi_hz),
             **dict(zip(_MEANS, means, strict=True)),
         )
 

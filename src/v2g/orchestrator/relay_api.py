@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from v2g.clock import Clock
-from v2g.config.schema import Relay
 from v2g.control import messages
 from v2g.control.server import Caller, Refused
 from v2g.orchestrator.acknowledgement import acknowledged
@@ -24,12 +23,9 @@ _MAX_NOTE = 500
 class RelayTestApi:
     """At most one test at a time; any engineer may go on with it. What is refused raises :class:`Refused`."""
 
-    def __init__(
-        self, site: Site, link: GuardLink, relay: Relay, state_dir: Path, clock: Clock, audit: Callable[..., None]
-    ) -> None:
+    def __init__(self, site: Site, link: GuardLink, state_dir: Path, clock: Clock, audit: Callable[..., None]) -> None:
         self._site = site
         self._link = link
-        self._relay = relay
         self._state_dir = state_dir
         self._clock = clock
         self._audit = audit
@@ -85,7 +81,7 @@ class RelayTestApi:
             )
         passed = params.passed
         note = "".join(character for character in params.note if character.isprintable())[:_MAX_NOTE]
-        path, relay = self._state_dir / FILE, self._relay
+        path, relay = self._state_dir / FILE, self._site.config.relay
         result = await self._end(caller)
         try:
             await asyncio.to_thread(

@@ -102,8 +102,16 @@ class SensorsApi:
             "a sensor is being calibrated", lambda: self._calibrate(params, person, caller)
         )
 
+    @property
+    def in_force(self) -> Loaded:
+        """By what the sensors were last read."""
+        return self._loaded
+
     async def _reload(self, caller: Caller) -> sensors.SensorsReloadResult:
-        loaded = await self._adoption.load()
+        return await self.take(await self._adoption.load(), caller)
+
+    async def take(self, loaded: Loaded, caller: Caller) -> sensors.SensorsReloadResult:
+        """Let ``wires`` and ``tick`` read what ``loaded`` was read from; within a change of whoever calls."""
         digest = _digest(loaded)
         wires = await self._reload_wires(caller.user)
         if not wires.accepted:

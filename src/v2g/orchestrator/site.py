@@ -35,13 +35,12 @@ from v2g.orchestrator.transformer import TransformerModel
 from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.authorization import AuthorizationPolicy, GrantUnlessFaulted
 from v2g.sessions.bay import AcBay, BayStep, DcBay, EvseBay, EvseReading
+from v2g.sessions.drain import Drain
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.scheduling import NO_OUTLOOK
-from v2g.sessions.watch import PowerReading, is_fresh
+from v2g.sessions.watch import FLOWING_W, PowerReading, is_fresh
 from v2g.thermal.engine import EngineMemory
 
-FLOWING_W = 100.0
-"""More than this is power that flows, in either direction."""
 VEHICLE_MARGIN_S = 0.5
 """A vehicle's limits hold this much longer than its loop timeout, so that the timeout speaks first."""
 
@@ -51,6 +50,14 @@ class MeshBounds(Protocol):
 
     def bounds(self, base_load_w: float | None, now_s: float) -> tuple[Bound, ...]:
         """Of the V2G net power. ``base_load_w``: of the transformer, None: not known."""
+
+
+class Preflight(Protocol):
+    """Of the daemon: what it found of itself."""
+
+    def refusal(self, evse_id: str) -> str:
+        """Why this EVSE may not discharge, in words; empty: it may."""
+        ...
 
 
 OnError = Callable[[str, Exception], None]
@@ -114,6 +121,9 @@ class Site:
         self.dispatching = Dispatching(config)
         self.zone = thermal_clock.zone
         self.stopping = False
+        """The daemon ends: no orders are taken."""
+        self.drain: Drain | None = None
+        """All sessions are being ended, or were, and no power is granted until it is taken away."""
         self.image: SiteImage | None = None
         self.decision: Decision | None = None
         self.thermal_clock = thermal_clock
@@ -122,6 +132,8 @@ class Site:
         self.model = TransformerModel(config, memory, thermal_clock.begin)
         self.discharge_tests: DischargeTests | None = None
         """The records of discharge tests; None: none are kept."""
+        self.preflight: Preflight | None = None
+        """None: there is none, and nothing is refused for it."""
         self.plc: PlcGate | None = None
         """Of the EVSEs with a powerline link; None: there are none."""
         self.mesh: MeshBounds | None = None
@@ -231,6 +243,7 @@ class Site:
                 discharging=power_w is not None and power_w < -FLOWING_W,
                 islanding_watched=self.islanding_watched(evse_id),
                 discharge_refusal=self._discharge_refusal(evse_id),
+                preflight_refusal=self._preflight_refusal(evse_id),
                 ac_rated_w=bay.rated_w if isinstance(bay, AcBay) else None,
                 rated_w=self._evse_rated_w[evse_id],
                 energy=energy_of(vehicle, bay.wants, now_s) if vehicle is not None and bay.wants is not None else None,
@@ -257,8 +270,9 @@ class Site:
         return self._rated_w
 
     def may_discharge(self, evse_id: str) -> bool:
-        """As far as its inverter is concerned: its islanding detection and its discharge test."""
-        return self.islanding_watched(evse_id) and not self._discharge_refusal(evse_id)
+        """As far as its inverter and the host are concerned: islanding detection, discharge test, preflight."""
+        refused = self._discharge_refusal(evse_id) or self._preflight_refusal(evse_id)
+        return self.islanding_watched(evse_id) and not refused
 
     def measured_w(self, evse_id: str, now_s: float) -> float:
         """At the AC terminals of its inverter, or at an AC EVSE's meter, positive charges; 0 where it is not known."""
@@ -285,6 +299,9 @@ class Site:
         tests = self.discharge_tests
         return "" if tests is None else tests.refusal(evse_id, self._accepted.get(evse_id, False))
 
+    def _preflight_refusal(self, evse_id: str) -> str:
+        return "" if self.preflight is None else self.preflight.refusal(evse_id)
+
     def islanding_watched(self, evse_id: str) -> bool:
         """A loss-of-mains input is configured, or its inverter says that it detects islands itself.
 
@@ -305,8 +322,9 @@ class Site:
         if self.image is None:
             raise RuntimeError("nothing observed yet")
         self.book.expire(now_s)
-        orders = () if self.stopping else self.book.standing(now_s)
-        if self.stopping:
+        quiet = self._granted_share(now_s) == 0.0
+        orders = () if quiet else self.book.standing(now_s)
+        if quiet:
             self.image = replace(self.image, aim=Aim(enabled=False))
         self.decision = decide(self.image, orders, self.dispatching.dispatcher, now_s)
         return self.decision
@@ -317,20 +335,21 @@ class Site:
         if decision is None:
             raise RuntimeError("nothing decided yet")
         until_s = now_s + self.config.dispatch.setpoint_lease_s
+        granted_share = self._granted_share(now_s)
         self._sequence += 1
         orders = {order.id: order.by for order in self.book.standing(now_s)}
         powers, commands = [], []
         steps: dict[str, BayStep] = {}
         for evse_id, bay in self.bays.items():
             grant = decision.grants.get(evse_id)
-            grant_w = grant.power_w if grant is not None else 0.0
+            grant_w = grant.power_w * granted_share if grant is not None else 0.0
             share = self._curtailment(bay, grant_w)
             try:
                 steps[evse_id] = bay.step(
                     grant_w * share,
                     decision.site_lo_w,
                     decision.site_hi_w,
-                    self.stopping,
+                    self.drain.parting(evse_id, now_s) if self.drain is not None else None,
                     now_s,
                     self.dispatching.outlook(evse_id) if bay.procedure is not None else NO_OUTLOOK,
                 )
@@ -357,6 +376,12 @@ class Site:
             filter_thresholds=self.filter_thresholds,
         )
         return setpoints, steps
+
+    def _granted_share(self, now_s: float) -> float:
+        """Of what dispatch grants, while sessions are being ended, 0..1."""
+        if self.drain is not None:
+            return self.drain.share(now_s)
+        return 0.0 if self.stopping else 1.0
 
     def _curtailment(self, bay: EvseBay, power_w: float) -> float:
         """The guard's share of what flows, 0..1, as far as it is taken here: ``wires`` multiplies an inverter's

@@ -10,19 +10,21 @@ from v2g.config.schema import AcEvse, Evse
 from v2g.control import messages
 from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, trip_remedy, trip_words
 from v2g.control.messages_ac import AcLine
+from v2g.control.messages_timing import BackhaulLine
 from v2g.grid.protection import Block
 from v2g.grid.settings import Operation
 from v2g.guard.interlocks import Interlock
 from v2g.guard.link import DeviceHealth, Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.hardware.ports import AcEvseReading, DcEvseReading, PilotReading
-from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, ending_words, reason_words
+from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, ending_words
 from v2g.orchestrator.image import SiteImage
-from v2g.orchestrator.site import FLOWING_W, Site
+from v2g.orchestrator.site import Site
+from v2g.orchestrator.timing_lines import timing_line
 from v2g.sessions.bay import AcBay, EvseBay
 from v2g.sessions.procedure import Phase
 from v2g.sessions.supervisor import SessionInfo
-from v2g.sessions.watch import is_fresh
+from v2g.sessions.watch import FLOWING_W, is_fresh
 from v2g.units import finite
 from v2g.utility.base_load import BOTH
 
@@ -46,6 +48,7 @@ class Daemon:
     problems: tuple[str, ...] = ()
     """What keeps the utility's signals or other things around the cycle from coming."""
     heartbeat: str = ""
+    backhaul: BackhaulLine | None = None
 
 
 def build(
@@ -61,6 +64,7 @@ def build(
         uptime_s=now_s - daemon.started_at_s,
         simulation=daemon.simulation,
         heartbeat=daemon.heartbeat,
+        backhaul=daemon.backhaul,
         guard=_guard(image, now_s),
         transformer=_transformer(image, decision),
         evses=tuple(
@@ -83,7 +87,7 @@ def problems(site: Site, now_s: float) -> tuple[str, ...]:
         return ("starting: nothing measured yet",)
     found: list[str] = []
     if site.stopping:
-        found.append("stopping: vehicles are asked to end their sessions")
+        found.append("stopping: power goes to zero, vehicles are asked to end their sessions")
     if not decision.permitted:
         found.append(_permit_problem(image.guard, decision.permit_reason))
     elif decision.site_lo_w == 0.0 and decision.site_hi_w == 0.0:
@@ -353,6 +357,7 @@ def _evse(
         contactors_closed=closed,
         fault="; ".join(faults) or None,
         kind="AC" if isinstance(evse, AcEvse) else "DC",
+        paused=bay.paused_by,
         ac=_ac(evse, contactor) if isinstance(evse, AcEvse) and contactor is not None else None,
     )
 
@@ -397,6 +402,7 @@ def _session(
         max_discharge_w=_finite(discharge_w),
         since_s=now_s - info.started_at_s,
         energy=_energy(bay.evse_id, image, now_s),
+        timing=timing_line(info.timing) if info.timing is not None else None,
     )
 
 
@@ -450,15 +456,6 @@ def _device(device: DeviceHealth, now_s: float) -> messages.DeviceLine:
         age_s=now_s - device.last_answer_s if device.last_answer_s is not None else None,
         error=device.error,
     )
-
-
-def summary(site: Site, bound: str, vehicles: int) -> str:
-    """The line of ``systemctl status``."""
-    if site.image is None or site.decision is None:
-        return f"starting; {bound}"
-    permit = "permitted" if site.decision.permitted else f"no energy: {site.decision.permit_reason}"
-    tick = reason_words(site.image.guard)
-    return f"ISO 15118 ready on {bound}; {vehicles} vehicle{'s' if vehicles != 1 else ''}; guard: {tick}; {permit}"
 
 
 def _finite(value: float) -> float:

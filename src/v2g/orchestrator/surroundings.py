@@ -182,7 +182,7 @@ class Surroundings:
         utility = site.image.utility if site.image is not None else None
         return (
             tuple(
-                (evse_id, *_wishes(bay, vehicle))
+                (evse_id, site.may_discharge(evse_id), *_wishes(bay, vehicle))
                 for evse_id, bay in site.bays.items()
                 if (vehicle := _vehicle_of(bay)) is not None
             ),
@@ -246,7 +246,7 @@ class Surroundings:
 
     def _resting(self) -> tuple[Order, ...]:
         """What vehicles without an order do, as an order that any other one comes before."""
-        if self._config.dispatch.default_mode == "auto":
+        if self._site.dispatching.default_mode == "auto":
             return ()
         ever = {"created_at_s": -inf, "begins_at_s": -inf, "expires_at_s": inf}
         return (Order(id=0, mode=Mode.IDLE, power_w=0.0, evse_id=None, by="dispatch.default_mode", **ever),)

@@ -21,6 +21,7 @@ from v2g.plc.admission import NftFirewall
 from v2g.plc.driver import Driver, simulated_mac, station_configs
 from v2g.plc.link_server import PlcSocketError
 from v2g.telemetry import logs
+from v2g.telemetry.logs_loop import tended_logs
 
 EXIT_FAILURE = 1
 EXIT_CONFIG = 2
@@ -39,7 +40,7 @@ def main(config_dir: Path) -> int:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
     paths = run_paths(loaded.config)
-    logs.configure(paths.log_dir)
+    logs.configure(paths.log_dir, name="kplc-driver")
     if not station_configs(loaded.config):
         logs.daemon_log().info("PLC_DRIVER_ENDED", NO_LINK)
         # A service that ends before it was ready is one that failed, for systemd.
@@ -95,8 +96,6 @@ async def _serve(loaded: Loaded, sets: Mapping[str, str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    # Logs reopen by themselves; a rotation that asks for it must not cost a link.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     notifier = Notifier()
     stations = station_configs(config)
     try:
@@ -111,7 +110,9 @@ async def _serve(loaded: Loaded, sets: Mapping[str, str]) -> None:
             random=os.urandom,
         )
         logs.daemon_log().info("PLC_DRIVER_STARTED", f"powerline links of {', '.join(one.evse_id for one in stations)}")
-        await driver.run(stop)
+        # SIGHUP is theirs alone: a rotation must not cost a link.
+        async with tended_logs():
+            await driver.run(stop)
     finally:
         notifier.close()
     logs.daemon_log().info("PLC_DRIVER_ENDED", "the modems have keys that no vehicle has")

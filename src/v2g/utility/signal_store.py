@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from v2g.host.files import replace_file
+from v2g.host.kept import Kept, decode_kept
 from v2g.utility.signal_book import MOST, OPERATOR, Entry, SignalError, check
 from v2g.utility.signals import Signal, SignalKind
 
@@ -28,7 +29,7 @@ class _KeptSignal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     unit: str = ""
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Kept(Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
     signals: tuple[_KeptSignal, ...]
     """The oldest first: which of two is the newer one stays known."""
 
@@ -52,7 +53,7 @@ class SignalStore:
         """The signals that still stand. Never raises: an unreadable file gives none and says so."""
         try:
             with self._path.open("rb") as file:
-                kept = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_Kept)
+                kept = decode_kept(file.read(_MAX_FILE_BYTES), _Kept)
         except FileNotFoundError:
             return Restored()
         except (OSError, msgspec.MsgspecError) as error:

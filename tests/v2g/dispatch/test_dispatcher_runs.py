@@ -33,6 +33,34 @@ def told(result: Allocation) -> dict[str, tuple[float, str | None]]:
     return {grant.evse_id: (round(grant.power_w, 3), grant.bound_by) for grant in result.grants}
 
 
+class TestOtherSettings:
+    def test_they_count_from_the_next_step_on_and_what_is_remembered_goes_on(self) -> None:
+        slow, quick = Settings(ramp_pu_s=0.1), Settings(ramp_pu_s=0.2)
+        dispatcher = Dispatcher(slow)
+        one = [replace(vehicle("A"), rated_charge_w=7e3)]
+
+        def stepped(now_s: float, measured_w: float) -> float:
+            driven = [replace(each, measured_w=measured_w) for each in one]
+            return dispatcher.step(driven, [order_of(Mode.CHARGE, 7e3)], OPEN, (), ORDERS_ONLY, now_s).grants[0].power_w
+
+        first = stepped(1.0, 0.0)
+        second = stepped(2.0, first)
+        dispatcher.adopt(quick)
+        third = stepped(3.0, second)
+        assert third - second == pytest.approx(2.0 * (second - first), rel=0.05)
+        assert second > first, "it goes on from where it was"
+
+    def test_unbalance_and_dwell_time_are_taken_too(self) -> None:
+        dispatcher = Dispatcher(Settings(ramp_pu_s=inf))
+        both = [vehicle(name, phases=ON_A) for name in "AB"]
+        orders = [order_of(Mode.CHARGE, 14e3)]
+        free = dispatcher.step(both, orders, OPEN, (), ORDERS_ONLY, 1.0)
+        dispatcher.adopt(Settings(ramp_pu_s=inf, unbalance_w=4e3, dwell_s=60.0))
+        bound = dispatcher.step(both, orders, OPEN, (), ORDERS_ONLY, 2.0)
+        assert fsum(grant.power_w for grant in free.grants) == pytest.approx(14e3)
+        assert fsum(grant.power_w for grant in bound.grants) == pytest.approx(4e3)
+
+
 class TestUnbalance:
     def test_minima_that_do_not_balance_take_turns(self) -> None:
         # 2 x 4.14 kW in one phase, which may have 4.6 kW above the others.

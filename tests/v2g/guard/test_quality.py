@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from v2g.grid.estimation import EstimationError
+from v2g.grid.estimate import EstimationError
 from v2g.guard.quality import Quality, QualitySettings
 from v2g.guard.quality_watch import QualityEvent
 

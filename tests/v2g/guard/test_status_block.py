@@ -81,7 +81,7 @@ def test_a_half_written_slot_falls_back_to_the_status_before(path: Path) -> None
     assert StatusReader(path).read(100.0).ticks == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 4096, b"V2GST\x00\x00\x01" + b"\0" * 4096])
+@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 4096, b"V2GST\x00\x00\x04" + b"\0" * 4096])
 def test_a_foreign_or_truncated_file_is_no_permit(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert StatusReader(path).read(100.0).permit is Permit.GUARD_STALE
@@ -167,6 +167,8 @@ def test_every_status_reads_back_as_it_was_published(
         ticks=11,
         late_ticks=5,
         worst_lateness_s=0.25,
+        lateness_counts=tuple(range(blocks + 1, blocks + 12)) if flags[0] else (),
+        lateness_sum_s=0.75,
         realtime=flags[2],
         operation=blocks % 5,
         blocks=blocks,

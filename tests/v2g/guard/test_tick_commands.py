@@ -179,3 +179,6 @@ def test_lateness_percentiles_are_right_to_a_bin() -> None:
     assert stats.percentile_s(99) == pytest.approx(0.0099, rel=0.1)
     stats.observe(100.0)
     assert stats.worst_s == 100.0
+    assert stats.told.count == stats.ticks
+    assert stats.told.counts[:2] == [11, 15], "up to 0.1 ms, and up to 0.25 ms"
+    assert stats.told.counts[-1] == 1

@@ -256,3 +256,62 @@ async def test_a_lock_that_another_user_holds_in_our_directory_does_not_keep_us_
         site = Site(tmp_path / "wires.sock")
         await site.server.start()
         await site.server.close()
+
+
+# ---- programs of different versions ---------------------------------------------------------------------------------
+
+
+class _OtherImage(msgspec.Struct, tag="Image", frozen=True, kw_only=True):
+    """What a later version might send: a field that we need has become another."""
+
+    protocol: int = 2
+    version: str = "0.9.0"
+    as_of_unix_s: float = 0.0
+
+
+class _OtherSetpoints(msgspec.Struct, tag="Setpoints", frozen=True, kw_only=True):
+    protocol: int = 2
+    sequence: int = 1
+    sent_at_s: float = 0.0
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_an_image_of_another_protocol_is_not_used_and_both_are_named(site: Site, readable: bool) -> None:
+    other = Image(protocol=2, version="0.9.0", sequence=1, as_of_s=0.0, permit=True, permit_reason="")
+    client = site.client()
+    await client.start()
+    await until(lambda: site.server.connected)
+    site.server._socket.publish(msgspec.msgpack.encode(other if readable else _OtherImage()))
+    await until(lambda: any(not connected for connected, _ in site.changes))
+    reason = next(reason for connected, reason in site.changes if not connected)
+    assert "it speaks protocol 2 (version 0.9.0), and this 1" in reason
+    assert "restart both" in reason
+    assert client.image is None
+    await client.close()
+
+
+async def test_set_points_of_another_protocol_are_not_used_and_the_connection_ends(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("v2g.guard.wires_server._tell", lambda news, text, fields: told.append(f"{news.name}: {text}"))
+    path = site.path.with_name("other.sock")
+    server = WiresServer(path, site.take, site.count, site.reload)
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(frame(msgspec.msgpack.encode(_OtherSetpoints())))
+    assert await asyncio.wait_for(reader.read(), 2.0) == b""
+    writer.close()
+    await server.close()
+    assert site.frames == []
+    assert any("GARBAGE" in line and "it speaks protocol 2, and this 1" in line for line in told), told
+
+
+async def test_an_older_program_that_tells_no_protocol_is_of_the_first_one(site: Site) -> None:
+    old = {"type": "Setpoints", "sequence": 1, "sent_at_s": 0.0}
+    reader, writer = await asyncio.open_unix_connection(str(site.path))
+    writer.write(frame(msgspec.msgpack.encode(old)))
+    await until(lambda: site.frames)
+    assert site.frames[0].protocol == 1
+    writer.close()
+    del reader

@@ -20,7 +20,7 @@ from v2g.config.schema import Config
 from v2g.config.sensors import parse_sensor_map
 from v2g.grid.settings import Operation
 from v2g.grid.support import SupportSettings
-from v2g.guard.link import EvseSetpoint, Image, PowerSetpoint, Setpoints
+from v2g.guard.link import LATENCY_EDGES_S, EvseSetpoint, Image, PowerSetpoint, Setpoints
 from v2g.guard.link_client import WiresClient
 from v2g.guard.status import GuardStatus, Permit
 from v2g.guard.wires import Wires
@@ -223,6 +223,9 @@ async def test_an_order_reaches_the_device_at_once_and_the_image_tells_of_it(sit
         "inverter US*V2G*E1", "DC output US*V2G*E1", "inverter US*V2G*E2", "DC output US*V2G*E2", "transducers",
     ]  # fmt: skip
     assert all(e.contactors_closed for e in image.evses)
+    assert {latency.kind for latency in image.latencies} == {"inverter", "DC output", "transducers"}
+    assert all(len(latency.counts) == len(LATENCY_EDGES_S) + 1 for latency in image.latencies)
+    assert all(sum(latency.counts) > 0 and latency.total_s > 0.0 for latency in image.latencies)
 
 
 async def test_set_points_are_refreshed_so_that_reversion_does_not_act(site: Site) -> None:

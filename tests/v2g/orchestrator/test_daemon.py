@@ -27,6 +27,7 @@ from v2g.host.notify import Notifier
 from v2g.orchestrator import main as main_module
 from v2g.orchestrator.heartbeat import Heartbeat
 from v2g.orchestrator.main import Orchestrator
+from v2g.sessions import drain
 from v2g.telemetry import logs
 from v2g.telemetry.audit_check import check_with_files
 
@@ -57,7 +58,7 @@ def loaded(config_of: Callable[..., Config], folder: Path) -> Loaded:
 
 @pytest.fixture(autouse=True)
 def without_devices_nothing_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main_module, "RELEASE_S", 0.1)
+    monkeypatch.setattr(drain, "RELEASE_WITHIN_S", 0.1)
 
 
 class Listener:
@@ -107,7 +108,7 @@ async def test_ready_means_bound_and_the_watchdog_is_fed_by_cycles(running: Runn
     _, writer = await asyncio.open_connection("::1", port)
     writer.close()
     await listener.until("WATCHDOG=1")
-    await listener.until("guard: guard stale")
+    await listener.until("hot-spot unknown, headroom −0/+0 kW, no energy: guard stale, ")
 
 
 async def test_control_socket_answers_with_what_is_missing(running: Running, folder: Path) -> None:

@@ -110,6 +110,7 @@ def test_what_changes_something_is_for_more_than_viewers(control: ControlServer)
     readers = {method.name for method in control.methods if not method.changes}
     assert readers == {name for name, (role, _) in POLICY.items() if role is Role.VIEWER} | {
         "meters.list",
+        "trace.fetch",
         "meters.day",
     }
 

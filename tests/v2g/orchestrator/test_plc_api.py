@@ -26,10 +26,10 @@ from v2g.control.client import CallRefused, ControlClient
 from v2g.control.messages_plc import PlcLine, PlcParams, PlcState
 from v2g.control.server import Refused
 from v2g.host.notify import Notifier
-from v2g.orchestrator import main as main_module
 from v2g.orchestrator.main import Orchestrator
 from v2g.orchestrator.plc_api import NO_LINKS, PlcApi
 from v2g.plc.link import PlcChange, PlcImage
+from v2g.sessions import drain
 from v2g.telemetry import logs
 
 MAC = "02:00:00:00:00:01"
@@ -136,7 +136,7 @@ async def daemon(
         local_address("lo")
     except NetworkError as error:
         pytest.skip(str(error))
-    monkeypatch.setattr(main_module, "RELEASE_S", 0.1)
+    monkeypatch.setattr(drain, "RELEASE_WITHIN_S", 0.1)
     paths = Paths(run_dir=str(folder), log_dir=str(folder / "log"), state_dir=str(folder))
     config = msgspec.structs.replace(with_plc(config_of(1, tls="plain", tcp_port=free_port())), paths=paths)
     logs.configure(folder / "log", stderr=False)

@@ -134,6 +134,19 @@ def test_a_minute_comes_out_when_the_next_one_begins(site: Site) -> None:
     assert site.evses[row.unix_min] == ()
 
 
+def test_the_frequency_comes_with_its_extremes_and_a_dead_input_is_none(site: Site) -> None:
+    for frequency_hz, seconds in ((60.02, 30.0), (59.4, 0.1), (61.2, 0.1), (0.0, 5.0), (None, 5.0), (60.02, 20.0)):
+        site.guard = msgspec.structs.replace(GUARD, frequency_hz=frequency_hz)
+        site.run(seconds)
+    (row,) = site.minutes
+    assert row.frequency_hz == pytest.approx(60.02, abs=0.005)
+    assert (row.frequency_min_hz, row.frequency_max_hz) == (59.4, 61.2)
+    site.guard_age_s = 0.5
+    site.run(120.0)
+    stale = site.minutes[-1]
+    assert (stale.frequency_hz, stale.frequency_min_hz, stale.frequency_max_hz) == (None, None, None)
+
+
 def test_means_are_weighted_by_time_k_is_a_root_mean_square_and_the_interval_the_narrowest(site: Site) -> None:
     site.run(30.0)
     site.view = replace(VIEW, k_pu=0.9, load_w=120e3, lo_w=-10e3, hi_w=120e3)

@@ -12,8 +12,9 @@ import pytest
 
 from pyiso15118 import events as ev
 from pyiso15118.aio import NetworkError, SeccServer, connect, local_address
-from pyiso15118.commands import ContactorsClosed, StopCharging, UpdateDcVehicle
+from pyiso15118.commands import ContactorsClosed, PauseCharging, StopCharging, UpdateDcVehicle
 from pyiso15118.evcc import EvccConfig
+from pyiso15118.paused import PausedSession
 from v2g.clock import SystemClock
 from v2g.config.schema import Config
 from v2g.control import messages
@@ -25,6 +26,7 @@ from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.status import Daemon
 from v2g.orchestrator.thermal_clock import ThermalClock
+from v2g.orchestrator.winding_down import WindingDown
 from v2g.sessions import scheduling
 from v2g.sessions.schedules import PowerPlan
 from v2g.sessions.scheduling import Outlook
@@ -57,7 +59,15 @@ class Station:
         self.site = Site(config, ThermalClock(clock, SiteZone("UTC")), lambda *_: None)
         self.sessions = Sessions(self.site.bays, self.comms, lambda *_: None, clock)
         # Any free port will do here; the configuration cannot say so.
-        endpoints = [replace(endpoint, tcp_port=0, sdp_port=None) for endpoint in build_endpoints(config).usable]
+        endpoints = [
+            replace(
+                endpoint,
+                tcp_port=0,
+                sdp_port=None,
+                config=replace(endpoint.config, resume_without_certificate=True),
+            )
+            for endpoint in build_endpoints(config).usable
+        ]
         self.secc = SeccServer(
             endpoints, lambda connection: self.sessions.serve(connection.endpoint.evse_id, connection)
         )
@@ -123,9 +133,12 @@ class Vehicle:
 
 
 @asynccontextmanager
-async def vehicle_at(station: Station, evse_id: str, evccid: str, **wants: Any) -> AsyncIterator[Vehicle]:
-    config = EvccConfig(evccid=evccid, **wants)
-    connection = await connect(station.secc.address(evse_id), config, tls=None, vehicle=VEHICLE)
+async def vehicle_at(
+    station: Station, evse_id: str, evccid: str, paused: PausedSession | None = None, **wants: Any
+) -> AsyncIterator[Vehicle]:
+    config = EvccConfig(evccid=evccid, resume_without_certificate=True, **wants)
+    address = station.secc.address(evse_id)
+    connection = await connect(address, config, tls=None, vehicle=VEHICLE, paused=paused)
     vehicle = Vehicle(connection)
     try:
         yield vehicle
@@ -188,13 +201,47 @@ async def test_garbage_ends_its_own_connection_and_the_other_vehicle_goes_on(sta
         )
 
 
-async def test_stopping_asks_the_vehicle_to_end_its_session(station: Station) -> None:
+async def test_a_stop_brings_power_to_zero_and_then_asks_the_vehicle_to_end_its_session(station: Station) -> None:
+    site = station.site
+    winding = WindingDown(site, station.sessions, SystemClock(), lambda: station.secc, station.daemon)
     async with vehicle_at(station, E1, "WMIV1") as vehicle:
         await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
-        station.site.stopping = True
-        await station.until(lambda: vehicle.last(ev.SessionEnded) is not None)
+        await station.until(lambda: E1 in site.decision.grants)  # type: ignore[union-attr]
+        await dispatch(station, 10_000.0)
+        await station.until(lambda: vehicle.current_a() < -20.0, 4.0)
+        await asyncio.wait_for(winding.stop(), 15.0)
+        asked = vehicle.last(ev.StopRequested)
+        # Without TLS it could not be known again: no pause.
+        assert (asked.notification, asked.max_delay_s) == ("Terminate", 5)
+        told = [event for event in vehicle.seen if isinstance(event, (ev.DcChargeLoopAnswered, ev.StopRequested))]
+        last_loop = told[told.index(asked) - 1]
+        assert isinstance(last_loop, ev.DcChargeLoopAnswered)
+        assert abs(last_loop.evse_present_current_a) < 1.0
         assert vehicle.last(ev.SessionEnded).reason is ev.EndReason.STOPPED
-        await station.until(lambda: station.sessions.count == 0, 3.0)
+        assert station.sessions.count == 0
+        assert not station.wires.evses[E1]["contactors_closed"]
+    async with vehicle_at(station, E1, "WMIV9") as late:
+        await station.until(lambda: late.last(ev.SessionEnded) is not None)
+        assert late.last(ev.SessionStarted) is None
+
+
+async def test_a_vehicle_that_paused_by_itself_goes_on_with_its_session(station: Station) -> None:
+    async with vehicle_at(station, E1, "WMIV1") as vehicle:
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
+        session_id = vehicle.last(ev.SessionStarted).session_id
+        vehicle.connection.command(PauseCharging())
+        await station.until(lambda: vehicle.last(ev.SessionEnded) is not None)
+        assert vehicle.last(ev.SessionEnded).reason is ev.EndReason.PAUSED
+        paused = vehicle.connection.machine.paused
+    await station.until(lambda: station.secc.paused(E1) is not None)
+    await station.until(lambda: not station.wires.evses[E1]["contactors_closed"], 3.0)
+    async with vehicle_at(station, E1, "WMIV1", paused) as vehicle:
+        await station.until(lambda: vehicle.last(ev.DcChargeLoopAnswered) is not None)
+        started = vehicle.last(ev.SessionStarted)
+        assert (started.resumed, started.session_id) == (True, session_id)
+        assert station.wires.evses[E1]["contactors_closed"]
+    setups = [fields["setup"] for _, code, _, fields in station.comms.lines if code == "SESSION_START"]
+    assert setups == ["OK_NewSessionEstablished", "OK_OldSessionJoined"]
 
 
 def planned(station: Station, evse_id: str, *powers_w: float) -> None:

@@ -50,7 +50,7 @@ def test_nothing_is_written_when_nothing_changed(path: Path) -> None:
     store.save([entry("a")])
     assert not path.exists()
     store.save([])
-    assert json.loads(path.read_text()) == {"signals": []}
+    assert json.loads(path.read_text()) == {"schema": 1, "signals": []}
 
 
 def test_no_file_is_no_problem(path: Path) -> None:

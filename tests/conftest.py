@@ -13,6 +13,9 @@ from support import examples
 # Workers and the many processes that tests start would each compile the whole house again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Whose terminal the tests are run in is not theirs: xdist gives its width to the workers.
+for _variable in ("COLUMNS", "NO_COLOR", "V2G_CONFIG", "V2G_SOCKET"):
+    os.environ.pop(_variable, None)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

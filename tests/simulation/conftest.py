@@ -123,7 +123,7 @@ class Simulation:
 
     def dispatch(self, power: str, mode: str = "discharge") -> str:
         """The only standing order from now on. What the command printed."""
-        self.command("v2g-control", "cancel")
+        self.command("v2g-control", "cancel", "--yes")
         answer = self.command("v2g-control", "--dispatch", f"--mode={mode}", f"--power={power}")
         assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer.stdout

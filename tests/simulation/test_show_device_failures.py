@@ -93,7 +93,7 @@ def discharges(site: Any) -> bool:
 def make_ready(site: Any) -> None:
     """-10 kW: after a row that came back they flow already."""
     if not discharges(site):
-        site.command("v2g-tool", "lockout", "off")
+        site.command("v2g-tool", "lockout", "off", "--yes")
         site.clear()
         site.ask(do="unplug", evse_id=E1)
         bring_back(site)
@@ -158,16 +158,18 @@ def repair(site: Any, row: Row) -> str:
     site.clear()
     match row.repair:
         case "reset":
-            site.wait_for("the reset", lambda: site.command("v2g-control", "trip", "reset").returncode == 0, 5.0)
+            site.wait_for(
+                "the reset", lambda: site.command("v2g-control", "trip", "reset", "--yes").returncode == 0, 5.0
+            )
             return "v2g-control trip reset"
         case "unplug":
             site.ask(do="unplug", evse_id=E1)
             return "the plug out and in"
         case "lockout off":
-            assert site.command("v2g-tool", "lockout", "off").returncode == 0
+            assert site.command("v2g-tool", "lockout", "off", "--yes").returncode == 0
             return "v2g-tool lockout off"
         case "order":
-            site.command("v2g-control", "cancel")
+            site.command("v2g-control", "cancel", "--yes")
             site.command("v2g-control", "--dispatch", "--mode=discharge", "--power=10kW")
             return "the order again"
     return "itself"

@@ -300,7 +300,7 @@ def test_the_relays_feedback_is_missing(discharging: Any, table: Table) -> None:
     what, contact = happened(watched, RELAY), watched.contact(RELAY.contact_s)
     site.dispatch("10kW", "charge")
     site.wait_for("+10 kW: charge needs no relay", lambda: site.steady(10_000.0), 10.0)
-    site.command("v2g-control", "cancel")
+    site.command("v2g-control", "cancel", "--yes")
     site.wait_for("no power", site.no_power, 5.0)
     table.add(RELAY, f"{what}; discharge is refused, charge is allowed", zero_s, contact, "yes, of discharge")
 

@@ -28,10 +28,10 @@ def site(simulate: Any) -> Any:
 def healthy(site: Any) -> Iterator[None]:
     yield
     site.clear()
-    site.command("v2g-control", "cancel")
+    site.command("v2g-control", "cancel", "--yes")
     time.sleep(0.5)
-    site.command("v2g-control", "trip", "reset")
-    site.command("v2g-control", "permit", "on")
+    site.command("v2g-control", "trip", "reset", "--yes")
+    site.command("v2g-control", "permit", "on", "--yes")
     site.wait_for("energy may flow", site.charge_loops, 20.0)
     # The inverters enter service after a delay of their own.
     site.wait_for("all inverters", lambda: all(c.connected for c in site.measure().chargers.values()), 20.0)
@@ -105,7 +105,7 @@ def test_a_withdrawn_permit_ends_the_power_within_two_seconds_and_comes_back(sit
     took_s = max(site.last_power_at_s(), site.measure().breaker.changed_at_s) - asked_at_s
     figures.add("permit off: power zero and contact open, the command's start included, s", "2.0", took_s)
     assert took_s <= 2.0
-    assert site.command("v2g-control", "permit", "on").returncode == 0
+    assert site.command("v2g-control", "permit", "on", "--yes").returncode == 0
     site.wait_for("-6 kW by the standing order", lambda: site.steady(-6_000.0), 20.0)
 
 

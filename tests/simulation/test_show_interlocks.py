@@ -61,14 +61,14 @@ def test_an_interlock_opens_the_breaker_and_is_latched_until_a_person_resets_it(
     guard = site.status()["guard"]
     assert (guard["permit"], guard["trip"], guard["interlocks"][name]) == ("tripped", element, "open")
     assert words in site.command("v2g-control", "status").stdout
-    refused = site.command("v2g-control", "trip", "reset")
+    refused = site.command("v2g-control", "trip", "reset", "--yes")
     assert refused.returncode == 1
     assert words in refused.stderr
     site.clear()
     time.sleep(0.3)
     assert site.status()["guard"]["permit"] == "tripped"
     begin_s = time.monotonic()
-    assert site.command("v2g-control", "trip", "reset").returncode == 0
+    assert site.command("v2g-control", "trip", "reset", "--yes").returncode == 0
     site.wait_for("-10 kW by the standing order", lambda: site.steady(-10_000.0), 40.0)
     figures.add(f"{name}: -10 kW again after the reset, s", "", time.monotonic() - begin_s)
 
@@ -96,18 +96,18 @@ def test_a_lockout_opens_everything_and_only_its_owner_takes_it_away(site: Any, 
     )
     site.wait_for("no power", site.no_power, 2.0)
     site.wait_for("contactors open", lambda: site.evse(E1).get("contactors_closed") is False, 3.0)
-    assert site.command("v2g-control", "trip", "reset").returncode == 0
+    assert site.command("v2g-control", "trip", "reset", "--yes").returncode == 0
     assert site.status()["guard"]["permit"] == "lockout"
     shown = json.loads(site.command("v2g-tool", "lockout", "--json").stdout)
     assert [lock["note"] for lock in shown["locks"]] == ["CT 2"]
     begin_s = time.monotonic()
-    assert site.command("v2g-tool", "lockout", "off").returncode == 0
+    assert site.command("v2g-tool", "lockout", "off", "--yes").returncode == 0
     site.wait_for("-10 kW by the standing order", lambda: site.steady(-10_000.0), 40.0)
     figures.add("lockout off: -10 kW again, s", "", time.monotonic() - begin_s)
 
 
 def test_the_discharge_test_passes_and_a_wasteful_inverter_is_refused(site: Any, figures: Any) -> None:
-    site.command("v2g-control", "cancel")
+    site.command("v2g-control", "cancel", "--yes")
     words = ("test-discharge", "--evse", E1, "--duration", "5s", "--acknowledge", "Anna Kranz")
     passed = site.command("v2g-tool", *words, "--json", timeout_s=60.0)
     assert passed.returncode == 0, passed.stdout + passed.stderr
@@ -122,5 +122,5 @@ def test_the_discharge_test_passes_and_a_wasteful_inverter_is_refused(site: Any,
     assert refused.returncode == 1
     assert "LOW_EFFICIENCY" in refused.stdout
     site.clear()
-    site.command("v2g-control", "cancel")
+    site.command("v2g-control", "cancel", "--yes")
     assert site.command("v2g-tool", *words, timeout_s=60.0).returncode == 0

@@ -111,7 +111,7 @@ class TestFourVehicles:
         assert len(audit) >= 3
 
     def test_an_order_ends_by_itself_and_power_with_it(self, four: Any, figures: Any) -> None:
-        four.command("v2g-control", "cancel")
+        four.command("v2g-control", "cancel", "--yes")
         four.wait_for("no power", four.no_power, 10.0)
         ordered = four.command("v2g-control", "--dispatch", "--mode=charge", "--power=5kW", "--duration=8s")
         began_s = time.monotonic()
@@ -130,7 +130,7 @@ class TestFourVehicles:
         why = {evse["bound_by"] for evse in four.status()["evses"] if evse["granted_w"]}
         assert any("utility" in str(reason) for reason in why), why
         four.wait_for("10 kW of charge again", lambda: four.steady(10e3), 25.0)
-        four.command("v2g-control", "cancel")
+        four.command("v2g-control", "cancel", "--yes")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ class TestOddVehicles:
         line = next(row for row in odd.command("v2g-control", "vehicles").stdout.splitlines() if row.startswith(E2))
         assert " ? " in line
         odd.wait_for("2 kW of discharge", lambda: measured_w(odd)[E2] < -1_900.0, 10.0)
-        odd.command("v2g-control", "cancel")
+        odd.command("v2g-control", "cancel", "--yes")
 
     def test_a_state_of_charge_that_does_not_fall_is_found_by_the_meter_and_discharge_stops(
         self, odd: Any, figures: Any
@@ -181,7 +181,7 @@ class TestOddVehicles:
         assert "SoC implausible" in why, why
         charge = odd.command("v2g-control", "--dispatch", "--mode=charge", "--power=2kW", "--evse", E1)
         assert charge.returncode == 0, charge.stdout
-        odd.command("v2g-control", "cancel")
+        odd.command("v2g-control", "cancel", "--yes")
 
 
 METERS = """

@@ -110,7 +110,7 @@ def test_harmonics_of_the_load_heat_the_winding_by_their_definition(site: Any, f
     before = site.wait_for("the factor of a sinusoidal load", lambda: thermal(site).get("f_hl"), 5.0)
     assert before == pytest.approx(1.0, abs=0.02)
     # Beside no V2G power the transformer carries the base load's own current.
-    site.command("v2g-control", "cancel")
+    site.command("v2g-control", "cancel", "--yes")
     site.wait_for("no power", site.no_power, 5.0)
     site.fault("set", harmonic_5=FIFTH, harmonic_7=SEVENTH)
     # IEEE C57.110: sum of (I_h h)^2 over the sum of I_h^2.
@@ -203,7 +203,7 @@ def test_a_trip_is_kept_once_with_what_tripped(site: Any) -> None:
     time.sleep(2.0)
     assert history(site, "trips") == [trip], "told again by the guard, and known"
     site.clear()
-    assert site.command("v2g-control", "trip", "reset").returncode == 0
+    assert site.command("v2g-control", "trip", "reset", "--yes").returncode == 0
 
 
 def test_a_history_of_a_newer_version_is_left_alone_and_told(site: Any) -> None:

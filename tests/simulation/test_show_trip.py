@@ -38,14 +38,14 @@ def test_a_step_to_62_5_hz_opens_the_breaker_within_160_ms(simulate: Any, figure
         trips = [line for line in site.log("power_quality.log").splitlines() if " ERROR: TRIP " in line]
         assert len(trips) == run
         assert "OF2" in trips[-1]
-        refused = site.command("v2g-control", "trip", "reset")
+        refused = site.command("v2g-control", "trip", "reset", "--yes")
         assert refused.returncode == 1, "reset although the grid is still at 62.5 Hz"
         assert "TRIPPED" in _tool_status(site, "permit")
 
         site.clear()
         time.sleep(0.5)
         assert not site.measure().breaker.closed, "closed again without a reset"
-        reset = site.command("v2g-control", "trip", "reset")
+        reset = site.command("v2g-control", "trip", "reset", "--yes")
         assert reset.returncode == 0, reset.stderr
         assert "trip OF2 reset" in reset.stdout
     site.wait_for("-10 kW by the standing order", lambda: site.steady(-10_000.0), DISCHARGES_AGAIN_S)

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.soak
 
 EFFICIENCY = 0.98
 """Of the simulated inverters, between AC and DC terminals."""
+WATCHED_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_ten_kilowatts_flow_within_five_seconds_and_the_batteries_pay_for_them(
 
     time.sleep(2.0)
     before = pair.vehicles()
-    until_s = time.monotonic() + 120.0
+    until_s = time.monotonic() + WATCHED_S
     totals_w = []
     while (left_s := until_s - time.monotonic()) > 0:
         totals_w.append(-sum(map(read_ac_w, ports)))
@@ -49,10 +50,10 @@ def test_ten_kilowatts_flow_within_five_seconds_and_the_batteries_pay_for_them(
         assert total_w == pytest.approx(-10_000.0, rel=0.02)
     given_wh = sum(a.energy_out_wh - b.energy_out_wh for a, b in zip(after, before, strict=True))
     spent_wh = sum(b.stored_wh - a.stored_wh for a, b in zip(after, before, strict=True))
-    due_wh = 10_000.0 * 120.0 / 3600.0 / EFFICIENCY
+    due_wh = 10_000.0 * WATCHED_S / 3600.0 / EFFICIENCY
     target = f"{due_wh / 1000.0:.3f} ± 5 %"
-    figures.add("dispatch: energy out of the vehicles in 120 s, kWh", target, given_wh / 1000.0)
-    figures.add("dispatch: charge less in the vehicles after 120 s, kWh", "more than out, ± 5 %", spent_wh / 1000.0)
+    figures.add("dispatch: energy out of the vehicles in 60 s, kWh", target, given_wh / 1000.0)
+    figures.add("dispatch: charge less in the vehicles after 60 s, kWh", "more than out, ± 5 %", spent_wh / 1000.0)
     assert given_wh == pytest.approx(due_wh, rel=0.05)
     assert given_wh <= spent_wh <= 1.05 * given_wh
     assert all(a.session_id == b.session_id != "" for a, b in zip(after, before, strict=True))

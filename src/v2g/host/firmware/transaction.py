@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -300,7 +301,9 @@ class Transactions:
     def _return(self, journal: Journal) -> tuple[str, ...]:
         self._progress.step("back", f"back to {journal.origin_version or 'nothing'}: {journal.reason}")
         try:
-            self._slots.write_journal(journal)
+            # A full disk must not keep the services down: what the journal says already is enough to do this again.
+            with suppress(FirmwareError):
+                self._slots.write_journal(journal)
             self._daemon.stop()
             put = self._put_back(journal)
             self._progress.step("restart", f"{journal.origin_version or 'nothing'} is started")

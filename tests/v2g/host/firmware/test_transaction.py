@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.firmware import Host, make_bundle, new_key, opened
 from v2g.host.firmware.bundle import Bundle
 from v2g.host.firmware.errors import FirmwareError
+from v2g.host.firmware.slots import Slots
 from v2g.host.firmware.steps import Journal, Step, resumes_at, words
 from v2g.host.firmware.transaction import RolledBack
 
@@ -161,6 +162,29 @@ def test_a_database_that_kept_its_schema_keeps_what_was_written_since(host: Host
         host.transactions(reached).apply(bundle, "0.1.0", drain=False)
     with sqlite3.connect(host.database) as connection:
         assert connection.execute("SELECT count(*) FROM minute").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("step", FORWARD[1:])
+def test_a_disk_that_is_full_from_some_step_on_leaves_what_ran_running(host: Host, bundle: Bundle, step: str) -> None:
+    disk = pytest.MonkeyPatch()
+
+    def reached(name: str) -> None:
+        if name == step:
+            disk.setattr(Slots, "_write", full)
+            disk.setattr("v2g.host.firmware.databases.replace_file", full)
+
+    def full(*arguments: object, **options: object) -> None:
+        raise FirmwareError("no space left on device")
+
+    try:
+        with pytest.raises(FirmwareError, match="no space left"):
+            host.transactions(reached).apply(bundle, "0.1.0", drain=True)
+    finally:
+        disk.undo()
+    assert host.running == "0.1.0"
+    assert host.slots.active() == "a"
+    host.transactions().apply(bundle, "0.1.0", drain=False)
+    settled(host, "0.2.0")
 
 
 def test_ctrl_c_while_the_new_version_proves_itself_takes_it_back(host: Host, bundle: Bundle) -> None:

@@ -219,7 +219,8 @@ def test_at_a_real_terminal_the_answer_decides(answer: bytes, code: int, tmp_pat
                 with contextlib.suppress(OSError):
                     while select.select([ours], [], [], 1.0)[0] and (piece := os.read(ours, 1024)):
                         shown += piece
-                if process.poll() is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.5)
                     break
             assert process.poll() == code, shown
     finally:

@@ -183,6 +183,40 @@ async def test_it_looks_each_hour_and_soon_again_while_something_fails(bench: Be
     assert [gap - round(preflight_part.SETTLE_S) for gap in gaps] == [3600, 10, 10, 3600]
 
 
+@pytest.mark.parametrize(
+    ("speaking", "waited_s"),
+    [
+        ((GOOD,), 0.35),
+        ((GOOD, INVERTER), preflight_part.SETTLE_EVSE_S),
+        ((INVERTER, DISK), preflight_part.SETTLE_S),
+    ],
+)
+async def test_a_start_waits_for_what_all_need_and_less_for_the_devices_of_some(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, speaking: tuple[PreflightLine, ...], waited_s: float
+) -> None:
+    monkeypatch.setattr(preflight_part, "in_order", lambda lines, simulation: speaking)
+
+    def on_pause() -> None:
+        if bench.pauses[-1] == preflight_part.LOOK_EVERY_S:
+            bench.world.run()
+
+    bench.after_pause = on_pause
+    begin_s = bench.world.clock.monotonic_s()
+    looked_at_s: list[float] = []
+
+    def look(known: Known) -> tuple[PreflightLine, ...]:
+        looked_at_s.append(bench.world.clock.monotonic_s())
+        return (GOOD,)
+
+    bench.part._look_around = look
+    async with AsyncExitStack() as stack:
+        await bench.part.start(stack)
+        async with asyncio.timeout(10.0):
+            while not looked_at_s:
+                await asyncio.sleep(0)
+    assert looked_at_s[0] - begin_s == pytest.approx(waited_s, abs=0.75)
+
+
 async def test_a_fail_that_a_person_s_look_found_is_looked_at_soon_again(bench: Bench) -> None:
     mended = asyncio.Event()
 

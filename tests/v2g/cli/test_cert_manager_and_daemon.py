@@ -251,14 +251,16 @@ def test_a_renewal_reaches_new_vehicles_and_leaves_connected_ones_alone(
     assert daemon.poll() is None
 
 
-def test_a_hangup_reads_the_certificates_again_and_refuses_a_bad_pair(
+def test_a_hangup_judges_the_certificates_and_takes_the_configuration_whole_or_not_at_all(
     daemon: subprocess.Popen[str], folder: Path, connect: Callable[[], Vehicle]
 ) -> None:
     (folder / "ssl/private.key").chmod(0o644)
     os.kill(daemon.pid, signal.SIGHUP)
-    wait_for(lambda: "PKI_REFUSED" in log(folder, "daemon"), daemon)
+    wait_for(lambda: "CONFIG_REFUSED" in log(folder, "daemon"), daemon)
     assert f"chmod 600 {folder}/ssl/private.key" in log(folder, "daemon")
     connect().socket.close()
     (folder / "ssl/private.key").chmod(0o600)
     os.kill(daemon.pid, signal.SIGHUP)
-    wait_for(lambda: "PKI_RELOADED" in log(folder, "daemon"), daemon)
+    # The pair is good again; no guard runs here that could take the rest, so nothing is taken.
+    wait_for(lambda: "SENSORS_REFUSED v2g-guard-wires is not connected" in log(folder, "daemon"), daemon)
+    assert "PKI_RELOADED" not in log(folder, "daemon")

@@ -1,4 +1,4 @@
-"""Small state files of the daemons."""
+"""State files of the daemons."""
 
 from __future__ import annotations
 
@@ -37,3 +37,21 @@ def sync_file(path: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def make_file(path: Path, mode: int) -> os.stat_result | None:
+    """Make an empty file with ``mode`` where nothing is (None); else what is there, a link not followed.
+
+    Raises ``OSError``.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode))
+    except FileExistsError:
+        return path.lstat()
+    return None
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Device and inode, a link not followed: whether the file is still the one that was opened. Raises ``OSError``."""
+    there = path.lstat()
+    return there.st_dev, there.st_ino

@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from v2g.clock import Clock, SystemClock
+from v2g.host.files import replace_file
 from v2g.host.notify import Notifier
 from v2g.simulation.layout import Layout, free_tcp_ports
 
@@ -102,9 +103,7 @@ def prepare(layout: Layout, clock: Clock) -> Path:
 
 
 def _private(path: Path, content: bytes) -> Path:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    replace_file(path, content, mode=0o600)
     return path
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from v2g.hardware import file_lock
+from v2g.host.files import identity, make_file
 from v2g.telemetry.history_prune import DAY_MIN, Pruner, size_of
 from v2g.telemetry.history_rows import EvseMinute, HistoryError, MinuteRow, TripRow
 from v2g.telemetry.history_schema import MIGRATIONS, MINUTE_COLUMNS, migrate, transaction, version_of
@@ -66,7 +67,7 @@ class HistoryFile:
         try:
             self.is_new = _place(path)
             self._connection = connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-            self._identity = _identity(path)
+            self._identity = identity(path)
             self._prepare(connection)
         except BaseException:
             self.close()
@@ -96,7 +97,7 @@ class HistoryFile:
     def require_there(self) -> None:
         """Raises :class:`FileGone` when the path no longer names the file that is open."""
         with contextlib.suppress(OSError):
-            if _identity(self._path) == self._identity:
+            if identity(self._path) == self._identity:
                 return
         raise FileGone(
             f"{self._path}: was removed or replaced while it was in use; a new one is begun: leave the file to the "
@@ -230,23 +231,14 @@ def _locked(path: Path) -> int:
 
 def _place(path: Path) -> bool:
     """Make the file with its mode where there is none (True). Raises :class:`HistoryError` for what is no file."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE))
-    except FileExistsError:
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            raise HistoryError(
-                f"{path}: is a symbolic link, which is not followed: name the file itself in history.path"
-            ) from None
-        if not stat.S_ISREG(mode):
-            raise HistoryError(f"{path}: is no regular file: name another one in history.path") from None
-        return path.lstat().st_size == 0
-    return True
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    there = path.lstat()
-    return there.st_dev, there.st_ino
+    there = make_file(path, _MODE)
+    if there is None:
+        return True
+    if stat.S_ISLNK(there.st_mode):
+        raise HistoryError(f"{path}: is a symbolic link, which is not followed: name the file itself in history.path")
+    if not stat.S_ISREG(there.st_mode):
+        raise HistoryError(f"{path}: is no regular file: name another one in history.path")
+    return there.st_size == 0
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sqlite3
 import stat
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from v2g.host.files import identity, make_file
 from v2g.telemetry.history_file import set_aside
 from v2g.telemetry.history_schema import transaction
 from v2g.telemetry.history_words import code_of, is_broken
@@ -91,7 +91,7 @@ class SessionFile:
         self.is_new = _place(path)
         self._connection = connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
         try:
-            self._identity = _identity(path)
+            self._identity = identity(path)
             version = _version(connection, path)
             if writes:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -126,7 +126,7 @@ class SessionFile:
     def require_there(self) -> None:
         """Raises :class:`JournalError` when the path no longer names the file that is open."""
         with contextlib.suppress(OSError):
-            if _identity(self._path) == self._identity:
+            if identity(self._path) == self._identity:
                 return
         raise JournalError(f"{self._path}: was removed or replaced while it was in use; a new one is begun")
 
@@ -173,16 +173,9 @@ def problem_words(error: Exception, path: Path) -> str:
 
 def _place(path: Path) -> bool:
     """Make the file with its mode where there is none (True)."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE))
-    except FileExistsError:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise JournalError(f"{path}: is no regular file: move it away and restart", lasting=True) from None
-        return found.st_size == 0
-    return True
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    there = path.lstat()
-    return there.st_dev, there.st_ino
+    there = make_file(path, _MODE)
+    if there is None:
+        return True
+    if not stat.S_ISREG(there.st_mode):
+        raise JournalError(f"{path}: is no regular file: move it away and restart", lasting=True)
+    return there.st_size == 0

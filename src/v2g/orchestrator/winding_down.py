@@ -154,6 +154,7 @@ class WindingDown:
             evse_id: Seen(
                 in_session=evse_id in active,
                 power_w=self._site.known_w(evse_id, now_s),
+                rests=bay.rests(now_s),
                 released=bay.procedure is None and not bay.releasing,
                 may_pause=evse_id in active and self._may_pause(active[evse_id]),
             )

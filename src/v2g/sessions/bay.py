@@ -22,7 +22,7 @@ from v2g.sessions.dc_procedure import SAFE_VOLTAGE_V, DcProcedure
 from v2g.sessions.dc_watch import DcWatch
 from v2g.sessions.drain import Parting
 from v2g.sessions.limits import EvseProfile
-from v2g.sessions.procedure import EvseView, Phase, Procedure, Share
+from v2g.sessions.procedure import REST_CURRENT_A, EvseView, Phase, Procedure, Share
 from v2g.sessions.scheduling import NO_OUTLOOK, Outlook
 from v2g.sessions.watch import PowerReading, Verdict, is_fresh
 
@@ -109,6 +109,10 @@ class EvseBay(abc.ABC):
     @abc.abstractmethod
     def _is_closed(self) -> bool:
         """By feedback."""
+
+    @abc.abstractmethod
+    def rests(self, now_s: float) -> bool:
+        """The vehicle's side is known to carry no current. :attr:`power` is measured elsewhere, and at another moment."""
 
     @abc.abstractmethod
     def _is_dead(self) -> bool:
@@ -307,6 +311,10 @@ class DcBay(EvseBay):
     def _is_closed(self) -> bool:
         return self._evse is not None and self._evse.contactors_closed
 
+    def rests(self, now_s: float) -> bool:
+        evse = self._evse
+        return evse is not None and is_fresh(evse, now_s) and abs(evse.present_current_a) < REST_CURRENT_A
+
     def _is_dead(self) -> bool:
         evse = self._evse
         return evse is not None and (not evse.connector_locked or abs(evse.present_voltage_v) < SAFE_VOLTAGE_V)
@@ -371,6 +379,10 @@ class AcBay(EvseBay):
 
     def _is_closed(self) -> bool:
         return self._evse is not None and self._evse.contactor_closed
+
+    def rests(self, now_s: float) -> bool:
+        """Its meter is at the vehicle."""
+        return True
 
     def _is_dead(self) -> bool:
         return True

@@ -52,17 +52,19 @@ class Parting:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One EVSE at one moment. ``power_w``: measured, None: unknown. ``released``: nothing is left of a session.
-    ``may_pause``: its vehicle could resume, and may be asked to pause."""
+    ``rests``: the vehicle's side carries no current. ``may_pause``: its vehicle could resume, and may be asked to
+    pause."""
 
     in_session: bool
     power_w: float | None
     released: bool
+    rests: bool = True
     may_pause: bool = True
 
     @property
     def at_zero(self) -> bool:
         """Known to be; unknown is not zero."""
-        return self.power_w is not None and abs(self.power_w) < FLOWING_W
+        return self.rests and self.power_w is not None and abs(self.power_w) < FLOWING_W
 
 
 class Drain:

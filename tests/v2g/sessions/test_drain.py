@@ -86,6 +86,15 @@ def test_power_that_is_not_known_is_not_zero_but_is_not_waited_for_for_ever() ->
     assert rig.until(Stage.ASKED) == pytest.approx(2.0 + ZERO_WITHIN_S, abs=0.15)
 
 
+def test_a_vehicle_is_asked_only_when_its_own_side_rests_too_or_after_all_that_it_is_waited_for() -> None:
+    rig = Rig(follows=False, seen={"E1": Seen(in_session=True, power_w=0.0, rests=False, released=False)})
+    rig.run(3.0)
+    assert rig.asked() is None
+    rig.seen["E1"] = Seen(in_session=True, power_w=0.0, released=False)
+    rig.run(0.1)
+    assert rig.asked() is not None
+
+
 def test_the_time_that_a_vehicle_has_counts_down() -> None:
     rig = Rig()
     rig.until(Stage.ASKED)

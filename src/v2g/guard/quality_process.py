@@ -27,6 +27,7 @@ from v2g.hardware.sample_clock import SampleClock
 from v2g.hardware.sensor_map import Factors
 from v2g.hardware.waveform import WaveformError, WaveformReader, WaveformWindow
 from v2g.host.files import replace_file
+from v2g.host.memory import give_back
 from v2g.host.notify import Notifier
 from v2g.telemetry import logs
 
@@ -245,6 +246,7 @@ def _loop(
         if not ready:
             notifier.ready(loop.status)
             ready = True
+            give_back()
         elif loop.status != told:
             notifier.status(loop.status)
         told = loop.status

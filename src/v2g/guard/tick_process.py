@@ -31,6 +31,7 @@ from v2g.hardware.contact import ContactReader
 from v2g.hardware.ports import DeviceError
 from v2g.hardware.waveform import WaveformReader
 from v2g.host.boot import boot_id
+from v2g.host.memory import give_back
 from v2g.host.notify import Notifier
 from v2g.host.users import commanders
 from v2g.telemetry import logs
@@ -119,6 +120,7 @@ def _run(loaded: Loaded, paths: RunPaths) -> None:
         slow = slow_samples(loaded.config)
         if slow:
             log.warning("CLEARING_TIMES_NOT_KEPT", slow)
+        give_back()
         granted = realtime.enter()
         for warning in granted.warnings:
             log.warning("GUARD_NOT_REALTIME", warning)

@@ -34,6 +34,11 @@ AC_POWER_DELIVERY_HOLD_S = 1.4
 vehicle waits 2 s."""
 _SINGLE_PHASE, _THREE_PHASE = 1, 3
 """Service parameter Connector."""
+_DC_SERVICES = {
+    "ccs": (EnergyService.DC_BPT, EnergyService.DC),
+    "mcs": (EnergyService.MCS_BPT, EnergyService.MCS),
+}
+"""By the EVSE's connector, bidirectional first."""
 _PRICE_LEVELS = 2
 """Service parameter Pricing."""
 _ACTIVE = 1
@@ -117,7 +122,7 @@ def _secc(evse: Evse, config: Config) -> SeccConfig:
             limits=dc_profile(evse, config.dispatch.min_soc_pct).rated,
             services=tuple(
                 ServiceOffer(service=kind, parameter_sets=_ways(ParameterSet(id=1)))
-                for kind in (EnergyService.DC_BPT, EnergyService.DC)
+                for kind in _DC_SERVICES[evse.connector]
             ),
         )
     return common(

@@ -27,6 +27,7 @@ from v2g.guard.link_client import WiresClient
 from v2g.guard.quality_report import REPORT_FILE
 from v2g.guard.status_block import StatusReader
 from v2g.guard.tick_commands import send_command
+from v2g.host.memory import give_back
 from v2g.host.notify import Notifier
 from v2g.orchestrator.api import Api
 from v2g.orchestrator.audit_trail import AuditTrail
@@ -47,7 +48,7 @@ from v2g.orchestrator.heartbeat import Heartbeat
 from v2g.orchestrator.library_logs import bridge_library_logs
 from v2g.orchestrator.local_time import SiteZone
 from v2g.orchestrator.lockout_api import LockoutApi
-from v2g.orchestrator.mesh_link import MeshLink
+from v2g.orchestrator.mesh_absent import mesh_place
 from v2g.orchestrator.operations import Operations, Running
 from v2g.orchestrator.order_store import OrderStore
 from v2g.orchestrator.parts import Around
@@ -133,7 +134,7 @@ class Orchestrator:
         self.sessions = Sessions(self.site.bays, logs.comms_log(), self._on_error, clock)
         self.secc: SeccServer | None = None
         self._plc = PlcLinks(self._config, paths.plc_sock, self.site, self.sessions, clock, logs.comms_log())
-        self._mesh = MeshLink(self._config, self.site, clock, logs.comms_log())
+        self._mesh = mesh_place(self._config, self.site, clock, logs.comms_log())
         self._heartbeat = Heartbeat(self._config.heartbeat, self._log, clock=clock)
         self._api = Api(self.site, self.sessions.info, self._daemon, paths.tick_sock, clock)
         self._guard = StatusReader(paths.guard_status)
@@ -342,12 +343,12 @@ class Orchestrator:
         for note in tls_notes(self._config, self._credentials.in_force):
             (self._log.warning if note.is_gap else self._log.info)(note.code, note.text)
         self._ready = True
-        # What start-up made lives as long as the process; collections need not walk it again.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
         self._log.info("READY", f"v2g-orchestrator {__version__}: ISO 15118 ready on {self._bound()}")
         self._notifier.ready(f"ISO 15118 ready on {self._bound()}")
+        # What start-up made lives as long as the process; collections need not walk it again.
+        give_back()
+        gc.freeze()
+        gc.enable()
 
     def _unreachable(self) -> Mapping[str, str]:
         return {**self._credentials.unusable, **(self.secc.problems if self.secc is not None else {})}

@@ -25,6 +25,7 @@ from v2g.mesh.node import Facts, Verdict
 from v2g.mesh.runner import MeshRunner
 from v2g.mesh.settings import Credentials, halves, region_roster
 from v2g.mesh.tables import group_lines, member_lines, ordered_islands
+from v2g.orchestrator.mesh_absent import NOT_ENTITLED
 from v2g.orchestrator.mesh_api import MeshApi
 from v2g.orchestrator.mesh_caps import CapStore
 from v2g.orchestrator.mesh_facts import facts_of, mesh_bounds
@@ -33,9 +34,6 @@ from v2g.pki.crl_files import CrlFiles
 from v2g.pki.store import mesh_in_force
 from v2g.sessions.supervisor import Log
 
-NOT_ENTITLED: Final = "not_entitled"
-"""Beside :class:`v2g.mesh.trust.Drop`: the signature holds, and its sender may not say that."""
-NO_MESH: Final = "this controller is in no mesh (mesh: in the configuration)"
 _JOINING: Final = "the mesh is being joined"
 _NOTHING_KNOWN: Final = Facts(flow_w=None, base_w=None)
 _BOUND_S: Final = 1.0
@@ -45,10 +43,11 @@ _METERS_EVERY_S: Final = 0.5
 
 
 class MeshLink:
-    """Of one daemon. Without a section ``mesh`` it does nothing. ``log``: the one of communication."""
+    """Of one daemon, by its section ``mesh``. ``log``: the one of communication."""
 
-    def __init__(self, config: Config, site: Site, clock: Clock, log: Log) -> None:
+    def __init__(self, config: Config, mesh: Mesh, site: Site, clock: Clock, log: Log) -> None:
         self._config = config
+        self._mesh = mesh
         self._site = site
         self._clock = clock
         self._log = log
@@ -60,19 +59,15 @@ class MeshLink:
         self._metered_at_s = -_METERS_EVERY_S
         self._caps = CapStore(run_paths(config).state_dir / "mesh_caps.json")
         self._api = MeshApi(self)
-        self._alone_w = (0.0, 0.0)
-        if config.mesh is not None:
-            site.mesh = self
-            self._alone_w = alone_w(region_roster(config.mesh), config.mesh.node, config.mesh.reserve_pu)
+        site.mesh = self
+        self._alone_w = alone_w(region_roster(mesh), mesh.node, mesh.reserve_pu)
 
     @property
     def loss(self) -> float | None:
-        """Share 0..1 of the members' messages of the last minute that were lost; None: there is nobody to hear.
+        """Share 0..1 of the members' messages of the last minute that were lost; None: there is nobody else.
 
         1 while nobody of the others is heard: who is gone leaves no gaps in what comes.
         """
-        if not self.configured:
-            return None
         if self._runner is None:
             return 1.0
         node, now_s = self._runner.node, self._clock.monotonic_s()
@@ -80,33 +75,28 @@ class MeshLink:
             return node.watch.loss
         return 1.0 if len(node.roster.members) > 1 else None
 
-    @property
-    def configured(self) -> bool:
-        return self._config.mesh is not None
-
     def methods(self) -> tuple[Method[Any], ...]:
         return self._api.methods()
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Join, as soon as it can be; ``stack`` leaves. Certificates that cannot be used keep us out, and no more: they
         are looked at again."""
-        if self._config.mesh is not None:
-            self._begin(self._config.mesh)
-            stack.push_async_callback(self._leave)
+        self._begin()
+        stack.push_async_callback(self._leave)
 
     async def rejoin(self) -> None:
         """Certificate, key, authority and revocations anew, as they are now."""
-        if self._keeping is not None and self._config.mesh is not None:
+        if self._keeping is not None:
             await self._leave()
-            self._begin(self._config.mesh)
+            self._begin()
 
-    def _begin(self, mesh: Mesh) -> None:
-        self._keeping = asyncio.get_running_loop().create_task(self._keep(mesh), name="mesh joins")
+    def _begin(self) -> None:
+        self._keeping = asyncio.get_running_loop().create_task(self._keep(), name="mesh joins")
 
-    async def _keep(self, mesh: Mesh) -> None:
+    async def _keep(self) -> None:
         while True:
             try:
-                await self._join(mesh)
+                await self._join()
                 break
             except IdentityError as error:
                 if str(error) != self._problem:
@@ -117,7 +107,8 @@ class MeshLink:
             await asyncio.sleep(_LOOK_EVERY_S)
             await self._look_at_revocations()
 
-    async def _join(self, mesh: Mesh) -> None:
+    async def _join(self) -> None:
+        mesh = self._mesh
         paths = mesh_in_force(mesh_paths(self._config))
         trust = await asyncio.to_thread(load_trust, paths.ca, paths.crl_dir)
         identity = load_identity(paths.chain, paths.key, trust, mesh.node, self._clock.unix_s())
@@ -160,9 +151,9 @@ class MeshLink:
         image, decision = self._site.image, self._site.decision
         known = image is not None and decision is not None and now_s - image.now_s < _BOUND_S
         facts = facts_of(image, decision) if known and image is not None and decision is not None else _NOTHING_KNOWN
-        if self._config.mesh is not None and self._config.mesh.meters and now_s - self._metered_at_s >= _METERS_EVERY_S:
+        if self._mesh.meters and now_s - self._metered_at_s >= _METERS_EVERY_S:
             self._metered_at_s = now_s
-            self._measured_w = read_meters(self._config.mesh.meters, self._clock.unix_s)
+            self._measured_w = read_meters(self._mesh.meters, self._clock.unix_s)
         self._runner.step(facts, self._measured_w)
 
     def bounds(self, base_load_w: float | None, now_s: float) -> tuple[Bound, ...]:
@@ -182,8 +173,6 @@ class MeshLink:
 
     def problems(self) -> tuple[str, ...]:
         """For the status."""
-        if not self.configured:
-            return ()
         problem = self._problem or (self._runner.problem if self._runner is not None else "")
         return tuple(filter(None, (problem, self._caps.problem)))
 
@@ -191,7 +180,7 @@ class MeshLink:
 
     def result(self) -> MeshResult:
         if self._runner is None:
-            return MeshResult(problem=(self._problem or _JOINING) if self.configured else NO_MESH)
+            return MeshResult(problem=self._problem or _JOINING)
         now_s = self._clock.monotonic_s()
         runner, node = self._runner, self._runner.node
         verdict = node.verdict(now_s)
@@ -291,7 +280,7 @@ class MeshLink:
 
     def _joined(self) -> MeshRunner:
         if self._runner is None:
-            raise Refused((self._problem or _JOINING) if self.configured else NO_MESH, code="NO_MESH")
+            raise Refused(self._problem or _JOINING, code="NO_MESH")
         return self._runner
 
 

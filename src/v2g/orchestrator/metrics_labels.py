@@ -16,7 +16,7 @@ from v2g.guard.link import DEVICE_KINDS
 from v2g.guard.status import Permit
 from v2g.hardware.led import Light
 from v2g.mesh.trust import Drop
-from v2g.orchestrator.mesh_link import NOT_ENTITLED
+from v2g.orchestrator.mesh_absent import NOT_ENTITLED
 from v2g.pki.facts import ANCHOR, ISSUER, OWN, ROOT
 from v2g.sessions.procedure import Phase
 from v2g.sessions.turnaround import LOOP, OTHER, SETUP

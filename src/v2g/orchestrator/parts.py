@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyiso15118.aio import SeccServer
 from pyiso15118.security import InForce, TlsError, TlsProfile
@@ -18,18 +18,20 @@ from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.chronicle import Chronicle
 from v2g.orchestrator.credentials import Credentials
 from v2g.orchestrator.heartbeat import Heartbeat
-from v2g.orchestrator.mesh_link import MeshLink
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.winding_down import WindingDown
 from v2g.sessions.supervisor import Sessions
 from v2g.telemetry.logs import EventLog
+
+if TYPE_CHECKING:
+    from v2g.orchestrator.mesh_absent import MeshPlace
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
     """What works beside the control cycle, for who tells of it."""
 
-    mesh: MeshLink
+    mesh: MeshPlace
     credentials: Credentials
     chronicle: Chronicle
     heartbeat: Heartbeat

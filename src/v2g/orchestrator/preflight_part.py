@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -24,11 +24,14 @@ from v2g.hardware.sensor_map import Family
 from v2g.host.preflight.model import Level, PreflightLine, failed, worst
 from v2g.orchestrator.decide import IMAGE_MAX_AGE_S
 from v2g.orchestrator.parts import Running
-from v2g.orchestrator.preflight.checks import Host, Known, controller_checks, daemon_lines, in_order
 from v2g.orchestrator.preflight.devices import OIL, DeviceFacts
+from v2g.orchestrator.preflight.known import Known
 from v2g.orchestrator.preflight.verdict import Verdict, fail_words, mended, newly_failed, summary
 from v2g.orchestrator.sensor_values import sensor_line, state_of
 from v2g.orchestrator.tls_report import tls_notes
+
+if TYPE_CHECKING:
+    from v2g.orchestrator.preflight.checks import Host
 
 LIMIT_S: Final = 5.0
 """A disk that does not answer must not keep a verdict from coming ..."""
@@ -63,10 +66,8 @@ class PreflightPart:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._running = running
-        host = Host(running.clock)
-        self._look_around = look or (
-            lambda known: daemon_lines(running.loaded, known, host, simulation=running.simulation)
-        )
+        self._look_around = look or self._look_at_all
+        self._host: Host | None = None
         self._pause = pause
         self._verdict = Verdict()
         self._verdict_at_s: float | None = None
@@ -130,8 +131,10 @@ class PreflightPart:
         running = self._running
         if running.secc() is None or running.site.decision is None:
             return False
+        from v2g.orchestrator.preflight import checks
+
         try:
-            lines = in_order(controller_checks(running.loaded.config, self._known()), simulation=False)
+            lines = checks.in_order(checks.controller_checks(running.loaded.config, self._known()), simulation=False)
         except Exception:
             # The look that follows tells it.
             return False
@@ -219,6 +222,14 @@ class PreflightPart:
             config_dir=str(running.loaded.config_dir),
             simulation=running.simulation,
         )
+
+    def _look_at_all(self, known: Known) -> tuple[PreflightLine, ...]:
+        # In the thread that looks, after the start.
+        from v2g.orchestrator.preflight import checks
+
+        if self._host is None:
+            self._host = checks.Host(self._running.clock)
+        return checks.daemon_lines(self._running.loaded, known, self._host, simulation=self._running.simulation)
 
     def _known(self) -> Known:
         running, now_s = self._running, self._running.clock.monotonic_s()

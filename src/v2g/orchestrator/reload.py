@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -21,12 +21,14 @@ from v2g.grid.settings import SettingsError
 from v2g.orchestrator.adoption import load_settings
 from v2g.orchestrator.changes import FINISH_CHANGE_S, Changes
 from v2g.orchestrator.harmonics import filter_thresholds
-from v2g.orchestrator.mesh_link import MeshLink
 from v2g.orchestrator.min_soc_api import MinSocApi, min_soc_settings
 from v2g.orchestrator.pki_api import PkiApi
 from v2g.orchestrator.sensors_api import SensorsApi
 from v2g.orchestrator.site import Site
 from v2g.telemetry import logs
+
+if TYPE_CHECKING:
+    from v2g.orchestrator.mesh_absent import MeshPlace
 
 _BY_GUARD = (Live.GUARD, Live.SENSORS)
 _CODES = {"HALF_RELOADED": "SENSORS_HALF_RELOADED", "CONFIG": "CONFIG_REFUSED", "PKI_REFUSED": "CONFIG_REFUSED"}
@@ -46,7 +48,7 @@ class Reload:
         loaded: Loaded,
         sensors: SensorsApi,
         pki: PkiApi,
-        mesh: MeshLink,
+        mesh: MeshPlace,
         site: Site,
         min_soc: MinSocApi,
         guard: Callable[[], str],

@@ -112,7 +112,7 @@ class EvseBay(abc.ABC):
 
     @abc.abstractmethod
     def rests(self, now_s: float) -> bool:
-        """The vehicle's side is known to carry no current. :attr:`power` is measured elsewhere, and at another moment."""
+        """The vehicle's side is known to carry no current; :attr:`power` is measured elsewhere, at another moment."""
 
     @abc.abstractmethod
     def _is_dead(self) -> bool:

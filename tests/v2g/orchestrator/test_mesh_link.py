@@ -25,7 +25,8 @@ from v2g.mesh.messages import Cap
 from v2g.mesh.ports import EngineCounts, LinkStatus, OnMessage
 from v2g.mesh.settings import halves
 from v2g.orchestrator import mesh_link
-from v2g.orchestrator.mesh_link import NO_MESH, MeshLink
+from v2g.orchestrator.mesh_absent import NO_MESH, mesh_place
+from v2g.orchestrator.mesh_link import MeshLink
 
 BEGAN_S = 100.0
 
@@ -128,6 +129,12 @@ def with_mesh(config: Config, node: str, folder: Path) -> Config:
     return msgspec.structs.replace(config, mesh=mesh)
 
 
+def place(config: Config, clock: ManualClock, log: KeptLog) -> MeshLink:
+    found = mesh_place(config, site(), clock, log)
+    assert isinstance(found, MeshLink)
+    return found
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(BEGAN_S, UNIX_S + BEGAN_S)
@@ -159,7 +166,7 @@ async def joined(
 
             monkeypatch.setattr(mesh_link, "halves", wired)
             log = log_of()
-            link = MeshLink(with_mesh(config_of(1), name, tmp_path), site(), clock, log)
+            link = place(with_mesh(config_of(1), name, tmp_path), clock, log)
             await link.start(stack)
             await eventually(lambda: wire.on_message is not None)
             return Rig(link, wire, others, clock, log)
@@ -173,12 +180,12 @@ async def joined(
 async def test_a_controller_without_a_mesh_has_no_bounds_no_loss_and_says_so(
     config_of: Callable[..., Config], clock: ManualClock, log_of: type[KeptLog]
 ) -> None:
-    place = site()
-    link = MeshLink(config_of(1), place, clock, log_of())
+    controller = site()
+    link = mesh_place(config_of(1), controller, clock, log_of())
     async with AsyncExitStack() as stack:
         await link.start(stack)
         link.on_cycle(1.0)
-    assert place.mesh is None, "the site asks nobody"
+    assert controller.mesh is None, "the site asks nobody"
     assert (link.result(), link.loss, link.problems()) == (MeshResult(problem=NO_MESH), None, ())
     with pytest.raises(Refused, match="is in no mesh") as refused:
         await link.ping("a", 1)
@@ -193,7 +200,7 @@ async def test_certificates_that_cannot_be_used_leave_what_the_others_leave_at_t
     config_of: Callable[..., Config], clock: ManualClock, log_of: type[KeptLog], tmp_path: Path
 ) -> None:
     log = log_of()
-    link = MeshLink(with_mesh(config_of(1), "a", tmp_path), site(), clock, log)
+    link = place(with_mesh(config_of(1), "a", tmp_path), clock, log)
     async with AsyncExitStack() as stack:
         await link.start(stack)
         await eventually(lambda: "MESH_DOWN" in log.codes())

@@ -21,7 +21,7 @@ from v2g.control.messages_preflight import PreflightResult, PreflightShowParams
 from v2g.host.preflight.model import PreflightLine, failed, passed, warned
 from v2g.orchestrator import preflight_part
 from v2g.orchestrator.parts import Running
-from v2g.orchestrator.preflight.checks import Known
+from v2g.orchestrator.preflight.known import Known
 from v2g.orchestrator.preflight_part import PreflightPart
 from v2g.orchestrator.status import problems
 

@@ -10,7 +10,6 @@ from v2g.clock import Clock
 from v2g.config.loader import ConfigError, Loaded, load
 from v2g.config.paths import RunPaths, run_paths
 from v2g.config.schema import Config
-from v2g.control.messages_sensors import SensorLine
 from v2g.control.roles import group_names
 from v2g.guard.realtime import TICK_PRIORITY
 from v2g.host.preflight import installation, network, probe, storage, system
@@ -20,7 +19,7 @@ from v2g.orchestrator.config_check import map_problems, role_warnings, tls_probl
 from v2g.orchestrator.discharge_record import FILE as TESTS_FILE
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.preflight import devices, trust, waveform
-from v2g.orchestrator.tls_report import TlsNote
+from v2g.orchestrator.preflight.known import Known
 from v2g.pki.clock_sync import RELEASED_UNIX_S, is_synchronised
 
 GUARD_USER, PLC_USER, GROUP = "v2g-guard", "v2g-plc", "v2g"
@@ -36,23 +35,6 @@ UNITS = (
 _SEEN = 8
 
 Check = Callable[[], Iterable[PreflightLine]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What only a running controller knows."""
-
-    guard_realtime: bool | None
-    """None: the guard does not speak."""
-    relay_closed: bool | None
-    sensors: tuple[SensorLine, ...]
-    devices: tuple[devices.DeviceFacts, ...] | None
-    """None: ``wires`` is not connected."""
-    guard_measures: bool | None
-    """It has fresh samples; None: it does not speak."""
-    unreachable: Mapping[str, str]
-    """By EVSE, why no vehicle can connect."""
-    tls: tuple[TlsNote, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from v2g.control.messages_preflight import PreflightResult, PreflightShowParams
 from v2g.host.preflight.model import PreflightLine, failed, passed, warned
 from v2g.orchestrator import preflight_part
 from v2g.orchestrator.parts import Running
+from v2g.orchestrator.preflight import checks
 from v2g.orchestrator.preflight.known import Known
 from v2g.orchestrator.preflight_part import PreflightPart
 from v2g.orchestrator.status import problems
@@ -194,7 +195,7 @@ async def test_it_looks_each_hour_and_soon_again_while_something_fails(bench: Be
 async def test_a_start_waits_for_what_all_need_and_less_for_the_devices_of_some(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, speaking: tuple[PreflightLine, ...], waited_s: float
 ) -> None:
-    monkeypatch.setattr(preflight_part, "in_order", lambda lines, simulation: speaking)
+    monkeypatch.setattr(checks, "in_order", lambda lines, simulation: speaking)
 
     def on_pause() -> None:
         if bench.pauses[-1] == preflight_part.LOOK_EVERY_S:

@@ -205,11 +205,19 @@ def show(site: Any, row: Row, table: Table) -> None:
     assert daemons == {name: pid for name, pid in site.pids().items() if not name.startswith("vehicle")}
 
 
-@pytest.mark.parametrize("row", DC_ROWS, ids=[row.what for row in DC_ROWS])
+def rows(all_rows: Sequence[Row]) -> list[Any]:
+    """Every third is shown at each landing; all of them take ten minutes."""
+    return [
+        pytest.param(row, id=row.what, marks=[pytest.mark.long] if number % 3 else [])
+        for number, row in enumerate(all_rows)
+    ]
+
+
+@pytest.mark.parametrize("row", rows(DC_ROWS))
 def test_a_fault_during_a_dc_discharge(dc_site: Any, table: Table, row: Row) -> None:
     show(dc_site, row, table)
 
 
-@pytest.mark.parametrize("row", AC_ROWS, ids=[row.what for row in AC_ROWS])
+@pytest.mark.parametrize("row", rows(AC_ROWS))
 def test_a_fault_during_an_ac_discharge(ac_site: Any, table: Table, row: Row) -> None:
     show(ac_site, row, table)

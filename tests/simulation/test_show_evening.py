@@ -188,6 +188,7 @@ def noon(simulate: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Secon
     return seconds
 
 
+@pytest.mark.long
 def test_discharge_into_reverse_flow_is_throttled_before_the_limit(noon: tuple[Second, ...], figures: Any) -> None:
     hottest_c = max(second.hot_spot_c for second in noon)
     figures.add("noon: hottest hot-spot, °C", "120", hottest_c)

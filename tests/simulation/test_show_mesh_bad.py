@@ -153,7 +153,9 @@ def test_a_revoked_certificate_is_a_rating(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(("number", "by_s", "word"), [(4, 180.0, "ahead"), (5, -180.0, "behind")])
+@pytest.mark.parametrize(
+    ("number", "by_s", "word"), [(4, 180.0, "ahead"), pytest.param(5, -180.0, "behind", marks=pytest.mark.long)]
+)
 def test_a_clock_that_is_off_by_minutes_takes_its_member_out(
     tmp_path: Path, number: int, by_s: float, word: str
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_clock_that_is_off_by_minutes_takes_its_member_out(
         )
 
 
+@pytest.mark.long
 def test_a_flood_of_one_member_harms_nobody_else(tmp_path: Path) -> None:
     with rig_of(tmp_path, plan(), models()) as rig:
         rig.until(lambda: present(rig, 3), 20.0, "all hear all")
@@ -222,6 +225,7 @@ def test_what_was_heard_is_not_taken_again(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.long
 def test_two_gateways_of_a_region_say_the_tighter_cap_and_do_not_storm(tmp_path: Path) -> None:
     ports = free_tcp_ports(2 * (4 + 2))
     plans = region_plans(2, 4, ports, feeder_kw=FEEDER_KW, substation_kw=200.0, rated_kw=RATED_KW)
@@ -273,6 +277,7 @@ def lie_and_measure(rig: MeshRig, limit_w: float, names: tuple[str, ...], **lie:
     return worst_w, now_w
 
 
+@pytest.mark.long
 def test_a_lie_about_headroom_is_bounded_by_a_meter_at_the_head(tmp_path: Path) -> None:
     limit_w = FEEDER_KW * 1e3
     with rig_of(tmp_path / "without", plan(), models()) as rig:

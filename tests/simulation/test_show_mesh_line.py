@@ -124,6 +124,7 @@ def test_a_relay_that_dies_with_another_way_costs_a_state_at_most(tmp_path: Path
         ]
 
 
+@pytest.mark.long
 def test_without_another_way_there_are_islands_which_heal(tmp_path: Path) -> None:
     with rig_of(tmp_path, plan(Shape.LINE), models()) as rig:
         rig.until(lambda: all_heard(rig), 20.0, "everybody hears everybody")

@@ -165,6 +165,7 @@ class TestOddVehicles:
         odd.wait_for("2 kW of discharge", lambda: measured_w(odd)[E2] < -1_900.0, 10.0)
         odd.command("v2g-control", "cancel", "--yes")
 
+    @pytest.mark.long
     def test_a_state_of_charge_that_does_not_fall_is_found_by_the_meter_and_discharge_stops(
         self, odd: Any, figures: Any
     ) -> None:

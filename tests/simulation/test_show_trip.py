@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.soak
 
 CLEARING_TIME_S = 0.160
-RUNS = 5
+RUNS = 3
 DISCHARGES_AGAIN_S = 30.0
 """No discharge begins for ten seconds after the frequency left the alarm window."""
 

@@ -34,7 +34,9 @@ def all_present(rig: MeshRig) -> bool:
     )
 
 
-@pytest.mark.parametrize("node", NAMES)
+@pytest.mark.parametrize(
+    "node", [pytest.param(name, marks=[pytest.mark.long] if number else []) for number, name in enumerate(NAMES)]
+)
 def test_one_that_was_frozen_is_heard_by_all_and_hears_all_soon_after_its_links_are_back(
     ring: MeshRig, node: str
 ) -> None:

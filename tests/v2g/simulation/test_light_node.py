@@ -65,6 +65,7 @@ async def test_what_gives_back_ends_at_the_same_limit(make: Make) -> None:
     assert -LIMIT_W <= world.total_w <= -0.9 * LIMIT_W
 
 
+@pytest.mark.soak
 async def test_a_node_that_leaves_rests_and_counts_with_its_rating(make: Make) -> None:
     world = await make()
     await world.run(30.0)
@@ -99,6 +100,7 @@ async def test_a_liar_takes_what_it_does_not_tell_and_no_more(make: Make) -> Non
     assert told.flow_w == world.read("n1").flow_w - 9e3
 
 
+@pytest.mark.soak
 async def test_the_head_sees_at_its_meter_what_a_liar_does_not_tell(make: Make) -> None:
     world = await make(head=True)
     world.metering = True
@@ -109,6 +111,7 @@ async def test_the_head_sees_at_its_meter_what_a_liar_does_not_tell(make: Make) 
     assert world.total_w <= LIMIT_W
 
 
+@pytest.mark.soak
 async def test_who_tells_more_than_there_is_takes_room_from_the_others(make: Make) -> None:
     world = await make()
     await world.run(30.0)
@@ -119,6 +122,7 @@ async def test_who_tells_more_than_there_is_takes_room_from_the_others(make: Mak
     assert world.read("n2").flow_w == 12e3
 
 
+@pytest.mark.soak
 async def test_a_head_caps_its_feeder_until_it_takes_the_cap_back(make: Make) -> None:
     world = await make(head=True)
     await world.run(30.0)

@@ -271,6 +271,7 @@ def killed_at_change(n: int, before: bool, act: Callable[[], object]) -> bool:
     return killed_at("", changed)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("sick", [False, True])
 def test_after_a_loss_of_power_at_any_change_of_the_disk_the_host_boots_and_can_be_updated(

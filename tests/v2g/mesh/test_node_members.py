@@ -322,6 +322,7 @@ message = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.soak
 @settings(deadline=None, max_examples=60)
 @given(messages=st.lists(message, min_size=1, max_size=8))
 def test_whatever_a_member_signs_a_node_goes_on_and_keeps_the_limit(messages: list[State | Cap | Ping | Pong]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def limits_hold(world: World, node: Node) -> None:
     assert excess_w <= 1e-6 * RATED_W, f"{excess_w:g} W beyond a limit at {world.now_s:g} s, after {node.id} stepped"
 
 
+@pytest.mark.soak
 @settings(max_examples=examples(300))
 @given(plans())
 def test_whatever_befalls_a_mesh_its_limits_hold(plan: Plan) -> None:

@@ -45,8 +45,13 @@ _NAMESPACES: dict[int, Namespace] = {
     PayloadType.MAINSTREAM: Namespace.COMMON_MESSAGES,
     PayloadType.AC: Namespace.AC,
     PayloadType.DC: Namespace.DC,
+    PayloadType.ACDP: Namespace.ACDP,
+    PayloadType.WPT: Namespace.WPT,
+    PayloadType.DER_IEC: Namespace.AC_DER_IEC,
+    PayloadType.DER_SAE: Namespace.AC_DER_SAE,
     PayloadType.SCHEDULE_RENEGOTIATION: Namespace.COMMON_MESSAGES,
     PayloadType.METERING_CONFIRMATION: Namespace.COMMON_MESSAGES,
+    PayloadType.ACDP_STATUS: Namespace.ACDP,
 }
 
 SIDE_STREAMS = frozenset(
@@ -64,6 +69,10 @@ _PAYLOAD_TYPES: dict[Namespace, PayloadType] = {
     Namespace.COMMON_MESSAGES: PayloadType.MAINSTREAM,
     Namespace.AC: PayloadType.AC,
     Namespace.DC: PayloadType.DC,
+    Namespace.ACDP: PayloadType.ACDP,
+    Namespace.WPT: PayloadType.WPT,
+    Namespace.AC_DER_IEC: PayloadType.DER_IEC,
+    Namespace.AC_DER_SAE: PayloadType.DER_SAE,
 }
 
 

@@ -10,7 +10,15 @@ from pyiso15118.exi.compiler import Decoder, Encoder, compile_with_parts, decode
 from pyiso15118.exi.declarations import Struct
 from pyiso15118.exi.grammar import Datatype, element_terminals
 from pyiso15118.exi.runtime import Malformed, wrong_code
-from pyiso15118.exi.schema import abstract_types, find, is_element, type_namespace
+from pyiso15118.exi.schema import (
+    abstract_types,
+    element_namespace,
+    element_namespaces,
+    find,
+    is_element,
+    replaced_by,
+    type_namespace,
+)
 from pyiso15118.exi.source import is_type
 
 HEADER = 0x80
@@ -50,7 +58,8 @@ def document_grammar(namespace: str) -> Grammar:
     elements: dict[tuple[str, str], set[Datatype]] = {}
     for schema in find(namespace).closure:
         for name, cls in schema.elements.items():
-            elements[name, schema.namespace] = {cls}
+            # A schema comes before those it imports, and so does an element that it widens.
+            elements.setdefault((name, element_namespace(cls)), {cls})
     return Grammar(elements, others=1)
 
 
@@ -58,9 +67,12 @@ def document_grammar(namespace: str) -> Grammar:
 def fragment_grammar(namespace: str) -> Grammar:
     """All elements that a schema and its imports declare, local ones too (EXI 1.0 section 8.5.2)."""
     elements: dict[tuple[str, str], set[Datatype]] = {}
-    for schema in find(namespace).closure:
+    own = find(namespace)
+    replaced = {replaced_by(cls) for cls in own.types if cls in element_namespaces}
+    for schema in own.closure:
         for name, cls in schema.elements.items():
-            elements.setdefault((name, schema.namespace), set()).add(cls)
+            if cls not in replaced:
+                elements.setdefault((name, element_namespace(cls)), set()).add(cls)
         for cls in schema.types:
             for terminal in element_terminals(cls):
                 if terminal.datatype is not None:
@@ -103,9 +115,11 @@ def _document_encoder(cls: type[Struct], namespace: str | None) -> tuple[Encoder
     if own is None or not is_element(cls) or cls in abstract_types:
         raise ExiError(f"{cls.__name__} is no element that can be a message")
     grammar = document_grammar(own if namespace is None else str(namespace))
-    code = grammar.codes.get((cls.__name__, own))
+    code = grammar.codes.get((cls.__name__, element_namespace(cls)))
     if code is None:
         raise ExiError(f"{namespace} has no global element {cls.__name__}")
+    if cls not in grammar.elements[code][1]:
+        raise ExiError(f"{namespace} has its own {cls.__name__}, with more members; use that class")
     return encoder_of(cls), HEADER << grammar.width | code
 
 

@@ -157,6 +157,13 @@ class DecoderSource(Source):
             self.trim()
             self.value_of(terminal, "v")
             self.put(f"{local}.append(v)")
+            if slot.minimum > 1:
+                zeros = self.zeros
+                with self.block(f"if len({local}) < {slot.minimum}:"):
+                    self.zeros += layout.owing(index).width
+                    self.flush()
+                    self.put("continue")
+                self.zeros = zeros
             if slot.open_grammar:
                 self.bound(local, slot)
             elif slot.maximum is not None:

@@ -207,14 +207,11 @@ class EncoderSource(Source):
         if long:
             self.put("head = acc")
             self.put("acc = 1")
-        with self.block(f"for v in {name}:"):
-            if long:
-                with self.block(f"if acc.bit_length() > {CHUNK_BITS}:"):
-                    self.join()
-                    self.put("acc = 1")
-            self.value_of(terminal, "v")
-            self.hold(0, following.width)
-            self.flush()
+        if slot.minimum > 1:
+            self.items(terminal, f"{name}[:{slot.minimum - 1}]", layout.owing(index).width, long)
+            self.items(terminal, f"{name}[{slot.minimum - 1}:]", following.width, long)
+        else:
+            self.items(terminal, name, following.width, long)
         if long:
             self.join()
             self.put("acc = head")
@@ -228,6 +225,17 @@ class EncoderSource(Source):
             with self.block("else:"):
                 self.remember(following)
             self.state = "unknown"
+
+    def items(self, terminal: Terminal, items: str, width: int, long: bool) -> None:
+        """The values of a list, each with the event code of one more, which is 0 in ``width`` bits."""
+        with self.block(f"for v in {items}:"):
+            if long:
+                with self.block(f"if acc.bit_length() > {CHUNK_BITS}:"):
+                    self.join()
+                    self.put("acc = 1")
+            self.value_of(terminal, "v")
+            self.hold(0, width)
+            self.flush()
 
     def join(self) -> None:
         """Append a chunk, which begins with a one bit of its own, to ``head``."""

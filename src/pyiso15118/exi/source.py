@@ -40,6 +40,10 @@ class Layout:
         """Within the list of slot ``index``, when another item or what follows may come."""
         return Selection(self.position[index], len(self.slots[index].terminals) + self._productions(index + 1))
 
+    def owing(self, index: int) -> Selection:
+        """Within the list of slot ``index``, while fewer items stand than must: only another one can come."""
+        return Selection(self.position[index], len(self.slots[index].terminals))
+
     def is_single(self, index: int) -> bool:
         """Whether exactly one event can come at slot ``index`` once all before are done.
 

@@ -16,6 +16,7 @@ from pyiso15118 import exi
 from pyiso15118.exi.schema import schemas, type_namespace
 from pyiso15118.messages import Namespace
 from pyiso15118.messages.jsonform import from_json, to_json
+from support.ecog_json import without_what_the_wrapper_loses
 from support.examples import examples
 
 MESSAGES = [
@@ -39,22 +40,6 @@ json.dump(answers, sys.stdout)
 sys.stdout.flush()
 codec.gateway.shutdown()
 """
-
-
-def without_what_the_wrapper_loses(part: Any) -> None:
-    """The peer's JSON wrapper, not EXIficient, drops these Ids and some kinds of KeyInfo, and invents a SchemaID."""
-    if isinstance(part, list):
-        for item in part:
-            without_what_the_wrapper_loses(item)
-    elif isinstance(part, dict):
-        part.pop("KeyInfo", None)
-        for name, item in part.items():
-            for each in item if isinstance(item, list) else [item]:
-                if name in ("SignatureValue", "Reference"):
-                    each.pop("Id", None)
-                if name == "supportedAppProtocolRes":
-                    each.setdefault("SchemaID", 0)
-            without_what_the_wrapper_loses(item)
 
 
 @pytest.mark.interop

@@ -12,21 +12,25 @@ from hypothesis import strategies as st
 
 from pyiso15118 import exi
 from pyiso15118.exi.declarations import Struct
-from pyiso15118.exi.schema import abstract_types, schemas
+from pyiso15118.exi.schema import abstract_types, find, known_namespaces, schemas
 from pyiso15118.messages import Namespace, xmldsig
 from pyiso15118.messages.jsonform import from_json, to_json
 from support.examples import examples
 
 MESSAGES = [
     (namespace, cls)
-    for namespace, schema in schemas.items()
-    for cls in schema.elements.values()
+    for namespace in known_namespaces()
+    for cls in find(namespace).elements.values()
     if cls not in abstract_types and cls is not xmldsig.SignatureProperty and cls is not xmldsig.SignatureProperties
 ]
 """A SignatureProperty holds nothing but elements of undeclared types, so none can be written."""
-EVERY_MESSAGE = pytest.mark.parametrize(("namespace", "cls"), MESSAGES, ids=[cls.__name__ for _, cls in MESSAGES])
+EVERY_MESSAGE = pytest.mark.parametrize(
+    ("namespace", "cls"),
+    MESSAGES,
+    ids=[f"{Namespace(namespace).name}-{cls.__name__}" for namespace, cls in MESSAGES],
+)
 
-NAMESPACES = [Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC, Namespace.XMLDSIG]
+NAMESPACES = [namespace for namespace in Namespace if namespace is not Namespace.COMMON_TYPES]
 SLOW = settings(
     max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

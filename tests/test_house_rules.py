@@ -12,7 +12,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 PURE = [
     *("pyiso15118/exi", "pyiso15118/messages", "pyiso15118/secc", "pyiso15118/evcc", "pyiso15118/machine.py"),
     *("pyiso15118/schedules", "pyiso15118/checks.py", "pyiso15118/paused.py", "pyiso15118/events"),
-    *("pyiso15118/v2gtp.py", "pyiso15118/sdp.py", "v2g/thermal", "v2g/grid", "v2g/dispatch"),
+    *("pyiso15118/v2gtp.py", "pyiso15118/sdp.py", "pyiso15118/capture", "v2g/thermal", "v2g/grid", "v2g/dispatch"),
     *(
         f"v2g/mesh/{name}.py"
         for name in (

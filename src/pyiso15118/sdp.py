@@ -16,11 +16,15 @@ PORT = 15118
 
 
 class Security(enum.IntEnum):
+    """Whether there is TLS on the connection."""
+
     TLS = 0x00
     NONE = 0x10
 
 
 class Transport(enum.IntEnum):
+    """What the connection is made by; there is one."""
+
     TCP = 0x00
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pyiso15118 import exi
 from pyiso15118.exi.declarations import ANY, Binary, Group, Integer, String, Struct
 from pyiso15118.exi.grammar import Datatype, fields_of
-from pyiso15118.exi.schema import abstract_types, schemas
+from pyiso15118.exi.schema import abstract_types, find, known_namespaces
 from pyiso15118.messages.jsonform import to_json
 from pyiso15118.v2gtp import namespace_of
 
@@ -25,7 +25,7 @@ LONGEST = 4096
 def messages(namespace: str, *, fragment: bool = False) -> tuple[bytes, ...]:
     """EXI documents or fragments of a namespace, each once."""
     found = dict.fromkeys(_reference(namespace, fragment))
-    for cls in schemas[namespace].types:
+    for cls in find(namespace).types:
         for full in (False, True):
             encoded = _encoded(cls, namespace, full, fragment)
             if encoded is not None:
@@ -52,8 +52,8 @@ def json_objects(namespace: str) -> Iterator[dict[str, Any]]:
 def words() -> list[str]:
     """The names of all elements and the values of all enumerations."""
     found: set[str] = set()
-    for schema in schemas.values():
-        for cls in schema.types:
+    for namespace in known_namespaces():
+        for cls in find(namespace).types:
             found.add(cls.__name__)
             for field in fields_of(cls):
                 found.update(terminal.name for terminal in field.terminals)

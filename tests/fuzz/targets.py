@@ -11,21 +11,23 @@ from random import Random
 from struct import unpack
 from typing import Any
 
-from fuzz import control_targets, conversations, mesh_node_target, mesh_targets, seeds, slac_targets
+from fuzz import capture_target, control_targets, conversations, mesh_node_target, mesh_targets, seeds, slac_targets
 from fuzz.checks import Sampler, check_exi, require, root_of
 from fuzz.content import change
 from fuzz.settings import setting_of
 from pyiso15118 import exi, sdp
 from pyiso15118.__main__ import COMMANDS, convert, decode_line, encode_line
 from pyiso15118.errors import RemoteProtocolError
+from pyiso15118.exi.codec import fragment_grammar
 from pyiso15118.messages import Namespace
 from pyiso15118.messages.jsonform import from_json, to_json
 from pyiso15118.v2gtp import HEADER_BYTES, Frame, FrameReader, encode_frame, payload_type_of
 
 NAMESPACES = [
     *(Namespace.COMMON_MESSAGES, Namespace.DC, Namespace.AC, Namespace.APP_PROTOCOL, Namespace.XMLDSIG),
-    Namespace.COMMON_TYPES,
+    *(Namespace.COMMON_TYPES, Namespace.WPT, Namespace.ACDP, Namespace.AC_DER_IEC, Namespace.AC_DER_SAE),
 ]
+MESSAGES = [name for name in NAMESPACES if name not in (Namespace.XMLDSIG, Namespace.COMMON_TYPES)]
 MACHINE_BYTES = 16_384
 """Bytes that the messages and events of a whole session count for in the bound on memory."""
 BOUNDS = (1, 64, 4096, 65536)
@@ -116,7 +118,7 @@ def frames(sampler: Sampler) -> Target:
     ]
     samples += [
         b"\x03\x09\x08\x01\x40" + encode_frame(payload_type_of(namespace), message)
-        for namespace in NAMESPACES[:4]
+        for namespace in MESSAGES
         for message in seeds.messages(namespace)[:20]
     ]
     return Target(check=check, seeds=samples, form="bytes", prefix=5)
@@ -222,6 +224,8 @@ def json_form(sampler: Sampler) -> Target:
         for number, namespace in enumerate(NAMESPACES)
         for tree in seeds.json_objects(namespace)
     ]
+    for namespace in NAMESPACES:
+        fragment_grammar(namespace)  # made once and kept; no memory of the first input that asks for it
     return Target(check=check, seeds=samples, form="json", prefix=1)
 
 
@@ -246,16 +250,28 @@ def lines(sampler: Sampler) -> Target:
                 check_line(answer)
 
     samples = []
-    for number, namespace in enumerate(NAMESPACES[:5]):
+    for namespace in (*MESSAGES, Namespace.XMLDSIG):
+        named = {"payload_type": payload_type_of(namespace)} if namespace in MESSAGES else {"namespace": namespace}
         for data in seeds.messages(namespace)[:60]:
             request = {"namespace": namespace, "hex": data.hex(), "fragment": False}
             samples.append(b"\0" + json.dumps(request).encode())
             body = to_json(exi.decode(namespace, data))
-            samples.append(b"\1" + json.dumps({"payload_type": 0x8001 + number, "json": body}).encode())
+            samples.append(b"\1" + json.dumps({**named, "json": body}).encode())
         for data in seeds.messages(namespace, fragment=True)[:20]:
             request = {"namespace": namespace, "hex": data.hex(), "fragment": True}
             samples.append(b"\0" + json.dumps(request).encode())
     return Target(check=check, seeds=samples, form="json", prefix=1)
+
+
+def capture(sampler: Sampler) -> Target:
+    """Files given to ``python -m pyiso15118 decode``."""
+    return Target(
+        check=lambda data: capture_target.check(sampler, data),
+        seeds=capture_target.seeds(),
+        form="bytes",
+        prefix=capture_target.PIECES,
+        max_bytes=capture_target.MAX_BYTES,
+    )
 
 
 def charger(sampler: Sampler) -> Target:
@@ -356,18 +372,28 @@ def check_line(answer: dict[str, Any]) -> None:
     require(json.dumps(again["json"]) == json.dumps(answer["json"]), f"{answer} became {again}")
 
 
+DOCUMENTS = {
+    "exi-app-protocol": Namespace.APP_PROTOCOL,
+    "exi-common-messages": Namespace.COMMON_MESSAGES,
+    "exi-ac": Namespace.AC,
+    "exi-dc": Namespace.DC,
+    "exi-wpt": Namespace.WPT,
+    "exi-acdp": Namespace.ACDP,
+    "exi-ac-der-iec": Namespace.AC_DER_IEC,
+    "exi-ac-der-sae": Namespace.AC_DER_SAE,
+    "exi-xmldsig": Namespace.XMLDSIG,
+}
+"""Targets that run the code of one namespace and of those it imports."""
+USUAL = (Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC)
 TARGETS: dict[str, Callable[[Sampler], Target]] = {
     "frames": frames,
     "sdp-request": sdp_datagrams(sdp.decode_request),
     "sdp-response": sdp_datagrams(sdp.decode_response),
-    "exi-app-protocol": document(Namespace.APP_PROTOCOL),
-    "exi-common-messages": document(Namespace.COMMON_MESSAGES),
-    "exi-ac": document(Namespace.AC),
-    "exi-dc": document(Namespace.DC),
-    "exi-xmldsig": document(Namespace.XMLDSIG),
+    **{name: document(namespace) for name, namespace in DOCUMENTS.items()},
     "exi-fragments": fragment,
     "json-form": json_form,
     "lines": lines,
+    "capture": capture,
     "charger": charger,
     "conversation": conversation,
     "control-request": control_request,
@@ -376,3 +402,10 @@ TARGETS: dict[str, Callable[[Sampler], Target]] = {
     "mesh-envelope": mesh_envelope,
     "mesh-node": mesh_node,
 }
+
+
+def watched(name: str) -> tuple[Namespace, ...]:
+    """Whose generated code is instrumented for a target. All of it takes half a minute, so only one target has it."""
+    if name in DOCUMENTS:
+        return (DOCUMENTS[name],)
+    return tuple(Namespace) if name == "exi-fragments" else USUAL

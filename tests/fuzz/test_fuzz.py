@@ -17,7 +17,7 @@ from fuzz import checks, conversations, mutators, seeds
 from fuzz.checks import Finding, Sampler, check_exi
 from fuzz.fuzz import HEADINGS, Outcome, fuzz, write_report
 from fuzz.settings import setting_of, staged
-from fuzz.targets import SETTINGS, TARGETS
+from fuzz.targets import MESSAGES, SETTINGS, TARGETS
 from pyiso15118 import exi
 from pyiso15118.events import ChargingStarted, EndReason, FrameIgnored, MessageReceived, MessageSent, SessionEnded
 from pyiso15118.messages import Namespace
@@ -81,7 +81,7 @@ def test_every_element_of_a_namespace_has_a_seed_of_our_own(monkeypatch: pytest.
     monkeypatch.setattr(seeds, "REFERENCE", Path("nowhere"))
     seeds.messages.cache_clear()
     try:
-        for namespace in (Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC):
+        for namespace in MESSAGES:
             found = {type(exi.decode(namespace, data)).__name__ for data in seeds.messages(namespace)}
             schema = exi.codec.find(namespace)
             assert found == {name for name, cls in schema.elements.items() if cls not in exi.codec.abstract_types}

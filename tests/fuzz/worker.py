@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -15,7 +16,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 with atheris.instrument_imports(include=["pyiso15118", "v2g.control", "v2g.mesh", "v2g.telemetry"]):
     from fuzz import mutators, seeds, targets
     from fuzz.checks import Sampler
-    from pyiso15118 import exi
     from pyiso15118.exi import compiler, schema
 
 TELL_EVERY = 100
@@ -28,10 +28,11 @@ WITHOUT_MESSAGES = (
 MARK = "__ATHERIS_INSTRUMENTED__"
 
 
-def instrument_generated_code() -> None:
+def instrument_generated_code(namespaces: Iterable[str]) -> None:
     """Generated functions are compiled, not imported: instrument them as they are, all of them before the first input.
 
-    Without this libFuzzer sees nothing of the codec but its outside.
+    Without this libFuzzer sees nothing of the codec but its outside. The code of other namespaces is made ready as it
+    is, so that no input pays for it.
     """
 
     def compile_instrumented(source: str, filename: str, mode: str) -> CodeType:
@@ -39,13 +40,8 @@ def instrument_generated_code() -> None:
         return code
 
     vars(compiler)["compile"] = compile_instrumented
-    exi.prepare(*schema.schemas)
-    for function_of in (compiler.encoder_of, compiler.decoder_of):
-        done: set[Any] = set()
-        for found in schema.schemas.values():
-            for cls in found.types:
-                if cls not in schema.abstract_types:
-                    compiler.compile_with_parts(cls, function_of, done)
+    closure = {found.namespace: found for name in namespaces for found in schema.find(name).closure}
+    compile_all(closure.values())
     functions = [
         function
         for name, function in vars(compiler)["_globals"].items()
@@ -54,7 +50,18 @@ def instrument_generated_code() -> None:
     blind = [function.__name__ for function in functions if MARK not in function.__code__.co_consts]
     if blind or not functions:
         sys.exit(f"generated functions without instrumentation: {blind or 'all'}")
+    del vars(compiler)["compile"]
+    compile_all(schema.find(name) for name in schema.known_namespaces())
     print(f"INSTRUMENTED {len(functions)} generated functions", file=sys.stderr)
+
+
+def compile_all(schemas: Iterable[schema.Schema]) -> None:
+    """Generate what is not generated yet of all types of these schemas, both ways."""
+    kinds = [cls for found in schemas for cls in found.types if cls not in schema.abstract_types]
+    for function_of in (compiler.encoder_of, compiler.decoder_of):
+        done: set[Any] = set()
+        for cls in kinds:
+            compiler.compile_with_parts(cls, function_of, done)
 
 
 def mutate(data: bytes, max_size: int) -> bytes:
@@ -67,7 +74,7 @@ def main() -> None:
     """``worker.py TARGET PERIOD SEEDS [libFuzzer's arguments]``; a PERIOD of 1 looks at every input closely."""
     name, period, directory, *options = sys.argv[1:]
     if name not in WITHOUT_MESSAGES:
-        instrument_generated_code()
+        instrument_generated_code(targets.watched(name))
     sampler = Sampler(int(period))
     target = targets.TARGETS[name](sampler)
     for number, data in enumerate(target.seeds):

@@ -38,12 +38,14 @@ class Curve(enum.Enum):
     ED448 = "ed448"
 
     def generate(self) -> PrivateKey:
+        """A new key on this curve."""
         if self is Curve.ED448:
             return new_ed448_contract_key()
         return ec.generate_private_key(ec.SECP521R1() if self is Curve.SECP521R1 else ec.SECP256R1())
 
     @property
     def digest(self) -> hashes.SHA256 | hashes.SHA512 | None:
+        """The hash that certificates on this curve are signed with; None for Ed448."""
         if self is Curve.ED448:
             return None
         return hashes.SHA512() if self is Curve.SECP521R1 else hashes.SHA256()
@@ -93,6 +95,7 @@ class Authority:
 
     @property
     def certificate_pem(self) -> bytes:
+        """The certificate as PEM."""
         return self.credential.certificate.public_bytes(serialization.Encoding.PEM)
 
     @classmethod

@@ -18,6 +18,8 @@ ROLES = frozenset({"CPO", "OEM", "MO", "CPS", "V2G"})
 
 
 class TlsProfile(enum.StrEnum):
+    """``strict``: what ISO 15118-20 demands; ``compat``: P-256 besides, as peers in the field have it."""
+
     STRICT = "strict"
     COMPAT = "compat"
 
@@ -48,23 +50,32 @@ class TlsObject(Protocol):
     """
 
     @property
-    def server_side(self) -> bool: ...
+    def server_side(self) -> bool:
+        """Whether this end is the SECC."""
 
-    def do_handshake(self) -> None: ...
+    def do_handshake(self) -> None:
+        """Go on with the handshake; raises ``ssl.SSLWantReadError`` until it is done."""
 
-    def read(self, len: int = 1024, /) -> bytes: ...
+    def read(self, len: int = 1024, /) -> bytes:
+        """At most so many bytes of what the peer said; empty where it said that it closes."""
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> int: ...
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        """How many of these bytes were taken."""
 
-    def unwrap(self) -> object: ...
+    def unwrap(self) -> object:
+        """Say that we close."""
 
-    def pending(self) -> int: ...
+    def pending(self) -> int:
+        """Not 0 where a read gives something without more of the stream."""
 
-    def version(self) -> str | None: ...
+    def version(self) -> str | None:
+        """``TLSv1.3``; None before the handshake."""
 
-    def cipher(self) -> tuple[str, str, int] | None: ...
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Name, version and secret bits of the suite; None before the handshake."""
 
-    def getpeercert(self, binary_form: bool = False, /) -> object: ...
+    def getpeercert(self, binary_form: bool = False, /) -> object:
+        """The peer's certificate, in DER where ``binary_form``; None where it showed none."""
 
 
 @runtime_checkable
@@ -76,4 +87,5 @@ class TlsEndpoint(Protocol):
     trust: PeerTrust | None
     """What the peer's chain is held to after the handshake; None where nothing is left to check then."""
 
-    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, server_side: bool = False) -> TlsObject: ...
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, server_side: bool = False) -> TlsObject:
+        """A connection whose records come from ``incoming`` and go to ``outgoing``."""

@@ -95,9 +95,11 @@ class KeySigner:
 
     @property
     def key_type(self) -> str:
+        """``secp521r1`` or ``ed448``; as :attr:`Signer.key_type`."""
         return self._key_type
 
     def sign(self, data: bytes) -> bytes:
+        """The signature of ``data`` as XML has it: on an elliptic curve r and s, each of full width."""
         if isinstance(self._key, ed448.Ed448PrivateKey):
             return self._key.sign(data)
         method, _ = _ALGORITHMS[self._key_type]

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.security.chain import IsRevoked
+from pyiso15118.security.extra import needs_pyopenssl
 from pyiso15118.security.private_file import PrivateFileError, check_private, read_private
 from pyiso15118.security.profile import (
     GROUPS,
@@ -88,10 +89,11 @@ def server_context(
 
     ``require_client_certificate`` may be false in profile ``compat`` only. ``is_revoked`` and ``judged_at``: see
     :class:`PeerTrust`. ``staple`` gives the OCSP response (DER) of our leaf as it is at that moment, or None; it is
-    asked in each handshake of a vehicle that wants one. Raises :class:`TlsError`.
+    asked in each handshake of a vehicle that wants one. Needs pyOpenSSL (extra ``tls``). Raises :class:`TlsError`.
     """
     _check_mutual(profile, require_client_certificate)
-    from pyiso15118.security.tls_openssl import OpenSslContext
+    with needs_pyopenssl("server_context (unlike stdlib_server_context, which staples nothing)"):
+        from pyiso15118.security.tls_openssl import OpenSslContext
 
     try:
         content = read_private(key)

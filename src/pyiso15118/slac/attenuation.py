@@ -22,6 +22,7 @@ class Attenuation:
 
     @property
     def average_db(self) -> float:
+        """The mean of all groups (dB)."""
         return sum(self.groups_db) / len(self.groups_db) if self.groups_db else 0.0
 
 

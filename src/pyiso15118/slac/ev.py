@@ -138,6 +138,7 @@ class EvMachine(Outbox):
             self._enter(EvState.JOINING, self._due)
 
     def key_failed(self, reason: str, now: float) -> None:
+        """The modem did not take the network's key."""
         if self.state is EvState.KEYING:
             self._fail(Step.KEY, reason, now)
 

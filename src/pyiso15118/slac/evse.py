@@ -54,6 +54,7 @@ class EvseMachine(EvseRequests):
 
     @property
     def state(self) -> EvseState:
+        """Where the EVSE is with its vehicle."""
         if not self._key.set:
             return EvseState.KEYING
         if self._linked:

@@ -63,6 +63,7 @@ class Outbox(Sender, abc.ABC):
             self.ignored["not for us"] += 1
 
     def next_event(self) -> Event | None:
+        """The oldest event not yet taken, or None."""
         return self._events.popleft() if self._events else None
 
     @abc.abstractmethod

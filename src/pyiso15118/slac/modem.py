@@ -113,10 +113,12 @@ class ModemMachine(Sender):
     # ---- the owner ----
 
     def next_event(self) -> ModemEvent | None:
+        """The oldest event not yet taken, or None."""
         return self._events.popleft() if self._events else None
 
     @property
     def found(self) -> bool:
+        """It answers, so its address is known."""
         return self._phase is _Phase.FOUND
 
     @property

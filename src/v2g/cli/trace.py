@@ -246,7 +246,7 @@ def _host(text: str) -> Any:
     """``[fe80::1%eth1]:49152`` without the zone."""
     from ipaddress import IPv6Address
 
-    from v2g.host.pcap import Host
+    from pyiso15118.capture import Host
 
     address, _, port = text.rpartition(":")
     return Host(IPv6Address(address.strip("[]").partition("%")[0]), int(port))

@@ -6,26 +6,28 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from pyiso15118 import exi, sdp
+from pyiso15118.capture import Captured, CaptureError, Unread, content_of, frames
 from pyiso15118.errors import Iso15118Error
-from pyiso15118.messages import jsonform
-from pyiso15118.v2gtp import Frame, PayloadType, namespace_of
 from v2g.cli.common import fail
 from v2g.cli.manners import FAILED
-from v2g.host.pcap_read import CaptureError
-from v2g.host.v2gtp_capture import Found, frames
+
+_CHUNK_BYTES: Final = 65_536
 
 
 def decode(capture: Path, name: str, as_json: bool) -> None:
     """Print each message: time, direction, name and content. Ends with 1 where one could not be decoded."""
     count = bad = 0
+    unread: list[Unread] = []
     try:
         with capture.open("rb") as file:
-            for found in frames(file):
+            for found in frames(iter(lambda: file.read(_CHUNK_BYTES), b"")):
+                if isinstance(found, Unread):
+                    unread.append(found)
+                    continue
                 count += 1
                 record = _record(found)
                 bad += "error" in record
@@ -39,7 +41,8 @@ def decode(capture: Path, name: str, as_json: bool) -> None:
     if not count:
         fail(
             name,
-            f"{capture} has no V2GTP messages over IPv6; what is in TLS cannot be read from a capture of the network",
+            f"{capture} has no V2GTP messages"
+            + "".join(f"; in TLS from {found.source} to {found.target}: {found.reason}" for found in unread[:1]),
             FAILED,
         )
     if bad:
@@ -47,12 +50,11 @@ def decode(capture: Path, name: str, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
-def _record(found: Found) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(found.unix_s, UTC)
+def _record(found: Captured) -> dict[str, Any]:
     head: dict[str, Any] = {
-        "time": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z",
-        "from": f"[{found.source.address}]:{found.source.port}",
-        "to": f"[{found.target.address}]:{found.target.port}",
+        "time": _utc(found.unix_s),
+        "from": str(found.source),
+        "to": str(found.target),
     }
     if found.frame is None:
         return {**head, "error": found.problem}
@@ -64,29 +66,13 @@ def _record(found: Found) -> dict[str, Any]:
     return {**head, "message": next(iter(content)), "json": content}
 
 
-def content_of(frame: Frame) -> dict[str, Any]:
-    """The message as JSON, under its name. Raises :class:`Iso15118Error`."""
-    if frame.payload_type == PayloadType.SDP_REQUEST:
-        return {"SDPRequest": _plain(sdp.decode_request(_datagram(frame)))}
-    if frame.payload_type == PayloadType.SDP_RESPONSE:
-        return {"SDPResponse": _plain(sdp.decode_response(_datagram(frame)))}
-    namespace = namespace_of(frame.payload_type)
-    if namespace is None:
-        raise Iso15118Error(f"payload type {frame.payload_type:#06x} is of no schema that is known here")
-    return dict(jsonform.to_json(exi.decode(namespace.value, frame.payload)))
-
-
-def _datagram(frame: Frame) -> bytes:
-    from pyiso15118.v2gtp import encode_frame
-
-    return encode_frame(frame.payload_type, frame.payload)
-
-
-def _plain(message: sdp.SdpRequest | sdp.SdpResponse) -> dict[str, Any]:
-    found = {"Security": message.security.name, "TransportProtocol": message.transport.name}
-    if isinstance(message, sdp.SdpResponse):
-        return {"IP": str(message.host), "Port": message.port, **found}
-    return found
+def _utc(unix_s: float) -> str:
+    try:
+        moment = datetime.fromtimestamp(unix_s, UTC)
+    except (ValueError, OverflowError, OSError):
+        # A capture may name any number.
+        return f"{unix_s:.6f} s"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
 
 
 def _text(record: dict[str, Any]) -> str:

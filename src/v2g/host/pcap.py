@@ -4,9 +4,9 @@ here, with right lengths, sequence numbers and checksums."""
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from ipaddress import IPv6Address
 from typing import IO, Final
+
+from pyiso15118.capture import Host
 
 LINKTYPE_RAW: Final = 101
 """Packets begin with their IP header."""
@@ -23,14 +23,6 @@ _UDP: Final = 17
 _HOP_LIMIT: Final = 64
 _WINDOW: Final = 65_535
 _FIN, _SYN, _PSH, _ACK = 0x01, 0x02, 0x08, 0x10
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """One end: an address without a zone, and a port."""
-
-    address: IPv6Address
-    port: int
 
 
 class CaptureWriter:
@@ -119,6 +111,8 @@ def checksum(data: bytes) -> int:
 
 
 def _packet(protocol: int, source: Host, target: Host, head: bytes, checksum_at: int, data: bytes) -> bytes:
+    if source.address.version != 6 or target.address.version != 6:
+        raise ValueError(f"captures are written of IPv6, not of {source} and {target}")
     size = len(head) + len(data)
     addresses = source.address.packed + target.address.packed
     found = checksum(addresses + struct.pack(">II", size, protocol) + head + data)

@@ -1,16 +1,14 @@
-"""V2GTP of sessions as a capture, and a capture as V2GTP frames."""
+"""V2GTP of sessions as a capture; :mod:`pyiso15118.capture` reads it back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import IO, Final
 
-from pyiso15118.errors import RemoteProtocolError
-from pyiso15118.v2gtp import Frame, FrameReader, decode_datagram
-from v2g.host.pcap import CaptureWriter, Host, TcpConversation, udp_packet
-from v2g.host.pcap_read import Piece, pieces
+from pyiso15118.capture import Host
+from v2g.host.pcap import CaptureWriter, TcpConversation, udp_packet
 
 PORT: Final = 15118
 """Of discovery, and in our captures also the station's TCP port, so that dissectors know it."""
@@ -42,24 +40,6 @@ class Recorded:
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A frame of a capture; ``problem`` instead of one where bytes cannot be read as V2GTP."""
-
-    unix_s: float
-    source: Host
-    target: Host
-    frame: Frame | None
-    problem: str = ""
-
-
-@dataclass(slots=True)
-class _Side:
-    reader: FrameReader = field(default_factory=FrameReader)
-    lost: bool = True
-    """Where the next frame begins is not known."""
-
-
 def write(file: IO[bytes], application: str, recorded: Iterable[Recorded]) -> int:
     """A capture of these connections; how many pieces of TCP it has."""
     sessions = list(recorded)
@@ -83,19 +63,6 @@ def write(file: IO[bytes], application: str, recorded: Iterable[Recorded]) -> in
     return count
 
 
-def frames(file: IO[bytes]) -> Iterator[Found]:
-    """V2GTP frames of a capture, ours or another's. What is none (TLS, other protocols) is left out.
-
-    Raises :class:`v2g.host.pcap_read.CaptureError`.
-    """
-    sides: dict[tuple[Host, Host], _Side] = {}
-    for piece in pieces(file):
-        if piece.udp:
-            yield from _datagram(piece)
-        else:
-            yield from _stream(sides.setdefault((piece.source, piece.target), _Side()), piece)
-
-
 def _aligned(found: Iterable[Bytes]) -> Iterator[Bytes]:
     """After a gap, from where a frame begins: a dissector could not find it."""
     behind = {True: 0, False: 0}
@@ -104,29 +71,3 @@ def _aligned(found: Iterable[Bytes]) -> Iterator[Bytes]:
             continue
         behind[piece.sent] = piece.offset + len(piece.data)
         yield piece
-
-
-def _datagram(piece: Piece) -> Iterator[Found]:
-    if PORT not in (piece.source.port, piece.target.port) or not piece.data.startswith(_FRAME_START):
-        return
-    try:
-        yield Found(piece.unix_s, piece.source, piece.target, decode_datagram(piece.data))
-    except RemoteProtocolError as error:
-        yield Found(piece.unix_s, piece.source, piece.target, None, str(error))
-
-
-def _stream(side: _Side, piece: Piece) -> Iterator[Found]:
-    if piece.gap and not side.lost:
-        side.lost = True
-        yield Found(piece.unix_s, piece.source, piece.target, None, "bytes before this are missing in the capture")
-    if side.lost:
-        if not piece.data.startswith(_FRAME_START):
-            return
-        side.reader, side.lost = FrameReader(), False
-    try:
-        side.reader.feed(piece.data)
-        for frame in side.reader:
-            yield Found(piece.unix_s, piece.source, piece.target, frame)
-    except RemoteProtocolError as error:
-        side.lost = True
-        yield Found(piece.unix_s, piece.source, piece.target, None, str(error))

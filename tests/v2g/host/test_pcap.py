@@ -1,31 +1,25 @@
-"""Captures, written and read; against Wireshark's own reading where tshark is installed."""
+"""Captures as they are written: by our own reader, and by Wireshark's where tshark is installed."""
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
-import random
 import shutil
 import struct
 import subprocess
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from pyiso15118.capture import Captured, Host, frames
 from pyiso15118.v2gtp import PayloadType, encode_frame
-from v2g.host.pcap import CaptureWriter, Host, TcpConversation, checksum, udp_packet
-from v2g.host.pcap_read import CaptureError, packets, pieces
-from v2g.host.v2gtp_capture import Bytes, Recorded, frames, write
+from v2g.host.pcap import checksum, udp_packet
+from v2g.host.v2gtp_capture import Bytes, Recorded, write
 
 VEHICLE = Host(IPv6Address("fe80::a:1"), 49_200)
 STATION = Host(IPv6Address("fe80::1"), 57_431)
 ASKER = Host(VEHICLE.address, 41_000)
-CAPTURES = Path(__file__).parents[4] / "shared/data/iso15118/captures"
 T0 = 1_767_323_045.25
 
 
@@ -44,6 +38,10 @@ def session(count: int, *, size: int = 30, left_out: range = range(0), over: boo
     return Recorded(VEHICLE, STATION, tuple(found), "E1", (T0 - 1, ASKER, asks, answers), over)
 
 
+def read(file: io.BytesIO) -> list[Captured]:
+    return [each for each in frames([file.getvalue()]) if isinstance(each, Captured)]
+
+
 def captured(*recorded: Recorded) -> io.BytesIO:
     file = io.BytesIO()
     write(file, "test", recorded)
@@ -57,7 +55,7 @@ def test_checksums_are_those_of_rfc_1071() -> None:
 
 
 def test_what_was_written_is_read_back() -> None:
-    found = list(frames(captured(session(40))))
+    found = read(captured(session(40)))
     assert [each.frame.payload_type for each in found[:2] if each.frame] == [0x9000, 0x9001]
     assert [each.frame.payload[0] for each in found[2:] if each.frame] == list(range(40))
     assert found[2].source == VEHICLE
@@ -66,7 +64,7 @@ def test_what_was_written_is_read_back() -> None:
 
 
 def test_a_gap_is_told_and_what_follows_it_is_read_in_time() -> None:
-    found = list(frames(captured(session(200, left_out=range(20, 100)))))
+    found = read(captured(session(200, left_out=range(20, 100))))
     assert sum(bool(each.problem) for each in found) == 2
     for sent in (False, True):
         numbers = [each.frame.payload[0] for each in found[2:] if each.frame and (each.source != VEHICLE) is sent]
@@ -75,67 +73,9 @@ def test_a_gap_is_told_and_what_follows_it_is_read_in_time() -> None:
     assert all(after.unix_s > before.unix_s - 1.2 for before, after in pairwise(found))
 
 
-def test_after_a_gap_a_capture_goes_on_where_a_message_begins() -> None:
-    whole = frame(1, 100)
-    recorded = Recorded(
-        VEHICLE,
-        STATION,
-        (
-            Bytes(T0, False, 0, whole),
-            Bytes(T0 + 1, False, 500, b"the end of one"),
-            Bytes(T0 + 2, False, 600, whole),
-        ),
-        "",
-    )
-    assert [each.frame.payload for each in frames(captured(recorded)) if each.frame] == [whole[8:]] * 2
-
-
 def test_messages_larger_than_a_segment_are_whole() -> None:
-    found = list(frames(captured(session(2, size=60_000))))
+    found = read(captured(session(2, size=60_000)))
     assert [len(each.frame.payload) for each in found[2:] if each.frame] == [60_000, 60_000]
-
-
-@settings(max_examples=40)
-@given(st.randoms(use_true_random=False))
-def test_segments_in_any_order_and_twice_give_the_same_stream(chance: random.Random) -> None:
-    file = io.BytesIO()
-    writer = CaptureWriter(file, "", "")
-    conversation = TcpConversation(writer, VEHICLE, Host(STATION.address, 15118))
-    conversation.open(T0)
-    stream = bytes(chance.randrange(256) for _ in range(500))
-    cuts = sorted({0, len(stream), *(chance.randrange(500) for _ in range(12))})
-    parts = [(begin, stream[begin:end]) for begin, end in pairwise(cuts)]
-    for offset, data in chance.sample([*parts, *parts[::2]], len(parts) + len(parts[::2])):
-        conversation.data(T0, offset, data, sent=False)
-    file.seek(0)
-    assert b"".join(piece.data for piece in pieces(file)) == stream
-
-
-@given(st.binary(max_size=300))
-def test_garbage_is_no_capture_and_harms_nobody(data: bytes) -> None:
-    for head in (b"", b"\x0a\x0d\x0d\x0a", b"\xd4\xc3\xb2\xa1"):
-        with contextlib.suppress(CaptureError):
-            assert list(pieces(io.BytesIO(head + data))) == []
-
-
-@given(st.integers(0, 5000))
-def test_a_capture_that_was_cut_gives_what_is_there(size: int) -> None:
-    whole = captured(session(40)).getvalue()
-    count = 0
-    with contextlib.suppress(CaptureError):
-        for _ in packets(io.BytesIO(whole[:size])):
-            count += 1
-    assert count <= 40 + 10
-
-
-@pytest.mark.skipif(not CAPTURES.is_dir(), reason="needs ../shared/data")
-@pytest.mark.parametrize("name", ["ISO-20_BPT_AC_DS5366_Josev"])
-def test_a_capture_of_others_is_read_as_they_read_it(name: str) -> None:
-    rows = [json.loads(line) for line in (CAPTURES / f"{name}.jsonl").read_text().splitlines()]
-    with (CAPTURES / f"{name}.pcapng").open("rb") as file:
-        found = list(frames(file))
-    assert [each.frame.payload.hex() for each in found if each.frame] == [row["hex"] for row in rows]
-    assert [each.frame.payload_type for each in found if each.frame] == [int(row["payload_type"], 16) for row in rows]
 
 
 # ---- as Wireshark reads it -------------------------------------------------------------------------------------------
@@ -188,6 +128,11 @@ def test_wireshark_sees_a_gap_as_one(tmp_path: Path, capture: Path) -> None:
     path.write_bytes(captured(session(60, left_out=range(20, 40))).getvalue())
     rows = tshark(path, "-Y", "tcp.analysis.lost_segment", "-T", "fields", "-e", "frame.number")
     assert len(rows) == 2
+
+
+def test_ipv4_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"of IPv6, not of 192\.0\.2\.1:1"):
+        udp_packet(Host(IPv4Address("192.0.2.1"), 1), VEHICLE, b"")
 
 
 def test_a_datagram_is_as_udp_has_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyiso15118.der.values import DerState, GridCode
 from pyiso15118.events import ZERO_POWER, AcLimits, AcPower, DcLimits, EnergyNeeds, MeterReading
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages.common_types import evseNotificationType, responseCodeType
@@ -100,6 +101,17 @@ class SetMobilityNeeds(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetGridCode(Command):
+    """DER: what a vehicle's inverter has to keep to from now on, in place of ``SeccConfig.grid_code``.
+
+    Before parameter discovery it goes out with that, later with the charge loop as far as the protocol can say it; see
+    ``GridCodeSent`` and ``GridCodeWaits``. A code that nobody can keep to is refused.
+    """
+
+    code: GridCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _EvseState(Command):
     """What every EVSE tells, AC and DC.
 
@@ -175,7 +187,7 @@ class UpdateDcVehicle(Command):
 class UpdateAcVehicle(Command):
     """A vehicle at an AC EVSE as it is now: what it measures at its inlet, negative to discharge, and can do.
 
-    ``energy_offer`` as for a DC EVSE.
+    ``energy_offer`` as for a DC EVSE. ``der``: what its inverter does, needed under AC_DER_IEC and AC_DER_SAE.
     """
 
     limits: AcLimits
@@ -185,6 +197,7 @@ class UpdateAcVehicle(Command):
     present_soc_pct: int | None = None
     battery_capacity_wh: float | None = None
     energy_offer: EnergyOffer | None = None
+    der: DerState | None = None
 
 
 VehicleState = UpdateDcVehicle | UpdateAcVehicle

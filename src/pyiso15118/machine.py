@@ -19,6 +19,7 @@ from pyiso15118.events import (
     ProtocolAgreed,
     SessionEnded,
 )
+from pyiso15118.exi.schema import is_announced
 from pyiso15118.messages import Namespace
 from pyiso15118.schedules.wire import MICROSECONDS
 from pyiso15118.v2gtp import SIDE_STREAMS, Frame, FrameReader, PayloadType, encode_frame, namespace_of, payload_type_of
@@ -128,6 +129,11 @@ class Machine(ABC):
         """Those of :data:`SIDE_STREAMS` that the machine listens to now; the others are skipped."""
         return frozenset()
 
+    @property
+    @abstractmethod
+    def _agreed(self) -> Namespace | None:
+        """The namespace of energy messages that this session agreed on; None before."""
+
     def _may_read(self) -> bool:
         return True
 
@@ -146,7 +152,9 @@ class Machine(ABC):
     def _receive_frame(self, frame: Frame, now: float) -> None:
         payload_type = frame.payload_type
         namespace = namespace_of(payload_type)
-        if namespace is None or (payload_type in SIDE_STREAMS and payload_type not in self._side_streams):
+        unheard = payload_type in SIDE_STREAMS and payload_type not in self._side_streams
+        # A stranger must not have us import and compile a message set that this session does not speak.
+        if namespace is None or unheard or (is_announced(namespace) and namespace is not self._agreed):
             self._emit(FrameIgnored(payload_type=frame.payload_type, payload_bytes=len(frame.payload)))
             return
         self._frame = frame

@@ -40,6 +40,8 @@ class PausedSession:
     bpt_channel: BptChannel = BptChannel.UNIFIED
     value_added: tuple[tuple[int, int], ...] = ()
     emaid: str | None = None
+    nominal_voltage_v: int | None = None
+    """Of an AC service, as its parameter set named it to the vehicle."""
     contract_certificate: bytes | None = None
     """The contract's leaf (DER) as the SECC keeps it, to verify signed meter readings with."""
 

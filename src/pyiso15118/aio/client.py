@@ -8,14 +8,14 @@ import socket
 import ssl
 import time
 
-from pyiso15118 import exi
 from pyiso15118.aio.driver import TLS_SHUTDOWN_S, Connection, StreamProtocol, peer_certificate
 from pyiso15118.aio.network import Address, NetworkError
+from pyiso15118.aio.preparation import prepare_codec
 from pyiso15118.aio.tls_stream import secure
 from pyiso15118.commands import VehicleState
 from pyiso15118.evcc import EvccConfig, EvccMachine
-from pyiso15118.messages import Namespace
 from pyiso15118.paused import PausedSession
+from pyiso15118.protocols import protocol_of
 from pyiso15118.security.profile import TlsEndpoint, TlsProfile
 from pyiso15118.security.tls import check_context
 
@@ -39,7 +39,7 @@ async def connect(
     """
     if tls is not None:
         check_context(profile, tls, server_side=False)
-    exi.prepare(Namespace.APP_PROTOCOL, Namespace.COMMON_MESSAGES, Namespace.AC, Namespace.DC, sends="Req")
+    await prepare_codec(map(protocol_of, config.services), sends="Req")
     started_at = time.monotonic()
     protocol = StreamProtocol()
     sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)

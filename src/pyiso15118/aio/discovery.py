@@ -156,6 +156,7 @@ class SdpServer(asyncio.DatagramProtocol):
         self._log.note(logging.WARNING, "SDP answer could not be sent: %s", exc)
 
     def close(self) -> None:
+        """Answer no more."""
         if self._counting is not None:
             self._counting.cancel()
             self._tell_left_out()

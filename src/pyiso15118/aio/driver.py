@@ -196,6 +196,7 @@ class Connection(Generic[MachineT]):
         self._guarded()
 
     def data_received(self, data: bytes) -> None:
+        """From the stream: bytes of the peer, cut anywhere."""
         now = time.monotonic()
         self._turnaround.arrived(now)
         if self.tap is not None:
@@ -203,9 +204,11 @@ class Connection(Generic[MachineT]):
         self._guarded(self.machine.receive_data, data)
 
     def stream_lost(self) -> None:
+        """From the stream: the peer sends no more."""
         self._guarded(self.machine.receive_eof)
 
     def stream_closed(self) -> None:
+        """From the stream: it is gone; nothing is sent or waited for any more."""
         for handle in (self._timer, self._linger):
             if handle is not None:
                 handle.cancel()
@@ -213,6 +216,7 @@ class Connection(Generic[MachineT]):
         self._closed.set()
 
     def write_buffer_full(self) -> None:
+        """From the stream: the peer does not read. The connection is given up."""
         self.abort("the peer does not read what it is sent")
         self._transport.abort()
 

@@ -61,6 +61,7 @@ class Endpoint:
 
     @property
     def evse_id(self) -> str:
+        """Of its configuration."""
         return self.config.evse_id
 
 

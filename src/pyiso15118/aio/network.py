@@ -34,6 +34,7 @@ class Address:
     scope_id: int = 0
 
     def sockaddr(self) -> tuple[str, int, int, int]:
+        """As :mod:`socket` wants it."""
         return (self.host, self.port, 0, self.scope_id)
 
     def __str__(self) -> str:

@@ -24,7 +24,9 @@ from pyiso15118.aio.quietlog import QuietLog
 from pyiso15118.aio.tap import Tracer
 from pyiso15118.aio.tls_stream import secure
 from pyiso15118.errors import Iso15118Error, LocalProtocolError
+from pyiso15118.messages import Namespace
 from pyiso15118.paused import PausedSession
+from pyiso15118.protocols import protocol_of
 from pyiso15118.sdp import SdpRequest, SdpResponse, Security
 from pyiso15118.secc import SeccMachine
 from pyiso15118.security.profile import TlsEndpoint, TlsObject
@@ -109,9 +111,13 @@ class SeccServer:
             await self.close()
             raise
         loop = asyncio.get_running_loop()
-        self._preparing = loop.create_task(prepare_codec(), name="SECC codec")
+        self._preparing = loop.create_task(prepare_codec(self._protocols()), name="SECC codec")
         if self.problems:
             self._retrying = loop.create_task(self._retry(), name="SECC sockets")
+
+    def _protocols(self) -> set[Namespace]:
+        offers = [offer for evse in self._evses.values() for offer in evse.endpoint.config.services]
+        return {protocol_of(offer.service) for offer in offers}
 
     @property
     def problems(self) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Sequence
 from typing import TypeVar
 
+from pyiso15118.der import iec_bits
 from pyiso15118.evcc.config import EvccConfig
 from pyiso15118.evcc.session import ServiceParameters
 from pyiso15118.events import BptChannel, ControlMode, EnergyService, GeneratorMode, MobilityNeedsMode
@@ -21,7 +22,7 @@ def best_parameters(
     the vehicle can use none of them."""
     usable = [
         (rank, parameters.id, parameters)
-        for parameters in (_read(s, service) for s in sets)
+        for parameters in (_read(s, service) for s in sets if _is_able(s, service, config))
         if parameters is not None and (rank := _rank(parameters, service, config)) is not None
     ]
     return min(usable, key=lambda entry: entry[:2])[2] if usable else None
@@ -42,9 +43,20 @@ def _read(parameter_set: cm.ParameterSetType, service: EnergyService) -> Service
             generator_mode=GeneratorMode(
                 values.get("GeneratorMode", GeneratorMode.GRID_FOLLOWING) if service.is_bpt else 1
             ),
+            nominal_voltage_v=values.get("EVSENominalVoltage"),
         )
     except (KeyError, ValueError):
         return None
+
+
+def _is_able(parameter_set: cm.ParameterSetType, service: EnergyService, config: EvccConfig) -> bool:
+    """Under AC_DER_IEC a set names the functions that the EVSE asks for; each has to be the inverter's ([V2G20-3191]).
+    The voltage it names is what the grid code is per unit of."""
+    if service is not EnergyService.AC_DER_IEC:
+        return True
+    values = _integers(parameter_set)
+    demanded, able = values.get("DERControlFunctions", 0), iec_bits(config.der.functions if config.der else ())
+    return demanded & ~able == 0 and values.get("EVSENominalVoltage", 0) > 0
 
 
 def _rank(parameters: ServiceParameters, service: EnergyService, config: EvccConfig) -> tuple[int, ...] | None:

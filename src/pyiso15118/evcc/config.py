@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pyiso15118.der import DerNameplate, check_nameplate
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import BptChannel, ControlMode, EnergyService, GeneratorMode, MobilityNeedsMode
 from pyiso15118.security.chain import TrustAnchors
@@ -60,7 +61,8 @@ class EvccConfig:
     ``pre_charge_tolerance_v``: largest difference between both sides' voltages at which the vehicle closes its
     contactors. ``welding_voltage_v``: below this the EVSE's output counts as free of voltage in welding detection,
     which ends after ``welding_detection_s`` seconds in any case. ``negative_discharge_limits``: send discharge limits
-    negative, as some stacks expect. ``resume_without_certificate``: a test mode, for streams without TLS.
+    negative, as some stacks expect. ``der``: of the vehicle's inverter; needed for AC_DER_IEC and AC_DER_SAE.
+    ``resume_without_certificate``: a test mode, for streams without TLS.
     """
 
     evccid: str
@@ -83,6 +85,7 @@ class EvccConfig:
     welding_voltage_v: float = 60.0
     welding_detection_s: float = 2.0
     negative_discharge_limits: bool = False
+    der: DerNameplate | None = None
     resume_without_certificate: bool = False
     max_payload_bytes: int = 16_384
 
@@ -92,6 +95,10 @@ class EvccConfig:
         for name in ("services", "control_modes", "mobility_needs_modes", "bpt_channels", "generator_modes"):
             if not getattr(self, name):
                 raise LocalProtocolError(f"{name} is empty: a vehicle must be able to do something")
+        if any(service.is_der for service in self.services):
+            if self.der is None:
+                raise LocalProtocolError("AC_DER_IEC and AC_DER_SAE need der, the nameplate of the vehicle's inverter")
+            check_nameplate(self.der, "der")
         if self.provisioning is None:
             return
         if self.cps_anchors is None:

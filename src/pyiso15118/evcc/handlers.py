@@ -35,10 +35,11 @@ from pyiso15118.evcc.steps import give_up
 from pyiso15118.evcc.transitions import Outcome, State
 from pyiso15118.events import EnergyServiceSelected, ProtocolAgreed, SessionStarted
 from pyiso15118.machine import SESSION_ID_BYTES
-from pyiso15118.messages import Namespace, app_protocol
+from pyiso15118.messages import app_protocol
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.paused import PausedSession
+from pyiso15118.protocols import protocol_of
 
 
 def handle_supported_app_protocol(response: app_protocol.supportedAppProtocolRes, situation: Situation) -> Step:
@@ -50,7 +51,7 @@ def handle_supported_app_protocol(response: app_protocol.supportedAppProtocolRes
         ids = ", ".join(str(schema_id) for schema_id in offered)
         raise RemoteProtocolError(f"supportedAppProtocolRes with SchemaID {response.SchemaID}, offered was {ids}")
     resuming = session.resuming
-    if resuming is not None and resuming.service.is_ac is not (namespace is Namespace.AC):
+    if resuming is not None and protocol_of(resuming.service) is not namespace:
         resuming = None
     event = ProtocolAgreed(namespace=namespace.value, schema_id=response.SchemaID or 0)
     return Step(outcome=Outcome.DONE, session=replace(session, protocol=namespace, resuming=resuming), events=(event,))
@@ -81,7 +82,7 @@ def handle_service_discovery(response: cm.ServiceDiscoveryRes, situation: Situat
     offered = {s.ServiceID for s in response.EnergyTransferServiceList.Service}
     extras = {s.ServiceID for s in response.VASList.Service} if response.VASList is not None else set()
     wanted = session.wishes.services or config.services
-    candidates = tuple(s for s in wanted if s in offered and s.is_ac is session.is_ac)
+    candidates = tuple(s for s in wanted if s in offered and protocol_of(s) is session.protocol)
     transfer = replace(
         session.transfer,
         candidates=candidates,
@@ -190,6 +191,7 @@ def _resumed(session: Session, paused: PausedSession) -> Session:
             control_mode=paused.control_mode,
             mobility_needs_mode=paused.mobility_needs_mode,
             bpt_channel=paused.bpt_channel,
+            nominal_voltage_v=paused.nominal_voltage_v,
         ),
         value_added=paused.value_added,
         is_selected=True,

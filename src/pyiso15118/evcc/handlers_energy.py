@@ -47,9 +47,13 @@ def handle_charge_parameter_discovery(
     session = situation.session
     limits: DcLimits | AcLimits
     frequency_hz = None
+    if session.is_der and isinstance(response, ac.AC_ChargeParameterDiscoveryRes):
+        from pyiso15118.evcc.der import handle_charge_parameter_discovery as handle_der
+
+        return handle_der(response, situation)
     if isinstance(response, ac.AC_ChargeParameterDiscoveryRes):
         _check_kind(response.AC_CPDResEnergyTransferMode, ac.BPT_AC_CPDResEnergyTransferMode, session)
-        limits = ac_limits(response.AC_CPDResEnergyTransferMode)
+        limits = ac_limits(response.AC_CPDResEnergyTransferMode, bpt=session.service.is_bpt)
         frequency_hz = measured("EVSENominalFrequency", response.AC_CPDResEnergyTransferMode.EVSENominalFrequency)
     else:
         _check_kind(response.DC_CPDResEnergyTransferMode, dc.BPT_DC_CPDResEnergyTransferMode, session)
@@ -92,18 +96,19 @@ def _dc_limits(mode: dc.DC_CPDResEnergyTransferMode) -> DcLimits:
     )
 
 
-def ac_limits(mode: ac.AC_CPDResEnergyTransferMode) -> AcLimits:
+def ac_limits(mode: ac.AC_CPDResEnergyTransferMode, *, bpt: bool) -> AcLimits:
     """Discharge limits are magnitudes, whatever their sign on the wire."""
     limits = AcLimits(
         max_charge_power=phases(mode, "EVSEMaximumChargePower") or ZERO_POWER,
         min_charge_power=phases(mode, "EVSEMinimumChargePower") or ZERO_POWER,
     )
-    if not isinstance(mode, ac.BPT_AC_CPDResEnergyTransferMode):
+    if not bpt:
         return limits
+    has_least = hasattr(mode, "EVSEMinimumDischargePower")
     return replace(
         limits,
         max_discharge_power=_magnitude(phases(mode, "EVSEMaximumDischargePower")),
-        min_discharge_power=_magnitude(phases(mode, "EVSEMinimumDischargePower")),
+        min_discharge_power=_magnitude(phases(mode, "EVSEMinimumDischargePower") if has_least else None),
     )
 
 

@@ -40,8 +40,13 @@ _AC_MODES: dict[bool, type[Any]] = {True: ac.Scheduled_AC_CLResControlMode, Fals
 def handle_charge_loop(response: dc.DC_ChargeLoopRes | ac.AC_ChargeLoopRes, situation: Situation) -> Step:
     session = situation.session
     event: DcChargeLoopAnswered | AcChargeLoopAnswered
+    told: tuple[Event, ...] = ()
     if isinstance(response, ac.AC_ChargeLoopRes):
         event = _ac_answered(response, session)
+        if session.is_der:
+            from pyiso15118.evcc.der import take_loop
+
+            session, told = take_loop(response, situation)
     else:
         event = _dc_answered(response, session)
         if event.limits != session.transfer.loop_limits:
@@ -49,7 +54,7 @@ def handle_charge_loop(response: dc.DC_ChargeLoopRes | ac.AC_ChargeLoopRes, situ
     step = Step(
         outcome=Outcome.AGAIN,
         session=session,
-        events=(event,),
+        events=(event, *told),
         pause_s=situation.config.timers.charge_loop_period_s,
     )
     return notified(step, response.EVSEStatus)

@@ -156,6 +156,10 @@ class EvccMachine(Machine):
     def _side_streams(self) -> frozenset[PayloadType]:
         return _SIDE_STREAMS
 
+    @property
+    def _agreed(self) -> Namespace:
+        return self.session.protocol
+
     def _stop_energy(self, reason: str) -> None:
         transfer = self.session.transfer
         if transfer.contactors_closed or transfer.charging:
@@ -348,6 +352,7 @@ def _paused(session: Session, config: EvccConfig, peer_certificate: bytes | None
         control_mode=parameters.control_mode,
         mobility_needs_mode=parameters.mobility_needs_mode,
         bpt_channel=parameters.bpt_channel,
+        nominal_voltage_v=parameters.nominal_voltage_v,
         value_added=session.transfer.value_added,
         emaid=session.emaid,
     )

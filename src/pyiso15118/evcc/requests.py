@@ -30,6 +30,7 @@ from pyiso15118.evcc.transitions import State
 from pyiso15118.messages import Namespace, app_protocol
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.paused import PausedSession
+from pyiso15118.protocols import protocol_of
 from pyiso15118.security.chain import TrustAnchors
 from pyiso15118.security.provisioning import build_installation_request
 from pyiso15118.security.signature import KeySigner, sign_parts
@@ -38,7 +39,7 @@ from pyiso15118.security.signature import KeySigner, sign_parts
 def protocols(config: EvccConfig, resuming: PausedSession | None) -> tuple[Namespace, ...]:
     """Namespaces of the wanted services, the most wanted first; that of a paused session before all."""
     services = (resuming.service, *config.services) if resuming else config.services
-    return tuple(dict.fromkeys(Namespace.AC if service.is_ac else Namespace.DC for service in services))
+    return tuple(dict.fromkeys(protocol_of(service) for service in services))
 
 
 def build_supported_app_protocol(situation: Situation) -> app_protocol.supportedAppProtocolReq:

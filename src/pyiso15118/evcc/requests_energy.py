@@ -11,7 +11,7 @@ from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc.session import Session, Situation
 from pyiso15118.evcc.wish import channel, default_profile, forecast
 from pyiso15118.events import AcLimits, AcPower, DcLimits, EnergyNeeds
-from pyiso15118.messages import ac, dc
+from pyiso15118.messages import Namespace, ac, dc
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules import ScheduleNeeds
@@ -32,6 +32,10 @@ def build_charge_parameter_discovery(
 ) -> dc.DC_ChargeParameterDiscoveryReq | ac.AC_ChargeParameterDiscoveryReq:
     header, bpt = situation.header, situation.session.service.is_bpt
     sign = discharge_sign(situation)
+    if situation.session.is_der:
+        from pyiso15118.evcc.der import build_charge_parameter_discovery as build_der
+
+        return build_der(situation)
     if situation.session.is_ac:
         fields = phase_limits("EV", ac_vehicle(situation).limits, sign, bpt=bpt)
         ac_mode = ac.BPT_AC_CPDReqEnergyTransferMode if bpt else ac.AC_CPDReqEnergyTransferMode
@@ -198,8 +202,9 @@ def ac_vehicle(situation: Situation) -> UpdateAcVehicle:
 
 
 def discharge_sign(situation: Situation) -> int:
-    """Discharge limits are magnitudes, sent negative to stacks that expect them so."""
-    return -1 if situation.config.negative_discharge_limits else 1
+    """Discharge limits are magnitudes, sent negative to stacks that expect them so, and under AC_DER_SAE (8.3.5.2)."""
+    negative = situation.config.negative_discharge_limits or situation.session.protocol is Namespace.AC_DER_SAE
+    return -1 if negative else 1
 
 
 def energy_requests(needs: EnergyNeeds) -> dict[str, ct.RationalNumberType]:

@@ -42,16 +42,20 @@ _AC_MODES: dict[tuple[bool, bool], type[Any]] = {
 
 
 def build_charge_loop(situation: Situation) -> dc.DC_ChargeLoopReq | ac.AC_ChargeLoopReq:
+    if situation.session.is_der:
+        from pyiso15118.evcc.der import build_charge_loop as build_der
+
+        return build_der(situation, display_parameters(any_vehicle(situation)), ac_fields(situation))
     if situation.session.is_ac:
         return ac.AC_ChargeLoopReq(
             Header=situation.header,
-            DisplayParameters=_display_parameters(any_vehicle(situation)),
+            DisplayParameters=display_parameters(any_vehicle(situation)),
             MeterInfoRequested=False,
             CLReqControlMode=_ac_mode(situation),
         )
     return dc.DC_ChargeLoopReq(
         Header=situation.header,
-        DisplayParameters=_display_parameters(any_vehicle(situation)),
+        DisplayParameters=display_parameters(any_vehicle(situation)),
         MeterInfoRequested=False,
         EVPresentVoltage=rational(dc_vehicle(situation).present_voltage_v),
         CLReqControlMode=_dc_mode(situation),
@@ -85,14 +89,19 @@ def _dc_mode(situation: Situation) -> Any:
 
 
 def _ac_mode(situation: Situation) -> Any:
+    session = situation.session
+    return _AC_MODES[session.is_scheduled, session.service.is_bpt](**ac_fields(situation))
+
+
+def ac_fields(situation: Situation) -> dict[str, Any]:
+    """The elements of an AC request's control mode, by name."""
     vehicle, session = ac_vehicle(situation), situation.session
     scheduled, bpt = session.is_scheduled, session.service.is_bpt
     limits = _NO_AC_POWER if situation.in_standby else vehicle.limits
     fields = phase_limits("EV", limits, discharge_sign(situation), bpt=bpt)
     fields |= phase_power("EVPresentActivePower", vehicle.present_active_power)
     fields |= phase_power("EVPresentReactivePower", vehicle.present_reactive_power)
-    fields |= _needs(vehicle.needs, scheduled=scheduled, bpt=bpt)
-    return _AC_MODES[scheduled, bpt](**fields)
+    return fields | _needs(vehicle.needs, scheduled=scheduled, bpt=bpt)
 
 
 def _needs(needs: EnergyNeeds, *, scheduled: bool, bpt: bool) -> dict[str, Any]:
@@ -106,7 +115,8 @@ def _needs(needs: EnergyNeeds, *, scheduled: bool, bpt: bool) -> dict[str, Any]:
     return fields | v2x_requests(needs) if bpt else fields
 
 
-def _display_parameters(vehicle: VehicleState) -> ct.DisplayParametersType | None:
+def display_parameters(vehicle: VehicleState) -> ct.DisplayParametersType | None:
+    """What the vehicle shows of its battery; None where it tells nothing."""
     needs = vehicle.needs
     values = (vehicle.present_soc_pct, needs.min_soc_pct, needs.target_soc_pct, vehicle.battery_capacity_wh)
     if all(value is None for value in values):

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from pyiso15118.commands import VehicleState
+from pyiso15118.der.values import GridCode, Ratings
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc.config import EvccConfig
 from pyiso15118.evcc.transitions import Outcome
@@ -25,6 +26,7 @@ from pyiso15118.messages import Namespace
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.paused import PausedSession
+from pyiso15118.protocols import AC_PROTOCOLS, DER_PROTOCOLS
 from pyiso15118.schedules import PowerProfile, ScheduleTuple
 from pyiso15118.schedules.wire import MICROSECONDS
 from pyiso15118.security.provisioning import ContractCredential
@@ -59,6 +61,8 @@ class ServiceParameters:
     mobility_needs_mode: MobilityNeedsMode = MobilityNeedsMode.BY_EVCC
     bpt_channel: BptChannel = BptChannel.UNIFIED
     generator_mode: GeneratorMode = GeneratorMode.GRID_FOLLOWING
+    nominal_voltage_v: int | None = None
+    """Of an AC service, as the EVSE names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,12 @@ class Transfer:
     is_selected: bool = False
     evse_limits: DcLimits | AcLimits | None = None
     loop_limits: DcLimits | None = None
+    grid_code: GridCode | None = None
+    """DER: as parameter discovery brought it."""
+    grid_code_now: GridCode | None = None
+    """With what the charge loop said since."""
+    der_ratings: Ratings | None = None
+    """What its per-unit values are of."""
     offered: tuple[ScheduleTuple, ...] = ()
     chosen: PowerProfile | None = None
     """By SelectSchedule, not yet used."""
@@ -133,8 +143,13 @@ class Session:
 
     @property
     def is_ac(self) -> bool:
-        """Messages are those of the AC namespace."""
-        return self.protocol is Namespace.AC
+        """Messages are those of AC services."""
+        return self.protocol in AC_PROTOCOLS
+
+    @property
+    def is_der(self) -> bool:
+        """The EVSE hands a grid code over."""
+        return self.protocol in DER_PROTOCOLS
 
     @property
     def stopping(self) -> bool:

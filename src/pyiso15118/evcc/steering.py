@@ -22,7 +22,7 @@ from pyiso15118.errors import LocalProtocolError
 from pyiso15118.evcc.session import Ending, Session, Wishes
 from pyiso15118.evcc.transitions import TRANSITIONS, Outcome, State
 from pyiso15118.events import EnergyService
-from pyiso15118.messages import Namespace
+from pyiso15118.protocols import protocol_of
 from pyiso15118.schedules import PowerProfile, profile_problem
 
 CHARGING = frozenset(
@@ -135,8 +135,8 @@ def _renegotiating(session: Session, services: tuple[int, ...]) -> Session:
     except ValueError:
         raise LocalProtocolError(f"RenegotiateService: services {services!r} are not all energy services") from None
     for service in wanted:
-        if service.is_ac is not session.is_ac:
-            kind = "AC" if session.protocol is Namespace.AC else "DC"
+        if protocol_of(service) is not session.protocol:
+            kind = session.protocol.rpartition(":")[2]
             raise LocalProtocolError(
                 f"RenegotiateService: this session speaks {kind}, {service.name} needs another one"
             )

@@ -12,6 +12,7 @@ from pyiso15118.checks import (
     check_optional,
 )
 from pyiso15118.commands import UpdateDcVehicle, VehicleState
+from pyiso15118.der import check_state
 from pyiso15118.errors import LocalProtocolError
 
 
@@ -32,5 +33,7 @@ def check_vehicle(command: VehicleState) -> None:
             if power is None:
                 raise LocalProtocolError(f"{what}: {name} is None, must be AcPower")
             check_ac_power(f"{what}: {name}", power)
+        if command.der is not None:
+            check_state(command.der, f"{what}.der")
     if command.energy_offer is not None:
         command.energy_offer.to_message(f"{what}.energy_offer")

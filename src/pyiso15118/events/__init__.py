@@ -14,6 +14,13 @@ from pyiso15118.events.common import (
     SessionStarted,
     SignatureVerified,
 )
+from pyiso15118.events.der import (
+    DerNameplateReceived,
+    DerStateReceived,
+    GridCodeReceived,
+    GridCodeSent,
+    GridCodeWaits,
+)
 from pyiso15118.events.evcc import (
     AcChargeLoopAnswered,
     CertificateInstallationFailed,
@@ -62,6 +69,7 @@ from pyiso15118.events.values import (
     EnergyNeeds,
     EnergyService,
     GeneratorMode,
+    McsConnector,
     MeterReading,
     MobilityNeedsMode,
 )
@@ -85,6 +93,8 @@ __all__ = [
     "DcChargeLoopAnswered",
     "DcChargeLoopReceived",
     "DcLimits",
+    "DerNameplateReceived",
+    "DerStateReceived",
     "EndReason",
     "EnergyNeeds",
     "EnergyNeedsReceived",
@@ -94,7 +104,11 @@ __all__ = [
     "EvseLimitsReceived",
     "FrameIgnored",
     "GeneratorMode",
+    "GridCodeReceived",
+    "GridCodeSent",
+    "GridCodeWaits",
     "LimitIgnored",
+    "McsConnector",
     "MessageReceived",
     "MessageSent",
     "MeterReading",

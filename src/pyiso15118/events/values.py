@@ -18,16 +18,28 @@ class EnergyService(enum.IntEnum):
     DC_BPT = 6
     MCS = 8
     MCS_BPT = 9
+    AC_DER_IEC = 10
+    AC_DER_SAE = 11
 
     @property
     def is_ac(self) -> bool:
-        """The vehicle rectifies and inverts; messages are those of the AC namespace."""
-        return self in (EnergyService.AC, EnergyService.AC_BPT)
+        """The vehicle rectifies and inverts; messages are those of the AC namespace, with DER those of its own."""
+        return self in (EnergyService.AC, EnergyService.AC_BPT) or self.is_der
 
     @property
     def is_bpt(self) -> bool:
         """Power may flow both ways."""
-        return self in (EnergyService.AC_BPT, EnergyService.DC_BPT, EnergyService.MCS_BPT)
+        return self in (EnergyService.AC_BPT, EnergyService.DC_BPT, EnergyService.MCS_BPT) or self.is_der
+
+    @property
+    def is_der(self) -> bool:
+        """The vehicle's own inverter follows a grid code that the EVSE hands over; always both ways."""
+        return self in (EnergyService.AC_DER_IEC, EnergyService.AC_DER_SAE)
+
+    @property
+    def is_mcs(self) -> bool:
+        """Through the connector of the megawatt charging system; messages are those of the DC namespace."""
+        return self in (EnergyService.MCS, EnergyService.MCS_BPT)
 
 
 class ControlMode(enum.IntEnum):
@@ -49,6 +61,18 @@ class BptChannel(enum.IntEnum):
 
     UNIFIED = 1
     SEPARATED = 2
+
+
+class McsConnector(enum.IntEnum):
+    """Service parameter Connector of the services MCS and MCS_BPT. Values as in libiso15118 of EVerest."""
+
+    MCS = 1
+    CHAOJI = 2
+    ULTRA_CHAOJI = 3
+    R_MCS = 4
+    X_MCS = 5
+    AVIATION = 6
+    MARINE = 7
 
 
 class GeneratorMode(enum.IntEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pyiso15118.checks import check_ac_limits, check_limits, rational
+from pyiso15118.der import GridCode, check_grid_code
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import (
     AcLimits,
@@ -13,6 +14,7 @@ from pyiso15118.events import (
     DcLimits,
     EnergyService,
     GeneratorMode,
+    McsConnector,
     MobilityNeedsMode,
 )
 from pyiso15118.messages import common_messages as cm
@@ -25,16 +27,17 @@ from pyiso15118.timers import SeccTimers
 class ParameterSet:
     """One way to use a service. The numbers are those of the standard's service parameters.
 
-    ``connector``: DC 2, Extended (CCS); AC 1 single-phase, 3 three-phase. ``pricing`` 0: none, 1: absolute prices,
-    2: price levels. ``bpt_channel`` and ``generator_mode`` are sent for BPT services only, ``islanding_detection``
-    (1 active, 2 passive) for AC_BPT only. ``nominal_voltage_v`` is mandatory for AC. ``others``: further parameters
-    with integer values, sent as they are.
+    ``connector``: AC 1 single-phase, 3 three-phase; DC 2, Extended (CCS); MCS by
+    :class:`pyiso15118.events.McsConnector`; None: three-phase, Extended or MCS. ``pricing`` 0: none, 1: absolute
+    prices, 2: price levels. ``bpt_channel`` and ``generator_mode`` are sent for BPT services only,
+    ``islanding_detection`` (1 active, 2 passive) for AC_BPT only. ``nominal_voltage_v`` is mandatory for AC.
+    ``others``: further parameters with integer values, sent as they are.
     """
 
     id: int
     control_mode: ControlMode = ControlMode.DYNAMIC
     mobility_needs_mode: MobilityNeedsMode = MobilityNeedsMode.BY_EVCC
-    connector: int = 2
+    connector: int | None = None
     pricing: int = 0
     bpt_channel: BptChannel = BptChannel.UNIFIED
     generator_mode: GeneratorMode = GeneratorMode.GRID_FOLLOWING
@@ -43,15 +46,16 @@ class ParameterSet:
     others: tuple[tuple[str, int], ...] = ()
 
     def to_message(self, service: EnergyService) -> cm.ParameterSetType:
+        """As ServiceDetailRes lists it for ``service``."""
         parameters = {
-            "Connector": self.connector,
+            "Connector": _default_connector(service) if self.connector is None else self.connector,
             "ControlMode": int(self.control_mode),
             "MobilityNeedsMode": int(self.mobility_needs_mode),
             "Pricing": self.pricing,
         }
         if self.nominal_voltage_v is not None:
             parameters["EVSENominalVoltage"] = self.nominal_voltage_v
-        if service.is_bpt:
+        if service.is_bpt and not service.is_der:
             parameters |= {"BPTChannel": int(self.bpt_channel), "GeneratorMode": int(self.generator_mode)}
             if service.is_ac and self.islanding_detection is not None:
                 parameters["DetectionMethodGridCodeIslanding"] = self.islanding_detection
@@ -71,6 +75,7 @@ class ServiceOffer:
     free: bool = False
 
     def parameter_set(self, set_id: int) -> ParameterSet | None:
+        """The one with that id."""
         return next((s for s in self.parameter_sets if s.id == set_id), None)
 
 
@@ -82,6 +87,7 @@ class ValueAddedSet:
     parameters: tuple[tuple[str, bool | int | float | str], ...]
 
     def to_message(self) -> cm.ParameterSetType:
+        """As ServiceDetailRes lists it."""
         return cm.ParameterSetType(ParameterSetID=self.id, Parameter=[_parameter(*p) for p in self.parameters])
 
 
@@ -102,7 +108,8 @@ class SeccConfig:
     """One EVSE as its vehicles see it. Seconds, volts, watts and amperes.
 
     Power. ``limits`` (DC) and ``ac_limits``: the ratings, sent at parameter discovery; loop limits never exceed them
-    ([V2G20-2654]). ``negative_discharge_limits``: send discharge limits negative, as some stacks expect.
+    ([V2G20-2654]). ``grid_code``: handed to vehicles under AC_DER_IEC and AC_DER_SAE. ``negative_discharge_limits``:
+    send discharge limits negative, as some stacks expect; under AC_DER_SAE they always are.
 
     Authorisation. ``authorization``: what is offered; ``PnC`` needs ``contract_anchors`` (mobility operators' roots).
     ``certificate_installation`` needs ``oem_anchors``. ``profile`` says which curves and digests certificates and
@@ -128,6 +135,7 @@ class SeccConfig:
     ac_nominal_frequency_hz: float | None = None
     ac_power_ramp_w_per_s: float | None = None
     ac_max_power_asymmetry_w: float | None = None
+    grid_code: GridCode | None = None
     services: tuple[ServiceOffer, ...] = DC_SERVICES
     value_added: tuple[ValueAddedOffer, ...] = ()
     authorization: tuple[cm.authorizationType, ...] = (cm.authorizationType.EIM,)
@@ -167,6 +175,8 @@ class SeccConfig:
         name = offer.service.name
         if not offer.parameter_sets:
             raise LocalProtocolError(f"service {name}: needs parameter sets")
+        if offer.service.is_mcs:
+            _check_mcs_connectors(offer)
         ids = [s.id for s in offer.parameter_sets]
         if len(set(ids)) != len(ids):
             raise LocalProtocolError(f"service {name}: parameter set ids {ids} must differ")
@@ -176,6 +186,31 @@ class SeccConfig:
         check_ac_limits(self.ac_limits, f"ac_limits of {self.evse_id} (service {name})")
         if self.ac_nominal_frequency_hz is None:
             raise LocalProtocolError(f"service {name} needs ac_nominal_frequency_hz")
+        if offer.service.is_der:
+            self._check_der(offer)
+
+    def _check_der(self, offer: ServiceOffer) -> None:
+        name = offer.service.name
+        if self.grid_code is None:
+            raise LocalProtocolError(f"service {name} needs grid_code, which the vehicle's inverter has to keep to")
+        self.check_code(self.grid_code, f"grid_code of {self.evse_id} (service {name})")
+        volts = self.grid_code.nominal_voltage_v
+        for parameter_set in offer.parameter_sets:
+            named_v = parameter_set.nominal_voltage_v
+            if named_v is None or abs(named_v - volts) > 1.0:
+                raise LocalProtocolError(
+                    f"service {name}: parameter set {parameter_set.id} has nominal_voltage_v {named_v}, the grid code "
+                    f"counts by {volts:g} V"
+                )
+
+    def check_code(self, code: GridCode, what: str) -> None:
+        """Raises :class:`LocalProtocolError` for a code that nobody can keep to, or one for another grid."""
+        check_grid_code(code, what)
+        if code.nominal_frequency_hz != self.ac_nominal_frequency_hz:
+            raise LocalProtocolError(
+                f"{what} is for {code.nominal_frequency_hz:g} Hz, ac_nominal_frequency_hz is "
+                f"{self.ac_nominal_frequency_hz}"
+            )
 
     def _check_authorization(self) -> None:
         if not self.authorization:
@@ -186,10 +221,28 @@ class SeccConfig:
             raise LocalProtocolError("certificate_installation needs oem_anchors, the vehicle makers' roots")
 
     def offer(self, service_id: int) -> ServiceOffer | None:
+        """Of an energy service by its number; None where it is not offered."""
         return next((o for o in self.services if o.service == service_id), None)
 
     def value_added_offer(self, service_id: int) -> ValueAddedOffer | None:
+        """Of another service by its number; None where it is not offered."""
         return next((o for o in self.value_added if o.service_id == service_id), None)
+
+
+def _check_mcs_connectors(offer: ServiceOffer) -> None:
+    for parameter_set in offer.parameter_sets:
+        if parameter_set.connector not in (None, *McsConnector):
+            known = ", ".join(f"{c.value} {c.name}" for c in McsConnector)
+            raise LocalProtocolError(
+                f"service {offer.service.name}: connector {parameter_set.connector} of parameter set "
+                f"{parameter_set.id} is none of MCS: {known}"
+            )
+
+
+def _default_connector(service: EnergyService) -> int:
+    if service.is_ac:
+        return 3
+    return int(McsConnector.MCS) if service.is_mcs else 2
 
 
 def _parameter(name: str, value: bool | int | float | str) -> cm.ParameterType:

@@ -37,10 +37,13 @@ def handle_charge_parameter_discovery(request: ac.AC_ChargeParameterDiscoveryReq
     bpt = situation.session.is_bpt
     if fault := fault_at(situation, "parameter discovery"):
         return failed(request, Code.FAILED, fault, situation)
+    if situation.session.is_der:
+        discovered: Reply = _der().handle_charge_parameter_discovery(request, situation)
+        return discovered
     if isinstance(mode, ac.BPT_AC_CPDReqEnergyTransferMode) is not bpt:
         detail = f"{type(mode).__name__} does not belong to the selected service"
         return failed(request, Code.FAILED_WrongChargeParameter, detail, situation)
-    limits = discovered_limits(mode)
+    limits = discovered_limits(mode, bpt=bpt)
     if problem := discovery_problem(limits):
         return failed(request, Code.FAILED_WrongChargeParameter, problem, situation)
     evse = ac_evse(situation)
@@ -64,7 +67,7 @@ def handle_ac_charge_loop(request: ac.AC_ChargeLoopReq, situation: Situation) ->
     """
     session, evse, config = situation.session, ac_evse(situation), situation.config
     mode: Any = request.CLReqControlMode
-    kind = loop_kind(mode, session)
+    kind = _der().loop_kind(mode, session) if session.is_der else loop_kind(mode, session)
     if isinstance(kind, str):
         return failed(request, Code.FAILED, kind, situation)
     scheduled, bpt = kind
@@ -90,21 +93,38 @@ def handle_ac_charge_loop(request: ac.AC_ChargeLoopReq, situation: Situation) ->
         discharge_w = offered.max_discharge_power.total if discharge else 0.0
     else:
         charge_w, discharge_w = max(target.total, 0.0), max(-target.total, 0.0)
+    if session.is_der:
+        # Its inverter follows the grid code besides, and more than the set-point.
+        charge_w, discharge_w = offered.max_charge_power.total, offered.max_discharge_power.total
     obedience = obedience.grant(charge_w, discharge_w, situation.now, config.limit_follow_s)
     shown = shown_reading(request, evse, situation)
+    fields, told = _fields(evse, target, scheduled, situation), (*events, received)
+    if session.is_der:
+        response, session, changes = _der().answer_loop(mode, fields, scheduled, situation)
+        told = (*told, *changes)
+    else:
+        response = ac.AC_ChargeLoopRes(
+            Header=situation.header, ResponseCode=Code.OK, CLResControlMode=loop_mode(scheduled, bpt, fields)
+        )
     return Reply(
-        response=ac.AC_ChargeLoopRes(
-            Header=situation.header,
+        response=replace(
+            response,
             ResponseCode=Code.WARNING_EVPowerProfileViolation if off_plan else Code.OK,
             EVSEStatus=evse_status(evse),
             MeterInfo=shown,
             EVSETargetFrequency=None if evse.target_frequency_hz is None else rational(evse.target_frequency_hz),
-            CLResControlMode=loop_mode(scheduled, bpt, _fields(evse, target, scheduled, situation)),
         ),
         session=replace(session, loop_answered=True, meter_info=shown or session.meter_info, obedience=obedience),
         outcome=Outcome.DONE,
-        events=(*events, received),
+        events=told,
     )
+
+
+def _der() -> Any:
+    """Only where such a session runs: it brings two more message sets."""
+    from pyiso15118.secc import handlers_der
+
+    return handlers_der
 
 
 def _target(evse: UpdateAcEvse, offered: AcLimits, *, scheduled: bool, charge: bool, discharge: bool) -> AcPower | None:

@@ -13,6 +13,7 @@ from pyiso15118.secc.limits_dc import (
     discovered_limits,
     discovery_problem,
     evse_dc_limits,
+    evse_ratings,
     target_problem,
     within_volts,
 )
@@ -22,24 +23,27 @@ from pyiso15118.secc.transitions import Outcome
 
 def handle_charge_parameter_discovery(request: dc.DC_ChargeParameterDiscoveryReq, situation: Situation) -> Reply:
     """Exchanges limits. FAILED_WrongChargeParameter for the wrong mode, for limits that cannot be (negative, above 1e9,
-    minimum above maximum) and for voltages that leave nothing in common; FAILED on an EVSE that has a fault."""
+    minimum above maximum), for voltages that leave nothing in common and, under MCS, for maxima that are not above our
+    minima; FAILED on an EVSE that has a fault."""
     mode = request.DC_CPDReqEnergyTransferMode
-    bpt, ours = situation.session.is_bpt, evse_dc_limits(situation)
+    bpt = situation.session.is_bpt
     if fault := fault_at(situation, "parameter discovery"):
         return failed(request, Code.FAILED, fault, situation)
     if isinstance(mode, dc.BPT_DC_CPDReqEnergyTransferMode) is not bpt:
         detail = f"{type(mode).__name__} does not belong to the selected service"
         return failed(request, Code.FAILED_WrongChargeParameter, detail, situation)
     limits = discovered_limits(mode)
-    if problem := discovery_problem(limits, ours):
+    if problem := discovery_problem(limits, evse_ratings(situation), mcs=situation.session.is_mcs):
         return failed(request, Code.FAILED_WrongChargeParameter, problem, situation)
+    session = replace(situation.session, vehicle_limits=limits)
+    ours = evse_dc_limits(replace(situation, session=session))
     return Reply(
         response=dc.DC_ChargeParameterDiscoveryRes(
             Header=situation.header,
             ResponseCode=Code.OK,
             DC_CPDResEnergyTransferMode=cpd_mode(ours, bpt, situation.config.negative_discharge_limits),
         ),
-        session=replace(situation.session, vehicle_limits=limits),
+        session=session,
         outcome=Outcome.DONE,
         events=(VehicleLimitsReceived(limits=limits),),
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from msgspec.structs import replace
 
+from pyiso15118.der import functions_of, iec_bits
+from pyiso15118.events import EnergyService
 from pyiso15118.messages import common_messages as cm
+from pyiso15118.protocols import protocol_of
 from pyiso15118.secc.answers import Code, failed
-from pyiso15118.secc.config import ServiceOffer
+from pyiso15118.secc.config import ParameterSet, ServiceOffer
 from pyiso15118.secc.handlers_session import selected
 from pyiso15118.secc.session import Reply, Situation
 from pyiso15118.secc.transitions import Outcome
@@ -14,7 +19,16 @@ from pyiso15118.secc.transitions import Outcome
 
 def offers(situation: Situation) -> tuple[ServiceOffer, ...]:
     """The energy services of the protocol agreed."""
-    return tuple(o for o in situation.config.services if o.service.is_ac is situation.session.is_ac)
+    return tuple(o for o in situation.config.services if protocol_of(o.service) is situation.session.protocol)
+
+
+def with_demands(parameter_set: ParameterSet, service: EnergyService, situation: Situation) -> ParameterSet:
+    """AC_DER_IEC names the functions that the grid code asks for with each parameter set ([V2G20-3190])."""
+    code = situation.session.grid_code or situation.config.grid_code
+    if service is not EnergyService.AC_DER_IEC or code is None:
+        return parameter_set
+    demanded = ("DERControlFunctions", iec_bits(functions_of(code)))
+    return dataclasses.replace(parameter_set, others=(*parameter_set.others, demanded))
 
 
 def handle_service_discovery(request: cm.ServiceDiscoveryReq, situation: Situation) -> Reply:
@@ -49,7 +63,7 @@ def handle_service_detail(request: cm.ServiceDetailReq, situation: Situation) ->
     offer = next((o for o in offers(situation) if o.service == request.ServiceID), None)
     extra = situation.config.value_added_offer(request.ServiceID)
     if offer is not None:
-        sets = [s.to_message(offer.service) for s in offer.parameter_sets]
+        sets = [with_demands(s, offer.service, situation).to_message(offer.service) for s in offer.parameter_sets]
     elif extra is not None:
         sets = [s.to_message() for s in extra.parameter_sets]
     else:

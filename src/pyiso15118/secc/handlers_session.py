@@ -17,6 +17,7 @@ from pyiso15118.machine import SESSION_ID_BYTES
 from pyiso15118.messages import Namespace, app_protocol
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.paused import PausedSession, binding
+from pyiso15118.protocols import protocol_of
 from pyiso15118.secc.answers import Code, failed
 from pyiso15118.secc.config import ParameterSet, SeccConfig, ServiceOffer
 from pyiso15118.secc.session import Contract, Reply, Session, Situation
@@ -63,7 +64,7 @@ def handle_supported_app_protocol(request: app_protocol.supportedAppProtocolReq,
 
 def protocols(config: SeccConfig) -> tuple[Namespace, ...]:
     """What an EVSE speaks: the protocols of the services it offers."""
-    return tuple(dict.fromkeys(Namespace.AC if o.service.is_ac else Namespace.DC for o in config.services))
+    return tuple(dict.fromkeys(protocol_of(o.service) for o in config.services))
 
 
 def handle_session_setup(request: cm.SessionSetupReq, situation: Situation) -> Reply:
@@ -98,7 +99,7 @@ def _join(request: cm.SessionSetupReq, situation: Situation) -> Reply | None:
         return None
     offer = config.offer(paused.service)
     parameter_set = offer.parameter_set(paused.parameter_set_id) if offer is not None else None
-    if offer is None or parameter_set is None or offer.service.is_ac is not situation.session.is_ac:
+    if offer is None or parameter_set is None or protocol_of(offer.service) is not situation.session.protocol:
         return None
     contract = None
     if paused.emaid is not None and paused.contract_certificate is not None:

@@ -36,9 +36,8 @@ def within(power: AcPower) -> AcPower:
     return _each(power, lambda value: min(max(-MAX_MAGNITUDE, value), MAX_MAGNITUDE))
 
 
-def discovered_limits(mode: ac.AC_CPDReqEnergyTransferMode) -> AcLimits:
+def discovered_limits(mode: Any, *, bpt: bool) -> AcLimits:
     """The vehicle's limits as sent; those of discharge as magnitudes, for some stacks send them negative."""
-    bpt = isinstance(mode, ac.BPT_AC_CPDReqEnergyTransferMode)
     return AcLimits(
         max_charge_power=read_power(mode, "EVMaximumChargePower"),
         min_charge_power=read_power(mode, "EVMinimumChargePower"),
@@ -79,12 +78,11 @@ def evse_ac_limits(situation: Situation) -> AcLimits:
     return limits
 
 
-def cpd_mode(situation: Situation, bpt: bool, present: AcPower | None) -> ac.AC_CPDResEnergyTransferMode:
-    """The EVSE's ratings for parameter discovery."""
+def cpd_fields(situation: Situation, present: AcPower | None) -> dict[str, Any]:
+    """The elements of parameter discovery that every AC service has."""
     config, limits = situation.config, evse_ac_limits(situation)
-    sign = -1.0 if config.negative_discharge_limits else 1.0
     ramp, asymmetry = config.ac_power_ramp_w_per_s, config.ac_max_power_asymmetry_w
-    fields: dict[str, Any] = {
+    return {
         **sent_power("EVSEMaximumChargePower", limits.max_charge_power),
         **sent_power("EVSEMinimumChargePower", limits.min_charge_power),
         "EVSENominalFrequency": rational(config.ac_nominal_frequency_hz or 0.0),
@@ -92,6 +90,12 @@ def cpd_mode(situation: Situation, bpt: bool, present: AcPower | None) -> ac.AC_
         "EVSEPowerRampLimitation": None if ramp is None else rational(ramp),
         **sent_power("EVSEPresentActivePower", present),
     }
+
+
+def cpd_mode(situation: Situation, bpt: bool, present: AcPower | None) -> ac.AC_CPDResEnergyTransferMode:
+    """The EVSE's ratings for parameter discovery."""
+    limits, fields = evse_ac_limits(situation), cpd_fields(situation, present)
+    sign = -1.0 if situation.config.negative_discharge_limits else 1.0
     if not bpt:
         return ac.AC_CPDResEnergyTransferMode(**fields)
     return ac.BPT_AC_CPDResEnergyTransferMode(

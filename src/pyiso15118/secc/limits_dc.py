@@ -12,6 +12,7 @@ from pyiso15118.events import DcLimits, EnergyNeeds
 from pyiso15118.messages import common_types as ct
 from pyiso15118.messages import dc
 from pyiso15118.schedules.wire import MAX_MAGNITUDE
+from pyiso15118.secc import limits_mcs
 from pyiso15118.secc.needs import NO_NEEDS
 from pyiso15118.secc.session import Situation
 
@@ -37,10 +38,12 @@ def discovered_limits(mode: dc.DC_CPDReqEnergyTransferMode) -> DcLimits:
     )
 
 
-def discovery_problem(vehicle: DcLimits, evse: DcLimits) -> str | None:
+def discovery_problem(vehicle: DcLimits, evse: DcLimits, *, mcs: bool = False) -> str | None:
     """Why these limits cannot be charged with, in words; None if they can."""
     if problem := limits_problem(vehicle):
         return f"the vehicle's {problem}"
+    if mcs and (problem := limits_mcs.problem(evse, vehicle)):
+        return problem
     least_v, most_v = voltage_window(vehicle, evse)
     if least_v > most_v or vehicle.max_voltage_v == 0:
         return (
@@ -65,12 +68,18 @@ def target_problem(target_v: float, situation: Situation) -> str | None:
     return f"pre-charge to {target_v:g} V asked for, vehicle and EVSE have only {least_v:g}..{most_v:g} V in common"
 
 
-def evse_dc_limits(situation: Situation) -> DcLimits:
+def evse_ratings(situation: Situation) -> DcLimits:
     """The ratings of an EVSE with a DC service, which has some."""
     limits = situation.config.limits
     if limits is None:
         raise TypeError(f"{situation.config.evse_id} has no DC limits, yet serves DC")
     return limits
+
+
+def evse_dc_limits(situation: Situation) -> DcLimits:
+    """What the vehicle was offered at parameter discovery: the ratings, under MCS fitted to the vehicle's limits."""
+    limits, vehicle = evse_ratings(situation), vehicle_dc_limits(situation)
+    return limits_mcs.fitted(limits, vehicle) if situation.session.is_mcs and vehicle is not None else limits
 
 
 def vehicle_dc_limits(situation: Situation) -> DcLimits | None:

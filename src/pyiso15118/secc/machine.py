@@ -14,6 +14,7 @@ from pyiso15118.commands import (
     EvseState,
     InstallCertificate,
     OfferSchedules,
+    SetGridCode,
     SetMobilityNeeds,
     UpdateAcEvse,
     UpdateDcEvse,
@@ -154,6 +155,10 @@ class SeccMachine(Machine):
     def _side_streams(self) -> frozenset[PayloadType]:
         return _SIDE_STREAMS if self.state in _LOOPS else _NO_STREAMS
 
+    @property
+    def _agreed(self) -> Namespace | None:
+        return self.session.protocol
+
     def _may_read(self) -> bool:
         return self._pending is None
 
@@ -173,6 +178,8 @@ class SeccMachine(Machine):
                 self.session = owner.with_schedules(command, self.session, self.state, self._unix_s(now))
             case SetMobilityNeeds():
                 self.session = owner.with_mobility(command, self.session, now, self._unix_s(now))
+            case SetGridCode():
+                self.session = owner.with_grid_code(command, self.config, self.session)
             case _:
                 raise LocalProtocolError(f"{type(command).__name__} is no command for a SECC")
         if self._pending is not None:

@@ -24,6 +24,7 @@ from pyiso15118.commands import (
     EvseState,
     InstallCertificate,
     OfferSchedules,
+    SetGridCode,
     SetMobilityNeeds,
     UpdateDcEvse,
 )
@@ -69,6 +70,14 @@ def check_evse(command: EvseState, config: SeccConfig, session: Session) -> None
         raise LocalProtocolError(f"{what}: notification is {command.notification!r}, must be evseNotificationType")
     check_integers(what, 2**16 - 1, notification_max_delay_s=command.notification_max_delay_s)
     check_meter(command.meter, f"{what}.meter")
+
+
+def with_grid_code(command: SetGridCode, config: SeccConfig, session: Session) -> Session:
+    """With the code that holds from now on."""
+    if not any(offer.service.is_der for offer in config.services):
+        raise LocalProtocolError(f"SetGridCode: {config.evse_id} offers neither AC_DER_IEC nor AC_DER_SAE")
+    config.check_code(command.code, "SetGridCode.code")
+    return replace(session, grid_code=command.code)
 
 
 def authorized(command: Authorize, session: Session, state: State) -> Session | None:

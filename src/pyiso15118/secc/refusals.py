@@ -118,6 +118,10 @@ def refusal(request: object, code: ct.responseCodeType, header: ct.MessageHeader
     if isinstance(request, cm.SessionSetupReq):
         return cm.SessionSetupRes(Header=header, ResponseCode=code, EVSEID=evse_id)
     found = _RESPONSES.get(type(request))
+    if found is None and isinstance(request, ac.AC_ChargeParameterDiscoveryReq | ac.AC_ChargeLoopReq):
+        from pyiso15118.secc.handlers_der import refusal as der_refusal
+
+        return der_refusal(request, code, header)
     if found is None:
         return None
     response, fields = found

@@ -15,6 +15,7 @@ from pyiso15118.commands import (
     OfferSchedules,
     SetMobilityNeeds,
 )
+from pyiso15118.der.values import DerState, GridCode, Ratings
 from pyiso15118.events import AcLimits, ControlMode, DcLimits, EndReason, Event, MobilityNeedsMode
 from pyiso15118.machine import SESSION_ID_BYTES
 from pyiso15118.messages import Namespace
@@ -22,6 +23,7 @@ from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.messages.app_protocol import supportedAppProtocolRes
 from pyiso15118.paused import PausedSession
+from pyiso15118.protocols import AC_PROTOCOLS, DER_PROTOCOLS
 from pyiso15118.schedules import PowerProfile, PowerWatch, ScheduleTuple
 from pyiso15118.schedules.wire import MICROSECONDS
 from pyiso15118.secc.config import ParameterSet, SeccConfig, ServiceOffer
@@ -102,15 +104,32 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The reading that was shown last."""
     obedience: Obedience = Obedience()
 
+    grid_code: GridCode | None = None
+    """As the owner gave it; None: that of the configuration holds."""
+    grid_code_sent: GridCode | None = None
+    """What the vehicle has, None before parameter discovery."""
+    der_ratings: Ratings | None = None
+    der_state: DerState | None = None
+
     @property
     def is_ac(self) -> bool:
         """The protocol agreed is that of AC services."""
-        return self.protocol is Namespace.AC
+        return self.protocol in AC_PROTOCOLS
+
+    @property
+    def is_der(self) -> bool:
+        """The protocol agreed is one of those that hand a grid code over."""
+        return self.protocol in DER_PROTOCOLS
 
     @property
     def is_bpt(self) -> bool:
         """The service selected may feed back."""
         return self.offer is not None and self.offer.service.is_bpt
+
+    @property
+    def is_mcs(self) -> bool:
+        """The service selected is one of megawatt charging."""
+        return self.offer is not None and self.offer.service.is_mcs
 
     @property
     def is_scheduled(self) -> bool:
@@ -143,6 +162,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
             authorization=self.authorization,
             contract=self.contract,
             failure=self.failure,
+            grid_code=self.grid_code,
         )
 
     def stopped(self) -> Session:

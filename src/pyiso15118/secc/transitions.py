@@ -81,7 +81,8 @@ TRANSITIONS: Mapping[State, _Requests] = {
         **_STOPPABLE,
     },
     State.CHARGE_PARAMETER_DISCOVERY: {
-        "AC_ChargeParameterDiscoveryReq": {_DONE: State.SCHEDULE_EXCHANGE},
+        # Under DER a vehicle may need time to take the grid code over.
+        "AC_ChargeParameterDiscoveryReq": {_DONE: State.SCHEDULE_EXCHANGE, _AGAIN: State.CHARGE_PARAMETER_DISCOVERY},
         "DC_ChargeParameterDiscoveryReq": {_DONE: State.SCHEDULE_EXCHANGE},
         **_RENEGOTIABLE,
     },

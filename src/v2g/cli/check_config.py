@@ -11,6 +11,7 @@ from v2g.cli.daemons import problems
 from v2g.config.loader import ConfigError, Loaded, load
 from v2g.config.protection import grid_settings, settings_digest
 from v2g.config.schema import DcEvse, Evse
+from v2g.config.schema_evse import kind_of
 from v2g.grid.settings import SettingsUnset
 from v2g.orchestrator.config_check import map_problems, role_warnings, tls_problems
 
@@ -75,11 +76,11 @@ def summary(loaded: Loaded) -> str:
 
 def _evse(evse: Evse) -> str:
     if isinstance(evse, DcEvse):
-        kind, part, address = "DC", "inverter", evse.inverter.modbus
+        part, address = "inverter", evse.inverter.modbus
     else:
-        kind, part, address = "AC", "contactor", evse.ac.modbus
+        part, address = "contactor", evse.ac.modbus
     return (
-        f"    {evse.id}  {kind} on {evse.interface} port {evse.tcp_port}, TLS {evse.tls}, {part} "
+        f"    {evse.id}  {kind_of(evse)} on {evse.interface} port {evse.tcp_port}, TLS {evse.tls}, {part} "
         f"{address.host}:{address.port} unit {address.unit}"
     )
 

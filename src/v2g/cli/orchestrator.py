@@ -93,10 +93,10 @@ def _base_load(context: click.Context, parameter: click.Parameter, value: str | 
     multiple=True,
     callback=_specs,
     metavar="KIND[,OPTION...]",
-    help="With --simulate: one more vehicle. KIND is dc or ac; options: v2g (both ways), soc=40, capacity=60kWh, "
-    "power=11kW, min-power=2kW, departs=8h (-1h: always about to leave), target=80, min-soc=20, "
+    help="With --simulate: one more vehicle. KIND is dc, mcs (megawatts) or ac; options: v2g (both ways), soc=40, "
+    "capacity=60kWh, power=11kW, min-power=2kW, departs=8h (-1h: always about to leave), target=80, min-soc=20, "
     "mode=dynamic|scheduled, needs=vehicle|station, no-soc, lie-soc=90|jumps, ignore-limits, phases=1|3, slow=0.3s, "
-    "hangs=4s. "
+    "hangs=4s, der=sae|iec (ac: its inverter takes the grid code). "
     "Without --vehicles there are no others.",
 )
 @click.option("--demo", is_flag=True, help="With --simulate: plug in, discharge 10 kW, print what was measured, end.")

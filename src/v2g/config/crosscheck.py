@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from v2g.config.addresses import address_suspicions, device_of, modbus_addresses
+from v2g.config.crosscheck_der import check_der, der_suspicions
 from v2g.config.crosscheck_dispatch import check_dispatch, dispatch_suspicions
 from v2g.config.crosscheck_firewall import check_firewall, firewall_suspicions
 from v2g.config.crosscheck_guard import check_guard, guard_suspicions
@@ -27,6 +28,8 @@ from v2g.thermal.limits import Regime
 from v2g.thermal.parameters import ParameterError
 
 _FIRST_DYNAMIC_PORT = 49152
+_MCS_MAX_V, _MCS_MAX_A = 1250.0, 3000.0
+"""Of the connector, as CharIN specifies it."""
 
 
 def cross_check(config: Config, report: Report) -> None:
@@ -38,6 +41,7 @@ def cross_check(config: Config, report: Report) -> None:
         _one_evse(evse, f"evses[{position}]", config, report)
     _transformer(config, report)
     check_guard(config, report)
+    check_der(config, report)
     check_dispatch(config, report)
     check_utility(config, report)
     check_firewall(config, report)
@@ -61,6 +65,7 @@ def suspicions(config: Config) -> Iterator[str]:
     if volts in (208.0, 380.0, 400.0, 415.0, 480.0, 600.0):
         yield f"grid.nominal_voltage_v is line to neutral; {volts:g} V looks like line to line: {volts / 3**0.5:.0f} V?"
     yield from dispatch_suspicions(config)
+    yield from der_suspicions(config)
     for position, evse in enumerate(config.evses):
         for name in ("max_charge_w", "max_discharge_w"):
             inverter = [(evse.inverter, "inverter.")] if isinstance(evse, DcEvse) else []
@@ -70,6 +75,8 @@ def suspicions(config: Config) -> Iterator[str]:
                     yield f"evses[{position}].{where}{name} is {watts:g} W; for {watts:g} kW write {watts * 1000:g}"
         if isinstance(evse, AcEvse):
             yield from _ac_suspicions(evse, f"evses[{position}]", volts)
+        elif evse.connector == "mcs":
+            yield from _mcs_suspicions(evse, f"evses[{position}]")
         if evse.tls is TlsProfileName.COMPAT and evse.tcp_port < _FIRST_DYNAMIC_PORT:
             yield (
                 f"evses[{position}].tcp_port is {evse.tcp_port} with tls compat; stacks such as Josev/EcoG refuse an "
@@ -93,6 +100,26 @@ def suspicions(config: Config) -> Iterator[str]:
         yield slow
     if config.pki.allow_plain:
         yield "pki.allow_plain is on: test mode, ISO 15118-20 does not allow conversations without TLS"
+
+
+def _mcs_suspicions(evse: DcEvse, path: str) -> Iterator[str]:
+    for name, most, unit in (("max_voltage_v", _MCS_MAX_V, "V"), ("max_current_a", _MCS_MAX_A, "A")):
+        value: float = getattr(evse, name)
+        if value > most:
+            yield f"{path}.{name} is {value:g} {unit}; connectors of MCS are rated for {most:g} {unit} at most"
+    if evse.plc is not None:
+        yield (
+            f"{path} is an MCS EVSE with a powerline modem (plc); MCS talks over single-pair Ethernet (10BASE-T1S, "
+            "ISO 15118-10), where no vehicle is matched: leave plc out"
+        )
+    carried_w = evse.max_voltage_v * evse.max_current_a
+    for name in ("max_charge_w", "max_discharge_w"):
+        watts: float = getattr(evse, name)
+        if watts > carried_w:
+            yield (
+                f"{path}.{name} is {watts:.0f} W, but {evse.max_current_a:g} A at {evse.max_voltage_v:g} V carry "
+                f"{carried_w:.0f} W"
+            )
 
 
 def _ac_suspicions(evse: AcEvse, path: str, nominal_voltage_v: float) -> Iterator[str]:

@@ -29,6 +29,8 @@ class Live(enum.Enum):
     """The control cycle, with its next turn."""
     MIN_SOC = "min-SoC"
     FILTERS = "harmonic filters"
+    DER = "vehicles' grid codes"
+    """Handed to the inverters of vehicles at AC EVSEs, with what ``grid`` and ``functions`` say then."""
     GUARD = "the guard's settings"
     """``tick`` adopts them, and ``wires`` writes them into the inverters."""
     SENSORS = "sensors"
@@ -70,6 +72,9 @@ RULES: Final = (
     Rule("evses[].inverter.harmonic_filter.threshold", live=Live.FILTERS),
     Rule("evses[].inverter.efficiency", services=(ORCHESTRATOR,)),
     Rule("evses[].inverter.accept_low_efficiency", services=(ORCHESTRATOR,)),
+    Rule("evses[].connector", services=(ORCHESTRATOR,)),
+    Rule("evses[].der", live=Live.DER),
+    Rule("evses[].der.protocol", services=(ORCHESTRATOR,)),
     Rule("evses[].tls", services=(ORCHESTRATOR,)),
     Rule("evses[].sdp_port", services=(ORCHESTRATOR,)),
     Rule("evses[].tcp_port", services=(ORCHESTRATOR,)),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from v2g.config.schema_base import EvseId, Percent, Port, Positive, Section
+from v2g.config.schema_der import Der
 from v2g.config.schema_plc import EvsePlc
 
 
@@ -138,6 +139,9 @@ class _Evse(Section, frozen=True, kw_only=True):
 class DcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="DC"):
     """The EVSE's inverter turns AC into DC: ``inverter`` carries the power, ``dc`` the contactors and the cable."""
 
+    connector: Literal["ccs", "mcs"] = "ccs"
+    """``ccs``: vehicles are offered the services DC and DC_BPT; ``mcs``: MCS and MCS_BPT, the megawatt charging system,
+    up to 1250 V and 3000 A."""
     max_voltage_v: Positive = 920.0
     """Highest voltage of its output."""
     min_voltage_v: Positive = 150.0
@@ -163,8 +167,17 @@ class AcEvse(_Evse, frozen=True, kw_only=True, tag_field="kind", tag="AC"):
     """A phase, RMS."""
     allow_discharge: bool = False
     """Discharge by AC_BPT: the vehicle's own inverter then is the DER, and its conformity to IEEE 1547 rests on it."""
+    der: Der = Der()
+    """The grid code that its inverter is handed (ISO 15118-20 Amendment 1); without, it is handed none."""
     ac: AcOutput
     """Contactor, meter and pilot."""
 
 
 Evse = DcEvse | AcEvse
+
+
+def kind_of(evse: Evse) -> Literal["AC", "DC", "MCS"]:
+    """As people read it: a DC EVSE by its connector."""
+    if isinstance(evse, AcEvse):
+        return "AC"
+    return "MCS" if evse.connector == "mcs" else "DC"

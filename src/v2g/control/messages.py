@@ -273,6 +273,7 @@ class EvseLine(msgspec.Struct, frozen=True, kw_only=True):
     contactors_closed: bool | None
     fault: str | None
     kind: str = "DC"
+    """``AC``, ``DC`` or ``MCS``, whose stage is one of DC."""
     ac: AcLine | None = None
     """Of an AC EVSE with a fresh reading."""
     share_w: float = 0.0

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from v2g.grid.protection import Block
+from v2g.grid.support import FrequencyDroop
+from v2g.guard.ac_droop import DroopAllowance
 from v2g.guard.ac_watch import DISCHARGE_OFF, Latched, VehicleWatch
 from v2g.guard.bounds import (
     MAX_LEASE_S,
@@ -47,6 +49,9 @@ class AcEvseLimits:
     max_charge_w: float
     max_discharge_w: float
     allow_discharge: bool
+    droop: FrequencyDroop | None = None
+    """That vehicles here are handed; None: none."""
+    nominal_hz: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class _AcEvse:
     pilot: PilotWatch = field(default_factory=PilotWatch)
     verdict: PilotVerdict | None = None
     vehicle: VehicleWatch = field(default_factory=VehicleWatch)
+    droop: DroopAllowance | None = None
     running_discharge_w: float = 0.0
     """Magnitude that was ordered and allowed last: all that may go on while no new discharge may begin."""
     opening_since_s: float | None = None
@@ -101,7 +107,7 @@ class AcCore:
 
     def __init__(self, limits: Iterable[AcEvseLimits], now_s: float, *, mains_input: bool = False) -> None:
         self._mains_input = mains_input
-        self._evses = {item.evse_id: _AcEvse(item) for item in limits}
+        self._evses = {item.evse_id: _AcEvse(item, droop=_allowance(item)) for item in limits}
         self._started_s = now_s
         self._stopping = False
 
@@ -189,7 +195,10 @@ class AcCore:
             ending = order is None or not order.close_contactor
             # A reading counts once, however often it is looked at.
             at_s = reading.as_of_s
-            evse.vehicle.observe(reading, rated_a, limits.allow_discharge, at_s, ending=ending or bool(view.stop))
+            droop_w = (0.0, 0.0) if evse.droop is None else evse.droop.update(view.frequency_hz, now_s)
+            evse.vehicle.observe(
+                reading, rated_a, limits.allow_discharge, at_s, ending=ending or bool(view.stop), droop_w=droop_w
+            )
             if refusal is None and evse.vehicle.latched is not None:
                 refusal = bound_by = evse.vehicle.latched.bound_by
                 power_w = 0.0
@@ -335,6 +344,12 @@ class AcCore:
             and reading.most_a < OPEN_BELOW_A
         )
         return locked and (nobody_orders or not dead)
+
+
+def _allowance(limits: AcEvseLimits) -> DroopAllowance | None:
+    if limits.droop is None:
+        return None
+    return DroopAllowance(limits.droop, limits.nominal_hz, max(limits.max_charge_w, limits.max_discharge_w))
 
 
 def _rated_a(evse: _AcEvse, reading: AcEvseReading) -> float:

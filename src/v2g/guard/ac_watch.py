@@ -83,18 +83,27 @@ class VehicleWatch:
             lasting.update(False, 0.0)
 
     def observe(
-        self, reading: AcEvseReading, rated_a: float, allow_discharge: bool, now_s: float, *, ending: bool = False
+        self,
+        reading: AcEvseReading,
+        rated_a: float,
+        allow_discharge: bool,
+        now_s: float,
+        *,
+        ending: bool = False,
+        droop_w: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        """``rated_a``: what a phase may carry. Latches what has lasted too long; the first verdict stays.
+        """``rated_a``: what a phase may carry. Latches what has lasted too long; the first verdict stays. ``droop_w``:
+        so far below and above what it is told the frequency may take a vehicle that exchanges something.
 
         ``ending``: the session is over, and the contactor about to open: a vehicle whose session was lost was not
         told that it may have nothing.
         """
         power_w, told_w = reading.total_w, self._told.last
+        less_w, more_w = droop_w if told_w else (0.0, 0.0)
         self._rated.add(rated_a, now_s)
         # More than it is told now, for the whole time, and more than at any moment of that time: who follows a ramp
         # a little late is within it.
-        excess_s = self._excess.update(not ending and not _within(power_w, told_w, told_w), now_s)
+        excess_s = self._excess.update(not ending and not _within(power_w, told_w - less_w, told_w + more_w), now_s)
         discharge_s = self._discharge.update(not allow_discharge and power_w < -DISCHARGE_OFF_W, now_s)
         # A device that lowers its own rating gives the vehicle as long.
         most_a, rated_a = reading.most_a, self._rated.highest
@@ -108,7 +117,7 @@ class VehicleWatch:
             self.latched = Latched(DISCHARGE_OFF, f"it discharges {-power_w:.0f} W, which this site does not allow")
         elif any(lasted_s > limit_s for lasted_s, (_, limit_s) in zip(over_s, OVERCURRENTS, strict=True)):
             self.latched = Latched(OVERDRAW, f"{most_a:.1f} A in a phase rated for {rated_a:.0f} A")
-        elif excess_s >= FOLLOW_S and not _within(power_w, self._told.lowest, self._told.highest):
+        elif excess_s >= FOLLOW_S and not _within(power_w, self._told.lowest - less_w, self._told.highest + more_w):
             self.latched = Latched(OVERDRAW, f"{power_w:.0f} W measured, it was told {told_w:.0f} W")
 
 

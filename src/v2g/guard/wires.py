@@ -91,7 +91,7 @@ class Wires:
             clock.monotonic_s(),
             mains_input=bool(config.protection.mains_input_path),
             enter_service_delay_s=settings.enter_service_delay_s,
-            ac_limits=map(ac_limits, config.ac_evses),
+            ac_limits=[ac_limits(evse, config) for evse in config.ac_evses],
         )
         self._server = WiresServer(
             paths.wires_sock,

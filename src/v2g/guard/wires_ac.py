@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from v2g.clock import Clock
-from v2g.config.schema import AcEvse
+from v2g.config.functions import support_settings
+from v2g.config.schema import AcEvse, Config
 from v2g.guard.ac_core import AcCore, AcEvseLimits, AcTarget
 from v2g.guard.wires_devices import Actuator, DeviceWatch, Pace
 from v2g.guard.wires_pilot import PilotErrorNote
@@ -119,7 +120,9 @@ class AcEvseDevices:
             )
 
 
-def ac_limits(evse: AcEvse) -> AcEvseLimits:
+def ac_limits(evse: AcEvse, config: Config) -> AcEvseLimits:
+    """What the site allows, and by what droop its vehicle may leave what it is told."""
+    hands_over = evse.der.protocol != "none"
     return AcEvseLimits(
         evse_id=evse.id,
         phases=evse.phases,
@@ -128,4 +131,6 @@ def ac_limits(evse: AcEvse) -> AcEvseLimits:
         max_charge_w=evse.max_charge_w,
         max_discharge_w=evse.max_discharge_w,
         allow_discharge=evse.allow_discharge,
+        droop=support_settings(config.functions).frequency_droop if hands_over else None,
+        nominal_hz=config.grid.nominal_frequency_hz,
     )

@@ -26,6 +26,7 @@ from pyiso15118.security.tls_peer import by_the_clock
 from pyiso15118.timers import SeccTimers
 from v2g.config.paths import PkiPaths, pki_paths
 from v2g.config.schema import AcEvse, Config, Evse, TlsProfileName
+from v2g.orchestrator.der_codes import code_of
 from v2g.orchestrator.site import ac_profile, dc_profile
 from v2g.pki.store import in_force
 
@@ -41,6 +42,11 @@ _DC_SERVICES = {
 """By the EVSE's connector, bidirectional first."""
 _PRICE_LEVELS = 2
 """Service parameter Pricing."""
+_DER_SERVICES = {
+    "sae": (EnergyService.AC_DER_SAE,),
+    "iec": (EnergyService.AC_DER_IEC,),
+    "both": (EnergyService.AC_DER_SAE, EnergyService.AC_DER_IEC),
+}
 _ACTIVE = 1
 """Service parameter DetectionMethodGridCodeIslanding: what we ask of a vehicle that feeds the grid."""
 
@@ -129,6 +135,7 @@ def _secc(evse: Evse, config: Config) -> SeccConfig:
         ac_limits=ac_profile(evse, config).rated,
         ac_nominal_frequency_hz=config.grid.nominal_frequency_hz,
         services=_ac_services(evse, config),
+        grid_code=code_of(evse, config),
         power_delivery_hold_s=AC_POWER_DELIVERY_HOLD_S,
     )
 
@@ -143,7 +150,10 @@ def _ac_services(evse: AcEvse, config: Config) -> tuple[ServiceOffer, ...]:
             islanding_detection=_ACTIVE,
         )
     )
+    kinds: tuple[EnergyService, ...]
     kinds = (EnergyService.AC_BPT, EnergyService.AC) if evse.allow_discharge else (EnergyService.AC,)
+    if code_of(evse, config) is not None:
+        kinds = (*_DER_SERVICES[evse.der.protocol], *kinds)
     return tuple(ServiceOffer(service=kind, parameter_sets=sets) for kind in kinds)
 
 

@@ -20,6 +20,7 @@ from v2g.control.server import Caller, Refused, Role
 from v2g.grid.settings import SettingsError
 from v2g.orchestrator.adoption import load_settings
 from v2g.orchestrator.changes import FINISH_CHANGE_S, Changes
+from v2g.orchestrator.der_codes import grid_codes
 from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.min_soc_api import MinSocApi, min_soc_settings
 from v2g.orchestrator.pki_api import PkiApi
@@ -108,6 +109,8 @@ class Reload:
             self._min_soc.settings = min_soc_settings(config)
         if Live.FILTERS in kinds:
             self._site.filter_thresholds = filter_thresholds(config)
+        if Live.DER in kinds or Live.GUARD in kinds:
+            self._site.grid_codes = grid_codes(config)
         if Live.GUARD in kinds:
             # What a relay test writes down; where its feedback is, is the old one until a restart.
             site = self._site
@@ -121,6 +124,8 @@ class Reload:
         match live:
             case Live.MIN_SOC:
                 return self._min_soc.settings == min_soc_settings(config)
+            case Live.DER:
+                return self._site.grid_codes == grid_codes(config)
             case Live.FILTERS:
                 return self._site.filter_thresholds == filter_thresholds(config)
             case Live.GUARD:

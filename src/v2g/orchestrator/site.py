@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Protocol
 
+from pyiso15118.der import GridCode
 from v2g.config.ratings import charge_rated_w, discharge_rated_w
 from v2g.config.schema import AcEvse, Config, DcEvse, Evse
 from v2g.dispatch.book import OrderBook
@@ -24,6 +25,7 @@ from v2g.guard.status import GuardStatus
 from v2g.guard.view import view
 from v2g.hardware.ports import InverterReading, Quantity, TransducerReading
 from v2g.orchestrator.decide import Decision, decide, ending_words, permit_problem
+from v2g.orchestrator.der_codes import code_of
 from v2g.orchestrator.discharge_record import DischargeTests
 from v2g.orchestrator.dispatching import Dispatching
 from v2g.orchestrator.feeder_check import FeederCheck
@@ -98,7 +100,9 @@ def bay_of(evse: Evse, config: Config, policy: AuthorizationPolicy) -> EvseBay:
     """An EVSE's bay, by its kind."""
     max_age_s = config.secc.charge_loop_timeout_s + VEHICLE_MARGIN_S
     if isinstance(evse, AcEvse):
-        return AcBay(ac_profile(evse, config), policy, max_age_s)
+        bay = AcBay(ac_profile(evse, config), policy, max_age_s)
+        bay.grid_code = code_of(evse, config)
+        return bay
     return DcBay(dc_profile(evse, config.dispatch.min_soc_pct), policy, max_age_s)
 
 
@@ -158,6 +162,18 @@ class Site:
         self._evses: dict[str, EvseReading] = {}
         self._inverters: dict[str, InverterReading] = {}
         self._transducers: dict[Quantity, TransducerReading] = {}
+
+    @property
+    def grid_codes(self) -> dict[str, GridCode | None]:
+        """By AC EVSE, what the inverter of a vehicle there is handed."""
+        return {evse.id: self.bays[evse.id].grid_code for evse in self.config.ac_evses}
+
+    @grid_codes.setter
+    def grid_codes(self, codes: Mapping[str, GridCode | None]) -> None:
+        """From now on, in the sessions that run too. Another EVSE's is nobody's."""
+        for evse_id, code in codes.items():
+            if evse_id in self.bays:
+                self.bays[evse_id].grid_code = code
 
     def observe(self, wires: Image | None, connected: bool, guard: GuardStatus, now_s: float) -> SiteImage:
         """Freeze what is known at ``now_s``."""

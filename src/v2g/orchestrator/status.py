@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from v2g import __version__
 from v2g.config.schema import AcEvse, Evse
+from v2g.config.schema_evse import kind_of
 from v2g.control import messages
 from v2g.control.guard_words import block_words, interlock_words, is_interlock, lost_words, trip_remedy, trip_words
 from v2g.control.messages_ac import AcLine
@@ -356,7 +357,7 @@ def _evse(
         current_a=finite(stage.present_current_a) if stage is not None else None,
         contactors_closed=closed,
         fault="; ".join(faults) or None,
-        kind="AC" if isinstance(evse, AcEvse) else "DC",
+        kind=kind_of(evse),
         paused=bay.paused_by,
         ac=_ac(evse, contactor) if isinstance(evse, AcEvse) and contactor is not None else None,
     )

@@ -26,6 +26,7 @@ from v2g.dispatch.vehicle import VehicleData
 from v2g.hardware.ports import AcEvseCommand, AcEvseReading, PilotState
 from v2g.sessions.ac_limits import AcEvseProfile
 from v2g.sessions.authorization import AuthorizationPolicy
+from v2g.sessions.der_session import DerSession
 from v2g.sessions.procedure import (
     EvseView,
     Phase,
@@ -36,6 +37,7 @@ from v2g.sessions.procedure import (
     sane,
 )
 from v2g.sessions.schedules import Room
+from v2g.sessions.scheduling import Notice
 from v2g.sessions.watch import STALE_AFTER_S, Lasting, is_fresh
 from v2g.units import format_power
 
@@ -76,6 +78,7 @@ class AcProcedure(Procedure):
         self._unsupplied = Lasting()
         self._phases_seen: int | None = None
         self._seen_differently = Lasting()
+        self.der = DerSession()
 
     # ---- what the protocol says ----
 
@@ -85,6 +88,7 @@ class AcProcedure(Procedure):
             missing = self._missing(now_s)
             if missing:
                 self._fail(f"the contactor was not closed in time: waited for {missing}", now_s)
+        self.der.handle(event)
         return super().handle(event, now_s)
 
     def _take(self, event: ev.Event, now_s: float) -> None:
@@ -132,7 +136,7 @@ class AcProcedure(Procedure):
             STALE_AFTER_S,
             now_s,
             wants=self._wants,
-            bidirectional=self.service is ev.EnergyService.AC_BPT,
+            bidirectional=self._is_bpt,
             vehicle_phases=self.phases_used,
         )
         planned_w = self._planned_w(now_s)
@@ -140,7 +144,16 @@ class AcProcedure(Procedure):
             bounds = (*bounds, Bound(min(0.0, planned_w), max(0.0, planned_w), PROFILE, vehicle.expires_at_s))
         if not self._evse.contactor_closed:
             return (Bound(0.0, 0.0, "contactor open", math.inf), *bounds)
+        if out := self.der.out_of_service:
+            return (Bound(0.0, 0.0, out, vehicle.expires_at_s), *bounds)
         return bounds
+
+    @property
+    def _is_bpt(self) -> bool:
+        return self.service is not None and self.service.is_bpt
+
+    def take_notices(self) -> tuple[Notice, ...]:
+        return (*super().take_notices(), *self.der.take_notices())
 
     @property
     def phases_used(self) -> int | None:
@@ -168,7 +181,7 @@ class AcProcedure(Procedure):
         discharge_w = min(rated.max_discharge_power.total, limits.max_discharge_power.total)
         return Room(
             charge_w=min(rated.max_charge_power.total, limits.max_charge_power.total),
-            discharge_w=discharge_w if self.service is ev.EnergyService.AC_BPT else None,
+            discharge_w=discharge_w if self._is_bpt else None,
             site_charge_w=max(0.0, share.site_hi_w),
             site_discharge_w=max(0.0, -share.site_lo_w),
             least_charge_w=least[0],
@@ -243,6 +256,8 @@ class AcProcedure(Procedure):
 
     def step(self, share: Share, now_s: float) -> Step:
         commands: list[Command] = list(self._take_share(share, now_s))
+        if self.phase is not Phase.ENDED:
+            commands += self.der.commands(self._view.grid_code, self._view.supplied)
         if self.phase in (Phase.STOPPING, Phase.ENDED):
             self._come_to_rest(now_s)
         else:

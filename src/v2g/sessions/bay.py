@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from pyiso15118.commands import Command
+from pyiso15118.der import DerState, GridCode
 from v2g.dispatch.ac_vehicle import ac_rated_w
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.vehicle import VehicleData
@@ -73,6 +74,8 @@ class EvseBay(abc.ABC):
         self._leaving: Procedure | None = None
         self._not_to_ask = ""
         """EVCCID of the vehicle that left when it was asked to renegotiate."""
+        self.grid_code: GridCode | None = None
+        """What the inverter of a vehicle at an AC EVSE is handed; whoever knows the configuration sets it anew."""
         self.paused_by = ""
         """EVCCID of the vehicle that may come back to its session here; whoever keeps paused sessions tells."""
 
@@ -198,6 +201,7 @@ class EvseBay(abc.ABC):
             available=self._leaving is None,
             supplied=self._supplied,
             wants=self.wants,
+            grid_code=self.grid_code,
         )
         for procedure in (self.procedure, self._leaving):
             if procedure is not None:
@@ -261,6 +265,11 @@ class EvseBay(abc.ABC):
     def announced(self) -> VehicleData | None:
         """What it said of itself so far, before its charge loop too: for a plan that it waits for."""
         return self.procedure.announced if self.procedure is not None else None
+
+    @property
+    def der(self) -> DerState | None:
+        """What the inverter of the vehicle here does by its own word, where it was handed a grid code."""
+        return self.procedure.der.state if isinstance(self.procedure, AcProcedure) else None
 
     @property
     def phases_used(self) -> int | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import Authorize, Command
+from pyiso15118.der import GridCode
 from pyiso15118.messages.common_types import evseNotificationType
 from v2g.dispatch.constraints import Bound, intersect
 from v2g.dispatch.soc_watch import BatteryWatch
@@ -55,7 +56,7 @@ class EvseView:
 
     ``fault`` and ``hold``: the verdict of its watch. ``inverter``: of a DC EVSE. ``available``: no earlier session
     holds the EVSE. ``supplied``: the guard permits energy. ``wants``: what the site asks for the vehicle here; None:
-    the EVSE's own minimum and no more.
+    the EVSE's own minimum and no more. ``grid_code``: what a vehicle's inverter at an AC EVSE is handed; None: nothing.
     """
 
     evse: DcEvseReading | AcEvseReading | None = None
@@ -65,6 +66,7 @@ class EvseView:
     available: bool = True
     supplied: bool = True
     wants: Wants | None = None
+    grid_code: GridCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pyiso15118.der import GridCode
 from v2g.simulation.ac_stage import AcStage, Lines
 from v2g.simulation.battery import Battery
+from v2g.simulation.vehicle_inverter import VehicleInverter
 
 EFFICIENCY = 0.95
 """Of an on-board charger, either direction."""
 RAMP_W_S = 10_000.0
-
-_LIVE_ABOVE_PU = 0.5
-"""The on-board inverter follows the grid: below this it has nothing to follow."""
+RATED_W = 11_000.0
+"""Of an inverter whose computer says nothing of its rating."""
 _DEAD: Lines = (0.0, 0.0, 0.0)
 
 
@@ -31,9 +32,15 @@ class AcVehicle:
     wanted_var: float = 0.0
     power_w: float = 0.0
     battery_a: float = 0.0
+    inverter: VehicleInverter = field(default_factory=lambda: VehicleInverter(rated_w=RATED_W, rated_va=RATED_W))
 
     def __post_init__(self) -> None:
         self.ready = self.ready or self.auto
+
+    def take_over(self, code: GridCode | None, rated_w: float, rated_va: float) -> None:
+        """The grid code that its inverter keeps to from now on, and what it is per unit of."""
+        self.inverter.rated_w, self.inverter.rated_va = rated_w, rated_va
+        self.inverter.adopt(code)
 
     def drive(self, power_w: float, reactive_var: float, ready: bool) -> None:
         self.wanted_w, self.wanted_var, self.ready = power_w, reactive_var, ready
@@ -99,18 +106,23 @@ class AcCharger:
     def bus_var(self) -> Lines:
         return self._on_bus(self.stage.reactive_var)
 
-    def step(self, now_s: float, dt_s: float, voltages_v: Lines) -> None:
+    def step(self, now_s: float, dt_s: float, voltages_v: Lines, frequency_hz: float) -> None:
         stage, vehicle, lines = self.stage, self.vehicle, self.lines
         stage.vehicle_ready = vehicle is not None and vehicle.ready
         stage.step(now_s, _three([voltages_v[line] for line in lines]))
         supply_v = stage.inlet_v[: len(lines)]
-        live = min(supply_v) > _LIVE_ABOVE_PU * self.nominal_voltage_v
         if vehicle is None:
             stage.carry(_DEAD, _DEAD, dt_s)
             return
         told_w = vehicle.wanted_w if vehicle.ready else 0.0
-        power_w = vehicle.step(told_w if self.overdraw_w is None else self.overdraw_w, live, dt_s)
-        reactive_var = vehicle.wanted_var if live and vehicle.ready else 0.0
+        told_w = told_w if self.overdraw_w is None else self.overdraw_w
+        inverter = vehicle.inverter
+        told_w = inverter.step(now_s, dt_s, supply_v, frequency_hz, told_w, self.nominal_voltage_v)
+        live = inverter.in_service and not inverter.ceases
+        power_w = vehicle.step(told_w, live, dt_s)
+        reactive_var = 0.0
+        if live and vehicle.ready:
+            reactive_var = vehicle.wanted_var if inverter.code is None else inverter.reactive_var(power_w)
         share = 1.0 / len(lines)
         stage.carry(_three([power_w * share] * len(lines)), _three([reactive_var * share] * len(lines)), dt_s)
         if abs(power_w) > 100.0:

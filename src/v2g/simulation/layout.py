@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import itertools
 import socket
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from v2g.pki import store
 from v2g.simulation.composed_image import FILTER_MAP
 from v2g.simulation.layout_plc import EvseLine, line_of, write_powerline
 from v2g.simulation.layout_sensors import limits_stress, write_sensor_map
+from v2g.simulation.layout_sizes import DC_SIZES, Connector, DcSize, rated_kva, rotations_of
 from v2g.simulation.plant_config import Conditions, PlantConfig, PlantEvse, write_config
 from v2g.simulation.vehicle_config import VehicleConfig, vehicle_settings
 from v2g.simulation.vehicle_spec import VehicleSpec
@@ -30,10 +30,8 @@ HOST = "127.0.0.1"
 FIRST_SECC_PORT = 15118
 FIRST_DYNAMIC_PORT = 49152
 """A foreign vehicle may refuse a TCP port below this."""
-RATED_KVA = 250.0
 NOMINAL_VOLTAGE_V = 277.0
 EVSE_RATED_W = 22_000.0
-MAX_CURRENT_A = 80.0
 ENTER_SERVICE_DELAY_S = 1.0
 """Of the simulated inverters."""
 MEASURED_EVSES = 4
@@ -44,10 +42,8 @@ RELAY_DELAY_S = 14.0
 than OV1 (13 s), so that the relay is what acts when the guard does not. At a real site a faster second stage above
 1.20 goes with it."""
 AC_MAX_CURRENT_A = 32.0
-AC_ROTATIONS = ("abc", "b", "bca", "c", "cab", "a")
-"""Of the AC EVSEs in turn: every second one is single-phase, and no phase is loaded by all of them."""
-AC_VEHICLE_W = (11_000.0, 7_000.0)
-"""What a vehicle exchanges at most, on three phases and on one."""
+AC_SINGLE_PHASE_W = 7_000.0
+"""What a vehicle exchanges at most on one phase."""
 _SOC_SPREAD = (0.72, 0.64, 0.78, 0.68)
 
 
@@ -86,6 +82,7 @@ class SimulatedEvse:
     dc_port: int
     vehicle: SimulatedVehicle | None
     kind: Literal["DC", "AC"] = "DC"
+    connector: Connector = "ccs"
     ac_port: int = 0
     rotation: str = "abc"
     """Of an AC EVSE; one letter: single-phase."""
@@ -95,6 +92,11 @@ class SimulatedEvse:
     @property
     def phases(self) -> Literal[1, 3]:
         return 3 if len(self.rotation) == 3 else 1
+
+    @property
+    def size(self) -> DcSize:
+        """Of a DC EVSE."""
+        return DC_SIZES[self.connector]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,11 @@ class Layout:
     def vehicles(self) -> tuple[tuple[SimulatedEvse, SimulatedVehicle], ...]:
         """Our own vehicles, each with the EVSE it plugs into."""
         return tuple((evse, evse.vehicle) for evse in self.evses if evse.vehicle is not None)
+
+    @property
+    def rated_kva(self) -> float:
+        """Of the transformer."""
+        return rated_kva(evse.connector for evse in self.evses)
 
     @property
     def plant_ports(self) -> frozenset[int]:
@@ -174,7 +181,7 @@ def build(
     ``specs``, then the foreign ones.
 
     ``overlays`` become drop-ins. ``absent``: the EVSEs stay empty. ``besides``: TCP ports that are somebody's already.
-    ``plc``: our own vehicles are matched over a simulated powerline first.
+    ``plc``: our own vehicles are matched over a simulated powerline first, but those of MCS, which has none.
 
     Raises :class:`LayoutError`.
     """
@@ -185,7 +192,7 @@ def build(
     all_specs += [*[VehicleSpec(kind="AC", both_ways=True)] * ac_vehicles, *specs]
     base, reservation = reserve_secc_ports(len(all_specs))
     ports = iter(free_tcp_ports(2 * (len(all_specs) + len(foreign)) + 1, besides))
-    rotations = _rotations(all_specs)
+    rotations = rotations_of(all_specs)
     evses = [
         SimulatedEvse(
             evse_id=f"US*V2G*E{number}",
@@ -197,8 +204,9 @@ def build(
             dc_port=next(ports) if spec.kind == "DC" else 0,
             ac_port=next(ports) if spec.kind == "AC" else 0,
             kind=spec.kind,
+            connector=spec.connector,
             rotation=rotation,
-            line=line_of(run_dir, number) if plc else None,
+            line=line_of(run_dir, number) if plc and spec.connector == "ccs" else None,
             vehicle=None
             if absent
             else SimulatedVehicle(
@@ -254,7 +262,7 @@ def build(
         port=layout.transducers_port,
         own_channels=[name for channels in _own_channels(layout) for name in channels or ()],
         nominal_voltage_v=NOMINAL_VOLTAGE_V,
-        rated_va=RATED_KVA * 1000.0,
+        rated_va=layout.rated_kva * 1000.0,
         stress=limited,
     )
     _write_plant_config(layout, scenario)
@@ -331,7 +339,6 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
     write_credential(pki.cpo_sub_ca.credential, folder, "cpo-sub-ca")
     for number, (evse, vehicle) in enumerate(layout.vehicles):
         files = write_credential(pki.vehicle(vehicle.evccid), folder, vehicle.evccid)
-        most_w = AC_VEHICLE_W[evse.phases == 1]
         spec = vehicle.spec
         config = VehicleConfig(
             evccid=vehicle.evccid,
@@ -346,27 +353,22 @@ def _write_pki(layout: Layout, clock: Clock) -> None:
             cert_key=str(files.key),
             trust=str(v2g_root),
             state_file=str(vehicle.state),
-            **vehicle_settings(spec, soc=_SOC_SPREAD[number % len(_SOC_SPREAD)], most_w=most_w),
+            max_current_a=evse.size.vehicle_a,
+            **vehicle_settings(
+                spec,
+                soc=_SOC_SPREAD[number % len(_SOC_SPREAD)],
+                most_w=AC_SINGLE_PHASE_W if evse.phases == 1 else evse.size.vehicle_w,
+                battery=evse.size.battery,
+            ),
         )
         vehicle.config.write_bytes(msgspec.json.encode(config))
-
-
-def _rotations(specs: Sequence[VehicleSpec]) -> list[str]:
-    """Of an AC EVSE the next of its turn among those with as many phases; three and one in turn where nobody asks."""
-    turns = {count: itertools.cycle([r for r in AC_ROTATIONS if len(r) == count]) for count in (1, 3)}
-    unasked = itertools.cycle(len(rotation) for rotation in AC_ROTATIONS)
-    rotations = []
-    for spec in specs:
-        count: int = spec.phases if spec.phases is not None else next(unasked) if spec.kind == "AC" else 3
-        rotations.append("abc" if spec.kind == "DC" else next(turns[count]))
-    return rotations
 
 
 def _write_controller_config(layout: Layout) -> None:
     pki = layout.run_dir / "pki"
     config = {
         "site": {"id": "simulation", "name": "Simulated site"},
-        "transformer": {"id": "TR-SIM", "rated_kva": RATED_KVA, "cooling": "DIST_ONAN"},
+        "transformer": {"id": "TR-SIM", "rated_kva": layout.rated_kva, "cooling": "DIST_ONAN"},
         "grid": {
             "nominal_voltage_v": NOMINAL_VOLTAGE_V,
             "nominal_frequency_hz": 60.0,
@@ -407,8 +409,8 @@ def _evse_section(evse: SimulatedEvse, channels: tuple[str, str, str] | None) ->
         "sdp_port": evse.sdp_port,
         "tcp_port": evse.tcp_port,
         "tls": evse.tls,
-        "max_charge_w": EVSE_RATED_W,
-        "max_discharge_w": EVSE_RATED_W,
+        "max_charge_w": evse.size.rated_w,
+        "max_discharge_w": evse.size.rated_w,
     }
     if evse.line is not None:
         common["plc"] = evse.line.section
@@ -421,10 +423,13 @@ def _evse_section(evse: SimulatedEvse, channels: tuple[str, str, str] | None) ->
             "phases": evse.phases,
             "rotation": evse.rotation,
             "allow_discharge": True,
+            "der": {"protocol": "none" if evse.vehicle is None else evse.vehicle.spec.der},
             "ac": {"driver": "register_map", "modbus": {"host": HOST, "port": evse.ac_port, "unit": 1}},
         }
     return common | {
-        "max_current_a": MAX_CURRENT_A,
+        "connector": evse.connector,
+        "max_voltage_v": evse.size.max_voltage_v,
+        "max_current_a": evse.size.max_current_a,
         "inverter": {
             "driver": "sunspec",
             "modbus": {"host": HOST, "port": evse.inverter_port, "unit": 1},
@@ -462,8 +467,9 @@ def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
                 ac_port=evse.ac_port,
                 phases=evse.phases,
                 rotation=evse.rotation,
-                rated_w=ac_rated_w(evse) if evse.kind == "AC" else EVSE_RATED_W,
-                max_current_a=AC_MAX_CURRENT_A if evse.kind == "AC" else MAX_CURRENT_A,
+                rated_w=ac_rated_w(evse) if evse.kind == "AC" else evse.size.rated_w,
+                max_voltage_v=evse.size.max_voltage_v,
+                max_current_a=AC_MAX_CURRENT_A if evse.kind == "AC" else evse.size.max_current_a,
                 voltage_channels=channels,
                 plugged=evse.vehicle is None,
             )
@@ -472,7 +478,7 @@ def _write_plant_config(layout: Layout, scenario: Path | None) -> None:
         transducers_port=layout.transducers_port,
         host=HOST,
         nominal_voltage_v=NOMINAL_VOLTAGE_V,
-        rated_va=RATED_KVA * 1000.0,
+        rated_va=layout.rated_kva * 1000.0,
         conditions=layout.conditions,
         enter_service_delay_s=ENTER_SERVICE_DELAY_S,
         relay_setting_pu=RELAY_SETTING_PU,

@@ -23,6 +23,7 @@ from v2g.simulation import layout_mesh
 from v2g.simulation.feeder_meter import FeederMeter, LightFlow, PlantFlow
 from v2g.simulation.layout import Layout, LayoutError
 from v2g.simulation.layout_mesh import HEAD, MeshPlan, Shape
+from v2g.simulation.layout_sizes import RATED_KVA
 from v2g.simulation.light_config import LightModel
 from v2g.simulation.light_processes import LightProcesses
 from v2g.simulation.plant_config import Conditions
@@ -97,7 +98,7 @@ def plans(ports: Sequence[int], around: NeighbourhoodOptions) -> Plans:
             ports,
             Shape(around.shape),
             feeder_kw=feeder_kw,
-            rated_kw=layouts.RATED_KVA,
+            rated_kw=RATED_KVA,
             head=HEAD if around.head else None,
             substation_kw=substation_kw,
         )
@@ -113,7 +114,7 @@ def plans(ports: Sequence[int], around: NeighbourhoodOptions) -> Plans:
         ports,
         feeder_kw=feeder_kw,
         substation_kw=substation_kw if substation_kw is not None else feeder_kw * around.regions,
-        rated_kw=layouts.RATED_KVA,
+        rated_kw=RATED_KVA,
     )
     return list(found.values())
 
@@ -239,7 +240,7 @@ class NeighbourhoodRun:
         """Light nodes alone. The exit code."""
         models = {
             name: LightModel(
-                rated_w=layouts.RATED_KVA * 1e3,
+                rated_w=RATED_KVA * 1e3,
                 base_w=base_w,
                 want_charge_w=vehicles[name] * _LIGHT_VEHICLE_W,
                 vehicles=vehicles[name],

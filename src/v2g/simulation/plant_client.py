@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pyiso15118.der import GridCode
 from v2g.simulation.battery import BatteryModel
 from v2g.simulation.line_client import LineClient, NotReachable, RequestRefused
 from v2g.simulation.plant_protocol import MAX_LINE_BYTES, Measurement, Tick
@@ -81,6 +82,10 @@ class Cable:
         if (power_w, ready) != self._driven:
             await self._ask(do="drive", power_w=power_w, ready=ready)
             self._driven = power_w, ready
+
+    async def take_over(self, code: GridCode | None, rated_w: float, rated_va: float) -> None:
+        """At an AC EVSE: what the vehicle's inverter keeps to from now on. Raises as :meth:`drive`."""
+        await self._ask(do="grid_code", code=code, rated_w=rated_w, rated_va=rated_va)
 
     async def ready(self, ready: bool) -> None:
         """Pilot state C (ready) or B. Raises :class:`PlantNotReachable`, :class:`PlantRefused`."""

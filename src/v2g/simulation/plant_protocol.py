@@ -12,6 +12,8 @@ Request: ``{"do": "<what>", ...}``; answer ``{"ok": true, ...}`` or ``{"ok": fal
   the connection closes, without ticks, until ``{"do": "unplug", "evse_id": ...}``.
 - On a cable at an AC EVSE ``{"do": "drive", "power_w": -10000, "ready": true}`` sets what the vehicle's own inverter
   exchanges (it ramps, and needs the EVSE's contactor) and its pilot state: C when ready, B when not.
+- There ``{"do": "grid_code", "code": {...}, "rated_w": 11000, "rated_va": 11000}`` is what the vehicle's computer lets
+  its inverter keep to from now on; without a code it follows the grid as long as there is a voltage.
 - On a cable of either kind ``{"do": "ready", "ready": true}`` sets the vehicle's pilot state alone: a vehicle toggles
   B-C-B with it (ISO 15118-3). At a DC EVSE that supplies it, the vehicle is in C whatever this says.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pyiso15118.der import GridCode
 from v2g.simulation.battery import BatteryModel
 
 MAX_LINE_BYTES = 65_536
@@ -67,11 +70,19 @@ class Drive(_Request, frozen=True, kw_only=True, tag="drive"):
     ready: bool = False
 
 
+class TakeOver(_Request, frozen=True, kw_only=True, tag="grid_code"):
+    """Of a vehicle at an AC EVSE."""
+
+    code: GridCode | None
+    rated_w: float
+    rated_va: float
+
+
 class Ready(_Request, frozen=True, kw_only=True, tag="ready"):
     ready: bool
 
 
-Request = Measure | ClearFaults | Plug | Unplug | Contactor | Drive | Ready
+Request = Measure | ClearFaults | Plug | Unplug | Contactor | Drive | TakeOver | Ready
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +104,12 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """At an AC EVSE: active power at the inlet, L1 to L3, positive charges."""
     supply_v: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """At an AC EVSE: at the inlet, line to neutral; 0 behind an open contactor."""
+    frequency_hz: float = 0.0
+    """There; 0 without a voltage."""
+    in_service: bool = False
+    """There: the vehicle's inverter is."""
+    alarms: int = 0
+    """There: why it is not, in bits of :class:`pyiso15118.der.DerAlarm`."""
     pilot: str = "A"
     pilot_duty_pct: float = 100.0
 
@@ -129,6 +146,10 @@ class ChargerMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     soc: float | None
     pilot: str = ""
     """The state on its pilot wire."""
+    in_service: bool | None = None
+    """The inverter of the vehicle at an AC EVSE is; None: there is none."""
+    trips: int = 0
+    """How often it left service by the grid code that it was handed."""
     pilot_toggles: int = 0
     """B-C-B changes since the vehicle was plugged in."""
 

@@ -131,6 +131,8 @@ class PlantSocket:
                 cable.contactor(closed)
             case protocol.Drive():
                 cable.drive(request)
+            case protocol.TakeOver():
+                cable.take_over(request)
             case protocol.Ready(ready=ready):
                 cable.ready(ready)
         return {}
@@ -190,6 +192,15 @@ class _Cable:
             if not isinstance(vehicle, AcVehicle):
                 raise ValueError("drive: this connection is not plugged into an AC EVSE")
             vehicle.drive(request.power_w, request.reactive_var, request.ready)
+
+    def take_over(self, request: protocol.TakeOver) -> None:
+        with self._engine.lock:
+            _, vehicle = self._mine()
+            if not isinstance(vehicle, AcVehicle):
+                raise ValueError("grid_code: this connection is not plugged into an AC EVSE")
+            if not (request.rated_w > 0.0 and request.rated_va > 0.0):
+                raise ValueError("grid_code: rated_w and rated_va must be above zero")
+            vehicle.take_over(request.code, request.rated_w, request.rated_va)
 
     def ready(self, ready: bool) -> None:
         with self._engine.lock:
@@ -272,6 +283,9 @@ class _Cable:
             contactor_closed=stage.contactor.closed and vehicle.ready,
             ac_w=stage.power_w,
             supply_v=stage.inlet_v,
+            frequency_hz=vehicle.inverter.frequency_hz,
+            in_service=vehicle.inverter.in_service,
+            alarms=int(vehicle.inverter.alarms),
             pilot=stage.true_state.value,
             pilot_duty_pct=stage.duty_pct,
         )
@@ -351,6 +365,8 @@ def _measure_ac_charger(charger: AcCharger) -> protocol.ChargerMeasurement:
         opened_under_load=stage.contactor.opened_under_load,
         vehicle=vehicle.name if vehicle is not None else None,
         soc=vehicle.battery.soc if vehicle is not None else None,
+        in_service=vehicle.inverter.in_service if vehicle is not None else None,
+        trips=vehicle.inverter.trips if vehicle is not None else 0,
         pilot=stage.true_state.value,
         pilot_toggles=stage.wire.toggles,
     )

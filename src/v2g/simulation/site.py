@@ -153,7 +153,7 @@ class Site:
         for charger in self.chargers.values():
             charger.step(now_s, dt_s, voltages, self.grid.frequency_hz)
         for ac_charger in self.ac_chargers.values():
-            ac_charger.step(now_s, dt_s, voltages)
+            ac_charger.step(now_s, dt_s, voltages, self.grid.frequency_hz)
         feeder_w = -self.feeder_w if self.joined else 0.0
         self.grid.drift(feeder_w, self.base_load_now_w(), dt_s, self._island_push_hz_s())
         thermal_dt_s = dt_s * self.thermal_speed

@@ -13,10 +13,10 @@ import contextlib
 import sys
 import threading
 from pathlib import Path
-from typing import ClassVar
 
 from pyiso15118 import commands, events
 from pyiso15118.aio import EvccConnection, NetworkError, connect, discover
+from pyiso15118.der import DerNameplate
 from pyiso15118.errors import Iso15118Error, LocalProtocolError
 from pyiso15118.evcc import EvccConfig
 from pyiso15118.events import ControlMode, EnergyNeeds, EnergyService, MobilityNeedsMode
@@ -54,8 +54,10 @@ _STATION_FIRST = (MobilityNeedsMode.BY_SECC, MobilityNeedsMode.BY_EVCC)
 class Vehicle(abc.ABC):
     """One vehicle's life: plug in, talk, charge or discharge, again."""
 
-    services: ClassVar[tuple[EnergyService, ...]]
-    """What it asks for, most wanted first."""
+    @property
+    @abc.abstractmethod
+    def services(self) -> tuple[EnergyService, ...]:
+        """What it asks for, most wanted first."""
 
     def __init__(self, config: VehicleConfig, clock: Clock) -> None:
         """Raises :class:`pyiso15118.security.TlsError` when certificate, key or trust cannot be used."""
@@ -231,6 +233,10 @@ class Vehicle(abc.ABC):
             else:
                 connection.abort("the plug was pulled")
 
+    def nameplate(self) -> DerNameplate | None:
+        """Of its own inverter, where it offers to be a distributed energy resource; None: it does not."""
+        return None
+
     def evcc_config(self) -> EvccConfig:
         """What its computer can do and wants."""
         config, scheduled = self._config, self._config.control_mode == "scheduled"
@@ -242,6 +248,7 @@ class Vehicle(abc.ABC):
             control_modes=modes,
             mobility_needs_modes=needs,
             select_schedules=scheduled,
+            der=self.nameplate(),
             timers=EvccTimers() if config.slow_s is None else EvccTimers(charge_loop_period_s=config.slow_s),
         )
 

@@ -10,6 +10,8 @@ import msgspec
 from v2g.simulation.battery import BatteryModel
 from v2g.simulation.vehicle_spec import VehicleSpec
 
+_CAR = BatteryModel()
+
 
 class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One vehicle. ``state_file`` outlives the process: a battery keeps its charge when its computer restarts."""
@@ -18,6 +20,8 @@ class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     evse_id: str
     kind: Literal["DC", "AC"] = "DC"
     """Of the EVSE."""
+    connector: Literal["ccs", "mcs"] = "ccs"
+    """Of a DC EVSE."""
     interface: str
     sdp_port: int
     powerline: str | None = None
@@ -42,6 +46,8 @@ class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """From the start of its process; below zero: it says all the time that it is about to leave."""
     both_ways: bool = True
     """It asks for bidirectional service."""
+    der: Literal["none", "sae", "iec"] = "none"
+    """At an AC EVSE: the DER service that it asks for first."""
     control_mode: Literal["dynamic", "scheduled"] = "dynamic"
     needs_by: Literal["vehicle", "station"] = "vehicle"
     """Who provides the mobility needs in dynamic mode."""
@@ -59,21 +65,26 @@ class VehicleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """So long into its charge loop its computer stands still, once in the life of its process."""
 
 
-def vehicle_settings(spec: VehicleSpec, *, soc: float, most_w: float) -> dict[str, Any]:
-    """The fields of :class:`VehicleConfig` that ``spec`` is about; ``soc`` and ``most_w`` where it leaves them open."""
+def vehicle_settings(spec: VehicleSpec, *, soc: float, most_w: float, battery: BatteryModel = _CAR) -> dict[str, Any]:
+    """The fields of :class:`VehicleConfig` that ``spec`` is about; ``soc``, ``most_w`` and ``battery`` where it leaves
+    them open."""
     most_w = most_w if spec.power_w is None else spec.power_w
+    if spec.capacity_wh is not None:
+        battery = msgspec.structs.replace(battery, capacity_wh=spec.capacity_wh)
     open_ones = {
-        "battery": None if spec.capacity_wh is None else BatteryModel(capacity_wh=spec.capacity_wh),
         "departure_s": spec.departure_s,
         "target_soc_pct": spec.target_soc_pct,
         "min_soc_pct": spec.min_soc_pct,
     }
     return {
+        "connector": spec.connector,
+        "battery": battery,
         "soc": soc if spec.soc_pct is None else spec.soc_pct / 100.0,
         "max_charge_w": most_w,
         "max_discharge_w": most_w,
         "min_power_w": spec.min_power_w,
         "both_ways": spec.both_ways,
+        "der": spec.der,
         "control_mode": spec.control_mode,
         "needs_by": spec.needs_by,
         "tells_soc": spec.tells_soc,

@@ -19,7 +19,11 @@ _LOAD_PATIENCE_S = 1.5
 
 
 class DcVehicle(Vehicle):
-    services = (EnergyService.DC_BPT, EnergyService.DC)
+    @property
+    def services(self) -> tuple[EnergyService, ...]:
+        if self._config.connector == "mcs":
+            return EnergyService.MCS_BPT, EnergyService.MCS
+        return EnergyService.DC_BPT, EnergyService.DC
 
     async def _act(self, event: events.Event, connection: EvccConnection, cable: Cable) -> None:
         match event:

@@ -31,7 +31,11 @@ class VehicleSpec:
     """
 
     kind: Literal["DC", "AC"]
+    connector: Literal["ccs", "mcs"] = "ccs"
+    """Of its DC EVSE."""
     both_ways: bool = False
+    der: Literal["none", "sae", "iec"] = "none"
+    """At an AC EVSE: it asks for AC_DER_SAE or AC_DER_IEC first."""
     soc_pct: float | None = None
     capacity_wh: float | None = None
     power_w: float | None = None
@@ -53,9 +57,9 @@ class VehicleSpec:
 def parse_vehicle(text: str) -> VehicleSpec:
     """``ac,v2g,soc=40,departs=8h`` -> the vehicle. Raises :class:`VehicleSpecError`."""
     kind, *options = [part.strip() for part in text.split(",")]
-    if kind not in ("dc", "ac"):
-        raise VehicleSpecError(f"{text!r} is no vehicle: begin with dc or ac, like dc,v2g,soc=40")
-    spec = VehicleSpec(kind="DC" if kind == "dc" else "AC")
+    if kind not in _KINDS:
+        raise VehicleSpecError(f"{text!r} is no vehicle: begin with dc, mcs or ac, like dc,v2g,soc=40")
+    spec = _KINDS[kind]
     for option in options:
         name, given, value = option.partition("=")
         if name in _FLAGS and not given:
@@ -76,6 +80,8 @@ def _checked(spec: VehicleSpec, text: str) -> VehicleSpec:
         raise VehicleSpecError(f"{text!r}: at a DC EVSE the inverter sets the power: ignore-limits is for ac")
     if spec.kind == "DC" and spec.phases is not None:
         raise VehicleSpecError(f"{text!r}: phases is for ac")
+    if spec.kind == "DC" and spec.der != "none":
+        raise VehicleSpecError(f"{text!r}: der is for ac: at a DC EVSE the station's inverter is the DER")
     if not spec.tells_soc and (spec.told_soc_pct is not None or spec.soc_jumps):
         raise VehicleSpecError(f"{text!r}: no-soc and lie-soc exclude each other")
     if spec.control_mode == "scheduled" and spec.needs_by == "station":
@@ -130,6 +136,11 @@ def _phases(value: str) -> dict[str, Any]:
     return {"phases": _PHASES[value]}
 
 
+_KINDS = {
+    "dc": VehicleSpec(kind="DC"),
+    "mcs": VehicleSpec(kind="DC", connector="mcs"),
+    "ac": VehicleSpec(kind="AC"),
+}
 _FLAGS: dict[str, dict[str, Any]] = {
     "v2g": {"both_ways": True},
     "no-soc": {"tells_soc": False},
@@ -149,4 +160,5 @@ _VALUES: dict[str, Callable[[str], dict[str, Any]]] = {
     "slow": lambda value: {"slow_s": _seconds(value)},
     "hangs": lambda value: {"hangs_after_s": _seconds(value)},
     "phases": _phases,
+    "der": lambda value: {"both_ways": True, **_one_of("der", "sae", "iec")(value)},
 }

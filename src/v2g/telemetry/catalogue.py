@@ -14,6 +14,7 @@ from v2g.telemetry.catalogue_audit import AUDIT
 from v2g.telemetry.catalogue_commissioning import COMMISSIONING
 from v2g.telemetry.catalogue_config import CONFIGURATION
 from v2g.telemetry.catalogue_daemon import DAEMON
+from v2g.telemetry.catalogue_der import DER
 from v2g.telemetry.catalogue_devices import DEVICES
 from v2g.telemetry.catalogue_entry import Entry
 from v2g.telemetry.catalogue_firewall import FIREWALL
@@ -45,6 +46,7 @@ ENTRIES: tuple[Entry, ...] = (
     *ORDERS,
     *PLANS,
     *DEVICES,
+    *DER,
     *METERS,
     *UTILITY,
     *HISTORY,

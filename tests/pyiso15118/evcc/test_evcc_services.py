@@ -53,7 +53,7 @@ def test_what_the_evse_picks_limits_the_services(bench: Any, evse: Any) -> None:
     assert session.told_of(EnergyServiceSelected)[0].service is DC
 
 
-@pytest.mark.parametrize("service", list(EnergyService))
+@pytest.mark.parametrize("service", [service for service in EnergyService if not service.is_der])
 @pytest.mark.parametrize("mode", list(ControlMode))
 @pytest.mark.parametrize("mobility", list(MobilityNeedsMode))
 def test_every_service_in_every_mode(

@@ -104,7 +104,6 @@ def offer_of(service: EnergyService) -> ServiceOffer:
                             id=next(ids),
                             control_mode=mode,
                             mobility_needs_mode=mobility,
-                            connector=3 if service.is_ac else 2,
                             bpt_channel=channel,
                             generator_mode=generator,
                             islanding_detection=1 if service is EnergyService.AC_BPT else None,
@@ -114,7 +113,7 @@ def offer_of(service: EnergyService) -> ServiceOffer:
     return ServiceOffer(service=service, parameter_sets=tuple(sets))
 
 
-ALL_SERVICES = tuple(offer_of(service) for service in EnergyService)
+ALL_SERVICES = tuple(offer_of(service) for service in EnergyService if not service.is_der)
 
 
 class Station:
@@ -180,7 +179,7 @@ class Station:
         agreed = [e for e in self.events if type(e).__name__ == "ProtocolAgreed"]
         if not agreed:
             return all(offer.service.is_ac for offer in self.config.services)
-        return bool(agreed[-1].namespace.endswith(":AC"))
+        return ":-20:AC" in agreed[-1].namespace
 
     def offer(self, event: ScheduleRequested) -> None:
         if event.control_mode is ControlMode.SCHEDULED:

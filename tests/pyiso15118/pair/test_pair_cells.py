@@ -31,7 +31,8 @@ CELLS = [
     for mobility in MobilityNeedsMode
     for channel in BptChannel
     for generator in GeneratorMode
-    if (mode is ControlMode.DYNAMIC or mobility is BY_EVCC)
+    if not service.is_der
+    and (mode is ControlMode.DYNAMIC or mobility is BY_EVCC)
     and (service.is_bpt or (channel is BptChannel.UNIFIED and generator is GeneratorMode.GRID_FOLLOWING))
 ]
 

@@ -35,6 +35,7 @@ from pyiso15118.events import (
     DcLimits,
     EndReason,
     EnergyService,
+    EnergyServiceSelected,
     GeneratorMode,
     MobilityNeedsMode,
     PowerDeliveryStarted,
@@ -319,6 +320,45 @@ def test_the_exceptions_are_where_they_are_said_to_be(recordings: dict[str, Path
         assert steps[len(answers) - 1].names[0] == request, name
         assert str(answers[-1][0].ResponseCode) == code, name
         assert station.events[-1].response_code == code, name
+
+
+MCS_RECORDINGS = {
+    "2026_08_05_everest_mcs_mcs_dynamic_410972": (EnergyService.MCS, 3),
+    "2026_08_05_everest_mcs_mcs_scheduled_s1_0f316e": (EnergyService.MCS, 3),
+    "2026_08_05_everest_mcs_mcs_scheduled_s2_32ceef": (EnergyService.MCS, 3),
+    "2026_08_06_everest_mcs_reverse_recorded_mcs_reverse_eim_5709f3": (EnergyService.MCS, 26),
+    "2026_08_06_everest_mcs_reverse_recorded_mcs_reverse_pnc_frames_log_04f6c9": (EnergyService.MCS, 33),
+    "2026_08_05_everest_mcs_bpt_mcs_bpt_aa937d": (EnergyService.MCS_BPT, 0),
+    "2026_08_05_everest_mcs_bpt_mcs_bpt_ranked_8cb2d4": (EnergyService.MCS_BPT, 0),
+}
+"""Service and turns of the charge loop. Those of MCS_BPT end at parameter discovery: their vehicle sent the mode of
+one-way power there."""
+
+
+def test_megawatt_sessions_run_to_the_end_but_where_the_vehicle_forgot_to_be_bidirectional(
+    recordings: dict[str, Path],
+) -> None:
+    assert {name for name in recordings if "_mcs_" in name} == set(MCS_RECORDINGS)
+    for name, (service, turns) in MCS_RECORDINGS.items():
+        steps, answers, station = replayed(recordings[name])
+        selected = [e for e in station.events if isinstance(e, EnergyServiceSelected)]
+        assert [e.service for e in selected] == [service], name
+        assert len(answers) == len(steps), name
+        assert sum(isinstance(e, DcChargeLoopReceived) for e in station.events) == turns, name
+        ended = station.events[-1]
+        if service is EnergyService.MCS:
+            assert ended.reason is EndReason.STOPPED, name
+            continue
+        assert ended.response_code == "FAILED_WrongChargeParameter", name
+        assert "does not belong to the selected service" in ended.detail, name
+
+
+def test_the_connectors_of_recorded_megawatt_stations_are_ours(recordings: dict[str, Path]) -> None:
+    for name in MCS_RECORDINGS:
+        steps, answers, _ = replayed(recordings[name])
+        details = [(step.response, answer[0]) for step, answer in zip(steps, answers, strict=True)]
+        ((theirs, ours),) = [pair for pair in details if isinstance(pair[0], cm.ServiceDetailRes)]
+        assert ours.ServiceParameterList == theirs.ServiceParameterList, name
 
 
 def test_recorded_vehicles_charge_from_start_to_stop(recordings: dict[str, Path]) -> None:

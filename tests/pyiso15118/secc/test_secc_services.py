@@ -11,8 +11,9 @@ from pyiso15118.messages import common_types as ct
 from pyiso15118.secc import ParameterSet, ServiceOffer, State, ValueAddedOffer, ValueAddedSet
 
 Code = ct.responseCodeType
+SERVICES = [service for service in EnergyService if not service.is_der]
 BOTH = {
-    "services": tuple(ServiceOffer(service=service) for service in EnergyService),
+    "services": tuple(ServiceOffer(service=service) for service in SERVICES),
     "limits": None,
 }
 INTERNET = ValueAddedOffer(
@@ -63,7 +64,7 @@ def test_the_protocol_decides_which_services_are_offered(
     assert [s.ServiceID for s in discovery.EnergyTransferServiceList.Service] == offered
 
 
-@pytest.mark.parametrize("service", EnergyService)
+@pytest.mark.parametrize("service", SERVICES)
 def test_only_protocols_of_offered_services_are_spoken(secc_bench: Any, service: EnergyService) -> None:
     other = "DC" if service.is_ac else "AC"
     assert secc_bench(service=service).ask(ranked(other)).ResponseCode == "Failed_NoNegotiation"
@@ -83,7 +84,7 @@ def test_services_of_the_other_protocol_cannot_be_asked_for_or_selected(
     assert response.ResponseCode is Code.FAILED_ServiceSelectionInvalid
 
 
-@pytest.mark.parametrize("service", EnergyService)
+@pytest.mark.parametrize("service", SERVICES)
 def test_every_service_reaches_its_loop(secc_bench: Any, service: EnergyService) -> None:
     for mode in ControlMode:
         bench = secc_bench(service=service, parameter_set=ParameterSet(id=1, control_mode=mode))

@@ -373,6 +373,18 @@ def test_an_unknown_payload_type_is_skipped_and_told(secc_bench: Any) -> None:
     assert bench.ask(bench.request(State.SESSION_SETUP)).ResponseCode is Code.OK_NewSessionEstablished
 
 
+@pytest.mark.parametrize("payload_type", [0x8005, 0x8006, 0x8010, 0x8011])
+def test_a_message_set_that_was_not_agreed_on_is_neither_read_nor_compiled(
+    secc_bench: Any, monkeypatch: pytest.MonkeyPatch, payload_type: int
+) -> None:
+    bench = secc_bench().reach(State.SESSION_SETUP)
+    monkeypatch.setattr(exi, "decode", lambda *_: pytest.fail("was decoded"))
+    assert bench.feed(encode_frame(payload_type, b"\x80\x00")) == []
+    assert bench.told[-1] == FrameIgnored(payload_type=payload_type, payload_bytes=2)
+    monkeypatch.undo()
+    assert bench.ask(bench.request(State.SESSION_SETUP)).ResponseCode is Code.OK_NewSessionEstablished
+
+
 @pytest.mark.parametrize("payload_type", [0x8101, 0x8102, 0x8103, 0x8104])
 def test_a_main_stream_request_on_a_side_stream_is_skipped(secc_bench: Any, payload_type: int) -> None:
     bench = secc_bench().reach(State.SESSION_SETUP)

@@ -51,3 +51,17 @@ def test_more_power_than_current_and_phases_carry_is_suspicious_in_the_direction
     config = config_of({**SINGLE, "max_charge_w": 22_000.0, "max_discharge_w": 22_000.0, "allow_discharge": False})
     told = [text for text in suspicions(config) if "carry" in text]
     assert told == ["evses[0].max_charge_w is 22000 W, but 32 A on 1 phase at 230 V carry 7360 W: no more is offered"]
+
+
+def test_an_evse_of_mcs_beyond_its_connector_and_megawatts_that_its_current_cannot_carry_are_suspicious() -> None:
+    lorry: dict[str, Any] = {"kind": "DC", "connector": "mcs", "max_charge_w": 3.75e6, "max_discharge_w": 1e6}
+    fitting = {**lorry, "max_voltage_v": 1_250.0, "max_current_a": 3_000.0}
+    assert not [text for text in suspicions(config_of(fitting)) if text.startswith("evses[0].max_")]
+    assert any("MCS EVSE with a powerline modem" in text for text in suspicions(config_of({**fitting, "plc": {}})))
+    told = list(suspicions(config_of({**lorry, "max_voltage_v": 1_500.0, "max_current_a": 1_500.0})))
+    assert [text for text in told if text.startswith("evses[0].max_")] == [
+        "evses[0].max_voltage_v is 1500 V; connectors of MCS are rated for 1250 V at most",
+        "evses[0].max_charge_w is 3750000 W, but 1500 A at 1500 V carry 2250000 W",
+    ]
+    beside = config_of({"kind": "DC", "max_voltage_v": 1_500.0, "max_current_a": 3_000.0, "max_charge_w": 9e6})
+    assert not [text for text in suspicions(beside) if text.startswith("evses[0].max_")], "of MCS only"

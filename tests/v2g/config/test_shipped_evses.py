@@ -54,11 +54,12 @@ def evses() -> list[dict[str, Any]]:
 
 def test_all_of_them_are_valid(evses: list[dict[str, Any]]) -> None:
     made = msgspec.convert(evses, list[Evse])
-    assert [type(evse) for evse in made] == [DcEvse, DcEvse, AcEvse]
+    assert [type(evse) for evse in made] == [DcEvse, DcEvse, DcEvse, AcEvse]
+    assert [evse.connector for evse in made if isinstance(evse, DcEvse)] == ["ccs", "ccs", "mcs"]
 
 
 def test_every_setting_is_there(evses: list[dict[str, Any]]) -> None:
-    dc, _, ac = evses
+    dc, _, _, ac = evses
     sections: list[tuple[dict[str, Any], type[msgspec.Struct]]] = [
         (dc["inverter"], Inverter),
         (dc["inverter"]["harmonic_filter"], HarmonicFilter),
@@ -76,7 +77,7 @@ def test_every_setting_is_there(evses: list[dict[str, Any]]) -> None:
 
 
 def test_what_is_shown_as_optional_is_the_default(evses: list[dict[str, Any]]) -> None:
-    dc, _, ac = msgspec.convert(evses, list[Evse])
+    dc, _, _, ac = msgspec.convert(evses, list[Evse])
     assert isinstance(dc, DcEvse)
     assert isinstance(ac, AcEvse)
     pairs: list[tuple[msgspec.Struct, msgspec.Struct]] = [

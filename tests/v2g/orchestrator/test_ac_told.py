@@ -65,7 +65,9 @@ class World:
         self.site = Site(
             conf, ThermalClock(self.clock, SiteZone("UTC")), lambda evse_id, error: self.errors.append(repr(error))
         )
-        self.core = AcCore(map(ac_limits, conf.ac_evses), self.clock.monotonic_s() - 100.0, mains_input=True)
+        self.core = AcCore(
+            [ac_limits(evse, conf) for evse in conf.ac_evses], self.clock.monotonic_s() - 100.0, mains_input=True
+        )
         self.guard: dict[str, Any] = {"service_fraction": 1.0}
         self.reading = AcEvseReading(
             evse_id=A1, as_of_s=0.0, contactor_closed=False, contactor_commanded=False, plugged=True,

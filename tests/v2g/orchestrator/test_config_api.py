@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pyiso15118.der import TripPoint
 from support.config_dir import two_evses, write_config
 from support.kept_log import KeptLog
 from v2g.config import writer
@@ -25,6 +26,7 @@ from v2g.control.server import Caller, Refused, Role
 from v2g.orchestrator import reload as module
 from v2g.orchestrator.changes import Changes
 from v2g.orchestrator.config_api import ConfigApi
+from v2g.orchestrator.der_codes import grid_codes
 from v2g.orchestrator.dispatching import Dispatching
 from v2g.orchestrator.harmonics import filter_thresholds
 from v2g.orchestrator.min_soc_api import MinSocApi
@@ -71,14 +73,15 @@ class Certificates:
 class Site:
     """The daemon's parts that a change reaches, over a configuration directory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, main: dict[str, Any] | None = None) -> None:
         self.etc = folder / "etc"
-        write_config(self.etc, two_evses(relay=RELAY, harmonic_filter={"threshold": 0.05}))
+        write_config(self.etc, main or two_evses(relay=RELAY, harmonic_filter={"threshold": 0.05}))
         loaded = load(self.etc)
         self.guard, self.certificates, self.rejoined = Guard(loaded), Certificates(), 0
         self.parts = SimpleNamespace(
             config=loaded.config,
             dispatching=Dispatching(loaded.config),
+            grid_codes=grid_codes(loaded.config),
             filter_thresholds=filter_thresholds(loaded.config),
         )
         self.changes = Changes()
@@ -148,6 +151,25 @@ async def test_min_soc_and_filters_are_taken_where_they_count(site: Site) -> Non
     assert site.min_soc.settings.site_pct == 45.0
     await site.set(harmonic_filter__threshold="4%")
     assert site.parts.filter_thresholds == filter_thresholds(load(site.etc).config)
+
+
+async def test_the_code_for_a_vehicles_inverter_changes_with_what_it_is_made_of(site: Site) -> None:
+    evse = {"kind": "AC", "interface": "evse1", "ac": {"modbus": {"host": "10.0.0.1"}}, "allow_discharge": True}
+    main = two_evses(relay=RELAY, harmonic_filter={"threshold": 0.05})
+    main["evses"][0] = {"id": "US*V2G*E1", **evse, "der": {"protocol": "sae"}}
+    made = Site(site.etc.parent / "ac", main)
+    before = made.parts.grid_codes["US*V2G*E1"]
+    result = await made.set(**{"evses[0]__der__trips__UV1__time_s": "3"})
+    assert paths(result.changes) == {"evses[US*V2G*E1].der.trips.UV1.time_s": True}
+    after = made.parts.grid_codes["US*V2G*E1"]
+    assert TripPoint(0.88, 3.0) in after.must_trip.under_voltage
+    assert TripPoint(0.88, 3.0) not in before.must_trip.under_voltage
+    await made.set(**{"grid__trips__UV1__time_s": "2.5"})
+    assert made.parts.grid_codes["US*V2G*E1"] == after, "what the EVSE says of its own goes over it"
+    await made.set(**{"evses[0]__der__enter_service__delay_s": "30"})
+    assert made.parts.grid_codes["US*V2G*E1"].enter_service.delay_s == 30.0
+    restart = await made.set(**{"evses[0]__der__protocol": "both"})
+    assert restart.restart == ("v2g-orchestrator",)
 
 
 async def test_what_the_guard_protects_by_goes_through_the_guard(site: Site) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pyiso15118.events import ControlMode, EnergyService, MobilityNeedsMode
+from pyiso15118.events import ControlMode, EnergyService, McsConnector, MobilityNeedsMode
 from pyiso15118.security import Pki, TlsError, TlsProfile, write_credential, write_trust_anchor
+from v2g.config.crosscheck import suspicions
 from v2g.config.schema import AcEvse, Config, Paths, TlsProfileName
 from v2g.config.schema import Pki as PkiConfig
 from v2g.orchestrator.endpoints import build_endpoints
@@ -52,6 +53,30 @@ def test_each_service_is_offered_dynamic_first_then_scheduled_with_price_levels_
             (2, ControlMode.SCHEDULED, MobilityNeedsMode.BY_EVCC, 2),
             (3, ControlMode.DYNAMIC, MobilityNeedsMode.BY_SECC, 0),
         ]
+
+
+def test_an_evse_of_mcs_offers_megawatts_by_the_services_and_the_connector_of_mcs(strict: Config) -> None:
+    ccs, mcs = strict.dc_evses
+    mcs = msgspec.structs.replace(
+        mcs,
+        connector="mcs",
+        max_voltage_v=1250.0,
+        max_current_a=3000.0,
+        max_charge_w=3_750_000.0,
+        max_discharge_w=3_000_000.0,
+    )
+    config = msgspec.structs.replace(strict, evses=(ccs, mcs))
+    assert not [text for text in suspicions(config) if "evses[1]" in text]
+    beside, secc = (endpoint.config for endpoint in build_endpoints(config).usable)
+    assert [offer.service for offer in beside.services] == [EnergyService.DC_BPT, EnergyService.DC]
+    assert [offer.service for offer in secc.services] == [EnergyService.MCS_BPT, EnergyService.MCS]
+    assert (secc.limits.max_charge_power_w, secc.limits.max_discharge_power_w) == (3_750_000.0, 3_000_000.0)
+    assert (secc.limits.max_charge_current_a, secc.limits.max_voltage_v) == (3_000.0, 1_250.0)
+    for offer in secc.services:
+        assert len(offer.parameter_sets) == 3
+        for way in offer.parameter_sets:
+            connector = next(p for p in way.to_message(offer.service).Parameter if p.Name == "Connector")
+            assert connector.intValue == McsConnector.MCS
 
 
 def test_raised_loop_timeout_reaches_the_machine(strict: Config) -> None:

@@ -38,7 +38,7 @@ class Bench:
             self.now_s += DT
             if command is not None:
                 self.stage.apply(command, self.now_s)
-            self.charger.step(self.now_s, DT, self.bus_v)
+            self.charger.step(self.now_s, DT, self.bus_v, 60.0)
         return self.charger
 
     def driven(self, power_w: float, seconds: float = 3.0) -> AcCharger:

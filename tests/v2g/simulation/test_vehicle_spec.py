@@ -18,6 +18,7 @@ from v2g.config.loader import load
 from v2g.sessions.schedules import PowerPlan, Room, planned_offer
 from v2g.simulation import layout as layouts
 from v2g.simulation import vehicle_config
+from v2g.simulation.plant_config import read_config
 from v2g.simulation.vehicle_ac import AcVehicle
 from v2g.simulation.vehicle_body import JUMP_PU, Vehicle
 from v2g.simulation.vehicle_dc import DcVehicle
@@ -56,8 +57,8 @@ def test_a_vehicle_in_words_is_what_the_words_say() -> None:
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        ("", "begin with dc or ac"),
-        ("wpt,soc=40", "begin with dc or ac"),
+        ("", "begin with dc, mcs or ac"),
+        ("wpt,soc=40", "begin with dc, mcs or ac"),
         ("dc,soc=140", "whole percentage"),
         ("dc,soc=-1", "whole percentage"),
         ("dc,soc", "'soc' is not known"),
@@ -71,8 +72,12 @@ def test_a_vehicle_in_words_is_what_the_words_say() -> None:
         ("dc,mode=fast", "dynamic or scheduled"),
         ("ac,phases=2", "1 or 3"),
         ("dc,phases=1", "phases is for ac"),
+        ("mcs,phases=3", "phases is for ac"),
         ("dc,ignore-limits", "the inverter sets the power"),
         ("ac,no-soc,lie-soc=90", "exclude each other"),
+        ("dc,der=sae", "der is for ac"),
+        ("mcs,der=iec", "der is for ac"),
+        ("ac,der=ieee", "sae or iec"),
         ("dc,slow=0", "a time above zero"),
         ("dc,hangs=-4s", "hangs=-4s"),
         ("dc,slow=2h", "a time above zero"),
@@ -114,6 +119,57 @@ def test_a_vehicle_may_be_slow_and_its_computer_may_hang() -> None:
     assert parse_vehicle("ac,slow=0.3s").slow_s == 0.3
     settings = vehicle_config.vehicle_settings(spec, soc=0.5, most_w=1.0)
     assert (settings["slow_s"], settings["hangs_after_s"]) == (0.3, 4.0)
+
+
+def test_a_lorry_is_a_vehicle_at_an_evse_of_mcs_and_the_transformer_grows_with_it(tmp_path: Path) -> None:
+    specs = [parse_vehicle(words) for words in ("mcs,v2g,soc=60", "mcs,capacity=300kWh,power=900kW", "dc,v2g")]
+    layout = layouts.build(tmp_path, 0, None, ManualClock(), specs=specs, plc=True)
+    with layout.port_reservation:
+        config = load(layout.config_dir).config
+        assert config.transformer.rated_kva == 8_250.0
+        assert [evse.connector for evse in config.dc_evses] == ["mcs", "mcs", "ccs"]
+        assert [evse.plc is not None for evse in config.dc_evses] == [False, False, True]
+        assert [evse.max_charge_w for evse in config.dc_evses] == [3_750_000.0, 3_750_000.0, 22_000.0]
+        plant = read_config(layout.plant_config)
+        assert plant.rated_va == 8_250_000.0
+        assert [(evse.rated_w, evse.max_current_a, evse.max_voltage_v) for evse in plant.evses] == [
+            (3_750_000.0, 3_000.0, 1_250.0),
+            (3_750_000.0, 3_000.0, 1_250.0),
+            (22_000.0, 80.0, 920.0),
+        ]
+        configs = [vehicle_config.read_config(vehicle.config) for _, vehicle in layout.vehicles]
+        assert [(c.max_charge_w, c.battery.capacity_wh, c.battery.nominal_voltage_v) for c in configs] == [
+            (1_200_000.0, 700_000.0, 1_050.0),
+            (900_000.0, 300_000.0, 1_050.0),
+            (11_000.0, 60_000.0, 400.0),
+        ]
+        wanted = [DcVehicle(config, ManualClock()).evcc_config().services for config in configs]
+        assert wanted == [
+            (EnergyService.MCS_BPT, EnergyService.MCS),
+            (EnergyService.MCS,),
+            (EnergyService.DC_BPT, EnergyService.DC),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "service"), [("sae", EnergyService.AC_DER_SAE), ("iec", EnergyService.AC_DER_IEC)]
+)
+def test_a_vehicle_that_takes_a_grid_code_over_stands_at_an_evse_that_hands_it_one(
+    tmp_path: Path, protocol: str, service: EnergyService
+) -> None:
+    specs = [parse_vehicle(words) for words in (f"ac,der={protocol}", "ac,v2g")]
+    assert [(spec.der, spec.both_ways) for spec in specs] == [(protocol, True), ("none", True)]
+    layout = layouts.build(tmp_path, 0, None, ManualClock(), specs=specs)
+    with layout.port_reservation:
+        assert [evse.der.protocol for evse in load(layout.config_dir).config.ac_evses] == [protocol, "none"]
+        configs = [vehicle_config.read_config(vehicle.config) for _, vehicle in layout.vehicles]
+    der, plain = (AcVehicle(config, ManualClock()) for config in configs)
+    assert der.services == (service, EnergyService.AC_BPT, EnergyService.AC)
+    assert plain.services == (EnergyService.AC_BPT, EnergyService.AC)
+    nameplate = der.nameplate()
+    assert nameplate is not None
+    assert (nameplate.manufacturer, nameplate.apparent_va, nameplate.usable_wh) == ("Simulated", 11_000.0, 60_000)
+    assert plain.nameplate() is None
 
 
 class Fleet:

@@ -78,6 +78,11 @@ def both_give(pair: Any) -> None:
     pair.wait_for("both vehicles give all they can", give, 40.0)
 
 
+def told(pair: Any, evse_id: str) -> Any:
+    """What the status tells of the vehicle's inverter there."""
+    return next(evse["session"]["der"] for evse in pair.status()["evses"] if evse["evse_id"] == evse_id)
+
+
 def undisturbed(pair: Any) -> None:
     """Neither guard nor contactor had a hand in it."""
     measured = pair.measure()
@@ -118,6 +123,17 @@ def back(pair: Any) -> tuple[float, list[tuple[float, float]]]:
     return entered_s - began_s, course
 
 
+def test_the_status_tells_of_the_inverter_that_was_handed_the_code(pair: Any) -> None:
+    line = told(pair, DER)
+    assert (line["code_sent"], line["in_service"], line["alarms"], line["not_enabled"]) == (True, True, "", [])
+    assert line["inverter"]
+    text = pair.command("v2g-tool", "status").stdout
+    row = next(row for row in text.partition("VEHICLES' INVERTERS")[2].splitlines() if row.startswith(DER))
+    assert line["inverter"] in row
+    assert "handed over" in row
+    assert PLAIN not in text.partition("VEHICLES' INVERTERS")[2].partition("\n\n")[0]
+
+
 @pytest.mark.parametrize("time_s", [2.0, 4.0], ids=["as handed", "after a change in /etc/v2g"])
 def test_it_trips_by_the_time_it_was_handed_and_enters_service_after_its_delay(
     pair: Any, rows: list[tuple[str, str, str]], time_s: float
@@ -133,6 +149,9 @@ def test_it_trips_by_the_time_it_was_handed_and_enters_service_after_its_delay(
     assert after_s == pytest.approx(time_s, abs=0.1)
     assert pair.charger(DER).trips == trips + 1
     pair.wait_for("the daemon says so", lambda: "under voltage" in pair.log("comms.log"), 5.0)
+    pair.wait_for("the status says so", lambda: "under voltage" in told(pair, DER)["alarms"], 5.0)
+    assert told(pair, DER)["in_service"] is False
+    assert told(pair, PLAIN) is None
     delay_s, course = back(pair)
     rows.append(("voltage back: in service", f"{DELAY_S:.2f} s", f"{delay_s:.2f} s"))
     assert delay_s == pytest.approx(DELAY_S, abs=LATE_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from v2g.cli.render_der import der_parts
 from v2g.cli.render_timing import timing_parts
 from v2g.cli.tables import table as table
 from v2g.control.guard_words import block_words, interlock_words, lost_words, operation_words, trip_remedy, trip_words
@@ -146,7 +147,8 @@ def tool_status_text(status: StatusResult) -> str:
     ]
     parts = [_headline(status), "", "TRANSFORMER", _facts(facts)]
     parts += [f"  note: {note}" for note in transformer.notes]
-    parts += ["", "GUARD", _facts(state), "", *_output_parts(status.evses), *timing_parts(status)]
+    parts += ["", "GUARD", _facts(state), "", *_output_parts(status.evses)]
+    parts += [*der_parts(status.evses), *timing_parts(status)]
     parts += ["", _devices(status.devices)]
     return "\n".join([*parts, *_problems(status)])
 

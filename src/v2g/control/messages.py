@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 
-from v2g.control.messages_ac import AcLine
+from v2g.control.messages_ac import AcLine, DerLine
 from v2g.control.messages_timing import BackhaulLine, TimingLine
 
 PROTOCOL_VERSION = 1
@@ -254,6 +254,8 @@ class SessionLine(msgspec.Struct, frozen=True, kw_only=True):
     """While its charge loop runs."""
     timing: TimingLine | None = None
     """How long it takes to ask again."""
+    der: DerLine | None = None
+    """Where the vehicle's inverter keeps to the grid code."""
 
 
 class EvseLine(msgspec.Struct, frozen=True, kw_only=True):

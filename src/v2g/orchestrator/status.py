@@ -19,6 +19,7 @@ from v2g.guard.link import DeviceHealth, Image
 from v2g.guard.status import MAX_AGE_S, GuardStatus, Permit
 from v2g.hardware.ports import AcEvseReading, DcEvseReading, PilotReading
 from v2g.orchestrator.decide import NO_ISLANDING_DETECTION, Decision, block_name, ending_words
+from v2g.orchestrator.der_codes import der_line
 from v2g.orchestrator.image import SiteImage
 from v2g.orchestrator.site import Site
 from v2g.orchestrator.timing_lines import timing_line
@@ -404,6 +405,7 @@ def _session(
         since_s=now_s - info.started_at_s,
         energy=_energy(bay.evse_id, image, now_s),
         timing=timing_line(info.timing) if info.timing is not None else None,
+        der=der_line(bay.der) if bay.der is not None else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from pyiso15118.commands import Command
-from pyiso15118.der import DerState, GridCode
+from pyiso15118.der import GridCode
 from v2g.dispatch.ac_vehicle import ac_rated_w
 from v2g.dispatch.constraints import Bound
 from v2g.dispatch.vehicle import VehicleData
@@ -21,6 +21,7 @@ from v2g.sessions.ac_watch import AcWatch
 from v2g.sessions.authorization import AuthorizationPolicy
 from v2g.sessions.dc_procedure import SAFE_VOLTAGE_V, DcProcedure
 from v2g.sessions.dc_watch import DcWatch
+from v2g.sessions.der_session import DerSession
 from v2g.sessions.drain import Parting
 from v2g.sessions.limits import EvseProfile
 from v2g.sessions.procedure import REST_CURRENT_A, EvseView, Phase, Procedure, Share
@@ -267,9 +268,10 @@ class EvseBay(abc.ABC):
         return self.procedure.announced if self.procedure is not None else None
 
     @property
-    def der(self) -> DerState | None:
-        """What the inverter of the vehicle here does by its own word, where it was handed a grid code."""
-        return self.procedure.der.state if isinstance(self.procedure, AcProcedure) else None
+    def der(self) -> DerSession | None:
+        """What the inverter of the vehicle here was told and says, where it keeps to a grid code."""
+        procedure = self.procedure
+        return procedure.der if isinstance(procedure, AcProcedure) and procedure.der.active else None
 
     @property
     def phases_used(self) -> int | None:

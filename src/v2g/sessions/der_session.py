@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import Command, SetGridCode
-from pyiso15118.der import DerState, GridCode
+from pyiso15118.der import DerFunction, DerNameplate, DerState, GridCode
 from v2g.sessions.scheduling import Notice
 
 
@@ -15,8 +15,13 @@ class DerSession:
 
     def __init__(self) -> None:
         self.state: DerState | None = None
-        self.nameplate_words = ""
-        """Who made its inverter, for people."""
+        self.nameplate: DerNameplate | None = None
+        self.not_enabled: tuple[DerFunction, ...] = ()
+        """Functions of the code that it does not carry out by its own word."""
+        self.left_out: tuple[DerFunction, ...] = ()
+        """Of the code that it was handed, what its protocol has no words for."""
+        self.waits: tuple[DerFunction, ...] = ()
+        """What it hears of with its next parameter discovery only."""
         self._service: ev.EnergyService | None = None
         self._told: GridCode | None = None
         self._sent: GridCode | None = None
@@ -26,6 +31,11 @@ class DerSession:
     def active(self) -> bool:
         """The vehicle selected such a service."""
         return self._service is not None and self._service.is_der
+
+    @property
+    def code_sent(self) -> bool:
+        """It was handed a code."""
+        return self._sent is not None
 
     @property
     def out_of_service(self) -> str:
@@ -41,10 +51,11 @@ class DerSession:
             case ev.EnergyServiceSelected():
                 self._service = event.service
             case ev.DerNameplateReceived(nameplate=nameplate):
-                self.nameplate_words = f"{nameplate.manufacturer} {nameplate.model}".strip()
+                self.nameplate = nameplate
             case ev.GridCodeSent():
                 self._take_sent(event)
             case ev.GridCodeWaits():
+                self.waits = tuple(sorted({*self.waits, *event.functions}))
                 waits = ", ".join(event.functions)
                 text = f"the vehicle cannot be told while it charges: {waits}; it hears of it with its next session"
                 self._notices.append(Notice(code="DER_CODE_WAITS", text=text, is_warning=True))
@@ -72,6 +83,9 @@ class DerSession:
 
     def _take_sent(self, event: ev.GridCodeSent) -> None:
         before, self._sent = self._sent, event.code
+        self.left_out = event.left_out
+        if not event.in_loop:
+            self.waits = ()
         if before is not None and _always(before) == _always(event.code):
             return
         text = "the vehicle's inverter was handed the grid code" + (" that holds from now on" if event.in_loop else "")
@@ -81,6 +95,7 @@ class DerSession:
 
     def _take_state(self, event: ev.DerStateReceived) -> None:
         before, self.state = self.out_of_service, event.state
+        self.not_enabled = event.not_enabled
         after = self.out_of_service
         if after and after != before:
             self._notices.append(Notice(code="DER_OUT_OF_SERVICE", text=after, is_warning=True))

@@ -81,10 +81,21 @@ def test_a_code_is_told_of_once_and_a_changed_one_again() -> None:
     assert [notice.code for notice in der.take_notices()] == ["DER_CODE_SENT"]
 
 
+def test_a_function_waits_until_parameters_are_discovered_again() -> None:
+    der = selected(EnergyService.AC_DER_IEC)
+    der.handle(ev.GridCodeSent(code=CODE, left_out=(DerFunction.ENTER_SERVICE,)))
+    der.handle(ev.GridCodeWaits(functions=(DerFunction.VOLT_VAR,)))
+    der.handle(ev.GridCodeSent(code=CODE, in_loop=True, left_out=(DerFunction.ENTER_SERVICE,)))
+    der.handle(ev.GridCodeWaits(functions=(DerFunction.FREQUENCY_DROOP,)))
+    assert der.waits == (DerFunction.FREQUENCY_DROOP, DerFunction.VOLT_VAR)
+    der.handle(ev.GridCodeSent(code=CODE, left_out=(DerFunction.ENTER_SERVICE,)))
+    assert (der.waits, der.left_out) == ((), (DerFunction.ENTER_SERVICE,))
+
+
 def test_what_waits_what_is_off_and_what_trips_are_notices() -> None:
     der = selected()
     der.handle(ev.DerNameplateReceived(nameplate=NAMEPLATE))
-    assert der.nameplate_words == "Acme I1"
+    assert der.nameplate == NAMEPLATE
     der.handle(ev.GridCodeWaits(functions=(DerFunction.FREQUENCY_DROOP,)))
     der.handle(replace(state(True), not_enabled=(DerFunction.FREQUENCY_DROOP,)))
     der.handle(state(False, DerAlarm.OVER_FREQUENCY))
@@ -127,7 +138,8 @@ def test_an_inverter_that_tripped_is_asked_for_nothing_until_it_is_back(rig: AcR
     step = rig.cycle()
     assert rig.told(step).target_active_power == AcPower(0.0)
     assert rig.bay.charging
-    assert rig.bay.der == DerState(in_service=False, alarms=DerAlarm.OVER_VOLTAGE)
+    assert rig.bay.der is not None
+    assert rig.bay.der.state == DerState(in_service=False, alarms=DerAlarm.OVER_VOLTAGE)
     rig.say(state(True))
     rig.cycle()
     assert rig.told(rig.cycle()).target_active_power == AcPower(-8_000.0)

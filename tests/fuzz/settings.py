@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pyiso15118.commands import (
     SelectSchedule,
     StopCharging,
 )
+from pyiso15118.der import GridCode
 from pyiso15118.evcc import ProvisioningCredential
 from pyiso15118.events import (
     AcChargeLoopAnswered,
@@ -36,7 +37,7 @@ from pyiso15118.events import (
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules import flat_schedule, follow
-from pyiso15118.secc.config import ValueAddedOffer, ValueAddedSet
+from pyiso15118.secc.config import ParameterSet, ServiceOffer, ValueAddedOffer, ValueAddedSet
 from pyiso15118.security import (
     ContractCredential,
     Curve,
@@ -47,14 +48,19 @@ from pyiso15118.security import (
     check_installation_request,
     issue_contract,
 )
+from support.grid_codes import ALL_CODES, AT_WORK, IEC_CODE, NAMEPLATE
 
 BENCHES = Path(__file__).resolve().parents[1] / "pyiso15118" / "pair" / "conftest.py"
-SETTING_BYTES = 2
+SETTING_BYTES = 3
 EIM, PNC = cm.authorizationType.EIM, cm.authorizationType.PnC
 EMAID = "USV2GC123456786"
 ISSUED = datetime.datetime(2023, 11, 1, tzinfo=datetime.UTC)
 """Before the time at which the benches' machines live."""
 LOOPS = 5
+SERVICES = (
+    *(EnergyService.DC_BPT, EnergyService.DC, EnergyService.AC_BPT, EnergyService.AC),
+    *(EnergyService.MCS_BPT, EnergyService.MCS, EnergyService.AC_DER_SAE, EnergyService.AC_DER_IEC),
+)
 VALUE_ADDED = tuple(
     ValueAddedOffer(service_id=number, parameter_sets=(ValueAddedSet(id=1, parameters=(("Port", 80),)),))
     for number in (65, 66)
@@ -86,7 +92,8 @@ def benches() -> Any:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """``identity``: 0 by the driver, 1 by contract, 2 by a contract that is installed, 3 by the driver after there was
-    none to install. ``life``: what happens in the charge loop (:data:`WISHES`, :data:`NOTIFICATIONS`)."""
+    none to install. ``life``: what happens in the charge loop (:data:`WISHES`, :data:`NOTIFICATIONS`). ``code``: the
+    grid code that a DER service hands over."""
 
     service: EnergyService
     mode: ControlMode
@@ -100,14 +107,15 @@ class Setting:
     selects: bool
     negative: bool
     standby: bool
+    code: GridCode
 
 
 def setting_of(data: bytes) -> Setting:
     """What the first bytes of an input choose; those that are missing count as zero."""
-    first, second = data[:SETTING_BYTES].ljust(SETTING_BYTES, b"\0")
+    first, second, third = data[:SETTING_BYTES].ljust(SETTING_BYTES, b"\0")
     is_scheduled = bool(first & 4)
     return Setting(
-        service=(EnergyService.DC_BPT, EnergyService.DC, EnergyService.AC_BPT, EnergyService.AC)[first % 4],
+        service=SERVICES[first % 4 + 4 * (third % 2)],
         mode=ControlMode.SCHEDULED if is_scheduled else ControlMode.DYNAMIC,
         mobility=MobilityNeedsMode.BY_SECC if first & 8 and not is_scheduled else MobilityNeedsMode.BY_EVCC,
         identity=first >> 4 & 3,
@@ -119,6 +127,7 @@ def setting_of(data: bytes) -> Setting:
         selects=bool(second & 32),
         negative=bool(second & 64),
         standby=not second & 128,
+        code=(*ALL_CODES, IEC_CODE)[(third >> 1) % (len(ALL_CODES) + 1)],
     )
 
 
@@ -177,6 +186,20 @@ def issued(request: cm.CertificateInstallationReq, unix_s: float) -> cm.Certific
     )
 
 
+def der_offer(service: EnergyService) -> ServiceOffer:
+    """In every mode that there is."""
+    dynamic, scheduled = ControlMode.DYNAMIC, ControlMode.SCHEDULED
+    by_evcc, by_secc = MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC
+    modes = ((dynamic, by_evcc), (dynamic, by_secc), (scheduled, by_evcc))
+    return ServiceOffer(
+        service=service,
+        parameter_sets=tuple(
+            ParameterSet(id=number, control_mode=mode, mobility_needs_mode=needs, nominal_voltage_v=230)
+            for number, (mode, needs) in enumerate(modes, 1)
+        ),
+    )
+
+
 def station_of(setting: Setting) -> Any:
     """The charger's side."""
     config: dict[str, Any] = {
@@ -187,6 +210,9 @@ def station_of(setting: Setting) -> Any:
     if setting.identity:
         config |= {"authorization": (EIM, PNC), "contract_anchors": anchors(pki().mo_root)}
         config |= {"certificate_installation": True, "oem_anchors": anchors(pki().oem_root)}
+    if setting.service.is_der:
+        config |= {"grid_code": setting.code, "ac_nominal_frequency_hz": setting.code.nominal_frequency_hz}
+        config["services"] = (der_offer(setting.service), *benches().ALL_SERVICES)
     station = benches().Station(delay_s=0.3 if setting.slow else 0.0, **config)
     station.tuples = (flat_schedule(20_000.0, discharge_power_w=-15_000.0), flat_schedule(5_000.0, id=2))
 
@@ -210,6 +236,8 @@ def staged(setting: Setting, earlier: Any = None) -> Any:
         papers = {"contract": contract()}
     elif setting.identity:
         papers = provisioning()
+    if setting.service.is_der:
+        papers["der"] = NAMEPLATE
     station = station_of(setting) if earlier is None else earlier.station
     pair = benches().Pair(
         station,
@@ -226,6 +254,8 @@ def staged(setting: Setting, earlier: Any = None) -> Any:
         evcc={"peer_certificate": b"station", "paused": earlier and earlier.machine.paused},
         **papers,
     )
+    if setting.service.is_der:
+        pair.vehicle = {"ac": replace(benches().AC_VEHICLE, der=AT_WORK)}
     stop = PauseCharging() if setting.pauses and earlier is None else StopCharging()
 
     def turned(_: Any) -> None:

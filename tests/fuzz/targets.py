@@ -32,7 +32,10 @@ MACHINE_BYTES = 16_384
 """Bytes that the messages and events of a whole session count for in the bound on memory."""
 BOUNDS = (1, 64, 4096, 65536)
 _chance = Random(20)
-SETTINGS = [bytes((_chance.randrange(256), number % 8 + 8 * _chance.randrange(32))) for number in range(40)]
+SETTINGS = [
+    bytes((_chance.randrange(256), number % 8 + 8 * _chance.randrange(32), _chance.randrange(256)))
+    for number in range(60)
+]
 """Of the conversations from which fuzzing starts: a mixture in which each request occurs."""
 
 
@@ -408,4 +411,6 @@ def watched(name: str) -> tuple[Namespace, ...]:
     """Whose generated code is instrumented for a target. All of it takes half a minute, so only one target has it."""
     if name in DOCUMENTS:
         return (DOCUMENTS[name],)
+    if name in ("charger", "conversation"):
+        return (*USUAL, Namespace.AC_DER_IEC, Namespace.AC_DER_SAE)
     return tuple(Namespace) if name == "exi-fragments" else USUAL

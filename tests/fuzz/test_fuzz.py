@@ -206,7 +206,7 @@ def test_every_request_is_heard_in_the_conversations_from_which_fuzzing_starts()
 
 
 def test_what_is_asked_beside_the_loop_is_answered() -> None:
-    setting = bytes((4, 0))
+    setting = bytes((4, 0, 0))
     to_charger, _ = conversations.known_frames(setting_of(setting))
     schedule, *_ = conversations.side_frames(to_charger)
     answers = []

@@ -19,12 +19,14 @@ from pyiso15118.commands import (
     RenegotiateSchedule,
     RenegotiateService,
     SelectSchedule,
+    SetGridCode,
     SetMobilityNeeds,
     StopCharging,
 )
 from pyiso15118.events import EnergyService, MeterReading
 from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules import flat_schedule, follow
+from support.grid_codes import ALL_CODES, IEC_CODE, NEXT_TO_NOTHING
 
 OTHER_SCHEDULES = (flat_schedule(9_000.0), flat_schedule(4_000.0, discharge_power_w=-3_000.0, id=2))
 METER = MeterReading(meter_id="M2", charged_energy_wh=1_000, discharged_energy_wh=None)
@@ -58,6 +60,7 @@ WHIMS_OF_CHARGER: tuple[Callable[[Any], None], ...] = (
     *(_commanding(OfferSchedules(tuples=OTHER_SCHEDULES, go_to_pause=pause)) for pause in (False, True)),
     _commanding(OfferSchedules(tuples=())),
     *(_commanding(SetMobilityNeeds(departure_time_s=600, go_to_pause=pause)) for pause in (False, True)),
+    *(_commanding(SetGridCode(code=code)) for code in (*ALL_CODES, IEC_CODE, NEXT_TO_NOTHING)),
     _commanding(InstallCertificate(response=None)),
     _commanding(Abort(reason="the emergency button was pressed")),
 )

@@ -31,18 +31,16 @@ def best_parameters(
 def _read(parameter_set: cm.ParameterSetType, service: EnergyService) -> ServiceParameters | None:
     """None for a set without control mode, or with a value that this vehicle does not know.
 
-    The parameters of bidirectional power count for such services only.
+    The parameters of bidirectional power count for services only that have them.
     """
-    values = _integers(parameter_set)
+    values, named = _integers(parameter_set), service.has_bpt_parameters
     try:
         return ServiceParameters(
             id=parameter_set.ParameterSetID,
             control_mode=ControlMode(values["ControlMode"]),
             mobility_needs_mode=MobilityNeedsMode(values.get("MobilityNeedsMode", MobilityNeedsMode.BY_EVCC)),
-            bpt_channel=BptChannel(values.get("BPTChannel", BptChannel.UNIFIED) if service.is_bpt else 1),
-            generator_mode=GeneratorMode(
-                values.get("GeneratorMode", GeneratorMode.GRID_FOLLOWING) if service.is_bpt else 1
-            ),
+            bpt_channel=BptChannel(values.get("BPTChannel", BptChannel.UNIFIED) if named else 1),
+            generator_mode=GeneratorMode(values.get("GeneratorMode", GeneratorMode.GRID_FOLLOWING) if named else 1),
             nominal_voltage_v=values.get("EVSENominalVoltage"),
         )
     except (KeyError, ValueError):
@@ -67,7 +65,7 @@ def _rank(parameters: ServiceParameters, service: EnergyService, config: EvccCon
     wanted = [_place(parameters.control_mode, config.control_modes)]
     if parameters.control_mode is ControlMode.DYNAMIC:
         wanted.append(_place(parameters.mobility_needs_mode, config.mobility_needs_modes))
-    if service.is_bpt:
+    if service.has_bpt_parameters:
         wanted.append(_place(parameters.bpt_channel, config.bpt_channels))
         wanted.append(_place(parameters.generator_mode, config.generator_modes))
     places = [place for place in wanted if place is not None]

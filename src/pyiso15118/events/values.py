@@ -37,6 +37,11 @@ class EnergyService(enum.IntEnum):
         return self in (EnergyService.AC_DER_IEC, EnergyService.AC_DER_SAE)
 
     @property
+    def has_bpt_parameters(self) -> bool:
+        """Its parameter sets name BPTChannel and GeneratorMode; those of DER do not, and have one path both ways."""
+        return self.is_bpt and not self.is_der
+
+    @property
     def is_mcs(self) -> bool:
         """Through the connector of the megawatt charging system; messages are those of the DC namespace."""
         return self in (EnergyService.MCS, EnergyService.MCS_BPT)

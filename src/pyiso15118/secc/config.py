@@ -55,7 +55,7 @@ class ParameterSet:
         }
         if self.nominal_voltage_v is not None:
             parameters["EVSENominalVoltage"] = self.nominal_voltage_v
-        if service.is_bpt and not service.is_der:
+        if service.has_bpt_parameters:
             parameters |= {"BPTChannel": int(self.bpt_channel), "GeneratorMode": int(self.generator_mode)}
             if service.is_ac and self.islanding_detection is not None:
                 parameters["DetectionMethodGridCodeIslanding"] = self.islanding_detection

@@ -146,8 +146,10 @@ def _watch(profile: PowerProfile, offered: tuple[ScheduleTuple, ...], config: Se
 def _channel(request: cm.PowerDeliveryReq, session: Session) -> str | None:
     """With separate channels the one chosen; charging where the vehicle does not say, so that nothing is discharged
     unasked."""
-    parameters = session.parameter_set
-    if parameters is None or not session.is_bpt or parameters.bpt_channel is not BptChannel.SEPARATED:
+    parameters, offer = session.parameter_set, session.offer
+    if parameters is None or offer is None or not offer.service.has_bpt_parameters:
+        return None
+    if parameters.bpt_channel is not BptChannel.SEPARATED:
         return None
     return str(request.BPT_ChannelSelection or cm.channelSelectionType.Charge)
 

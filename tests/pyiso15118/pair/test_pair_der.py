@@ -18,12 +18,14 @@ from pyiso15118.commands import (
 from pyiso15118.der import DerAlarm, DerFunction, DerState, FrequencyDroop, TripCurves, TripPoint, functions_of
 from pyiso15118.errors import LocalProtocolError
 from pyiso15118.events import (
+    BptChannel,
     ControlMode,
     DerNameplateReceived,
     DerStateReceived,
     EndReason,
     EnergyService,
     EnergyServiceSelected,
+    GeneratorMode,
     GridCodeReceived,
     GridCodeSent,
     GridCodeWaits,
@@ -106,6 +108,16 @@ def test_the_messages_travel_under_the_payload_types_of_their_own(plugged: Any) 
         session.run()
         assert seen == {PayloadType.SAP, PayloadType.MAINSTREAM, expected}
         assert session.secc.session.protocol in (Namespace.AC_DER_IEC, Namespace.AC_DER_SAE)
+
+
+@pytest.mark.parametrize("service", DER)
+def test_a_vehicle_with_wishes_for_bpt_takes_der_which_has_no_such_parameters(
+    plugged: Any, service: EnergyService
+) -> None:
+    wishes = {"bpt_channels": (BptChannel.SEPARATED,), "generator_modes": (GeneratorMode.GRID_FORMING,)}
+    session = plugged(service, **wishes).run()
+    session.check_ended_well()
+    assert session.told_of(EnergyServiceSelected)[0].service is service
 
 
 def test_needs_by_the_station_go_with_der_too(plugged: Any) -> None:

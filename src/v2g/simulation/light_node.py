@@ -31,6 +31,7 @@ from v2g.mesh.gateway import Role
 from v2g.mesh.identity import IdentityError, load_identity, load_trust
 from v2g.mesh.messages import Cap
 from v2g.mesh.meters import read_meters
+from v2g.mesh.node import Verdict
 from v2g.mesh.ports import Engine, EngineCounts, LinkStatus, OnMessage
 from v2g.mesh.runner import Half, MeshRunner
 from v2g.mesh.settings import Credentials, halves
@@ -131,6 +132,7 @@ class LightNode:
         self._paths: MeshPaths = mesh_paths_in(Path(config.dir))
         self._log = _Said(self.name)
         self.runner: MeshRunner | None = None
+        self._obeyed: Verdict | None = None
         self.flood: tuple[float, float] | None = None
         self._flood_owed = 0.0
         self._tap: Tap | None = None
@@ -143,7 +145,7 @@ class LightNode:
             await self.runner.start()
 
     async def down(self) -> None:
-        runner, self.runner = self.runner, None
+        runner, self.runner, self._obeyed = self.runner, None, None
         if runner is not None:
             await runner.close()
 
@@ -153,9 +155,15 @@ class LightNode:
         if runner is None:
             # Cut off or dead: a controller's vehicles go to zero by their lease.
             return
-        self.transformer.step(runner.verdict(), now_s)
+        self._obeyed = runner.verdict()
+        self.transformer.step(self._obeyed, now_s)
         runner.step(self.transformer.facts(), self.measured_w())
         self._flood_on(now_s)
+
+    @property
+    def obeyed(self) -> Verdict | None:
+        """The verdict that its power is by: that of the last step, not what has come since. None: it is down."""
+        return self._obeyed or (self.runner.verdict() if self.runner is not None else None)
 
     def stand_still(self) -> None:
         """Of a node that is down: nobody commands its vehicles."""
@@ -166,14 +174,13 @@ class LightNode:
             self.runner.trust_anew(load_trust(self._paths.ca, self._paths.crl_dir))
 
     def reading(self) -> protocol.NodeReading:
-        runner, transformer = self.runner, self.transformer
+        runner, transformer, verdict = self.runner, self.transformer, self.obeyed
         now_s = self.clock.monotonic_s()
-        if runner is None:
+        if runner is None or verdict is None:
             return replace_fields(
                 _DOWN, node=self.name, at_s=now_s, base_w=transformer.base_w, flow_w=transformer.flow_w
             )
         node, engine, links = runner.node, runner.engine, runner.links()
-        verdict = node.verdict(now_s)
         heard = [each for each in node.book.all_heard() if each.fresh(now_s)]
         edges = edges_now(node.voice, node.book, links, now_s)
         return protocol.NodeReading(
@@ -300,7 +307,7 @@ class LightNodes:
         self._recorded_at_s = now_s
         with Path(self._config.record).open("ab") as file:
             for node in self.nodes.values():
-                verdict = node.runner.verdict() if node.runner is not None else None
+                verdict = node.obeyed
                 row = {
                     "t": now_s,
                     "node": node.name,

@@ -146,4 +146,4 @@ def test_a_supervisor_that_was_stopped_for_a_while_kills_nobody(discharging: Any
         time.sleep(4.0)
     time.sleep(1.5)
     assert site.pids() == pids, site.output[-2000:]
-    site.wait_for("10 kW", lambda: site.steady(-10_000.0), 5.0)
+    assert site.steady(-10_000.0), site.measure()

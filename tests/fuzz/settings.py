@@ -37,7 +37,7 @@ from pyiso15118.events import (
 from pyiso15118.messages import common_messages as cm
 from pyiso15118.messages import common_types as ct
 from pyiso15118.schedules import flat_schedule, follow
-from pyiso15118.secc.config import ParameterSet, ServiceOffer, ValueAddedOffer, ValueAddedSet
+from pyiso15118.secc.config import ValueAddedOffer, ValueAddedSet
 from pyiso15118.security import (
     ContractCredential,
     Curve,
@@ -48,7 +48,7 @@ from pyiso15118.security import (
     check_installation_request,
     issue_contract,
 )
-from support.grid_codes import ALL_CODES, AT_WORK, IEC_CODE, NAMEPLATE
+from support.grid_codes import ALL_CODES, AT_WORK, IEC_CODE, NAMEPLATE, der_offer
 
 BENCHES = Path(__file__).resolve().parents[1] / "pyiso15118" / "pair" / "conftest.py"
 SETTING_BYTES = 3
@@ -183,20 +183,6 @@ def issued(request: cm.CertificateInstallationReq, unix_s: float) -> cm.Certific
         cps_signer=KeySigner(cps.key),
         iv=bytes(range(12)),
         remaining=1,
-    )
-
-
-def der_offer(service: EnergyService) -> ServiceOffer:
-    """In every mode that there is."""
-    dynamic, scheduled = ControlMode.DYNAMIC, ControlMode.SCHEDULED
-    by_evcc, by_secc = MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC
-    modes = ((dynamic, by_evcc), (dynamic, by_secc), (scheduled, by_evcc))
-    return ServiceOffer(
-        service=service,
-        parameter_sets=tuple(
-            ParameterSet(id=number, control_mode=mode, mobility_needs_mode=needs, nominal_voltage_v=230)
-            for number, (mode, needs) in enumerate(modes, 1)
-        ),
     )
 
 

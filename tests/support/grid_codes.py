@@ -20,6 +20,8 @@ from pyiso15118.der import (
     VoltWatt,
     WattVar,
 )
+from pyiso15118.events import ControlMode, EnergyService, MobilityNeedsMode
+from pyiso15118.secc.config import ParameterSet, ServiceOffer
 
 RATINGS = Ratings(active_w=10_000.0, apparent_va=11_000.0, injected_var=4_840.0)
 
@@ -86,6 +88,20 @@ AT_WORK = DerState(
     connected=True,
     enabled=frozenset(DerFunction),
 )
+
+
+def der_offer(service: EnergyService) -> ServiceOffer:
+    """In every mode that there is."""
+    dynamic, scheduled = ControlMode.DYNAMIC, ControlMode.SCHEDULED
+    by_evcc, by_secc = MobilityNeedsMode.BY_EVCC, MobilityNeedsMode.BY_SECC
+    modes = ((dynamic, by_evcc), (dynamic, by_secc), (scheduled, by_evcc))
+    return ServiceOffer(
+        service=service,
+        parameter_sets=tuple(
+            ParameterSet(id=number, control_mode=mode, mobility_needs_mode=needs, nominal_voltage_v=230)
+            for number, (mode, needs) in enumerate(modes, 1)
+        ),
+    )
 
 
 def is_close(one: object, other: object, tolerance: float = 2e-3) -> bool:

@@ -34,7 +34,7 @@ from pyiso15118.events import (
 from pyiso15118.messages import Namespace
 from pyiso15118.secc.config import ParameterSet, ServiceOffer
 from pyiso15118.v2gtp import PayloadType
-from support.grid_codes import AT_WORK, CODE, IEC_CODE, NAMEPLATE, SET_VAR, VOLT_VAR, is_close
+from support.grid_codes import AT_WORK, CODE, IEC_CODE, NAMEPLATE, SET_VAR, VOLT_VAR, der_offer, is_close
 
 from .conftest import AC_VEHICLE
 
@@ -43,19 +43,8 @@ CODES = {EnergyService.AC_DER_IEC: IEC_CODE, EnergyService.AC_DER_SAE: CODE}
 
 
 def offers(service: EnergyService) -> tuple[ServiceOffer, ...]:
-    modes = [
-        (ControlMode.DYNAMIC, MobilityNeedsMode.BY_EVCC),
-        (ControlMode.DYNAMIC, MobilityNeedsMode.BY_SECC),
-        (ControlMode.SCHEDULED, MobilityNeedsMode.BY_EVCC),
-    ]
     return (
-        ServiceOffer(
-            service=service,
-            parameter_sets=tuple(
-                ParameterSet(id=number, control_mode=mode, mobility_needs_mode=needs, nominal_voltage_v=230)
-                for number, (mode, needs) in enumerate(modes, 1)
-            ),
-        ),
+        der_offer(service),
         ServiceOffer(service=EnergyService.AC, parameter_sets=(ParameterSet(id=1, nominal_voltage_v=230),)),
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pyiso15118 import events as ev
-from pyiso15118.der import DerAlarm, DerFunction, DerNameplate, DerState, GridCode
+from pyiso15118.der import DerAlarm, DerFunction, DerState, GridCode
 from pyiso15118.events import ControlMode, EnergyService
 from support.ac_rig import AcRig
+from support.grid_codes import NAMEPLATE
 from v2g.grid import profiles
 from v2g.grid.support import SupportSettings
 from v2g.orchestrator.der_codes import der_line
@@ -13,20 +14,6 @@ from v2g.sessions.der import grid_code
 from v2g.sessions.der_session import DerSession
 
 CODE: GridCode = grid_code(profiles.resolve(nominal_frequency_hz=60.0), SupportSettings(), 230.0).code
-NAMEPLATE = DerNameplate(
-    manufacturer="Acme",
-    model="I1",
-    serial_number="7",
-    software_version="1.0",
-    functions=frozenset(),
-    apparent_va=11_000.0,
-    injected_var=5_000.0,
-    absorbed_var=5_000.0,
-    nominal_voltage_v=230.0,
-    max_voltage_v=276.0,
-    min_voltage_v=0.0,
-    certified=True,
-)
 
 
 def selected(service: EnergyService) -> DerSession:
@@ -49,7 +36,7 @@ def test_the_inverters_own_words_and_what_it_was_told_are_in_the_line() -> None:
     state = DerState(in_service=False, connected=False, alarms=DerAlarm.OVER_VOLTAGE)
     der.handle(ev.DerStateReceived(state=state, not_enabled=(DerFunction.FREQUENCY_DROOP,)))
     line = der_line(der)
-    assert (line.inverter, line.certified, line.in_service, line.connected) == ("Acme I1", True, False, False)
+    assert (line.inverter, line.certified, line.in_service, line.connected) == ("Test OBC 11", True, False, False)
     assert (line.alarms, line.code_sent) == ("over voltage", True)
     assert (line.not_enabled, line.left_out, line.waits) == (("frequency droop",), ("watt-var",), ("volt-var",))
 

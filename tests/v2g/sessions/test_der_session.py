@@ -9,9 +9,10 @@ import pytest
 
 from pyiso15118 import events as ev
 from pyiso15118.commands import SetGridCode
-from pyiso15118.der import DerAlarm, DerFunction, DerNameplate, DerState, GridCode
+from pyiso15118.der import DerAlarm, DerFunction, DerState, GridCode
 from pyiso15118.events import AcPower, EnergyService
 from support.ac_rig import AcRig
+from support.grid_codes import NAMEPLATE
 from v2g.grid import profiles
 from v2g.grid.support import SupportSettings
 from v2g.sessions.bay import BayStep
@@ -20,19 +21,6 @@ from v2g.sessions.der_session import DerSession
 
 CODE = grid_code(profiles.resolve(nominal_frequency_hz=60.0), SupportSettings(), 230.0).code
 QUIET = DerAlarm(0)
-NAMEPLATE = DerNameplate(
-    manufacturer="Acme",
-    model="I1",
-    serial_number="7",
-    software_version="1.0",
-    functions=frozenset(),
-    apparent_va=11_000.0,
-    injected_var=5_000.0,
-    absorbed_var=5_000.0,
-    nominal_voltage_v=230.0,
-    max_voltage_v=276.0,
-    min_voltage_v=0.0,
-)
 
 
 def permission(commands: Any) -> list[bool]:

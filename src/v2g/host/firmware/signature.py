@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime
 import glob
 import hashlib
@@ -95,7 +94,7 @@ def verify(manifest: bytes, signature: bytes | None, trusted: Trusted, patterns:
     try:
         told = msgspec.json.decode(signature, type=_Signature)
         value = base64.b64decode(told.signature, validate=True)
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise FirmwareError(f"manifest.sig of the bundle cannot be read ({error}): fetch the bundle anew") from None
     matching = [key for key in trusted.keys if key.id == told.key]
     if not matching:

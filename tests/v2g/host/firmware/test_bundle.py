@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support.firmware import OWNERS, make_bundle, manifest_of, new_key, opened, trust, trusted, wheels
@@ -242,6 +242,7 @@ def test_a_damaged_header_is_told_with_its_place(bundle: Path, keys: Path) -> No
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(at=0.10546875, junk=b"\xc2\x80")  # a letter beyond ASCII in the signature
 @given(at=st.floats(0, 1), junk=st.binary(min_size=1, max_size=600))
 def test_whatever_is_written_into_a_bundle_it_is_refused_or_what_was_signed(
     tmp_path: Path, bundle: Path, keys: Path, at: float, junk: bytes

@@ -112,11 +112,11 @@ class Simulation:
         answer = self.command("v2g-control", "status", "--json")
         return json.loads(answer.stdout) if answer.returncode == 0 else {}
 
-    def call(self, method: str) -> dict[str, Any]:
+    def call(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """By a connection of ours that stays open: no process a call, for what is asked every second."""
         if self._control is None:
             self._control = ControlClient(self.run_dir / "control.sock", name="show")
-        return self._control.call(method)
+        return self._control.call(method, params)
 
     def evse(self, evse_id: str) -> dict[str, Any]:
         return next((e for e in self.status().get("evses", ()) if e["evse_id"] == evse_id), {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -147,3 +148,19 @@ def test_a_supervisor_that_was_stopped_for_a_while_kills_nobody(discharging: Any
     time.sleep(1.5)
     assert site.pids() == pids, site.output[-2000:]
     assert site.steady(-10_000.0), site.measure()
+
+
+def test_an_orchestrator_that_was_held_up_answers_an_order_by_what_is_and_not_by_what_was(discharging: Any) -> None:
+    """Its last look at the guard is older than the guard's word counts then; the guard itself is well."""
+    site = discharging
+    site.call("status")
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as pool:
+            with site.stopped("orchestrator"):
+                asked = pool.submit(site.call, "dispatch", {"mode": "discharge", "power_w": 10_000.0})
+                time.sleep(0.3)
+            answer = asked.result(5.0)
+        assert answer["shortfalls"] == []
+        assert answer["granted_w"] == pytest.approx(-10_000.0, abs=1.0)
+        time.sleep(1.0)
+    assert site.steady(-10_000.0)

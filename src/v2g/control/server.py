@@ -82,8 +82,8 @@ class ControlServer:
     ``audit`` is called as ``audit(code, message, **fields)`` once a call: ``CALL``, ``REFUSED`` or ``FAILED``. Calls
     that changed something, or may have, are always told; of refused and viewers' calls each user has a bounded number
     of lines, and the next line says how many were left out.
-    A connection has one call under way at a time; further lines wait in the socket. ``lookup`` and ``own_uid`` tell
-    whose groups count.
+    A connection has one call under way at a time; further lines wait in the socket. ``caught_up`` is awaited before
+    each handler: what the handlers answer from is of now then. ``lookup`` and ``own_uid`` tell whose groups count.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class ControlServer:
         clock: Clock,
         *,
         simulation: bool = False,
+        caught_up: Callable[[], Awaitable[None]] | None = None,
         lookup: Lookup = system_lookup,
         own_uid: int | None = None,
     ) -> None:
@@ -112,6 +113,7 @@ class ControlServer:
         self._audit = audit
         self._clock = clock
         self._simulation = simulation
+        self._caught_up = caught_up
         self._lookup = lookup
         self._own_uid = os.getuid() if own_uid is None else own_uid
         self._endpoint = Endpoint(path)
@@ -288,6 +290,8 @@ class ControlServer:
             self._greet(params, connection)
         if method.changes and (delay_s := pace.change_delay_s()) > 0:
             await asyncio.sleep(delay_s)
+        if self._caught_up is not None:
+            await self._caught_up()
         try:
             result = await asyncio.wait_for(method.handler(params, caller), HANDLER_TIMEOUT_S)
         except Refused as refused:

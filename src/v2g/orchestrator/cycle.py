@@ -7,6 +7,7 @@ cycles that succeed, so a controller that cannot decide is restarted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import Callable
 from typing import Protocol
@@ -24,6 +25,8 @@ from v2g.thermal.view import ThermalView
 from v2g.units import format_power
 
 PERIOD_S = 0.1
+PATIENCE_S = 1.0
+"""For the cycle that is due."""
 DENIAL_OVER_AFTER_S = 60.0
 """A denial that comes back sooner is the same one, so that a limit at its edge does not fill the log."""
 _DENIED = {"REVERSE_FLOW_DENIED": "discharge", "FORWARD_FLOW_DENIED": "charge"}
@@ -70,6 +73,8 @@ class ControlCycle:
         self._log = daemon
         self._power_quality = power_quality
         self._on_cycle = on_cycle
+        self._began_s: float | None = None
+        self._ran = asyncio.Event()
         self._permit_reason: str | None = "starting"
         self._notes: frozenset[str] = frozenset()
         self._regime = Regime.NORMAL_CYCLIC
@@ -78,17 +83,40 @@ class ControlCycle:
     async def run(self) -> None:
         """For ever, until cancelled. A cycle that was missed is left out, never caught up."""
         due_s = self._clock.monotonic_s()
-        while True:
-            self.run_once()
-            now_s = self._clock.monotonic_s()
-            due_s += PERIOD_S
-            if due_s < now_s:
-                due_s = now_s + PERIOD_S if now_s - due_s > PERIOD_S else now_s
-            await asyncio.sleep(due_s - now_s)
+        try:
+            while True:
+                self.run_once()
+                now_s = self._clock.monotonic_s()
+                due_s += PERIOD_S
+                if due_s < now_s:
+                    due_s = now_s + PERIOD_S if now_s - due_s > PERIOD_S else now_s
+                await asyncio.sleep(due_s - now_s)
+        finally:
+            self._began_s = None
+            self._ran.set()
+
+    async def caught_up(self) -> None:
+        """Return once no cycle is overdue, or after :data:`PATIENCE_S`; at once before the first and after the last.
+
+        A process that was held up reads its sockets before its timers: what is asked then would be answered from an
+        image so old that the guard's word in it counts no more.
+        """
+        if self._began_s is None or self._clock.monotonic_s() - self._began_s <= PERIOD_S:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._ran.wait()
 
     def run_once(self) -> bool:
         """One cycle. False, and nothing written, if it failed."""
-        now_s = self._clock.monotonic_s()
+        self._began_s = self._clock.monotonic_s()
+        ran, self._ran = self._ran, asyncio.Event()
+        try:
+            return self._run_once(self._began_s)
+        finally:
+            ran.set()
+
+    def _run_once(self, now_s: float) -> bool:
         site = self._site
         try:
             image = site.observe(self._wires.image, self._wires.connected, self._guard.read(now_s), now_s)

@@ -222,6 +222,16 @@ class Orchestrator:
                 tell=self._tell,
             )
         )
+        self._cycle = ControlCycle(
+            self.site,
+            self.sessions,
+            self._wires,
+            self._guard,
+            clock,
+            daemon=self._log,
+            power_quality=logs.power_quality_log(),
+            on_cycle=self._on_cycle,
+        )
         self._trail = AuditTrail(loaded.config_dir, paths.state_dir, clock, simulation=self._simulation)
         self._control = ControlServer(
             paths.control_sock,
@@ -247,6 +257,7 @@ class Orchestrator:
             logs.audit_log().info,
             clock,
             simulation=self._simulation,
+            caught_up=self._cycle.caught_up,
         )
 
     def stop(self) -> None:
@@ -291,16 +302,6 @@ class Orchestrator:
             await self._operations.start(stack)
             stack.push_async_callback(self._end_changes)
             stack.push_async_callback(self._discharge_api.close)
-            cycle = ControlCycle(
-                self.site,
-                self.sessions,
-                self._wires,
-                self._guard,
-                self._clock,
-                daemon=self._log,
-                power_quality=logs.power_quality_log(),
-                on_cycle=self._on_cycle,
-            )
             threads = OCSP_HANDSHAKES if self._config.pki.revocation.ocsp else HANDSHAKE_THREADS
             self.secc = SeccServer(
                 endpoints, self._on_session, threads, admits=self._plc.admission.admits, tracer=self._operations.tracer
@@ -311,7 +312,7 @@ class Orchestrator:
             stack.push_async_callback(self.secc.close)
             stack.callback(self._trust.close)
             stack.push_async_callback(_cancel, loop.create_task(self._trust.run(), name="revocation and time"))
-            running = loop.create_task(cycle.run(), name="control cycle")
+            running = loop.create_task(self._cycle.run(), name="control cycle")
             stack.push_async_callback(_cancel, running)
             self._announce()
             stopped = loop.create_task(self._stop.wait())

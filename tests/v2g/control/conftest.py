@@ -53,6 +53,8 @@ class Site:
         self.groups: frozenset[str] = frozenset()
         self.orders: list[tuple[messages.DispatchParams, Caller]] = []
         self.hold = asyncio.Event()
+        self.current = asyncio.Event()
+        self.current.set()
         self.peers: list[Peer] = []
         methods: list[Method[Any]] = [
             Method("status", Role.VIEWER, messages.NoParams, self.status),
@@ -62,8 +64,18 @@ class Site:
             Method("wait", Role.VIEWER, messages.NoParams, self.wait),
         ]
         self.server = ControlServer(
-            path, methods, Roles(), self.note, self.clock, lookup=lambda uid: ("alice", self.groups), own_uid=-1
+            path,
+            methods,
+            Roles(),
+            self.note,
+            self.clock,
+            caught_up=self.caught_up,
+            lookup=lambda uid: ("alice", self.groups),
+            own_uid=-1,
         )
+
+    async def caught_up(self) -> None:
+        await self.current.wait()
 
     def note(self, code: str, message: str = "", /, **fields: Any) -> None:
         self.audit.append((code, fields))

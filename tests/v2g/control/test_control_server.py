@@ -64,6 +64,19 @@ async def test_a_call_reaches_its_handler_and_its_result_the_caller(site: Any) -
     assert (caller.user, caller.uid, caller.pid, caller.role) == ("alice", 1000, 4321, Role.OPERATOR)
 
 
+async def test_a_handler_is_asked_only_once_its_facts_are_of_now(site: Any) -> None:
+    peer = await site.greeted("v2g-operator")
+    site.current.clear()
+    answer = asyncio.ensure_future(peer.call("dispatch", DISPATCH))
+    other = await site.connect()
+    # The server has read the first call by the time it has answered a later one of another's.
+    assert code_of(await other.call("status")) == -32002
+    assert site.orders == []
+    site.current.set()
+    assert "result" in await answer
+    assert len(site.orders) == 1
+
+
 @pytest.mark.parametrize(
     ("group", "allowed"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -324,6 +325,41 @@ async def test_a_cycle_that_fails_sends_nothing_and_does_not_feed_the_watchdog(w
     site.decide = decide
     world.run()
     assert world.fed == fed + 1
+
+
+async def test_who_asks_while_a_cycle_is_overdue_waits_for_it(world: World) -> None:
+    await world.cycle.caught_up()
+    world.run()
+    world.clock.advance(0.09)
+    await world.cycle.caught_up()
+    world.clock.advance(0.2)
+    asked = asyncio.ensure_future(world.cycle.caught_up())
+    await asyncio.sleep(0)
+    assert not asked.done()
+    world.cycle.run_once()
+    await asyncio.wait_for(asked, 0.5)
+
+
+async def test_a_cycle_that_failed_keeps_nobody_waiting_either(world: World) -> None:
+    world.run()
+    world.clock.advance(0.3)
+    asked = asyncio.ensure_future(world.cycle.caught_up())
+    await asyncio.sleep(0)
+    site: Any = world.site
+    site.decide = lambda now_s: 1 / 0
+    assert not world.cycle.run_once()
+    await asyncio.wait_for(asked, 0.5)
+
+
+async def test_nobody_waits_for_the_cycle_of_a_controller_that_has_stopped(world: World) -> None:
+    running = asyncio.ensure_future(world.cycle.run())
+    await asyncio.sleep(0)
+    world.clock.advance(0.3)
+    asked = asyncio.ensure_future(world.cycle.caught_up())
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait_for(asked, 0.5)
+    await asyncio.wait_for(world.cycle.caught_up(), 0.5)
 
 
 class ScriptedConnection:

@@ -61,6 +61,23 @@ def test_min_soc_by_the_cycle_keeps_a_vehicle_from_discharge(site: Any) -> None:
     site.command("v2g-control", "cancel", "--yes")
 
 
+def test_an_order_on_the_heels_of_a_change_is_answered_by_what_is_in_force(site: Any) -> None:
+    """By a connection that is open already: within a few milliseconds, at any moment between two control cycles."""
+    answers = []
+    for number in range(6):
+        for words, wanted_w in (
+            (("set", "dispatch.min_soc_pct", "95%"), 0.0),
+            (("unset", "dispatch.min_soc_pct"), -3e3),
+        ):
+            site.call("status")
+            time.sleep(0.017 * number)
+            config(site, *words)
+            granted_w = site.call("dispatch", {"mode": "discharge", "power_w": 3_000.0})["granted_w"]
+            answers.append((words[0], granted_w, pytest.approx(wanted_w, abs=1.0)))
+    site.command("v2g-control", "cancel", "--yes")
+    assert [each for each in answers if each[1] != each[2]] == []
+
+
 def test_what_takes_a_restart_waits_and_is_named(site: Any) -> None:
     changed = config(site, "set", "history.keep_days", "300")
     assert in_force(changed["changes"]) == {"history.keep_days": False}

@@ -83,7 +83,8 @@ class ControlServer:
     that changed something, or may have, are always told; of refused and viewers' calls each user has a bounded number
     of lines, and the next line says how many were left out.
     A connection has one call under way at a time; further lines wait in the socket. ``caught_up`` is awaited before
-    each handler: what the handlers answer from is of now then. ``lookup`` and ``own_uid`` tell whose groups count.
+    each handler, with the monotonic time of the last call that changed something: what handlers answer from is of now
+    then, and knows of that change. ``lookup`` and ``own_uid`` tell whose groups count.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class ControlServer:
         clock: Clock,
         *,
         simulation: bool = False,
-        caught_up: Callable[[], Awaitable[None]] | None = None,
+        caught_up: Callable[[float], Awaitable[None]] | None = None,
         lookup: Lookup = system_lookup,
         own_uid: int | None = None,
     ) -> None:
@@ -114,6 +115,7 @@ class ControlServer:
         self._clock = clock
         self._simulation = simulation
         self._caught_up = caught_up
+        self._changed_at_s = clock.monotonic_s()
         self._lookup = lookup
         self._own_uid = os.getuid() if own_uid is None else own_uid
         self._endpoint = Endpoint(path)
@@ -291,7 +293,7 @@ class ControlServer:
         if method.changes and (delay_s := pace.change_delay_s()) > 0:
             await asyncio.sleep(delay_s)
         if self._caught_up is not None:
-            await self._caught_up()
+            await self._caught_up(self._changed_at_s)
         try:
             result = await asyncio.wait_for(method.handler(params, caller), HANDLER_TIMEOUT_S)
         except Refused as refused:
@@ -303,6 +305,9 @@ class ControlServer:
             asyncio.get_running_loop().call_exception_handler(context)
             text = f"{method.name} failed inside the daemon ({type(error).__name__}); its log tells more"
             raise RpcError(ErrorCode.INTERNAL_ERROR, text) from error
+        finally:
+            if method.changes:
+                self._changed_at_s = self._clock.monotonic_s()
         if isinstance(params, SubscribeParams):
             connection.topics = frozenset(params.topics)
         return result

@@ -95,13 +95,17 @@ class ControlCycle:
             self._began_s = None
             self._ran.set()
 
-    async def caught_up(self) -> None:
-        """Return once no cycle is overdue, or after :data:`PATIENCE_S`; at once before the first and after the last.
+    async def caught_up(self, since_s: float) -> None:
+        """Return once no cycle is overdue and one has begun since monotonic ``since_s``, or after :data:`PATIENCE_S`.
+
+        At once before the first cycle and after the last.
 
         A process that was held up reads its sockets before its timers: what is asked then would be answered from an
-        image so old that the guard's word in it counts no more.
+        image so old that the guard's word in it counts no more. And what has changed is in no image before the next.
         """
-        if self._began_s is None or self._clock.monotonic_s() - self._began_s <= PERIOD_S:
+        if self._began_s is None or (
+            self._began_s >= since_s and self._clock.monotonic_s() - self._began_s <= PERIOD_S
+        ):
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):

@@ -55,6 +55,7 @@ class Site:
         self.hold = asyncio.Event()
         self.current = asyncio.Event()
         self.current.set()
+        self.since_s: list[float] = []
         self.peers: list[Peer] = []
         methods: list[Method[Any]] = [
             Method("status", Role.VIEWER, messages.NoParams, self.status),
@@ -74,7 +75,8 @@ class Site:
             own_uid=-1,
         )
 
-    async def caught_up(self) -> None:
+    async def caught_up(self, since_s: float) -> None:
+        self.since_s.append(since_s)
         await self.current.wait()
 
     def note(self, code: str, message: str = "", /, **fields: Any) -> None:

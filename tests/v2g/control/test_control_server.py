@@ -77,6 +77,19 @@ async def test_a_handler_is_asked_only_once_its_facts_are_of_now(site: Any) -> N
     assert len(site.orders) == 1
 
 
+async def test_the_last_change_is_known_to_what_is_answered_after_it_and_looking_is_no_change(site: Any) -> None:
+    peer = await site.greeted("v2g-operator")
+    began_s = site.clock.monotonic_s()
+    await peer.call("dispatch", DISPATCH)  # takes 0.25 s
+    await peer.call("status")
+    site.clock.advance(5.0)
+    await peer.call("status")
+    await peer.call("dispatch", DISPATCH | {"mode": "fly"})
+    await peer.call("status")
+    told = [since_s - began_s for since_s in site.since_s[-5:]]
+    assert told == pytest.approx([0.0, 0.25, 0.25, 0.25, 5.25])
+
+
 @pytest.mark.parametrize(
     ("group", "allowed"),
     [

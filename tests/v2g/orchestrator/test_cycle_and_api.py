@@ -327,39 +327,55 @@ async def test_a_cycle_that_fails_sends_nothing_and_does_not_feed_the_watchdog(w
     assert world.fed == fed + 1
 
 
-async def test_who_asks_while_a_cycle_is_overdue_waits_for_it(world: World) -> None:
-    await world.cycle.caught_up()
-    world.run()
-    world.clock.advance(0.09)
-    await world.cycle.caught_up()
-    world.clock.advance(0.2)
-    asked = asyncio.ensure_future(world.cycle.caught_up())
+async def waits(world: World, since_s: float) -> bool:
+    """Whoever asks now is kept waiting, and no longer than for the next cycle."""
+    asked = asyncio.ensure_future(world.cycle.caught_up(since_s))
     await asyncio.sleep(0)
-    assert not asked.done()
+    waited = not asked.done()
     world.cycle.run_once()
     await asyncio.wait_for(asked, 0.5)
+    return waited
+
+
+async def test_who_asks_while_a_cycle_is_overdue_waits_for_it(world: World) -> None:
+    long_ago_s = world.clock.monotonic_s()
+    world.run()
+    world.clock.advance(0.09)
+    assert not await waits(world, long_ago_s)
+    world.clock.advance(0.2)
+    assert await waits(world, long_ago_s)
+
+
+async def test_who_asks_after_a_change_waits_for_a_cycle_that_knows_of_it(world: World) -> None:
+    world.run()
+    world.clock.advance(0.01)
+    changed_at_s = world.clock.monotonic_s()
+    world.clock.advance(0.01)
+    assert await waits(world, changed_at_s)
+    assert not await waits(world, changed_at_s)
 
 
 async def test_a_cycle_that_failed_keeps_nobody_waiting_either(world: World) -> None:
     world.run()
     world.clock.advance(0.3)
-    asked = asyncio.ensure_future(world.cycle.caught_up())
-    await asyncio.sleep(0)
     site: Any = world.site
     site.decide = lambda now_s: 1 / 0
-    assert not world.cycle.run_once()
-    await asyncio.wait_for(asked, 0.5)
+    assert await waits(world, 0.0)
+    assert world.daemon.codes()[-1] == "CYCLE_FAILED"
 
 
-async def test_nobody_waits_for_the_cycle_of_a_controller_that_has_stopped(world: World) -> None:
-    running = asyncio.ensure_future(world.cycle.run())
+async def test_nobody_waits_for_the_cycle_of_a_controller_that_has_not_begun_or_has_ended(world: World) -> None:
+    cycle = world.new_cycle()
+    await asyncio.wait_for(cycle.caught_up(0.0), 0.5)
+    running = asyncio.ensure_future(cycle.run())
     await asyncio.sleep(0)
     world.clock.advance(0.3)
-    asked = asyncio.ensure_future(world.cycle.caught_up())
+    asked = asyncio.ensure_future(cycle.caught_up(0.0))
     await asyncio.sleep(0)
+    assert not asked.done()
     running.cancel()
     await asyncio.wait_for(asked, 0.5)
-    await asyncio.wait_for(world.cycle.caught_up(), 0.5)
+    await asyncio.wait_for(cycle.caught_up(world.clock.monotonic_s()), 0.5)
 
 
 class ScriptedConnection:

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.soak
 LONGEST_S = 30.0
 PLANT_LATE_S = 0.02
 """Samples later than this, a tick and a batch on top, are so old that the guard has to open."""
+ATTEMPTS = 3
+"""A host that stops the plant for longer has shown nothing: the case is played anew, as often as this."""
 PLAYED = {
     "distortion": "S001",
     "eu_lom": "S015",
@@ -111,6 +113,20 @@ def play(case: Case, cases: Path, directory: Path) -> tuple[dict, str]:
     return json.loads(done.stdout), status.trip_element
 
 
+def play_in_time(case: Case, cases: Path, directory: Path) -> tuple[dict, str]:
+    """As :func:`play`, of a plant that kept its time."""
+    late = []
+    for attempt in range(ATTEMPTS):
+        place = directory / str(attempt)
+        place.mkdir()
+        seen, element = play(case, cases, place)
+        print(json.dumps(seen), element)
+        if seen["worst_lateness_s"] < PLANT_LATE_S:
+            return seen, element
+        late.append(seen["worst_lateness_s"])
+    pytest.fail(f"the plant did not keep its time, nothing can be said: late by {late} s")
+
+
 def test_every_family_with_a_case_that_short_is_played(shared_data: Path) -> None:
     cases = read_cases(shared_data / "grid/cases.csv")
     assert {case.family for case in cases if duration_s(case) <= LONGEST_S} == set(PLAYED)
@@ -122,9 +138,7 @@ def test_the_contact_moves_as_the_case_expects(family: str, shared_data: Path, t
     case = next(case for case in read_cases(cases) if case.id == PLAYED[family])
     assert case.family == family
     assert duration_s(case) <= LONGEST_S
-    seen, element = play(case, cases, tmp_path)
-    print(json.dumps(seen), element)
-    assert seen["worst_lateness_s"] < PLANT_LATE_S, f"the plant did not keep its time, nothing can be said: {seen}"
+    seen, element = play_in_time(case, cases, tmp_path)
     if is_entry(case):
         assert element == ""
         assert seen["commanded_closed_s"] is not None
